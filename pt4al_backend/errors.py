@@ -1,0 +1,35 @@
+"""Errors whose text is meant for people: what is wrong, and what to do about it."""
+
+from __future__ import annotations
+
+
+class PT4ALError(Exception):
+    """Base of all errors this package raises on purpose. Its text is one plain sentence or two."""
+
+
+class UnsupportedConfigError(PT4ALError):
+    """The project's label config asks something PT4AL cannot learn."""
+
+
+class UnreadableImageError(PT4ALError):
+    """One image could not be fetched or decoded; it is set aside with this reason, never fatal."""
+
+
+class LabelStudioError(PT4ALError):
+    """Label Studio refused a request, or answered something that makes no sense."""
+
+
+class LabelStudioUnavailableError(LabelStudioError):
+    """Label Studio cannot be reached right now; trying again later may help."""
+
+
+class ProjectGoneError(LabelStudioError):
+    """The project does not exist in Label Studio any more."""
+
+
+class LabelStudioRefusedError(LabelStudioError):
+    """Label Studio answered a request with an HTTP error of the 400s; ``status`` is which."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status

@@ -1,0 +1,127 @@
+"""One table: every setting's name, default and meaning.
+
+Each setting is read from the environment as ``PT4AL_<NAME>``; a few also answer to the
+name the Label Studio ecosystem already uses (``LABEL_STUDIO_URL``, ``MODEL_DIR``, …).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from pt4al_backend.errors import PT4ALError
+
+
+def _also(name: str) -> AliasChoices:
+    """Accept ``PT4AL_<name>`` first, then the ecosystem's own ``<name>``."""
+    return AliasChoices(f"PT4AL_{name}", name)
+
+
+class Settings(BaseSettings):
+    """Where Label Studio is, where state lives, and how PT4AL chooses."""
+
+    model_config = SettingsConfigDict(env_prefix="PT4AL_", populate_by_name=True, extra="ignore", frozen=True)
+
+    # Connections
+    label_studio_url: str = Field(
+        "",
+        validation_alias=_also("LABEL_STUDIO_URL"),
+        description="Address of Label Studio as this backend reaches it. Empty: taken from each /setup.",
+    )
+    label_studio_api_key: SecretStr = Field(
+        SecretStr(""),
+        validation_alias=_also("LABEL_STUDIO_API_KEY"),
+        description="Personal access token (or legacy token) for LABEL_STUDIO_URL; sent nowhere else.",
+    )
+    host: str = Field("0.0.0.0", description="Address the web server listens on.")
+    port: int = Field(9090, validation_alias=_also("PORT"), ge=1, le=65535, description="Port of the web server.")
+    basic_auth_user: str = Field(
+        "", validation_alias=_also("BASIC_AUTH_USER"), description="User name every page but /health asks for."
+    )
+    basic_auth_pass: SecretStr = Field(
+        SecretStr(""), validation_alias=_also("BASIC_AUTH_PASS"), description="Password that goes with it."
+    )
+
+    # State
+    data_dir: Path = Field(
+        Path("pt4al-data"),
+        validation_alias=AliasChoices("PT4AL_DATA_DIR", "MODEL_DIR"),
+        description="The one directory for database, decoded images and networks.",
+    )
+    database_url: str = Field("", description="SQLAlchemy URL, e.g. PostgreSQL. Empty: SQLite in the data directory.")
+
+    # The method
+    preset: Literal["fast", "paper"] = Field(
+        "fast", description="`fast`: quickest good results on this machine; `paper`: the protocol as published."
+    )
+    order: Literal["auto", "hard_first", "easy_first", "dealt", "shuffled"] = Field(
+        "auto",
+        description="How the sorted pool is cut into batches. `hard_first` is the paper's; `auto`: the preset's.",
+    )
+    uncertainty: Literal["confidence", "margin", "entropy"] = Field(
+        "confidence", description="What makes an image uncertain. `confidence` is the paper's."
+    )
+    init: Literal["pretext", "scratch", "imagenet"] = Field(
+        "pretext", description="Weights the main network starts from in every round."
+    )
+    imagenet_weights: str = Field(
+        "https://huggingface.co/timm/resnet18.a1_in1k/resolve/main/model.safetensors",
+        description="safetensors file (path or https address) of a ResNet-18, for `init=imagenet`.",
+    )
+    cycles: int = Field(10, ge=1, le=1000, description="Number of batches the pool is cut into.")
+    query_size: int = Field(0, ge=0, description="Images to label per round. 0: a fifth of a batch, 10 to 1,000.")
+    slack: int = Field(
+        20, ge=1, le=1000, description="Images published beyond the query, so that nobody waits for a new order."
+    )
+    pretext_epochs: int = Field(0, ge=0, description="Epochs of rotation training. 0: the preset's.")
+    main_epochs: int = Field(0, ge=0, description="Epochs of a round's training. 0: the preset's.")
+    seed: int = Field(0, ge=0, description="Same seed, same images, same machine: same batches.")
+    image_size: int = Field(0, ge=0, le=512, description="Side in pixels that images are learnt at. 0: chosen by size.")
+    device: str = Field("auto", description="`auto`, `cpu`, `cuda`, `cuda:1`, …")
+
+    # Label Studio
+    preannotate: bool = Field(True, description="Publish the model's own answer with every image.")
+    set_sampling: bool = Field(True, description="Set the project's task order to uncertainty sampling.")
+    predict_wait: float = Field(10.0, ge=0, le=90, description="Seconds /predict waits for the newest labels.")
+    poll_interval: float = Field(1.5, gt=0, description="Seconds between looks at an active project.")
+    idle_interval: float = Field(8.0, gt=0, description="Seconds between looks at an idle project, at most.")
+
+    # Images
+    fetch_workers: int = Field(8, ge=1, le=64, description="Images fetched at the same time.")
+    fetch_timeout: float = Field(30.0, gt=0, description="Seconds one image may take.")
+    max_image_mb: float = Field(50.0, gt=0, description="Largest image file in megabytes.")
+    max_image_megapixels: float = Field(100.0, gt=0, description="Largest image in megapixels.")
+    private_images: bool = Field(
+        True, description="Fetch images from private addresses too. Label Studio itself is always reached."
+    )
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged.")
+
+    @field_validator("label_studio_url")
+    @classmethod
+    def _plain_url(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return value.rstrip("/")
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the environment; ``overrides`` (command-line options that are not None) win over it.
+
+    Raises ``PT4ALError`` naming the variable that is wrong.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)  # type: ignore[arg-type]  # values are validated by pydantic
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "_".join(str(part) for part in first["loc"]).upper().removeprefix("PT4AL_")
+        raise PT4ALError(f"The setting PT4AL_{name} is wrong: {first['msg']}. Mend it and start again.") from None
