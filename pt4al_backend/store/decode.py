@@ -1,0 +1,173 @@
+"""Image files of any kind to small upright RGB arrays."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from pt4al_backend.errors import UnreadableImageError
+
+Image.init()  # registers the formats now, once, instead of in whichever thread opens the first image
+WANTED = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000", "PPM")  # never EPS: it runs code
+FORMATS = tuple(name for name in WANTED if name in Image.OPEN)
+TURN = {  # EXIF orientation -> what brings the image upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+ORIENTATION = 0x0112
+DEPTHS = (255, 1023, 4095, 16383, 65535)  # white of 8, 10, 12, 14 and 16 bits
+BAND_PIXELS = 1_000_000
+SILENCE = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
+
+
+def decode(data: bytes, *, size: int, max_pixels: int = 100_000_000) -> NDArray[np.uint8]:
+    """Upright RGB of shape (size, size, 3), the whole image squashed to the square with antialiasing.
+
+    Transparency is laid over white, animations give their first frame. Samples of more than 8 bits are
+    scaled by the depth their brightest pixel needs, so a 12-bit scan in a 16-bit file is not black.
+    `max_pixels` is checked on the header, before pixels are decoded; Pillow's own bound of 178 million
+    pixels stays. Raises UnreadableImageError with the reason.
+    """
+    image, orientation = _open(data, max_pixels=max_pixels)
+    try:
+        image.draft(None, (2 * size, 2 * size))  # a JPEG is then read at a fraction of its size
+        image.load()
+        small = _eight_bits(image).resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0)
+        if small.mode == "RGBa":
+            small = _over_white(small)
+        if orientation in TURN:
+            small = small.transpose(TURN[orientation])
+        return np.array(small.convert("RGB"))
+    except Exception as error:  # what decoders raise on hostile bytes is not a closed set
+        raise UnreadableImageError(f"The {image.format} file is damaged: {_plain(error)}.") from error
+
+
+def probe_size(data: bytes) -> tuple[int, int]:
+    """Width and height of the upright image, from the header alone. Raises UnreadableImageError."""
+    image, orientation = _open(data, max_pixels=None)
+    width, height = image.size
+    return (height, width) if orientation >= 5 else (width, height)
+
+
+def _open(data: bytes, *, max_pixels: int | None) -> tuple[Image.Image, int]:
+    """The image, its pixels not read yet, and its EXIF orientation (1 to 8)."""
+    if not data:
+        raise UnreadableImageError("The file is empty.")
+    _silence_pillow()
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError:
+        raise UnreadableImageError(_what_it_is(data)) from None
+    except Image.DecompressionBombError as error:
+        raise UnreadableImageError(f"The image is too large: {_plain(error)}.") from error
+    except Exception as error:  # see decode
+        raise UnreadableImageError(f"The image file is damaged: {_plain(error)}.") from error
+    width, height = image.size
+    if width < 1 or height < 1:
+        raise UnreadableImageError(f"The image is empty: {width} x {height} pixels.")
+    if max_pixels is not None and width * height > max_pixels:
+        raise UnreadableImageError(
+            f"The image is too large: {width} x {height} pixels, the limit is {max_pixels:,} pixels."
+        )
+    return image, _orientation(image)
+
+
+def _silence_pillow() -> None:
+    """Ignore Pillow's warnings about odd files, which the reasons here replace.
+
+    Set once and left, unlike `warnings.catch_warnings`, which threads would undo for each other; set again
+    only where somebody has put other filters in front.
+    """
+    if warnings.filters[0] != SILENCE:
+        warnings.filterwarnings("ignore", module=SILENCE[3].pattern)
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation as browsers, and so annotators, see it: EXIF only, no XMP. A TIFF is turned by
+    Pillow itself, in its size as in its pixels."""
+    raw = image.info.get("exif")
+    if raw is None or image.format == "TIFF":
+        return 1
+    try:
+        exif = Image.Exif()
+        exif.load(raw)
+        value = exif.get(ORIENTATION)
+    except Exception:  # damaged EXIF beside good pixels: show them as they are, as browsers do
+        return 1
+    return value if isinstance(value, int) and value in TURN else 1
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """The loaded image in a mode that can be resized with antialiasing: L, RGB or, premultiplied, RGBa."""
+    if image.mode.startswith("I") or image.mode == "F":
+        return Image.fromarray(_scaled(image))
+    if image.has_transparency_data:
+        return image.convert("RGBA").convert("RGBa")
+    if image.mode in ("L", "RGB"):
+        return image
+    return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _scaled(image: Image.Image) -> NDArray[np.uint8]:
+    """(H, W) deep samples as 0..255: unsigned integers by bit depth, floats up to 1.0 by 1.0, anything
+    else from its minimum to its maximum. NaN and infinities are black or white. Band by band, because
+    float copies of a 100 megapixel image would take gigabytes."""
+    low, high = np.inf, -np.inf
+    for band in _bands(image):
+        finite = band[np.isfinite(band)]
+        low, high = float(finite.min(initial=low)), float(finite.max(initial=high))
+    if low > high:  # not one finite sample
+        low = high = 0.0
+    if low >= 0 and high <= DEPTHS[-1]:
+        low = 0.0
+        high = 1.0 if image.mode == "F" and high <= 1 else next(depth for depth in DEPTHS if high <= depth)
+    scale = 255.0 / (high - low) if high > low else 0.0
+    shades = [
+        ((np.nan_to_num(band, nan=low, posinf=high, neginf=low) - low) * scale + 0.5).astype(np.uint8)
+        for band in _bands(image)
+    ]
+    return np.concatenate(shades)
+
+
+def _bands(image: Image.Image) -> Iterator[NDArray[np.float64]]:
+    """The image as float64 bands of some rows each."""
+    rows = max(1, BAND_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        bottom = min(top + rows, image.height)
+        yield np.array(image.crop((0, top, image.width, bottom)), dtype=np.float64)
+
+
+def _over_white(premultiplied: Image.Image) -> Image.Image:
+    pixels = np.asarray(premultiplied).astype(np.int16)
+    return Image.fromarray(np.minimum(pixels[..., :3] + 255 - pixels[..., 3:], 255).astype(np.uint8))
+
+
+def _what_it_is(data: bytes) -> str:
+    """Why bytes that no decoder knows are no image."""
+    start = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "A web page, not an image: give the address of the image file itself."
+    if start.startswith(b"<") and b"<svg" in start:
+        return "An SVG drawing has no pixels to learn from: export it as PNG."
+    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"msf1"):
+        return "HEIC images cannot be read: convert them to JPEG or PNG."
+    for name in FORMATS:
+        _, accepts = Image.OPEN[name]
+        if accepts is not None and accepts(data[:16]):
+            return f"The {name} file is damaged: its header makes no sense."
+    return f"Not an image that can be read; known are {', '.join(FORMATS)}."
+
+
+def _plain(error: Exception) -> str:
+    return str(error).strip().rstrip(".") or type(error).__name__

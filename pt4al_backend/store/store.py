@@ -1,0 +1,130 @@
+"""Everything that outlives a process, behind small methods. Each method is one transaction.
+
+The web process and the worker meet only here. The web process writes ``wake_at``,
+``train_requested_at`` and what ``/setup`` tells; the worker writes the rest. Updates name
+their columns, so neither undoes the other's.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete, select, update
+
+from pt4al_backend.store.ranking import RankingArrays
+from pt4al_backend.store.tables import Project, Ranking, Task, Worker
+from pt4al_backend.store.tasks import PoolArrays, TaskStore, Totals
+
+__all__ = ["PoolArrays", "Store", "Totals"]
+
+
+class Store(TaskStore):
+    """Database and directories under ``data_dir``."""
+
+    # Projects
+
+    def connect(self, *, url: str, number: int, created: str, access_token: str, label_config: str) -> Project:
+        """Remember a project that Label Studio set up, and wake the worker for it."""
+        with self._session.begin() as session:
+            project = session.scalar(
+                select(Project).where(
+                    Project.label_studio_url == url, Project.number == number, Project.created == created
+                )
+            )
+            if project is None:
+                project = Project(label_studio_url=url, number=number, created=created)
+                session.add(project)
+            if access_token:
+                project.access_token = access_token
+            project.label_config = project.label_config or label_config
+            project.wake_at = time.time()
+        return project
+
+    def projects(self) -> list[Project]:
+        """All projects, oldest first."""
+        with self._session() as session:
+            return list(session.scalars(select(Project).order_by(Project.id)))
+
+    def project(self, project_id: int) -> Project | None:
+        """One project by our own id."""
+        with self._session() as session:
+            return session.get(Project, project_id)
+
+    def find(self, number: int, created: str | None = None) -> list[Project]:
+        """Projects by Label Studio's id; several where several Label Studios are served."""
+        query = select(Project).where(Project.number == number).order_by(Project.id.desc())
+        if created:
+            query = query.where(Project.created == created)
+        with self._session() as session:
+            return list(session.scalars(query))
+
+    def update(self, project_id: int, **columns: Any) -> None:
+        """Set columns of a project."""
+        with self._session.begin() as session:
+            session.execute(update(Project).where(Project.id == project_id).values(updated_at=time.time(), **columns))
+
+    def wake(self, project_ids: Iterable[int], *, train: bool = False) -> None:
+        """Leave a wake-up for the worker. Many merge into one."""
+        now = time.time()
+        columns = {"wake_at": now, "train_requested_at": now} if train else {"wake_at": now}
+        with self._session.begin() as session:
+            session.execute(update(Project).where(Project.id.in_(list(project_ids))).values(**columns))
+
+    def wake_times(self) -> dict[int, float]:
+        """When each project was last woken: what the worker checks many times a second."""
+        with self._session() as session:
+            return {row.id: row.wake_at for row in session.execute(select(Project.id, Project.wake_at))}
+
+    def forget(self, project_id: int) -> None:
+        """Delete a project's rows and directories."""
+        with self._session.begin() as session:
+            for table in (Task, Ranking):
+                session.execute(delete(table).where(table.project_id == project_id))
+            session.execute(delete(Project).where(Project.id == project_id))
+        for directory in (self.pixels_dir(project_id), self.models_dir(project_id)):
+            shutil.rmtree(directory, ignore_errors=True)
+
+    def pixels_dir(self, project_id: int) -> Path:
+        """Where a project's decoded images live."""
+        return self.data_dir / "pixels" / str(project_id)
+
+    def models_dir(self, project_id: int) -> Path:
+        """Where a project's networks and features live."""
+        return self.data_dir / "models" / str(project_id)
+
+    # Rankings
+
+    def save_ranking(self, project_id: int, arrays: RankingArrays, *, classes: Sequence[str], **columns: Any) -> None:
+        """Replace a project's ranking, with project ``columns`` in the same transaction."""
+        with self._session.begin() as session:
+            session.merge(
+                Ranking(project_id=project_id, stamp=time.time(), classes=list(classes), arrays=arrays.to_bytes())
+            )
+            session.execute(update(Project).where(Project.id == project_id).values(updated_at=time.time(), **columns))
+
+    def ranking_stamp(self, project_id: int) -> float | None:
+        """When the ranking was made; tells a cache whether it is stale."""
+        with self._session() as session:
+            return session.scalar(select(Ranking.stamp).where(Ranking.project_id == project_id))
+
+    def ranking(self, project_id: int) -> tuple[RankingArrays, list[str]] | None:
+        """The newest ranking and the classes its choices count in."""
+        with self._session() as session:
+            ranking = session.get(Ranking, project_id)
+        return None if ranking is None else (RankingArrays.from_bytes(ranking.arrays), ranking.classes)
+
+    # The worker
+
+    def beat(self, *, device: str, busy_with: str) -> None:
+        """The worker lives, and this is what it does."""
+        with self._session.begin() as session:
+            session.merge(Worker(id=1, heartbeat_at=time.time(), device=device, busy_with=busy_with))
+
+    def worker(self) -> Worker | None:
+        """The worker's last heartbeat, if there ever was one."""
+        with self._session() as session:
+            return session.get(Worker, 1)

@@ -1,0 +1,130 @@
+"""The tables. One row per project, one per task, one ranking per project, one row for the worker."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, Text, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+SCHEMA_VERSION = 1
+"""Raised when a table changes; a database of another version is refused with a sentence."""
+
+NEW, READY, UNREADABLE = "new", "ready", "unreadable"
+"""States of a task: its image is to be fetched; is in the pixel store; was set aside with a reason."""
+
+WAITING, IMAGES, PRETEXT, TRAINING, READY_STAGE, ERROR = "waiting", "images", "pretext", "training", "ready", "error"
+"""Stages of a project, as ``/api/status`` shows them."""
+
+
+class Base(DeclarativeBase):
+    """All tables."""
+
+    type_annotation_map: ClassVar = {dict[str, Any]: JSON, list[str]: JSON, str: Text}
+
+
+class Schema(Base):
+    """One row: which version of these tables the database holds."""
+
+    __tablename__ = "schema"
+    version: Mapped[int] = mapped_column(primary_key=True)
+
+
+class Project(Base):
+    """A Label Studio project that was connected, and all the loop needs to remember of it."""
+
+    __tablename__ = "project"
+    __table_args__ = (UniqueConstraint("label_studio_url", "number", "created"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    label_studio_url: Mapped[str]
+    number: Mapped[int]  # the project's id in Label Studio
+    created: Mapped[str]  # unix seconds as /setup sends them: tells a re-used id from the old project
+    access_token: Mapped[str] = mapped_column(default="")  # of /setup; belongs to label_studio_url
+    title: Mapped[str] = mapped_column(default="")
+    label_config: Mapped[str] = mapped_column(default="")
+    classes: Mapped[list[str]] = mapped_column(default=list)
+
+    # Wake-ups, unix seconds. Written by the web process, read by the worker.
+    wake_at: Mapped[float] = mapped_column(default=0.0)
+    train_requested_at: Mapped[float] = mapped_column(default=0.0)
+    retried_at: Mapped[float] = mapped_column(default=0.0)  # when images that were set aside were last tried again
+    looked_at: Mapped[float] = mapped_column(default=0.0)  # the worker has seen everything up to here
+
+    # What has been seen of Label Studio
+    cursor: Mapped[str] = mapped_column(default="")
+    labels_revision: Mapped[int] = mapped_column(default=0)  # grows with every change of a label or of the pool
+
+    # The pool
+    image_size: Mapped[int] = mapped_column(default=0)
+    next_row: Mapped[int] = mapped_column(default=0)  # first unused row of the pixel store
+    cycles: Mapped[int] = mapped_column(default=0)
+    query_size: Mapped[int] = mapped_column(default=0)
+    order: Mapped[str] = mapped_column(default="")
+
+    # Networks. Generation 0: none yet.
+    pretext_generation: Mapped[int] = mapped_column(default=0)
+    pretext_pool: Mapped[int] = mapped_column(default=0)  # images it was trained on
+    main_generation: Mapped[int] = mapped_column(default=0)
+    main_labels: Mapped[int] = mapped_column(default=0)  # labels it was trained on
+    main_round: Mapped[int] = mapped_column(default=-1)  # round whose labels it has seen
+    main_started_at: Mapped[float] = mapped_column(default=0.0)
+
+    # The queue
+    ranked_revision: Mapped[int] = mapped_column(default=-1)  # labels_revision the ranking was made from
+    model_version: Mapped[str] = mapped_column(default="")  # what is published now
+    published: Mapped[list[int]] = mapped_column(JSON, default=list)  # its tasks in serving order
+
+    # What /api/status says
+    stage: Mapped[str] = mapped_column(default=WAITING)
+    stage_progress: Mapped[float] = mapped_column(default=0.0)
+    stage_detail: Mapped[str] = mapped_column(default="")
+    eta_seconds: Mapped[float | None]
+    error: Mapped[str] = mapped_column(default="")
+    round: Mapped[int] = mapped_column(default=0)
+    updated_at: Mapped[float] = mapped_column(default=0.0)
+
+
+class Task(Base):
+    """One task of a project."""
+
+    __tablename__ = "task"
+    __table_args__ = (Index("task_by_state", "project_id", "state"),)
+
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id", ondelete="CASCADE"), primary_key=True)
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)  # in Label Studio
+    image: Mapped[str]
+    version: Mapped[str]
+    label: Mapped[str | None]
+    skipped: Mapped[bool] = mapped_column(default=False)
+    annotations: Mapped[int] = mapped_column(default=0)
+    cancelled: Mapped[int] = mapped_column(default=0)
+
+    state: Mapped[str] = mapped_column(default=NEW)
+    reason: Mapped[str] = mapped_column(default="")  # why it is unreadable
+    row: Mapped[int | None]  # in the pixel store
+    pretext_loss: Mapped[float | None]
+    batch: Mapped[int | None]
+    rank: Mapped[int | None]
+
+
+class Ranking(Base):
+    """The newest opinion on every image, as arrays: what ``/predict`` answers from."""
+
+    __tablename__ = "ranking"
+
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id", ondelete="CASCADE"), primary_key=True)
+    stamp: Mapped[float]  # unix seconds; changes with every ranking
+    classes: Mapped[list[str]]
+    arrays: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Worker(Base):
+    """The one worker and what it is doing. ``id`` is always 1."""
+
+    __tablename__ = "worker"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    heartbeat_at: Mapped[float]
+    device: Mapped[str]
+    busy_with: Mapped[str] = mapped_column(default="")

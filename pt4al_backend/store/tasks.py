@@ -1,0 +1,232 @@
+"""The tasks of the projects: their images, labels and batches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
+
+from pt4al_backend.labelling_platform import TaskState
+from pt4al_backend.store.database import Database
+from pt4al_backend.store.tables import NEW, READY, UNREADABLE, Project, Task
+
+
+@dataclass(frozen=True)
+class PoolArrays:
+    """All usable images of a project, sorted by task id; arrays are (n,).
+
+    ``loss`` is NaN and ``batch``/``rank`` are -1 where not known yet; ``target`` is an index
+    into the project's classes, -1 where there is no label.
+    """
+
+    task: NDArray[np.int64]
+    row: NDArray[np.int64]
+    loss: NDArray[np.float64]
+    batch: NDArray[np.int64]
+    rank: NDArray[np.int64]
+    target: NDArray[np.int64]
+    skipped: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.task)
+
+    def in_batches(self) -> PoolArrays:
+        """The part of the pool that is in batches; the rest was not scored yet."""
+        inside = (self.batch >= 0) & np.isfinite(self.loss)
+        return PoolArrays(**{name: array[inside] for name, array in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Counts over all tasks of a project, usable or not."""
+
+    tasks: int = 0
+    annotations: int = 0
+    cancelled: int = 0
+    labelled: int = 0
+    waiting: int = 0  # images still to be fetched
+    pool: int = 0
+    unreadable: int = 0
+
+
+class TaskStore(Database):
+    """Each method is one transaction."""
+
+    def apply(self, project_id: int, states: Sequence[TaskState]) -> bool:
+        """Take in tasks as Label Studio shows them. True if any was new or changed.
+
+        A task whose image value changed is fetched again, and so is an unreadable one that
+        changed in any way.
+        """
+        changed = False
+        with self._session.begin() as session:
+            ids = [state.id for state in states]
+            known = {
+                task.id: task
+                for task in session.scalars(select(Task).where(Task.project_id == project_id, Task.id.in_(ids)))
+            }
+            for state in states:
+                task = known.get(state.id)
+                if task is None:
+                    task = Task(project_id=project_id, id=state.id, image=state.image, state=NEW)
+                    session.add(task)
+                elif task.version == state.version and task.label == state.label:
+                    continue
+                elif task.image != state.image or task.state == UNREADABLE:
+                    task.image, task.state, task.reason, task.pretext_loss = state.image, NEW, "", None
+                _take_answer(task, state)
+                changed = True
+            if changed:
+                _revise(session, project_id)
+        return changed
+
+    def task_ids(self, project_id: int) -> list[int]:
+        """All known task ids, sorted."""
+        with self._session() as session:
+            return list(session.scalars(select(Task.id).where(Task.project_id == project_id).order_by(Task.id)))
+
+    def remove_tasks(self, project_id: int, ids: Iterable[int]) -> None:
+        """Forget tasks that do not exist any more."""
+        with self._session.begin() as session:
+            for chunk in _chunks(sorted(ids)):
+                session.execute(delete(Task).where(Task.project_id == project_id, Task.id.in_(chunk)))
+            _revise(session, project_id)
+
+    def waiting_images(self, project_id: int) -> list[tuple[int, str]]:
+        """(task id, image value) of all images still to be fetched, by id."""
+        with self._session() as session:
+            query = select(Task.id, Task.image).where(Task.project_id == project_id, Task.state == NEW)
+            return [(row.id, row.image) for row in session.execute(query.order_by(Task.id))]
+
+    def reserve_rows(self, project_id: int, ids: Sequence[int]) -> NDArray[np.int64]:
+        """Rows of the pixel store for these tasks: their old ones, or new ones. (n,)"""
+        with self._session.begin() as session:
+            project = session.get_one(Project, project_id)
+            query = select(Task).where(Task.project_id == project_id, Task.id.in_(ids))
+            tasks = {task.id: task for task in session.scalars(query)}
+            for task_id in ids:
+                task = tasks.get(task_id)
+                if task is not None and task.row is None:
+                    task.row, project.next_row = project.next_row, project.next_row + 1
+            rows = [-1 if (task := tasks.get(i)) is None or task.row is None else task.row for i in ids]
+        return np.array(rows, dtype=np.int64)
+
+    def images_done(self, project_id: int, *, ready: Sequence[tuple[int, str]], failed: dict[int, str]) -> None:
+        """Mark fetched images: ``ready`` are (task id, image value), ``failed`` task id -> reason.
+
+        A task whose image changed while it was fetched stays to be fetched.
+        """
+        with self._session.begin() as session:
+            for chunk in _chunks([task for task, _ in ready]):
+                values = dict(ready)
+                for task in session.scalars(select(Task).where(Task.project_id == project_id, Task.id.in_(chunk))):
+                    if task.state == NEW and task.image == values[task.id]:
+                        task.state, task.reason = READY, ""
+            for task_id, reason in failed.items():
+                session.execute(
+                    update(Task)
+                    .where(Task.project_id == project_id, Task.id == task_id, Task.state == NEW)
+                    .values(state=UNREADABLE, reason=reason)
+                )
+            _revise(session, project_id)
+
+    def pool(self, project: Project) -> PoolArrays:
+        """All usable images."""
+        columns = (Task.id, Task.row, Task.pretext_loss, Task.batch, Task.rank, Task.label, Task.skipped)
+        query = select(*columns).where(Task.project_id == project.id, Task.state == READY).order_by(Task.id)
+        with self._session() as session:
+            records = session.execute(query).all()
+        index = {name: position for position, name in enumerate(project.classes)}
+        ids, rows, losses, batches, ranks, labels, skipped = zip(*records, strict=True) if records else ((),) * 7
+        return PoolArrays(
+            task=np.array(ids, dtype=np.int64),
+            row=np.array(rows, dtype=np.int64),
+            loss=np.array([np.nan if x is None else x for x in losses], dtype=np.float64),
+            batch=np.array([-1 if x is None else x for x in batches], dtype=np.int64),
+            rank=np.array([-1 if x is None else x for x in ranks], dtype=np.int64),
+            target=np.array([index.get(x, -1) for x in labels], dtype=np.int64),
+            skipped=np.array(skipped, dtype=bool),
+        )
+
+    def save_batches(
+        self,
+        project_id: int,
+        *,
+        task: NDArray[np.int64],
+        loss: NDArray[np.float64],
+        batch: NDArray[np.int64],
+        rank: NDArray[np.int64],
+        **columns: Any,
+    ) -> None:
+        """Store the sorted batches (and project ``columns`` that go with them) in one transaction."""
+        rows = [
+            {"project_id": project_id, "id": int(t), "pretext_loss": float(x), "batch": int(b), "rank": int(r)}
+            for t, x, b, r in zip(task, loss, batch, rank, strict=True)
+        ]
+        with self._session.begin() as session:
+            if rows:
+                existing = set(session.scalars(select(Task.id).where(Task.project_id == project_id)))
+                session.execute(update(Task), [row for row in rows if row["id"] in existing])
+            _revise(session, project_id, **columns)
+
+    def retry_unreadable(self, project_id: int) -> None:
+        """Let every image that was set aside be fetched again."""
+        with self._session.begin() as session:
+            session.execute(
+                update(Task).where(Task.project_id == project_id, Task.state == UNREADABLE).values(state=NEW, reason="")
+            )
+
+    def unreadable(self, project_id: int, limit: int = 20) -> list[tuple[int, str]]:
+        """(task id, reason) of images set aside, by id."""
+        with self._session() as session:
+            query = select(Task.id, Task.reason).where(Task.project_id == project_id, Task.state == UNREADABLE)
+            return [(row.id, row.reason) for row in session.execute(query.order_by(Task.id).limit(limit))]
+
+    def annotation_counts(self, project_id: int, ids: Sequence[int]) -> dict[int, int]:
+        """How many annotations each of these tasks is known to have."""
+        with self._session() as session:
+            query = select(Task.id, Task.annotations).where(Task.project_id == project_id, Task.id.in_(ids))
+            return {row.id: row.annotations for row in session.execute(query)}
+
+    def labels(self, project_id: int) -> list[tuple[int, str]]:
+        """(task id, class) of every labelled task, by id."""
+        with self._session() as session:
+            query = select(Task.id, Task.label).where(Task.project_id == project_id, Task.label.is_not(None))
+            return [(row.id, row.label) for row in session.execute(query.order_by(Task.id))]
+
+    def totals(self, project_id: int) -> Totals:
+        """Counts over all tasks of a project."""
+        with self._session() as session:
+            row = session.execute(
+                select(
+                    func.count(),
+                    func.coalesce(func.sum(Task.annotations), 0),
+                    func.coalesce(func.sum(Task.cancelled), 0),
+                    func.count(Task.label),
+                    *(func.count().filter(Task.state == state) for state in (NEW, READY, UNREADABLE)),
+                ).where(Task.project_id == project_id)
+            ).one()
+        return Totals(*(int(value) for value in row))
+
+
+def _take_answer(task: Task, state: TaskState) -> None:
+    task.version, task.label, task.skipped = state.version, state.label, state.skipped
+    task.annotations, task.cancelled = state.annotations, state.cancelled
+
+
+def _revise(session: Session, project_id: int, **columns: Any) -> None:
+    session.execute(
+        update(Project)
+        .where(Project.id == project_id)
+        .values(labels_revision=Project.labels_revision + 1, updated_at=time.time(), **columns)
+    )
+
+
+def _chunks(ids: Sequence[int], size: int = 500) -> Iterable[Sequence[int]]:
+    return (ids[start : start + size] for start in range(0, len(ids), size))

@@ -1,0 +1,169 @@
+import threading
+
+import numpy as np
+import pytest
+
+from pt4al_backend.errors import PT4ALError
+from pt4al_backend.labelling_platform import TaskState
+from pt4al_backend.store.ranking import RankingArrays
+from pt4al_backend.store.store import Store
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(tmp_path)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def project(store):
+    project = store.connect(url="http://x", number=7, created="99", access_token="", label_config="<View/>")
+    store.update(project.id, classes=["cat", "dog"])
+    return project
+
+
+def state(task, *, version="1", label=None, image=None, skipped=False):
+    return TaskState(task, image or f"/{task}.png", version, label, skipped, int(label is not None), int(skipped))
+
+
+def fetch(store, project, ids):
+    rows = store.reserve_rows(project.id, ids)
+    store.images_done(project.id, ready=[(i, f"/{i}.png") for i in ids], failed={})
+    return rows
+
+
+def test_connecting_twice_is_one_project_and_keeps_the_token(store, project):
+    again = store.connect(url="http://x", number=7, created="99", access_token="t", label_config="")
+    third = store.connect(url="http://x", number=7, created="99", access_token="", label_config="")
+    assert again.id == project.id == third.id
+    assert store.project(project.id).access_token == "t"
+    assert store.project(project.id).label_config == "<View/>"
+
+
+def test_a_reused_number_is_another_project(store, project):
+    other = store.connect(url="http://x", number=7, created="100", access_token="", label_config="")
+    assert other.id != project.id
+    assert {found.id for found in store.find(7)} == {project.id, other.id}
+    assert [found.id for found in store.find(7, "99")] == [project.id]
+
+
+def test_many_wake_ups_merge_into_one(store, project):
+    store.wake([project.id])
+    store.wake([project.id], train=True)
+    woken = store.project(project.id)
+    assert store.wake_times() == {project.id: woken.wake_at}
+    assert woken.train_requested_at == woken.wake_at
+
+
+def test_only_what_changed_counts_as_change(store, project):
+    assert store.apply(project.id, [state(1), state(2)])
+    revision = store.project(project.id).labels_revision
+    assert not store.apply(project.id, [state(1), state(2)])
+    assert store.project(project.id).labels_revision == revision
+    assert store.apply(project.id, [state(1, version="2", label="cat")])
+    assert store.project(project.id).labels_revision == revision + 1
+
+
+def test_a_changed_image_is_fetched_again_into_its_old_row(store, project):
+    store.apply(project.id, [state(1), state(2)])
+    fetch(store, project, [1, 2])
+    assert store.waiting_images(project.id) == []
+    store.apply(project.id, [state(2, version="2", image="/new.png")])
+    assert store.waiting_images(project.id) == [(2, "/new.png")]
+    assert store.reserve_rows(project.id, [2]).tolist() == [1]
+    assert store.pool(store.project(project.id)).task.tolist() == [1]
+
+
+def test_an_image_that_changed_while_it_was_fetched_stays_to_be_fetched(store, project):
+    store.apply(project.id, [state(1)])
+    store.reserve_rows(project.id, [1])
+    store.apply(project.id, [state(1, version="2", image="/new.png")])
+    store.images_done(project.id, ready=[(1, "/1.png")], failed={})
+    assert store.waiting_images(project.id) == [(1, "/new.png")]
+
+
+def test_an_unreadable_image_is_kept_with_its_reason_until_its_task_changes(store, project):
+    store.apply(project.id, [state(1)])
+    store.images_done(project.id, ready=[], failed={1: "truncated"})
+    assert store.unreadable(project.id) == [(1, "truncated")]
+    assert store.totals(project.id).unreadable == 1
+    store.apply(project.id, [state(1, version="2")])
+    assert store.waiting_images(project.id) == [(1, "/1.png")]
+
+
+def test_the_pool_as_arrays(store, project):
+    store.apply(project.id, [state(3), state(1, label="dog"), state(2, skipped=True), state(4, label="gone")])
+    fetch(store, project, [1, 2, 3, 4])
+    store.save_batches(
+        project.id, task=np.array([1, 2]), loss=np.array([0.5, 1e-5]), batch=np.array([0, 1]), rank=np.array([0, 1])
+    )
+    pool = store.pool(store.project(project.id))
+    assert pool.task.tolist() == [1, 2, 3, 4]
+    assert pool.target.tolist() == [1, -1, -1, -1]
+    assert pool.skipped.tolist() == [False, True, False, False]
+    assert pool.batch.tolist() == [0, 1, -1, -1]
+    assert pool.loss[:2].tolist() == [0.5, 1e-5]
+    assert pool.in_batches().task.tolist() == [1, 2]
+
+
+def test_removed_tasks_are_gone_and_batches_of_a_removed_task_are_no_error(store, project):
+    store.apply(project.id, [state(1), state(2)])
+    store.remove_tasks(project.id, {1})
+    store.save_batches(project.id, task=np.array([1, 2]), loss=np.ones(2), batch=np.zeros(2, int), rank=np.arange(2))
+    assert store.task_ids(project.id) == [2]
+    assert store.reserve_rows(project.id, [1, 2]).tolist() == [-1, 0]
+
+
+def test_a_ranking_replaces_the_one_before(store, project):
+    assert store.ranking(project.id) is None
+    for score in (0.5, 0.25):
+        arrays = RankingArrays(
+            np.array([4, 9]), np.array([score, 1.0]), np.array([1, -1], np.int32), np.array([0.9, 0], np.float32)
+        )
+        store.save_ranking(project.id, arrays, classes=["cat", "dog"], ranked_revision=3)
+    found, classes = store.ranking(project.id)
+    assert found.score.tolist() == [0.25, 1.0]
+    assert classes == ["cat", "dog"]
+    assert found.find(np.array([9, 5, 4, 100])).tolist() == [1, -1, 0, -1]
+    assert store.project(project.id).ranked_revision == 3
+
+
+def test_forgetting_a_project_removes_rows_and_directories(store, project):
+    store.apply(project.id, [state(1)])
+    for directory in (store.pixels_dir(project.id), store.models_dir(project.id)):
+        directory.mkdir(parents=True)
+    store.forget(project.id)
+    assert store.projects() == []
+    assert store.task_ids(project.id) == []
+    assert not store.pixels_dir(project.id).exists() and not store.models_dir(project.id).exists()
+
+
+def test_web_and_worker_write_at_the_same_time(tmp_path, store, project):
+    other = Store(tmp_path)
+
+    def wake_often():
+        for _ in range(50):
+            other.wake([project.id])
+
+    thread = threading.Thread(target=wake_often)
+    thread.start()
+    for number in range(50):
+        store.apply(project.id, [state(number)])
+        store.update(project.id, stage="images")
+    thread.join()
+    other.close()
+    assert store.totals(project.id).tasks == 50
+    assert store.project(project.id).wake_at > 0
+
+
+def test_a_directory_that_cannot_be_written_is_a_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PT4ALError, match="cannot be written"):
+        Store(tmp_path / "file")
+
+
+def test_a_store_of_another_version_is_refused(tmp_path, store, monkeypatch):
+    monkeypatch.setattr("pt4al_backend.store.database.SCHEMA_VERSION", 2)
+    with pytest.raises(PT4ALError, match="another version"):
+        Store(tmp_path)
