@@ -1,0 +1,251 @@
+"""The active-learning loop of one project.
+
+It keeps no list of things to do: each time it compares what is with what should be and does
+the next missing thing, so nothing can be lost, doubled or done in the wrong order.
+
+``look`` asks the platform what changed; ``steer`` does what is quick (refit, rank, publish);
+``work`` does a slice of what is slow (images, pretext, training). The worker calls all three
+in turn, for every project, so nothing quick ever waits for anything slow.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from pt4al_backend.errors import PT4ALError
+from pt4al_backend.jobs import (
+    Bench,
+    Job,
+    Step,
+    backbone,
+    extract_features,
+    fetch_images,
+    pretext,
+    score_late_images,
+    train_main,
+)
+from pt4al_backend.labelling_platform import ProjectInfo, Window
+from pt4al_backend.ranking import rank, refit, wanted_rows
+from pt4al_backend.store import tables
+from pt4al_backend.store.store import Totals
+from pt4al_backend.store.tables import Project
+
+logger = logging.getLogger(__name__)
+
+GROWN = 1.5  # the pool has outgrown its pretext network when it is so many times as large
+MORE_LABELS = 1.25  # the main network is trained anew when there are so many times as many labels …
+FEW_LABELS = 10  # … and at least so many more
+
+
+@dataclass
+class Current:
+    """The job under way and the stage it shows as."""
+
+    stage: str
+    job: Job
+    shown_at: float = 0.0
+
+
+class ProjectLoop:
+    """One project's loop. Not thread-safe: one worker drives it."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self._current: Current | None = None
+        self._window: Window | None = None
+        self._stale = True  # the ranking may be out of date for a reason that no label shows
+        self._serving: str | None = None  # the version the platform says it serves; None: not asked yet
+        self._miscounts = 0  # looks in a row after which the platform counts otherwise than we do
+        self._accepted: tuple[int, ...] = ()  # such a difference that a full look did not mend
+
+    @property
+    def has_looked(self) -> bool:
+        """Whether the platform was asked since this process started."""
+        return self._serving is not None
+
+    @property
+    def busy_with(self) -> str:
+        """What is under way, in a word."""
+        return self._current.stage if self._current else ""
+
+    def close(self) -> None:
+        """Abandon the job under way."""
+        if self._current:
+            self._current.job.close()
+            self._current = None
+
+    # What the platform says
+
+    def look(self) -> bool:
+        """Take in what changed on the platform. True if anything did."""
+        started = time.time()
+        bench, project = self.bench, self.bench.project()
+        info = bench.platform.project()
+        self._serving = info.model_version
+        reconfigured = info.label_config != project.label_config or list(info.classes) != project.classes
+        everything = reconfigured or not project.cursor or self._miscounts > 1
+        changed, cursor = reconfigured, project.cursor
+        for states, seen_to in bench.platform.tasks(None if everything else project.cursor):
+            changed |= bench.store.apply(bench.project_id, states)
+            cursor = seen_to
+        totals = bench.store.totals(bench.project_id)
+        if totals.tasks > info.tasks:
+            changed |= self._remove_missing()
+            totals = bench.store.totals(bench.project_id)
+        # After the tasks, so that a pass that is killed is made again as a whole.
+        bench.store.update(
+            bench.project_id,
+            cursor=cursor,
+            title=info.title,
+            label_config=info.label_config,
+            classes=list(info.classes),
+            looked_at=started,
+        )
+        self._stale |= reconfigured
+        self._compare(totals, info, settled=not changed, everything=everything)
+        return changed
+
+    def _remove_missing(self) -> bool:
+        missing = self.bench.platform.missing(self.bench.store.task_ids(self.bench.project_id))
+        if missing:
+            self.bench.store.remove_tasks(self.bench.project_id, missing)
+        return bool(missing)
+
+    def _compare(self, totals: Totals, info: ProjectInfo, *, settled: bool, everything: bool) -> None:
+        """Counts that stay different while nothing changes mean that a change was missed: look at everything."""
+        difference = (totals.tasks - info.tasks, totals.annotations - info.annotations, totals.cancelled - info.skipped)
+        if everything:
+            self._accepted = difference
+        wrong = any(difference) and difference != self._accepted
+        self._miscounts = self._miscounts + 1 if wrong and settled else 0
+
+    # What is quick
+
+    def steer(self) -> None:
+        """Refit, rank and publish, as far as each is due."""
+        project = self.bench.project()
+        if not project.pretext_generation:
+            return
+        if self._stale or self._window is None or project.ranked_revision != project.labels_revision:
+            self._rank(project)
+        window = self._window
+        if window is None or not window.picks:
+            return  # everything is labelled
+        if self._serving != window.version:
+            self.bench.platform.publish(window)
+            self._serving = window.version
+            logger.info("project %d: published %s, %d images", project.number, window.version, len(window.picks))
+        if project.model_version != window.version:
+            self.bench.store.update(
+                project.id, model_version=window.version, published=[pick.task for pick in window.picks]
+            )
+
+    def _rank(self, project: Project) -> None:
+        pool = self.bench.store.pool(project).in_batches()
+        features = self.bench.features(backbone(project))
+        opinion = refit(pool, features, classes=len(project.classes), uncertainty=self.bench.settings.uncertainty)
+        ranked = rank(pool, opinion, project, self.bench.settings)
+        self._window = ranked.window
+        self._stale = False
+        self.bench.store.save_ranking(
+            project.id,
+            ranked.arrays,
+            classes=project.classes,
+            ranked_revision=project.labels_revision,
+            round=ranked.round,
+        )
+
+    # What is slow
+
+    def work(self, seconds: float) -> bool:
+        """Work on the next missing thing for so long. False if nothing is missing."""
+        if self._current is None:
+            self._current = self._next()
+        if self._current is None:
+            return False
+        until = time.monotonic() + seconds
+        try:
+            while time.monotonic() < until:
+                self._show(next(self._current.job))
+        except StopIteration:
+            self._current = None
+            self._stale = True
+        except BaseException:
+            self._current = None
+            raise
+        return True
+
+    def _next(self) -> Current | None:
+        """The next missing thing, in the order in which things need each other."""
+        bench, project = self.bench, self.bench.project()
+        if project.train_requested_at > project.retried_at:  # Start Training is also "try again"
+            bench.store.retry_unreadable(project.id)
+            bench.store.update(project.id, retried_at=project.train_requested_at)
+        totals = bench.store.totals(bench.project_id)
+        if totals.waiting:
+            return Current(tables.IMAGES, fetch_images(bench))
+        if not totals.pool:
+            self._rest(tables.WAITING, "no images yet")
+            if totals.unreadable:
+                raise PT4ALError(self._nothing_readable())
+            return None
+        if totals.pool >= GROWN * project.pretext_pool:
+            return Current(tables.PRETEXT, pretext(bench))
+        pool = bench.store.pool(project)
+        if (pool.batch < 0).any() or np.isnan(pool.loss).any():
+            return Current(tables.PRETEXT, score_late_images(bench))
+        features = bench.features(backbone(project))
+        missing = features.missing(wanted_rows(pool, project))
+        if len(missing):
+            stage = tables.READY_STAGE if project.model_version else tables.PRETEXT
+            return Current(stage, extract_features(bench, missing))
+        if self._training_due(project, totals.labelled):
+            return Current(tables.TRAINING, train_main(bench))
+        rest = features.missing(pool.row) if totals.labelled else pool.row[:0]
+        if len(rest):
+            return Current(tables.READY_STAGE, extract_features(bench, rest))
+        if project.model_version:
+            self._rest(tables.READY_STAGE, "")
+        return None
+
+    def _nothing_readable(self) -> str:
+        (task, reason), *_ = self.bench.store.unreadable(self.bench.project_id, limit=1)
+        return (
+            f"None of the images could be read. Task {task}: {reason} "
+            "Mend that, then press Start Training in the project's Model settings."
+        )
+
+    def _training_due(self, project: Project, labelled: int) -> bool:
+        if not labelled:
+            return False
+        more = labelled >= max(MORE_LABELS * project.main_labels, project.main_labels + FEW_LABELS)
+        round_complete = project.round > max(project.main_round, 0)
+        return more or round_complete or project.train_requested_at > project.main_started_at
+
+    def _show(self, step: Step) -> None:
+        current = self._current
+        if current is None or time.monotonic() - current.shown_at < 0.5:
+            return
+        current.shown_at = time.monotonic()
+        self.bench.store.update(
+            self.bench.project_id,
+            stage=current.stage,
+            stage_progress=step.done,
+            stage_detail=step.detail,
+            eta_seconds=step.eta_seconds,
+        )
+
+    def _rest(self, stage: str, detail: str) -> None:
+        project = self.bench.project()
+        if (project.stage, project.stage_detail) != (stage, detail):
+            self.bench.store.update(
+                project.id,
+                stage=stage,
+                stage_progress=1.0 if stage == tables.READY_STAGE else 0.0,
+                stage_detail=detail,
+                eta_seconds=None,
+            )

@@ -1,0 +1,120 @@
+"""A labelling platform that lives in memory and knows every answer: scikit-learn's handwritten digits."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from pt4al_backend.errors import LabelStudioUnavailableError, ProjectGoneError, UnreadableImageError
+from pt4al_backend.labelling_platform import ProjectInfo, TaskState, Window
+
+DIGITS = load_digits()
+CLASSES = tuple("0123456789")
+
+
+def digit_png(index: int) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray((DIGITS.images[index] * 15.9).astype("uint8")).resize((32, 32)).save(file, "PNG")
+    return file.getvalue()
+
+
+@dataclass
+class KnownLabels:
+    """Tasks 1..n show digits 0..n-1. Tests change it as people would change a project."""
+
+    n: int
+    classes: tuple[str, ...] = CLASSES
+    down: bool = False
+    gone: bool = False
+    published: list[Window] = field(default_factory=list)
+    model_version: str = ""
+    full_listings: int = 0
+
+    def __post_init__(self) -> None:
+        self._clock = 0
+        self._changed: dict[int, int] = {}
+        self.states: dict[int, TaskState] = {}
+        self.add(range(1, self.n + 1))
+
+    def add(self, ids: Sequence[int]) -> None:
+        for task in ids:
+            self._set(TaskState(task, f"digit:{task - 1}", "", None, False, 0, 0))
+
+    def truth(self, task: int) -> str:
+        return str(DIGITS.target[task - 1])
+
+    def label(self, task: int, answer: str | None = None) -> None:
+        self._set(replace(self.states[task], label=answer or self.truth(task), annotations=1))
+
+    def unlabel(self, task: int) -> None:
+        self._set(replace(self.states[task], label=None, annotations=0))
+
+    def skip(self, task: int) -> None:
+        self._set(replace(self.states[task], skipped=True, cancelled=1))
+
+    def show(self, task: int, image: str) -> None:
+        self._set(replace(self.states[task], image=image))
+
+    def delete(self, task: int) -> None:
+        del self.states[task], self._changed[task]
+
+    @property
+    def queue(self) -> list[int]:
+        """What would be served: the published window less what was answered since."""
+        if not self.published:
+            return []
+        states = [self.states.get(pick.task) for pick in self.published[-1].picks]
+        return [state.id for state in states if state and not state.label and not state.skipped]
+
+    # LabellingPlatform
+
+    def project(self) -> ProjectInfo:
+        if self.down:
+            raise LabelStudioUnavailableError("The platform is down; it is tried again.")
+        if self.gone:
+            raise ProjectGoneError("Project 1 does not exist any more.")
+        states = self.states.values()
+        return ProjectInfo(
+            title="digits",
+            label_config="/".join(self.classes),
+            classes=self.classes,
+            tasks=len(states),
+            annotations=sum(state.annotations for state in states),
+            skipped=sum(state.cancelled for state in states),
+            model_version=self.model_version,
+            sampling="Uncertainty sampling",
+        )
+
+    def tasks(self, since: str | None) -> Iterator[tuple[list[TaskState], str]]:
+        self.full_listings += since is None
+        after = int(since or 0)
+        changed = sorted(task for task, at in self._changed.items() if at > after)
+        for start in range(0, len(changed), 100):
+            yield [self._known(task) for task in changed[start : start + 100]], str(self._clock)
+
+    def missing(self, known: Sequence[int]) -> set[int]:
+        return set(known) - self.states.keys()
+
+    def image(self, task: int, value: str) -> bytes:
+        if not value.startswith("digit:"):
+            raise UnreadableImageError(f"{value}: 404 Not Found")
+        return digit_png(int(value.removeprefix("digit:")))
+
+    def publish(self, window: Window) -> None:
+        if self.down:
+            raise LabelStudioUnavailableError("The platform is down; it is tried again.")
+        self.published.append(window)
+        self.model_version = window.version
+
+    def _known(self, task: int) -> TaskState:
+        state = self.states[task]
+        return replace(state, label=state.label if state.label in self.classes else None)
+
+    def _set(self, state: TaskState) -> None:
+        self._clock += 1
+        self._changed[state.id] = self._clock
+        self.states[state.id] = replace(state, version=str(self._clock))

@@ -1,0 +1,203 @@
+"""The loop against a platform that answers by itself; real networks, real images, a real store."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from known_labels import KnownLabels
+
+from pt4al_backend.errors import LabelStudioUnavailableError
+from pt4al_backend.jobs import Bench
+from pt4al_backend.loop import ProjectLoop
+from pt4al_backend.settings import Settings
+from pt4al_backend.store.store import Store
+
+
+class Rig:
+    """A loop over ``n`` digits in a store of its own."""
+
+    def __init__(self, directory, n=120, **settings):
+        quick = {"pretext_epochs": 2, "main_epochs": 3, "device": "cpu"}
+        self.settings = Settings(data_dir=directory, cycles=4, query_size=6, slack=5, **quick | settings)
+        self.platform = KnownLabels(n)
+        self.store = Store(self.settings.data_dir)
+        self.id = self.store.connect(url="http://x", number=1, created="1", access_token="", label_config="").id
+        self.threads = ThreadPoolExecutor(4)
+        self.loop = self.new_loop()
+
+    def new_loop(self):
+        return ProjectLoop(Bench(self.id, self.store, self.platform, self.settings, "cpu", self.threads))
+
+    @property
+    def project(self):
+        return self.store.project(self.id)
+
+    def pool(self):
+        return self.store.pool(self.project)
+
+    def settle(self):
+        """Turn the loop until nothing is missing."""
+        for _ in range(2000):
+            self.loop.look()
+            self.loop.steer()
+            if not self.loop.work(0.5):
+                self.loop.steer()
+                return
+        raise AssertionError("the loop does not come to rest")
+
+    def look(self):
+        self.loop.look()
+        self.loop.steer()
+
+    def close(self):
+        self.loop.close()
+        self.threads.shutdown()
+        self.store.close()
+
+
+@pytest.fixture
+def rig(tmp_path):
+    rig = Rig(tmp_path)
+    yield rig
+    rig.close()
+
+
+@pytest.fixture(scope="module")
+def settled(tmp_path_factory):
+    rig = Rig(tmp_path_factory.mktemp("settled"))
+    rig.settle()
+    yield rig
+    rig.close()
+
+
+def test_first_queue_is_the_cold_start_of_batch_0(settled):
+    pool, window = settled.pool(), settled.platform.published[0]
+    members = np.flatnonzero(pool.batch == 0)
+    by_rank = members[np.argsort(pool.rank[members])]
+    assert [pick.task for pick in window.picks[:6]] == pool.task[by_rank[::5]].tolist()
+    assert len(window.picks) == 6 + 5
+    assert np.diff([pick.score for pick in window.picks]).min() > 0
+
+
+def test_batches_are_dealt_from_the_sorted_losses(settled):
+    pool = settled.pool()
+    hardest_first = np.argsort(pool.rank)
+    assert np.diff(pool.loss[hardest_first]).max() <= 0
+    assert (pool.batch[hardest_first] == np.arange(120) % 4).all()
+
+
+def test_annotating_goes_through_the_rounds_and_ends_in_one_pool(rig):
+    rig.settle()
+    rounds = []
+    for _ in range(60):
+        task = rig.platform.queue[0]
+        assert rig.pool().batch[rig.pool().task == task][0] == min(rig.project.round, 3) or rig.project.round >= 4
+        rig.platform.label(task)
+        rig.look()
+        rounds.append(rig.project.round)
+        assert rig.project.model_version == rig.platform.model_version
+    assert rounds == sorted(rounds)
+    assert rounds[5] == 1 and rounds[23] == 4 and rounds[-1] > 4
+    rig.settle()
+    assert rig.project.main_labels == 60
+    assert rig.platform.published[-1].picks[0].label in "0123456789"
+
+
+def test_labels_skips_and_deletions_end_in_the_right_queue(settled):
+    first, second, third = settled.platform.queue[:3]
+    settled.platform.skip(first)
+    settled.platform.delete(second)
+    settled.look()
+    assert not {first, second} & set(settled.platform.queue)
+    assert second not in settled.pool().task
+    settled.platform.label(third)
+    settled.look()
+    assert third not in settled.platform.queue
+    settled.platform.unlabel(third)
+    settled.look()
+    assert third in settled.platform.queue
+
+
+def test_late_images_join_and_a_broken_one_is_set_aside_and_tried_again(settled):
+    new = range(500, 510)
+    settled.platform.add(new)
+    settled.platform.show(505, "nowhere")
+    settled.settle()
+    pool = settled.pool()
+    assert set(new) - set(pool.task.tolist()) == {505}
+    assert (pool.batch[np.isin(pool.task, list(new))] >= 0).all()
+    assert settled.store.unreadable(settled.id) == [(505, "nowhere: 404 Not Found")]
+    assert settled.project.pretext_generation == 1
+    settled.platform.show(505, "digit:504")
+    settled.settle()
+    assert 505 in settled.pool().task
+    assert settled.store.unreadable(settled.id) == []
+
+
+def test_a_changed_config_drops_labels_of_classes_that_are_gone(settled):
+    task = settled.platform.queue[0]
+    settled.platform.label(task)
+    settled.look()
+    settled.platform.classes = tuple(c for c in settled.platform.classes if c != settled.platform.truth(task))
+    settled.look()
+    assert settled.project.classes == list(settled.platform.classes)
+    assert settled.pool().target[settled.pool().task == task][0] == -1
+
+
+def test_a_switched_version_is_switched_back(settled):
+    settled.platform.model_version = "somebody else's"
+    settled.look()
+    assert settled.platform.model_version == settled.project.model_version
+
+
+def test_nothing_new_means_nothing_published(settled):
+    settled.settle()
+    published = len(settled.platform.published)
+    for _ in range(3):
+        settled.look()
+    assert len(settled.platform.published) == published
+
+
+def test_the_pool_is_listed_whole_only_once(rig):
+    rig.settle()
+    for task in rig.platform.queue[:4]:
+        rig.platform.label(task)
+        rig.look()
+    rig.platform.delete(rig.platform.queue[0])
+    rig.look()
+    assert rig.platform.full_listings == 1
+
+
+def test_an_outgrown_pretext_network_is_trained_anew(rig):
+    rig.settle()
+    rig.platform.add(range(300, 370))
+    rig.settle()
+    assert rig.project.pretext_generation == 2
+    assert rig.project.pretext_pool == 190
+    names = {path.name for path in rig.store.models_dir(rig.id).iterdir()}
+    assert names == {"pretext-2.safetensors", "features-pretext-2.bin"}
+
+
+def test_a_killed_pretext_training_goes_on_and_gives_the_same_batches(tmp_path, settled):
+    rig = Rig(tmp_path / "killed")
+    for _ in range(6):  # into the pretext training, then gone without a word
+        rig.loop.look()
+        rig.loop.work(0.3)
+    assert rig.project.stage in ("images", "pretext")
+    rig.loop = rig.new_loop()
+    rig.settle()
+    undisturbed = Rig(tmp_path / "undisturbed")
+    undisturbed.settle()
+    assert (rig.pool().batch == undisturbed.pool().batch).all()
+    assert (rig.pool().loss == undisturbed.pool().loss).all()
+    rig.close()
+    undisturbed.close()
+
+
+def test_a_platform_that_is_down_loses_nothing(settled):
+    settled.platform.down = True
+    with pytest.raises(LabelStudioUnavailableError):
+        settled.look()
+    settled.platform.down = False
+    settled.look()
+    assert settled.project.model_version == settled.platform.model_version
