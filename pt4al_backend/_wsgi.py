@@ -1,0 +1,88 @@
+"""How servers find the app: ``gunicorn pt4al_backend._wsgi:app`` or, inside this directory, ``gunicorn _wsgi:app``.
+
+``label-studio-ml start pt4al_backend -p 9090`` runs this file as a script (fact 27): then web
+and worker are started.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pt4al_backend.settings import Settings
+
+_HERE = Path(__file__).resolve().parent
+
+
+def _leave_own_directory() -> None:
+    """Make ``pt4al_backend`` importable, and its modules (``settings``, ``model``, …) only as part of it."""
+    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != _HERE]
+    if str(_HERE.parent) not in sys.path:
+        sys.path.append(str(_HERE.parent))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Start web and worker with the options that the SDK's own ``_wsgi.py`` has. Returns the exit code."""
+    from pt4al_backend.errors import PT4ALError
+    from pt4al_backend.supervisor import require_usable_store, start
+
+    try:
+        settings = _settings(arguments)
+        _log(settings)
+        require_usable_store(settings)
+        return start(settings)
+    except PT4ALError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _settings(arguments: list[str] | None) -> Settings:
+    import argparse
+
+    from pt4al_backend.errors import PT4ALError
+    from pt4al_backend.settings import Settings, load_settings
+
+    parser = argparse.ArgumentParser(prog="label-studio-ml start pt4al_backend", description=__doc__)
+    parser.add_argument("-p", "--port", type=int)
+    parser.add_argument("--host")
+    parser.add_argument("-d", "--debug", action="store_true", help="log more; never Flask's debugger, which runs code")
+    parser.add_argument("--log-level", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
+    parser.add_argument("--model-dir", help="the data directory")
+    parser.add_argument("--basic-auth-user")
+    parser.add_argument("--basic-auth-pass")
+    parser.add_argument("--kwargs", "--with", nargs="+", default=[], metavar="KEY=VAL", help="settings of PT4AL")
+    parser.add_argument("--check", action="store_true", help="settings are always checked; see pt4al-backend check")
+    given = parser.parse_args(arguments)
+    more = dict(pair.partition("=")[::2] for pair in given.kwargs)
+    unknown = sorted(more.keys() - Settings.model_fields.keys())
+    if unknown:
+        raise PT4ALError(f"There is no setting called {', '.join(unknown)}. The README lists them all.")
+    named = {
+        "port": given.port,
+        "host": given.host,
+        "log_level": given.log_level or ("DEBUG" if given.debug else None),
+        "data_dir": given.model_dir,
+        "basic_auth_user": given.basic_auth_user,
+        "basic_auth_pass": given.basic_auth_pass,
+    }
+    return load_settings(**{**more, **{name: value for name, value in named.items() if value is not None}})
+
+
+def _log(settings: Settings) -> None:
+    import logging
+
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S")
+
+
+_leave_own_directory()
+
+if __name__ == "__main__":
+    sys.exit(main())
+else:
+    from pt4al_backend.settings import load_settings
+    from pt4al_backend.web.app import create_app
+
+    _log(load_settings())
+    app = create_app()

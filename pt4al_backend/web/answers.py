@@ -1,0 +1,34 @@
+"""Refusals: a status, a sentence in the body, and the same sentence as the reason phrase.
+
+Label Studio shows people nothing of a failed ``/setup`` but its HTTP status line (fact 18).
+"""
+
+from __future__ import annotations
+
+import json
+
+from flask import Response
+
+_LONGEST_REASON = 300  # characters; proxies bound the length of a status line
+
+
+class RefusedError(Exception):
+    """The request cannot be answered; the text says why and what to send instead."""
+
+    def __init__(self, code: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+def refusal(code: int, sentence: str) -> Response:
+    """``{"error": sentence}`` with the sentence in the status line too."""
+    return Response(
+        json.dumps({"error": sentence}), status=f"{code} {reason_phrase(sentence)}", mimetype="application/json"
+    )
+
+
+def reason_phrase(sentence: str) -> str:
+    """One bounded line of printable ASCII."""
+    line = " ".join("".join(character if character.isprintable() else " " for character in sentence).split())
+    line = line.encode("ascii", "replace").decode()
+    return line if len(line) <= _LONGEST_REASON else line[: _LONGEST_REASON - 3] + "..."

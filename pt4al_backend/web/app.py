@@ -1,0 +1,52 @@
+"""The HTTP app: the SDK's own routes and ours beside them."""
+
+from __future__ import annotations
+
+from flask import Flask, Response
+
+from pt4al_backend.settings import Settings, load_settings
+from pt4al_backend.web import security
+from pt4al_backend.web.answers import refusal
+from pt4al_backend.web.context import open_context
+from pt4al_backend.web.sdk import create_sdk_app, load_sdk
+
+_WENT_WRONG = "Something went wrong inside pt4al-backend: its log says what."
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The app, serving the store of ``settings`` (of the environment by default).
+
+    The SDK keeps one app per process, so a second call returns the same one, which then
+    serves the new settings. ``PT4ALError`` if the settings or the data directory cannot be used.
+    """
+    settings = settings or load_settings()
+    security.check_settings(settings)
+    open_context(settings)
+    load_sdk(settings.data_dir)
+    from pt4al_backend.model import PT4ALBackend  # imports the SDK
+
+    app = create_sdk_app(PT4ALBackend)
+    if "pt4al" not in app.extensions:
+        app.extensions["pt4al"] = True
+        _add_ours(app)
+    return app
+
+
+def _add_ours(app: Flask) -> None:
+    from pt4al_backend.web import pages, requests
+
+    app.register_blueprint(pages.pages)
+    app.view_functions["metrics"] = pages.metrics_page
+    app.view_functions.pop("get_version", None)
+    app.add_url_rule("/versions", "get_version", pages.versions, methods=["GET", "POST"])
+    # First of all: the SDK's own hooks read the body, and must not read what is refused.
+    app.before_request_funcs.setdefault(None, []).insert(0, requests.check)
+    app.after_request(_finish)
+
+
+def _finish(response: Response) -> Response:
+    """The SDK answers errors with tracebacks; ours carry a sentence. The log has the rest."""
+    if response.status_code == 500:
+        response = refusal(500, _WENT_WRONG)
+    response.direct_passthrough = False  # the SDK's own hook, which comes next, reads every body, files too
+    return security.add_headers(response)

@@ -1,0 +1,59 @@
+"""What a webhook asks for: every event worth looking into leaves a wake-up for the worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pt4al_backend.errors import PT4ALError
+from pt4al_backend.label_studio.config import parse_config
+from pt4al_backend.store.tables import Project
+from pt4al_backend.web import projects
+from pt4al_backend.web.context import Context
+from pt4al_backend.web.projects import ProjectName
+
+START_TRAINING = "START_TRAINING"
+"""The button of the same name in Label Studio."""
+
+TRAIN_EVENTS = (
+    "ANNOTATION_CREATED",
+    "ANNOTATION_UPDATED",
+    "ANNOTATION_DELETED",
+    "ANNOTATIONS_CREATED",
+    "ANNOTATIONS_DELETED",
+    "TASKS_CREATED",
+    "TASKS_DELETED",
+    "PROJECT_UPDATED",
+    START_TRAINING,
+)
+"""Events after which the queue may have to change (fact 15)."""
+
+
+def take(context: Context, event: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Wake the worker for the event's project, taking the project in first where it is not known.
+
+    The answer is JSON-ready and, where the event is ignored, says why.
+    """
+    if event not in TRAIN_EVENTS:
+        return {"event": event, "ignored": "PT4AL does not learn from this event."}
+    project = data.get("project")
+    project = project if isinstance(project, Mapping) else {}
+    try:
+        name = ProjectName.of(project)
+        found = projects.find(context.store, context.settings, name) or [_take_in(context, name, project)]
+    except ValueError:
+        return {"event": event, "ignored": "The event names no project."}
+    except PT4ALError as error:
+        return {"event": event, "ignored": str(error)}
+    context.store.wake([known.id for known in found], train=event == START_TRAINING)
+    return {"event": event, "project": name.number, "woken": len(found)}
+
+
+def _take_in(context: Context, name: ProjectName, project: Mapping[str, Any]) -> Project:
+    """An event may come before ``/setup``: after a reset, or when the data directory is new."""
+    if not context.settings.label_studio_url:
+        raise PT4ALError("This project is not connected yet: press Save on its model in Label Studio's settings.")
+    label_config = project.get("label_config") or ""
+    if label_config:
+        parse_config(label_config)
+    return projects.register(context.store, context.settings, name, label_config=label_config)

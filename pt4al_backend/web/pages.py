@@ -1,0 +1,78 @@
+"""The pages beside the SDK's: ``/api/status``, ``/metrics``, ``/dashboard`` and ``/versions``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, render_template, request
+
+from pt4al_backend.status import project_status, status, worker_status
+from pt4al_backend.web import metrics, projects
+from pt4al_backend.web.answers import RefusedError, refusal
+from pt4al_backend.web.context import context
+from pt4al_backend.web.requests import project_name
+
+pages = Blueprint(
+    "pt4al", __name__, template_folder="templates", static_folder="static", static_url_path="/dashboard/static"
+)
+
+_STAGES = {
+    "waiting": "Waiting for the worker",
+    "images": "Reading the images",
+    "pretext": "Learning what is hard (pretext task)",
+    "training": "Training on the labels",
+    "ready": "Ready: label on",
+    "error": "Stopped",
+}
+
+
+@pages.route("/api/status")
+def api_status() -> Response:
+    """What is going on, as JSON."""
+    return jsonify(status(context().store, context().settings))
+
+
+@pages.route("/dashboard")
+def dashboard() -> str:
+    """The same as one plain page."""
+    store, settings = context().store, context().settings
+    shown = [
+        {
+            **project_status(store, settings, project),
+            "stage_words": _STAGES.get(project.stage, project.stage),
+            "remaining": remaining(project.eta_seconds),
+            "set_aside": store.unreadable(project.id),
+        }
+        for project in store.projects()
+    ]
+    return render_template(
+        "dashboard.html", projects=shown, worker=worker_status(store.worker()), address=request.host_url
+    )
+
+
+def metrics_page() -> Response:
+    """In place of the SDK's, which is empty."""
+    text = metrics.render(status(context().store, context().settings))
+    return Response(text, content_type=metrics.CONTENT_TYPE)
+
+
+def versions() -> Response:
+    """The published version of the project asked for. Label Studio asks with GET and names none: then of all."""
+    body: Any = request.get_json() if request.method == "POST" else {}
+    asked = body.get("project") or request.args.get("project")
+    store, settings = context().store, context().settings
+    try:
+        found = projects.find(store, settings, project_name(asked))[:1] if asked else store.projects()
+    except RefusedError as error:
+        return refusal(error.code, str(error))
+    return jsonify({"versions": [project.model_version for project in found if project.model_version]})
+
+
+def remaining(seconds: float | None) -> str:
+    """``eta_seconds`` in words; "" if it is not known."""
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return "less than a minute left"
+    minutes = round(seconds / 60)
+    return f"about {minutes} min left" if minutes < 90 else f"about {round(minutes / 60)} h left"

@@ -1,0 +1,120 @@
+"""``/predict``: wait a little for the newest labels, then answer from the newest ranking."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from pt4al_backend.errors import UnsupportedConfigError
+from pt4al_backend.label_studio.config import Question, parse_config
+from pt4al_backend.sampling.queue import LAST_PLACE
+from pt4al_backend.status import is_alive
+from pt4al_backend.store.ranking import RankingArrays
+from pt4al_backend.store.store import Store
+from pt4al_backend.store.tables import READY_STAGE, TRAINING, Project
+from pt4al_backend.web.context import Context
+
+PREPARING = "pt4al-preparing"
+"""The model version before the first queue is published."""
+
+LOOK_EVERY = 0.05  # seconds between looks at the project's row while waiting
+_CHUNK = 5000  # task ids per query: databases bound the number of parameters
+
+Task = Mapping[str, Any]
+
+
+def empty(version: str = PREPARING) -> dict[str, Any]:
+    """No opinion, and the last place in the queue."""
+    return {"result": [], "score": LAST_PLACE, "model_version": version}
+
+
+def predict(context: Context, project: Project, tasks: Sequence[Task], *, label_config: str) -> list[dict[str, Any]]:
+    """Exactly one prediction per task, in the tasks' order (fact 14)."""
+    project = catch_up(context.store, project, tasks, seconds=context.settings.predict_wait)
+    version = project.model_version or PREPARING
+    newest = context.rankings.newest(project.id)
+    if newest is None:
+        return [empty(version) for _ in tasks]
+    ranking, classes = newest
+    question = _question(label_config or project.label_config) if context.settings.preannotate else None
+    return answers(tasks, ranking, classes, question=question, version=version)
+
+
+def answers(
+    tasks: Sequence[Task],
+    ranking: RankingArrays,
+    classes: Sequence[str],
+    *,
+    question: Question | None,
+    version: str,
+) -> list[dict[str, Any]]:
+    """The ranking's opinion on each task; without a ``question`` the order alone."""
+    places = ranking.find(np.array([task["id"] for task in tasks], dtype=np.int64))
+    predictions = []
+    for place in places.tolist():
+        prediction = empty(version)
+        if place >= 0:
+            prediction["score"] = float(ranking.score[place])
+            choice = int(ranking.choice[place])
+            label = classes[choice] if 0 <= choice < len(classes) else None
+            if question is not None and label in question.classes:
+                prediction["result"] = question.result(label, float(ranking.probability[place]))
+        predictions.append(prediction)
+    return predictions
+
+
+def catch_up(store: Store, project: Project, tasks: Sequence[Task], *, seconds: float) -> Project:
+    """Wake the worker if there are labels it has not seen, and wait until the ranking knows them.
+
+    Does not wait where that would be in vain: no worker runs, or there is no model yet.
+    """
+    if not _is_behind(store, project, tasks):
+        return project
+    store.wake([project.id])
+    woken = store.project(project.id)
+    if woken is None or project.stage not in (TRAINING, READY_STAGE) or not is_alive(store.worker()):
+        return woken or project
+    deadline = time.monotonic() + seconds
+    now: Project | None = woken
+    while now is not None and not _has_learnt(now, woken.wake_at) and time.monotonic() < deadline:
+        time.sleep(LOOK_EVERY)
+        now = store.project(project.id)
+    return now or project
+
+
+def _is_behind(store: Store, project: Project, tasks: Sequence[Task]) -> bool:
+    ranked = project.ranked_revision >= 0
+    if project.wake_at > project.looked_at or (ranked and project.labels_revision != project.ranked_revision):
+        return True
+    told = {task["id"]: count for task in tasks if (count := _annotations(task))}
+    ids = list(told)
+    for start in range(0, len(ids), _CHUNK):
+        known = store.annotation_counts(project.id, ids[start : start + _CHUNK])
+        if any(told[task] > known.get(task, 0) for task in ids[start : start + _CHUNK]):
+            return True
+    return False
+
+
+def _has_learnt(project: Project, asked: float) -> bool:
+    return project.looked_at >= asked and project.ranked_revision == project.labels_revision
+
+
+def _annotations(task: Task) -> int:
+    """Submitted annotations that the request shows; skipped ones are no labels."""
+    annotations = task.get("annotations")
+    if not isinstance(annotations, list):
+        return 0
+    return sum(1 for annotation in annotations if isinstance(annotation, dict) and not annotation.get("was_cancelled"))
+
+
+@lru_cache(maxsize=64)
+def _question(label_config: str) -> Question | None:
+    """None where the config was changed to something that cannot be learnt: then only the order is answered."""
+    try:
+        return parse_config(label_config)
+    except UnsupportedConfigError:
+        return None

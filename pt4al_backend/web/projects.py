@@ -1,0 +1,113 @@
+"""Which project a request means, and the one rule by which projects are taken in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from pt4al_backend.errors import PT4ALError
+from pt4al_backend.settings import Settings
+from pt4al_backend.store.store import Store
+from pt4al_backend.store.tables import Project
+
+_NAME = re.compile(r"([0-9]{1,10})(?:[.@]([0-9]{1,15}))?")
+_LARGEST = 2**31 - 1  # of a project id, in Label Studio and in our table
+
+
+@dataclass(frozen=True)
+class ProjectName:
+    """A project as Label Studio names it: its id and, where told, when it was made (unix seconds; fact 13)."""
+
+    number: int
+    created: str = ""
+
+    @classmethod
+    def parse(cls, name: object) -> ProjectName:
+        """From ``"12.1700000000"`` (``/setup``, ``/predict``), ``"12"`` or ``12``; ``ValueError`` if it is neither."""
+        text = str(name) if isinstance(name, int) and not isinstance(name, bool) else name
+        match = _NAME.fullmatch(text) if isinstance(text, str) else None
+        if match is None or int(match[1]) > _LARGEST:
+            raise ValueError("not the name of a project")
+        return cls(int(match[1]), match[2] or "")
+
+    @classmethod
+    def of(cls, project: Mapping[str, Any]) -> ProjectName:
+        """From the serialized project that a webhook carries (fact 15); ``ValueError`` if it has no usable id."""
+        return cls(cls.parse(project.get("id")).number, _unix_seconds(project.get("created_at")))
+
+    def __str__(self) -> str:
+        """With an ``@``, because SDK 2.x throws away what follows a dot."""
+        return f"{self.number}@{self.created}" if self.created else str(self.number)
+
+
+def find(store: Store, settings: Settings, name: ProjectName) -> list[Project]:
+    """The projects that a request may mean, newest first; several where Label Studios share an id."""
+    projects = store.find(name.number, name.created or None)
+    if not projects and name.created:
+        projects = [project for project in store.find(name.number) if not project.created]
+    ours = [project for project in projects if project.label_studio_url == settings.label_studio_url]
+    return ours or projects
+
+
+def register(
+    store: Store,
+    settings: Settings,
+    name: ProjectName,
+    *,
+    label_config: str,
+    hostname: str = "",
+    access_token: str = "",
+) -> Project:
+    """Take a project in. ``PT4ALError`` says what to set where no Label Studio and token are known.
+
+    With ``LABEL_STUDIO_URL`` every project belongs to it and the worker uses its key.
+    Otherwise a project belongs to the ``hostname`` of its ``/setup`` and that ``access_token``.
+    """
+    url, token = _connection(settings, hostname=hostname, access_token=access_token)
+    return store.connect(
+        url=url, number=name.number, created=name.created, access_token=token, label_config=label_config
+    )
+
+
+def _connection(settings: Settings, *, hostname: str, access_token: str) -> tuple[str, str]:
+    url, key = settings.label_studio_url, settings.label_studio_api_key.get_secret_value()
+    if url and key:
+        return url, ""
+    if url:
+        raise PT4ALError("LABEL_STUDIO_URL is set without LABEL_STUDIO_API_KEY: set the key too, or neither.")
+    if key:
+        raise PT4ALError("LABEL_STUDIO_API_KEY is set without LABEL_STUDIO_URL: say which Label Studio it is for.")
+    if not hostname or not access_token:
+        raise PT4ALError(
+            "PT4AL was given no token for Label Studio: set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY "
+            "where pt4al-backend runs, and start it again."
+        )
+    return _plain_address(hostname), access_token
+
+
+def _plain_address(hostname: str) -> str:
+    try:
+        parts = urlsplit(hostname)
+        plain = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
+    except ValueError:
+        plain = False
+    if not plain or parts.query or parts.fragment:
+        raise PT4ALError(
+            "The hostname in /setup is not an http(s) address: set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY "
+            "where pt4al-backend runs."
+        )
+    return hostname.rstrip("/")
+
+
+def _unix_seconds(created_at: object) -> str:
+    """As in the names of ``/setup``: whole seconds; "" if it is no ISO 8601 time."""
+    if not isinstance(created_at, str):
+        return ""
+    try:
+        return str(int(datetime.fromisoformat(created_at.replace("Z", "+00:00")).timestamp()))
+    except (ValueError, OverflowError):
+        return ""

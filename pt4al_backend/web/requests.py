@@ -1,0 +1,162 @@
+"""What arrives, checked before the SDK sees it: a wrong body is a 4xx and a sentence.
+
+The SDK's handlers take a body's shape for granted. After these checks they may: the parsed
+body, which Flask keeps for the request, holds only what the handlers read, in one form.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from flask import Response, request
+from sqlalchemy.exc import DBAPIError
+from werkzeug.exceptions import BadRequest
+
+from pt4al_backend.errors import PT4ALError
+from pt4al_backend.label_studio.config import parse_config
+from pt4al_backend.web import events, projects, security
+from pt4al_backend.web.answers import RefusedError, refusal
+from pt4al_backend.web.context import context
+from pt4al_backend.web.projects import ProjectName
+
+logger = logging.getLogger(__name__)
+
+LARGEST_BODY = 64 * 2**20
+_LARGEST_TASK = 2**63 - 1
+
+Body = dict[str, Any]
+
+
+def check() -> Response | None:
+    """Flask's ``before_request``: a refusal, or None to go on."""
+    if not security.is_allowed(request, context().settings):
+        return security.unauthorized()
+    checks = _CHECKS.get(request.path) if request.method == "POST" else None
+    if checks is None:
+        return None
+    try:
+        checks(_body())
+    except RefusedError as error:
+        return refusal(error.code, str(error))
+    except PT4ALError as error:
+        return refusal(422, str(error))
+    except DBAPIError as error:  # without its parameters, which may be tokens
+        logger.error("database: %s", error.orig)
+        return refusal(503, "The database of pt4al-backend does not answer: try again, and look into its log.")
+    return None
+
+
+def project_name(value: object) -> ProjectName:
+    """Of a body's or a query's ``project``."""
+    try:
+        return ProjectName.parse(value)
+    except ValueError:
+        raise RefusedError(
+            400, 'The project is missing or wrong: send it as "id.created", for example "12.1700000000".'
+        ) from None
+
+
+def _setup(body: Body) -> None:
+    """Check the label config and take the project in; the SDK's handler then answers the published version."""
+    name = project_name(body.get("project"))
+    label_config = _text(body, "schema")
+    if not label_config:
+        raise RefusedError(400, "The schema is missing: send the project's label config.")
+    parse_config(label_config)
+    hostname, access_token = _text(body, "hostname"), _text(body, "access_token")
+    projects.register(
+        context().store,
+        context().settings,
+        name,
+        label_config=label_config,
+        hostname=hostname,
+        access_token=access_token,
+    )
+    _replace(body, project=str(name), schema=label_config, hostname="", access_token="")
+
+
+def _predict(body: Body) -> None:
+    name, label_config = project_name(body.get("project")), _text(body, "label_config")
+    tasks = body.get("tasks")
+    if not isinstance(tasks, list) or not all(isinstance(task, dict) and _is_id(task.get("id")) for task in tasks):
+        raise RefusedError(400, "The tasks are missing or wrong: send a list of objects, each with an integer id.")
+    _replace(body, project=str(name), tasks=tasks, label_config=label_config, params={})
+
+
+def _webhook(body: Body) -> None:
+    event, project = _text(body, "action"), body.get("project")
+    if not event:
+        raise RefusedError(400, "The action is missing: send the name of an event, for example START_TRAINING.")
+    if event not in events.TRAIN_EVENTS:
+        return
+    try:
+        project = project if isinstance(project, dict) else {}
+        name = ProjectName.of(project)
+    except ValueError:
+        raise RefusedError(400, "The project is missing or wrong: send an object with an integer id.") from None
+    label_config = _text(project, "label_config")
+    known = {"id": name.number, "created_at": project.get("created_at"), "label_config": label_config}
+    _replace(body, action=event, project=known)
+
+
+def _versions(body: Body) -> None:
+    project_name(body.get("project"))
+
+
+def _train(_body: Body) -> None:
+    raise RefusedError(
+        410, "Label Studio before 1.4.1 trained this way: update it, or POST START_TRAINING to /webhook."
+    )
+
+
+_CHECKS: dict[str, Callable[[Body], None]] = {
+    "/setup": _setup,
+    "/predict": _predict,
+    "/webhook": _webhook,
+    "/versions": _versions,
+    "/train": _train,
+}
+
+
+def _body() -> Body:
+    if "Transfer-Encoding" in request.headers:  # old Werkzeugs would read it without end
+        raise RefusedError(411, "The length of the body is missing: send Content-Length.")
+    if (request.content_length or 0) > LARGEST_BODY:
+        raise RefusedError(413, f"The body is larger than {LARGEST_BODY >> 20} MB: send fewer tasks at a time.")
+    try:
+        body = request.get_json(force=True)
+    except (BadRequest, RecursionError):
+        raise RefusedError(400, "The body is not JSON.") from None
+    if not isinstance(body, dict):
+        raise RefusedError(400, "The body is not a JSON object.")
+    return body
+
+
+def _replace(body: Body, **values: object) -> None:
+    body.clear()
+    body.update(values)
+
+
+def _text(body: Body, key: str) -> str:
+    """A string the database can hold; "" where there is none."""
+    value = body.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str) or "\0" in value or not _is_unicode(value):
+        raise RefusedError(400, f"The {key} is wrong: send it as text.")
+    return value
+
+
+def _is_unicode(text: str) -> bool:
+    """JSON can spell half of a surrogate pair, which is no character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST_TASK

@@ -1,0 +1,49 @@
+"""The one place that knows that label-studio-ml has two generations: 1.0.9 on PyPI and 2.x (facts 23 to 26)."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+
+_LOGGERS = ("label_studio_ml", "label_studio_ml.api", "label_studio_ml.model")
+
+
+def load_sdk(data_dir: Path) -> None:
+    """Import label-studio-ml. 2.x writes a ``cache.db`` as it is imported: not where we run, but into ``data_dir``.
+
+    Its debug log shows headers and bodies with tokens in them, so it is never switched on.
+    """
+    before = os.environ.get("MODEL_DIR")
+    os.environ["MODEL_DIR"] = str(data_dir)
+    try:
+        importlib.import_module("label_studio_ml.model")
+    finally:
+        if before is None:
+            del os.environ["MODEL_DIR"]
+        else:
+            os.environ["MODEL_DIR"] = before
+    for name in _LOGGERS:
+        logger = logging.getLogger(name)
+        logger.setLevel(max(logging.INFO, logger.getEffectiveLevel()))
+
+
+def create_sdk_app(model_class: Any) -> Flask:
+    """The SDK's own app serving ``model_class``, behaving as 2.x does on both generations.
+
+    The app is a global of the SDK: every call returns the same one.
+    """
+    api: Any = importlib.import_module("label_studio_ml.api")
+    if hasattr(api, "_manager"):
+        from pt4al_backend.web.sdk1 import PerRequestManager
+
+        api._manager = PerRequestManager()
+    else:
+        api.TRAIN_EVENTS = model_class.TRAIN_EVENTS
+    app: Flask = api.init_app(model_class)
+    api.BASIC_AUTH = None  # ours leaves /health open; two checks could disagree
+    return app

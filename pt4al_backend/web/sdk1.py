@@ -1,0 +1,47 @@
+"""label-studio-ml 1.0.9, made to behave as 2.x: a model per request, of the project the request names (fact 25)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from label_studio_ml.model import LabelStudioMLManager, ModelWrapper
+
+
+class PerRequestManager(LabelStudioMLManager):
+    """No model shared by all projects, no process per webhook, and nothing that has to happen first."""
+
+    @classmethod
+    def fetch(
+        cls, project: str | None = None, label_config: str | None = None, force_reload: bool = False, **kwargs: Any
+    ) -> ModelWrapper:
+        """``/setup``: the project's model and the version that is published."""
+        model = cls.model_class(project, label_config=label_config)
+        return ModelWrapper(model=model, model_version=model.get("model_version"))
+
+    @classmethod
+    def predict(
+        cls,
+        tasks: Sequence[Mapping[str, Any]],
+        project: str | None = None,
+        label_config: str | None = None,
+        force_reload: bool = False,
+        try_fetch: bool = True,
+        **kwargs: Any,
+    ) -> tuple[list[dict[str, Any]], ModelWrapper]:
+        """``/predict``, before ``/setup`` too."""
+        wrapper = cls.fetch(project, label_config)
+        return wrapper.model.predict(tasks, **kwargs), wrapper
+
+    @classmethod
+    def webhook(cls, event: str, data: Mapping[str, Any]) -> dict[str, Any]:
+        """``/webhook``: ``fit`` within the request, for START_TRAINING too."""
+        if event not in cls.model_class.TRAIN_EVENTS:
+            return {"status": "Unknown event"}
+        model = cls.model_class(str(data["project"]["id"]), label_config=data["project"]["label_config"])
+        return {"result": model.fit((), event=event, data=data), "status": "ok"}
+
+    @classmethod
+    def is_training(cls, project: str | None) -> dict[str, bool]:
+        """``/is_training``: training never keeps anybody waiting."""
+        return {"is_training": False}

@@ -1,0 +1,66 @@
+"""Basic auth and response headers, the same on both SDK generations."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+
+from flask import Request, Response
+
+from pt4al_backend.errors import PT4ALError
+from pt4al_backend.settings import Settings
+
+OPEN_PATHS = frozenset({"/health"})
+"""What load balancers and Label Studio ask for without a password."""
+
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+def check_settings(settings: Settings) -> None:
+    """``PT4ALError`` where half of a user name and password is set: it would protect nothing."""
+    if bool(settings.basic_auth_user) != bool(settings.basic_auth_pass.get_secret_value()):
+        raise PT4ALError("Set BASIC_AUTH_USER and BASIC_AUTH_PASS both, or neither.")
+
+
+def is_allowed(request: Request, settings: Settings) -> bool:
+    """Whether the request carries the user name and password, where they are set."""
+    if not settings.basic_auth_user or request.path in OPEN_PATHS:
+        return True
+    expected = f"{settings.basic_auth_user}:{settings.basic_auth_pass.get_secret_value()}"
+    given = _credentials(request.headers.get("Authorization", ""))
+    # Clients encode as UTF-8 or, like the one in Label Studio, as Latin-1.
+    as_utf8 = hmac.compare_digest(given, expected.encode())
+    as_latin1 = hmac.compare_digest(given, expected.encode("latin-1", "backslashreplace"))
+    return as_utf8 or as_latin1
+
+
+def unauthorized() -> Response:
+    """401, asking a browser for the password."""
+    return Response("Unauthorized", 401, {"WWW-Authenticate": 'Basic realm="pt4al-backend", charset="UTF-8"'})
+
+
+def add_headers(response: Response) -> Response:
+    """Nothing is loaded from elsewhere, framed, sniffed or cached."""
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+def _credentials(header: str) -> bytes:
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic":
+        return b""
+    try:
+        return base64.b64decode(encoded.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        return b""

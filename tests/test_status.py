@@ -1,0 +1,108 @@
+"""The contract of /api/status."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+from filled_store import add_project, add_ranked, reread, settings_in, state
+
+from pt4al_backend.status import is_alive, status, without_userinfo
+from pt4al_backend.store.store import Store
+from pt4al_backend.store.tables import Worker
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(tmp_path)
+    yield store
+    store.close()
+
+
+def test_before_anything_is_connected(store: Store, tmp_path: Path) -> None:
+    assert status(store, settings_in(tmp_path)) == {
+        "projects": [],
+        "worker": {"alive": False, "device": "", "busy_with": ""},
+    }
+
+
+def test_a_project(store: Store, tmp_path: Path) -> None:
+    store.beat(device="NVIDIA H200", busy_with="project 12: training")
+    project = add_ranked(store, url="http://user:secret@ls.example:8080/label-studio")
+    store.images_done(project.id, ready=[(4, "/data/upload/4.png")], failed={5: "broken"})
+    store.apply(project.id, [state(1, "cat", version="2"), state(9, "dog", version="2")])
+    store.remove_tasks(project.id, [2])
+    store.update(
+        project.id,
+        title="Pets",
+        stage="training",
+        stage_progress=0.5,
+        stage_detail="epoch 3",
+        eta_seconds=12.5,
+        round=2,
+        cycles=7,
+        query_size=15,
+        error="",
+    )
+    answer = status(store, settings_in(tmp_path))
+    (shown,) = answer["projects"]
+    written = datetime.fromisoformat(shown.pop("updated_at").replace("Z", "+00:00"))
+    assert abs((datetime.now(timezone.utc) - written).total_seconds()) < 5
+    assert shown == {
+        "label_studio_url": "http://ls.example:8080/label-studio",
+        "project": 12,
+        "title": "Pets",
+        "task_type": "classification",
+        "stage": "training",
+        "stage_progress": 0.5,
+        "stage_detail": "epoch 3",
+        "eta_seconds": 12.5,
+        "round": 2,
+        "cycles": 7,
+        "query_size": 15,
+        "pool": 1,
+        "unreadable": 1,
+        "labelled": 2,
+        "model_version": "pt4al-r0-n0-p12",
+        "queue_length": 3,  # of 1 to 5, task 1 was labelled and task 2 deleted
+        "error": "",
+    }
+    assert answer["worker"] == {"alive": True, "device": "NVIDIA H200", "busy_with": "project 12: training"}
+    json.dumps(answer, allow_nan=False)
+
+
+def test_no_secret_is_shown(store: Store, tmp_path: Path) -> None:
+    store.connect(url="http://ls", number=1, created="", access_token="the-token", label_config="")
+    shown = json.dumps(status(store, settings_in(tmp_path)))
+    assert "the-token" not in shown
+    assert "the-api-key" not in shown
+
+
+def test_a_project_the_worker_has_not_seen(store: Store, tmp_path: Path) -> None:
+    project = add_project(store)
+    assert reread(store, project).stage == "waiting"
+    (shown,) = status(store, settings_in(tmp_path, cycles=4))["projects"]
+    assert (shown["stage"], shown["cycles"], shown["queue_length"], shown["eta_seconds"]) == ("waiting", 4, 0, None)
+
+
+@pytest.mark.parametrize(("age", "alive"), [(0, True), (14, True), (16, False)])
+def test_heartbeats(age: float, alive: bool) -> None:
+    assert is_alive(Worker(id=1, heartbeat_at=time.time() - age, device="cpu", busy_with="")) is alive
+    assert not is_alive(None)
+
+
+@pytest.mark.parametrize(
+    ("url", "plain"),
+    [
+        ("http://ls:8080", "http://ls:8080"),
+        ("https://u:p@ls/x", "https://ls/x"),
+        ("https://u:p@ss@ls", "https://ls"),
+        ("https://u@[::1]:80/x", "https://[::1]:80/x"),
+    ],
+)
+def test_addresses_are_shown_without_a_login(url: str, plain: str) -> None:
+    assert without_userinfo(url) == plain

@@ -1,0 +1,59 @@
+"""The dashboard and what it shows."""
+
+from __future__ import annotations
+
+import pytest
+from filled_store import add_project, add_ranked
+from flask.testing import FlaskClient
+
+from pt4al_backend.store.store import Store
+from pt4al_backend.web.pages import remaining
+
+
+def test_before_anything_is_connected(client: FlaskClient) -> None:
+    page = client.get("/dashboard").get_data(as_text=True)
+    assert "No project is connected yet" in page
+    assert "http://localhost/" in page
+    assert "The worker is not running" in page
+    assert "pt4al-backend worker" in page
+
+
+def test_a_project(client: FlaskClient, store: Store) -> None:
+    store.beat(device="cpu", busy_with="project 12: pretext task")
+    project = add_ranked(store)
+    store.images_done(project.id, ready=[], failed=dict.fromkeys(range(1, 4), "The file is <broken>."))
+    store.update(project.id, title="Cats & <b>dogs</b>", stage="pretext", stage_progress=0.25, eta_seconds=240.0)
+    page = client.get("/dashboard").get_data(as_text=True)
+    assert "Cats &amp; &lt;b&gt;dogs&lt;/b&gt;" in page
+    assert "The file is &lt;broken&gt;." in page
+    assert "3 images set aside" in page
+    assert '<progress max="1" value="0.25"' in page
+    assert "about 4 min left" in page
+    assert "Worker on cpu: project 12: pretext task" in page
+    assert "not running" not in page
+
+
+def test_an_error_is_shown(client: FlaskClient, store: Store) -> None:
+    store.update(add_project(store).id, stage="error", error="The token was refused: make a new one.")
+    assert "The token was refused: make a new one." in client.get("/dashboard").get_data(as_text=True)
+
+
+def test_nothing_is_loaded_from_elsewhere_or_written_inline(client: FlaskClient, store: Store) -> None:
+    add_ranked(store)
+    page = client.get("/dashboard").get_data(as_text=True)
+    assert "style=" not in page
+    assert "<style" not in page
+    assert page.count("<script") == page.count("<script src=") == 1
+    for asset in ("dashboard.css", "dashboard.js", "icon.svg"):
+        assert f"/dashboard/static/{asset}" in page
+        with client.get(f"/dashboard/static/{asset}") as answer:
+            assert answer.status_code == 200
+            assert answer.data
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(None, ""), (20, "less than a minute left"), (300, "about 5 min left"), (7200, "about 2 h left")],
+)
+def test_remaining_time_in_words(seconds: float | None, words: str) -> None:
+    assert remaining(seconds) == words
