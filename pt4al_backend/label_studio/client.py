@@ -1,0 +1,212 @@
+"""Requests to one Label Studio: its token to its host only, and every failure as a sentence.
+
+label-studio-sdk knows both kinds of tokens and turns a personal access token into short-lived
+access tokens (fact 19). Its typed methods are not used: they lack what PT4AL needs most (the
+total of a task list, prediction versions), and reading plain JSON leaves one place for errors.
+"""
+
+from __future__ import annotations
+
+import http.cookiejar
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+from label_studio_sdk import LabelStudio
+from label_studio_sdk.core.api_error import ApiError
+
+from pt4al_backend.errors import LabelStudioError, LabelStudioRefusedError, LabelStudioUnavailableError
+
+CONNECT_SECONDS = 3.0
+READ_SECONDS = 30.0
+NOT_NOW = {408, 423, 425, 429, 500, 502, 503, 504}  # statuses that say nothing about the request
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+for _name in ("httpx", "httpcore"):  # they log every URL at INFO
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+class LabelStudioClient:
+    """Talks to the Label Studio at ``url`` with ``token``, a personal access token or a legacy one.
+
+    Any number of threads may share it. Redirects are not followed, cookies are not kept, and
+    proxies of the environment are not asked for addresses of this machine.
+    """
+
+    def __init__(self, url: str, token: str) -> None:
+        """Raises ``LabelStudioError`` where address or token cannot work, as can be seen without sending them."""
+        self.url = _plain(url)
+        if not token.strip():
+            raise LabelStudioError(
+                f"There is no token for {self.url}: set LABEL_STUDIO_API_KEY to a personal access token, "
+                "which Label Studio makes under Account & Settings."
+            )
+        self._token = token.strip()
+        self._http = httpx.Client(
+            timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
+            follow_redirects=False,
+            cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
+            mounts={f"all://{host}": None for host in LOOPBACK},
+            event_hooks={"response": [self._refuse_errors]},
+        )
+        self._sdk = self._log_in()
+
+    def __repr__(self) -> str:
+        return f"LabelStudioClient({self.url!r})"
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        seconds: float = READ_SECONDS,
+    ) -> Any:
+        """The decoded answer to a request below the URL (``api/projects/3``), None where it has no body.
+
+        Raises ``LabelStudioUnavailableError`` when Label Studio cannot answer now,
+        ``LabelStudioRefusedError`` when it refuses the request, ``LabelStudioError`` when
+        what answers does not seem to be Label Studio.
+        """
+        try:
+            return self._request(method, path, params=params, json=json, seconds=seconds)
+        except LabelStudioRefusedError as error:
+            if error.status != 401 or not self._is_personal:
+                raise
+        self._sdk = self._log_in()  # the access token may have expired by Label Studio's clock, not yet by ours
+        return self._request(method, path, params=params, json=json, seconds=seconds)
+
+    def authorization(self) -> str:
+        """The Authorization header this Label Studio wants now. Belongs to ``url``'s host alone."""
+        with self._sentences():
+            # Private by name, but the one place of the SDK that renews an access token.
+            return str(self._sdk._client_wrapper.get_headers()["Authorization"])
+
+    @property
+    def _is_personal(self) -> bool:
+        return self._token.count(".") == 2  # a JWT; legacy tokens are hexadecimal
+
+    def _log_in(self) -> LabelStudio:
+        with self._sentences():
+            # The slash keeps a sub-path when the SDK makes the address at which it renews access tokens.
+            return LabelStudio(  # type: ignore[no-untyped-call]  # its __init__ takes *args
+                base_url=f"{self.url}/", api_key=self._token, httpx_client=self._http
+            )
+
+    def _request(self, method: str, path: str, *, params: Mapping[str, Any] | None, json: Any, seconds: float) -> Any:
+        headers = {"Authorization": self.authorization(), "Accept": "application/json"}
+        timeout = httpx.Timeout(seconds, connect=CONNECT_SECONDS)
+        with self._sentences():
+            response = self._http.request(
+                method, f"{self.url}/{path}", params=params, json=json, headers=headers, timeout=timeout
+            )
+            return response.json() if response.content else None
+
+    @contextmanager
+    def _sentences(self) -> Iterator[None]:
+        """Turn whatever httpx and the SDK raise into our errors. No text of theirs is passed on unread."""
+        try:
+            yield
+        except httpx.TimeoutException:
+            raise LabelStudioUnavailableError(f"Label Studio at {self.url} takes too long to answer.") from None
+        except httpx.TransportError as error:
+            raise LabelStudioUnavailableError(self._no_connection(str(error))) from None
+        except (httpx.HTTPError, httpx.InvalidURL):
+            raise LabelStudioError(f"{self.url} is no address of a Label Studio: mend LABEL_STUDIO_URL.") from None
+        except ApiError:
+            # The SDK looks at a personal access token before it sends it anywhere.
+            raise LabelStudioRefusedError(
+                "The personal access token has expired: make a new one in Label Studio under "
+                "Account & Settings and set LABEL_STUDIO_API_KEY to it.",
+                status=401,
+            ) from None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise LabelStudioError(
+                f"What answers at {self.url} does not answer as Label Studio does: "
+                "check LABEL_STUDIO_URL, and whether a proxy in between asks to log in."
+            ) from None
+
+    def _no_connection(self, reason: str) -> str:
+        start = f"Label Studio at {self.url} cannot be reached"
+        if "CERTIFICATE_VERIFY_FAILED" in reason:
+            return f"{start}: its certificate is not trusted; set SSL_CERT_FILE to the authority that signed it."
+        if "SSL" in reason or "TLS" in reason:
+            return f"{start} by https: does it speak http? Mend LABEL_STUDIO_URL."
+        if "Name or service not known" in reason or "name resolution" in reason or "nodename" in reason:
+            return f"{start}: there is no host of that name; mend LABEL_STUDIO_URL."
+        if "disconnected" in reason:
+            return f"{start}: the connection was closed without an answer; does it speak https?"
+        host = httpx.URL(self.url).host
+        if host in ("localhost", "127.0.0.1", "::1"):
+            return f"{start}: is it running? In a container, localhost is the container itself: use the host's name."
+        return f"{start}: is it running, and is the address right?"
+
+    def _refuse_errors(self, response: httpx.Response) -> None:
+        """Look at every answer before anybody else does; the SDK's own requests for access tokens, too."""
+        if response.is_redirect:
+            raise LabelStudioError(self._redirected(response))
+        if response.status_code < 400:
+            return
+        response.read()
+        status, detail = response.status_code, self._detail(response)
+        if status in NOT_NOW:
+            reason = f"HTTP {status}: {detail}" if detail else f"HTTP {status}"
+            raise LabelStudioUnavailableError(f"Label Studio at {self.url} cannot answer now ({reason}).")
+        if status == 401:
+            raise LabelStudioRefusedError(_unauthorized(response, detail), status=status)
+        if detail is None:
+            raise LabelStudioError(f"No Label Studio answers at {self.url} (HTTP {status}): check LABEL_STUDIO_URL.")
+        if status == 403 and "network address" not in detail:
+            detail = "the token's user may not do this; use the token of a user who may change the project"
+        raise LabelStudioRefusedError(f"Label Studio refuses (HTTP {status}): {detail}", status=status)
+
+    def _redirected(self, response: httpx.Response) -> str:
+        target = response.url.join(response.headers.get("location", "")).copy_with(query=None, fragment=None)
+        asked = response.url.path.removeprefix(httpx.URL(self.url).path.rstrip("/")).rstrip("/")
+        base, found, _ = str(target).partition(asked)
+        mend = f"set LABEL_STUDIO_URL to {base}" if found else "does a proxy in between ask to log in?"
+        return f"{self.url} redirects to {target}, where the token is not sent: {mend}"
+
+    def _detail(self, response: httpx.Response) -> str | None:
+        """What Label Studio says is wrong, on one line and short; None if the answer is not Label Studio's."""
+        try:
+            body = response.json()
+        except ValueError:
+            return None
+        if not isinstance(body, dict) or not body.keys() & {"detail", "validation_errors"}:
+            return None
+        text = " ".join(str(body.get("validation_errors") or body.get("detail")).split())
+        return text.replace(self._token, "...")[:300]
+
+
+def _plain(url: str) -> str:
+    """The address without a slash at its end; one that cannot work, or would show a password, is refused."""
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL:
+        parts = httpx.URL("")
+    if parts.scheme not in ("http", "https") or not parts.host or parts.userinfo or parts.query:
+        raise LabelStudioError(
+            "LABEL_STUDIO_URL has to be an address such as https://label-studio.example.com, "
+            "with neither a user name nor a query in it."
+        )
+    return url.rstrip("/")
+
+
+def _unauthorized(response: httpx.Response, detail: str | None) -> str:
+    make_new = "make one in Label Studio under Account & Settings, Personal Access Token"
+    if response.url.path.endswith("/token/refresh/"):
+        return f"The personal access token is wrong or was revoked: {make_new}, and set LABEL_STUDIO_API_KEY to it."
+    if detail and "legacy token" in detail:
+        return (
+            "Legacy tokens are switched off in this Label Studio: set LABEL_STUDIO_API_KEY to a personal access "
+            f"token ({make_new}), or switch legacy tokens on under Organization, API Tokens Settings."
+        )
+    return f"Label Studio does not know the token: {make_new}, and set LABEL_STUDIO_API_KEY to it."

@@ -1,0 +1,136 @@
+"""Connections that go only where they may, and end in time.
+
+httpcore's network backend is the one place where the address a connection really goes to is known:
+a name is looked up once, every address is checked, and that very address is connected to.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import ssl
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import httpcore
+
+from pt4al_backend.errors import UnreadableImageError
+
+CONNECT_SECONDS = 10.0  # a host that swallows packets must not cost the whole time limit
+METADATA_ADDRESSES = {  # cloud metadata services that are not link-local
+    ipaddress.ip_address(text)
+    for text in ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")
+}
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
+THIS_HOST = ipaddress.ip_network("0.0.0.0/8")
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class GuardedBackend(httpcore.NetworkBackend):
+    """Resolves a host, checks the address and connects to that very address, so no second look-up can
+    give another one (DNS rebinding). TLS still checks the certificate against the host's name.
+
+    httpcore hands the timeouts of a request through untouched. Here they are points in time on the
+    monotonic clock, so that a server that drips one byte per read cannot stretch the limit.
+    """
+
+    def __init__(self, *, home: tuple[str, int], private_addresses: bool) -> None:
+        self._home = home
+        self._private_addresses = private_addresses
+        self._inner = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        private = self._private_addresses or (host, port) == self._home
+        addresses = _look_up(host, port)
+        allowed = [address for address in addresses if _refusal(address, private_allowed=private) is None]
+        if not allowed:
+            why = _refusal(addresses[0], private_allowed=private)
+            raise UnreadableImageError(f"{host} is at {addresses[0]}, {why}.")
+        until = time.monotonic() + min(CONNECT_SECONDS, left(timeout))
+        for number, address in enumerate(allowed):
+            seconds = left(until) / (len(allowed) - number)
+            try:
+                stream = self._inner.connect_tcp(
+                    str(address), port, seconds, local_address=local_address, socket_options=socket_options
+                )
+                return _DeadlineStream(stream)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                if number == len(allowed) - 1:
+                    raise
+        raise AssertionError("unreachable: the last address returns or raises")
+
+
+class _DeadlineStream(httpcore.NetworkStream):
+    """A stream whose timeouts are points in time."""
+
+    def __init__(self, inner: httpcore.NetworkStream) -> None:
+        self._inner = inner
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._inner.read(max_bytes, left(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, left(timeout))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return _DeadlineStream(self._inner.start_tls(ssl_context, server_hostname, left(timeout)))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+
+def _look_up(host: str, port: int) -> list[IPAddress]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise httpcore.ConnectError(f"the host name does not resolve ({error})") from None
+    return list(dict.fromkeys(ipaddress.ip_address(str(entry[4][0])) for entry in found))
+
+
+def _refusal(address: IPAddress, *, private_allowed: bool) -> str | None:
+    """Why nothing is fetched from this address; None when it may be."""
+    address = _embedded_ipv4(address)
+    if address.is_link_local or address in METADATA_ADDRESSES:
+        return "a link-local or cloud metadata address, and nothing is fetched from those"
+    reserved = address.version == 4 and (address.is_reserved or address in THIS_HOST)
+    if reserved or address.is_multicast or address.is_unspecified:
+        return "which is no address of a single host"
+    if not private_allowed and not address.is_global:
+        return "a private address, and fetching from private addresses is switched off"
+    return None
+
+
+def _embedded_ipv4(address: IPAddress) -> IPAddress:
+    """The IPv4 address that an IPv6 address stands for (mapped, 6to4, NAT64), or the address itself."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address
+
+
+def timeouts(deadline: float) -> dict[str, float]:
+    """Points in time, except the wait for a free connection, which is httpcore's own and in seconds."""
+    return {"connect": deadline, "read": deadline, "write": deadline, "pool": left(deadline)}
+
+
+def left(deadline: float | None) -> float:
+    assert deadline is not None
+    seconds = deadline - time.monotonic()
+    if seconds <= 0:
+        raise httpcore.ReadTimeout("out of time")
+    return seconds

@@ -1,0 +1,230 @@
+"""One Label Studio project, as the loop needs it (facts 1 to 10)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pt4al_backend.errors import LabelStudioError, LabelStudioRefusedError, ProjectGoneError
+from pt4al_backend.label_studio.client import LabelStudioClient
+from pt4al_backend.label_studio.config import Question, parse_config
+from pt4al_backend.label_studio.images import FetchLimits, ImageFetcher
+from pt4al_backend.label_studio.task_list import Row, TaskList, parse_time
+from pt4al_backend.labelling_platform import ProjectInfo, TaskState, Window
+from pt4al_backend.settings import Settings
+
+if TYPE_CHECKING:
+    from pt4al_backend.store.tables import Project
+
+VERSIONS = "pt4al-"  # what our prediction versions begin with; versions of other tools are not touched
+UNCERTAINTY_SAMPLING = "Uncertainty sampling"
+SLOW = 180.0  # seconds; deleting predictions takes 7 ms each (fact 6), more on a busy machine
+IMPORT_TRIES = 3
+FIELDS = (
+    "title,label_config,task_number,total_annotations_number,skipped_annotations_number,"
+    "model_version,sampling,created_at"
+)
+
+
+class LabelStudioProject:
+    """A ``LabellingPlatform``. One thread drives it; ``image`` may be called from any."""
+
+    def __init__(
+        self,
+        client: LabelStudioClient,
+        number: int,
+        created: str,
+        *,
+        limits: FetchLimits,
+        preannotate: bool = True,
+        set_sampling: bool = True,
+    ) -> None:
+        """``created`` is the project's time of creation as /setup tells it, in whole unix seconds (fact 13)."""
+        self.number = number
+        self._client = client
+        self._created = created
+        self._preannotate = preannotate
+        self._set_sampling = set_sampling
+        self._images = ImageFetcher(label_studio_url=client.url, authorization=client.authorization, limits=limits)
+        self._tasks = TaskList(self._ask, number)
+        self._question: Question | None = None
+
+    @classmethod
+    def of(cls, project: Project, settings: Settings) -> LabelStudioProject:
+        """The project a row of the store describes.
+
+        The token of the settings goes to the settings' Label Studio only; any other gets the one
+        that its own /setup brought.
+        """
+        url = project.label_studio_url
+        return cls(
+            LabelStudioClient(url, token_for(url, project.access_token, settings)),
+            project.number,
+            project.created,
+            limits=fetch_limits(settings),
+            preannotate=settings.preannotate,
+            set_sampling=settings.set_sampling,
+        )
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._images.close()
+        self._client.close()
+
+    def project(self) -> ProjectInfo:
+        """See ``LabellingPlatform``. ``ProjectGoneError`` also where the number now is another project's."""
+        found = self._project()
+        question = self._question = parse_config(found["label_config"])
+        return ProjectInfo(
+            title=found["title"],
+            label_config=found["label_config"],
+            classes=question.classes,
+            tasks=found["task_number"],
+            annotations=found["total_annotations_number"],
+            skipped=found["skipped_annotations_number"],
+            model_version=found["model_version"] or "",
+            sampling=found["sampling"] or "",
+        )
+
+    def tasks(self, since: str | None) -> Iterator[tuple[list[TaskState], str]]:
+        """See ``LabellingPlatform``. Some tasks come twice."""
+        question = self._question or parse_config(self._project()["label_config"])
+        for rows, cursor in self._tasks.changed(since):
+            yield [_state(row, question) for row in rows], cursor
+
+    def missing(self, known: Sequence[int]) -> set[int]:
+        """See ``LabellingPlatform``."""
+        return self._tasks.missing(known)
+
+    def image(self, task: int, value: str) -> bytes:
+        """See ``LabellingPlatform``."""
+        return self._images.fetch(value, task_id=task)
+
+    def publish(self, window: Window) -> None:
+        """See ``LabellingPlatform``. May be killed anywhere and called again. An empty window changes nothing."""
+        if not window.picks:
+            return
+        project = self._project()
+        versions = self._versions()
+        there = versions.get(window.version, 0)
+        if not there or (project["model_version"] != window.version and there != len(window.picks)):
+            if there:
+                self._delete(window.version)  # an import that was cut short
+            if not self._import(window, parse_config(project["label_config"])):
+                return  # all its tasks have been deleted
+        if project["model_version"] != window.version:
+            self._patch(model_version=window.version)  # alone: see fact 4
+        if self._set_sampling and project["sampling"] != UNCERTAINTY_SAMPLING:
+            self._patch(sampling=UNCERTAINTY_SAMPLING)
+        for version in versions:
+            if version.startswith(VERSIONS) and version != window.version:
+                self._delete(version)
+
+    # The project
+
+    def _project(self) -> Row:
+        found = self._ask("GET", self._path, params={"include": f"id,{FIELDS},evaluate_predictions_automatically"})
+        if not isinstance(found, dict) or not found.keys() >= set(FIELDS.split(",")):
+            raise LabelStudioError(
+                "Label Studio shows projects in a form PT4AL does not know: update Label Studio or pt4al-backend."
+            )
+        if self._created and str(int(parse_time(found["created_at"]).timestamp())) != self._created:
+            raise ProjectGoneError(f"Project {self.number} was deleted: its number belongs to another project now.")
+        self._tasks.predicts_when_listed = bool(found.get("evaluate_predictions_automatically"))
+        return found
+
+    @property
+    def _path(self) -> str:
+        return f"api/projects/{self.number}"
+
+    def _patch(self, **fields: Any) -> None:
+        self._ask("PATCH", f"{self._path}/", json=fields)
+
+    def _ask(self, method: str, path: str, **arguments: Any) -> Any:
+        try:
+            return self._client.request(method, path, **arguments)
+        except LabelStudioRefusedError as error:
+            if error.status != 404:
+                raise
+            raise ProjectGoneError(f"Project {self.number} does not exist in Label Studio any more.") from error
+
+    # Predictions
+
+    def _versions(self) -> dict[str, int]:
+        """Prediction versions of the project, ours and others', and how many predictions each has."""
+        return dict(self._ask("GET", f"{self._path}/model-versions/"))
+
+    def _delete(self, version: str) -> None:
+        self._ask("DELETE", f"{self._path}/model-versions/", json={"model_version": version}, seconds=SLOW)
+
+    def _import(self, window: Window, question: Question) -> int:
+        """Import the window's predictions, without those whose tasks have been deleted meanwhile. How many."""
+        predictions = self._predictions(window, question)
+        for tries_left in reversed(range(IMPORT_TRIES)):
+            try:
+                answer = self._ask("POST", f"{self._path}/import/predictions", json=predictions, seconds=SLOW)
+                break
+            except LabelStudioRefusedError:
+                existing = self._tasks.existing([prediction["task"] for prediction in predictions])
+                if len(existing) == len(predictions) or not tries_left:
+                    raise
+            predictions = [prediction for prediction in predictions if prediction["task"] in existing]
+            if window.version in self._versions():
+                self._delete(window.version)
+        if answer["created"] != len(predictions):
+            # Label Studio leaves out what it finds invalid, and says so only in its own log.
+            self._delete(window.version)
+            raise LabelStudioError(
+                f"Label Studio took {answer['created']} of {len(predictions)} predictions: look into its log for "
+                "'Prediction validation failed'."
+            )
+        return len(predictions)
+
+    def _predictions(self, window: Window, question: Question) -> list[Row]:
+        predictions = []
+        for pick in window.picks:
+            result: list[Row] = []
+            if self._preannotate and pick.label is not None and pick.label in question.classes:
+                result = question.result(pick.label, pick.probability)
+            predictions.append(
+                {"task": pick.task, "score": float(pick.score), "model_version": window.version, "result": result}
+            )
+        return predictions
+
+
+def token_for(url: str, access_token: str, settings: Settings) -> str:
+    """The token that belongs to the Label Studio at ``url``: the settings' own, or what its /setup brought."""
+    ours = settings.label_studio_api_key.get_secret_value()
+    return ours if ours and url.rstrip("/") == settings.label_studio_url else access_token
+
+
+def fetch_limits(settings: Settings) -> FetchLimits:
+    """The settings that bound the fetching of images."""
+    return FetchLimits(
+        bytes=int(settings.max_image_mb * 1_000_000),
+        seconds=settings.fetch_timeout,
+        private_addresses=settings.private_images,
+    )
+
+
+def _state(row: Row, question: Question) -> TaskState:
+    annotations: list[Row] = row.get("annotations") or []
+    cancelled = sum(bool(annotation.get("was_cancelled")) for annotation in annotations)
+    label = question.label(annotations)
+    return TaskState(
+        id=row["id"],
+        image=question.image_of(row["data"]),
+        version=_digest(row["data"], annotations),
+        label=label,
+        skipped=cancelled > 0 and cancelled == len(annotations),
+        annotations=len(annotations) - cancelled,
+        cancelled=cancelled,
+    )
+
+
+def _digest(data: Mapping[str, Any], annotations: Sequence[Row]) -> str:
+    """Changes with the task's data and annotations, and with nothing else: not with predictions, say."""
+    content = json.dumps([data, annotations], sort_keys=True).encode()
+    return hashlib.blake2b(content, digest_size=12).hexdigest()

@@ -1,0 +1,175 @@
+"""A project's tasks in Label Studio's Data Manager: what changed and what is gone, in few requests.
+
+Changes are found by the tasks' time of change, which Label Studio moves whenever a task or one of
+its annotations is made, edited, skipped or deleted, and leaves alone when predictions are. It does
+not tell of deleted tasks: those are found by counting ranges of task numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any, Protocol
+
+from pt4al_backend.errors import LabelStudioError
+
+PAGE = 1000  # tasks; larger pages cost Label Studio more time per task
+IN_ONE_ADDRESS = 200  # task numbers; they are sent in the URL, which proxies bound
+OVERLAP = 10.0  # seconds; a transaction may commit so much later than the time it writes
+AHEAD = timedelta(minutes=10)  # times later than this in the future are wrong, not those of a fast clock
+FIELDS = "id,data,updated_at,annotations,result,was_cancelled"  # of tasks and of their annotations
+INSTANT = timedelta(microseconds=1)  # what Label Studio's times are told apart by
+
+Row = dict[str, Any]
+Filter = dict[str, Any]
+
+
+class Ask(Protocol):
+    """``LabelStudioClient.request``, or something around it."""
+
+    def __call__(self, method: str, path: str, *, params: Mapping[str, Any]) -> Any: ...
+
+
+class TaskList:
+    """The tasks of project ``number``. Not thread-safe.
+
+    ``predicts_when_listed`` has to say whether the project has Label Studio ask /predict for every
+    task it lists (``evaluate_predictions_automatically``); it is kept from that.
+    """
+
+    def __init__(self, ask: Ask, number: int) -> None:
+        self.predicts_when_listed = False
+        self._ask = ask
+        self._number = number
+        self._mark: tuple[str, float] = ("", 0.0)  # the newest cursor, and when it was first seen
+
+    def changed(self, since: str | None) -> Iterator[tuple[list[Row], str]]:
+        """Pages of tasks that changed after the cursor ``since`` (None: all), each with the cursor behind it.
+
+        Rows are Label Studio's, with ``FIELDS``. The cursor is the latest time of change there was.
+        Each page asks for times from the last page's last one on, so a task that changes while
+        pages are read moves to the end and is read there; some tasks come twice.
+        """
+        low = None if since is None else self._lower_bound(since)
+        while rows := self._rows([] if low is None else [_from(low)], "updated_at"):
+            last = parse_time(rows[-1]["updated_at"])
+            if len(rows) < PAGE:
+                yield rows, _cursor(last)
+                return
+            if last != low:
+                yield rows, _cursor(last - INSTANT)
+                low = last
+                continue
+            # More tasks of one time than a page holds, as a bulk edit leaves them.
+            for page in self._rows_of(last):
+                yield page, _cursor(last - INSTANT)
+            low = last + INSTANT
+
+    def missing(self, known: Sequence[int]) -> set[int]:
+        """Those of the sorted task numbers ``known`` that do not exist any more.
+
+        Takes at most two requests per thousand numbers, and only one if nothing is missing. It goes by
+        counts: ``known`` has to be all there was, or a task that is not known makes up for a missing one.
+        """
+        return self._missing(known, self._count(known[0], known[-1])) if known else set()
+
+    def existing(self, numbers: Sequence[int]) -> set[int]:
+        """Those of a few task numbers that exist."""
+        found: set[int] = set()
+        for start in range(0, len(numbers), IN_ONE_ADDRESS):
+            some = _filter("id", "in_list", list(numbers[start : start + IN_ONE_ADDRESS]), "Number")
+            rows = self._list([some], "id", include="id", page_size=IN_ONE_ADDRESS)["tasks"]
+            found.update(row["id"] for row in rows)
+        return found
+
+    def _lower_bound(self, since: str) -> datetime:
+        """The time to look from: a little before the cursor, until whatever was under way then has ended."""
+        if self._mark[0] != since:
+            self._mark = (since, time.monotonic())
+        settled = time.monotonic() - self._mark[1] > OVERLAP
+        return parse_time(since) + (INSTANT if settled else -timedelta(seconds=OVERLAP))
+
+    def _rows(self, filters: Sequence[Filter], order: str) -> list[Row]:
+        fields: Row = {"fields": "all", "include": FIELDS, "resolve_uri": "false", "page_size": PAGE}
+        if self.predicts_when_listed:
+            fields["review"] = "true"  # a listing for reviewers asks for no predictions
+        rows: list[Row] = self._list(filters, order, **fields)["tasks"]
+        return rows
+
+    def _rows_of(self, moment: datetime) -> Iterator[list[Row]]:
+        """All tasks last changed at ``moment``, by number."""
+        after = 0
+        while rows := self._rows([_same(moment), _greater(after)], "id"):
+            yield rows
+            after = rows[-1]["id"]
+
+    def _list(self, filters: Sequence[Filter], order: str, **fields: Any) -> Row:
+        query = {"filters": {"conjunction": "and", "items": list(filters)}, "ordering": [f"tasks:{order}"]}
+        params = {"project": self._number, "query": json.dumps(query), **fields}
+        answer = self._ask("GET", "api/tasks", params=params)
+        if not isinstance(answer, dict) or not answer.keys() >= {"tasks", "total"}:
+            raise LabelStudioError(
+                "Label Studio lists tasks in a form PT4AL does not know: update Label Studio or pt4al-backend."
+            )
+        return answer
+
+    def _missing(self, known: Sequence[int], present: int) -> set[int]:
+        """Of sorted ``known``, those missing, where Label Studio counts ``present`` tasks in their range."""
+        if present == len(known):
+            return set()
+        if not present:
+            return set(known)
+        if len(known) <= PAGE:
+            return set(known) - self._numbers(known[0], known[-1])
+        left, right = known[: len(known) // 2], known[len(known) // 2 :]
+        in_left = self._count(left[0], right[0] - 1)
+        return self._missing(left, in_left) | self._missing(right, present - in_left)
+
+    def _count(self, first: int, last: int) -> int:
+        return int(self._list([_between(first, last)], "id", include="id", page_size=1)["total"])
+
+    def _numbers(self, first: int, last: int) -> set[int]:
+        found: set[int] = set()
+        while rows := self._list([_between(first, last)], "id", include="id", page_size=PAGE)["tasks"]:
+            found.update(row["id"] for row in rows)
+            first = rows[-1]["id"] + 1
+            if len(rows) < PAGE or first > last:
+                break
+        return found
+
+
+def parse_time(text: str) -> datetime:
+    """A time as Label Studio writes it."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(timezone.utc)
+
+
+def _text(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")  # the one form that Label Studio's filters take
+
+
+def _cursor(moment: datetime) -> str:
+    """On Windows, Label Studio's bulk deletion of annotations writes local time as if it were UTC."""
+    now = datetime.now(timezone.utc)
+    return _text(now if moment > now + AHEAD else moment)
+
+
+def _filter(field: str, operator: str, value: Any, kind: str) -> Filter:
+    return {"filter": f"filter:tasks:{field}", "operator": operator, "type": kind, "value": value}
+
+
+def _from(moment: datetime) -> Filter:
+    return _filter("updated_at", "greater_or_equal", _text(moment), "Datetime")
+
+
+def _same(moment: datetime) -> Filter:
+    return _filter("updated_at", "equal", _text(moment), "Datetime")
+
+
+def _greater(number: int) -> Filter:
+    return _filter("id", "greater", number, "Number")
+
+
+def _between(first: int, last: int) -> Filter:
+    return _filter("id", "in", {"min": first, "max": last}, "Number")

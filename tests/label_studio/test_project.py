@@ -1,0 +1,302 @@
+"""One project of a real Label Studio, as the loop sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from odd_servers import Asked, Reply, answering, below
+from PIL import Image
+from pydantic import SecretStr
+from studio import Studio, choices_config
+
+from pt4al_backend.errors import (
+    LabelStudioError,
+    LabelStudioUnavailableError,
+    ProjectGoneError,
+    UnsupportedConfigError,
+)
+from pt4al_backend.label_studio import task_list
+from pt4al_backend.label_studio.client import LabelStudioClient
+from pt4al_backend.label_studio.images import FetchLimits
+from pt4al_backend.label_studio.project import LabelStudioProject, token_for
+from pt4al_backend.labelling_platform import LabellingPlatform, Pick, TaskState, Window
+from pt4al_backend.settings import Settings
+
+CONFIG = choices_config("cat", "dog")
+Opener = Callable[..., LabelStudioProject]
+
+
+def platform_of(url: str, token: str, number: int, created: str = "", **options: bool) -> LabelStudioProject:
+    return LabelStudioProject(LabelStudioClient(url, token), number, created, limits=FetchLimits(), **options)
+
+
+@pytest.fixture
+def opened(label_studio: Studio) -> Iterator[Opener]:
+    projects = []
+
+    def opener(number: int, created: str = "", **options: bool) -> LabelStudioProject:
+        projects.append(platform_of(label_studio.url, label_studio.token, number, created, **options))
+        return projects[-1]
+
+    yield opener
+    for project in projects:
+        project.close()
+
+
+def new_project(studio: Studio, tasks: int) -> tuple[int, list[int]]:
+    number = studio.create_project("platform", CONFIG)
+    return number, studio.import_images(number, [f"/data/upload/{n}.png" for n in range(tasks)])
+
+
+def read(project: LabellingPlatform, since: str | None = None) -> tuple[dict[int, TaskState], str]:
+    """All that changed, and the cursor behind it."""
+    states, cursor = {}, since or ""
+    for page, seen_to in project.tasks(since):
+        states.update({state.id: state for state in page})
+        cursor = seen_to
+    return states, cursor
+
+
+def act(studio: Studio, project: int, action: str, tasks: list[int]) -> None:
+    """What the Data Manager's menu does with selected tasks."""
+    selected = {"selectedItems": {"all": False, "included": tasks}}
+    studio.api("POST", f"/api/dm/actions?id={action}&project={project}", json=selected)
+
+
+def window_of(tasks: list[int], version: str, label: str | None = "cat") -> Window:
+    return Window(version, tuple(Pick(task, place / 100, label, 0.5) for place, task in enumerate(tasks)))
+
+
+def published(studio: Studio, project: int) -> list[dict[str, Any]]:
+    return sorted(studio.api("GET", f"/api/predictions?project={project}"), key=lambda p: (p["score"], p["task"]))
+
+
+def test_what_annotators_do_is_found(label_studio: Studio, opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_list, "OVERLAP", -1.0)  # transactions of one user do not overlap
+    number, ids = new_project(label_studio, 5)
+    project = opened(number)
+    info = project.project()
+    assert (info.title, info.classes, info.tasks, info.annotations) == ("platform", ("cat", "dog"), 5, 0)
+    first, cursor = read(project)
+    assert sorted(first) == ids and {state.label for state in first.values()} == {None}
+    assert first[ids[3]].image == "/data/upload/3.png"
+
+    def changed() -> dict[int, TaskState]:
+        nonlocal cursor
+        states, cursor = read(project, cursor)
+        return states
+
+    assert changed() == {}
+    annotation = label_studio.annotate(ids[0], "dog")
+    label_studio.skip(ids[1])
+    label_studio.api("POST", f"/api/tasks/{ids[2]}/drafts", json={"result": [], "lead_time": 1})
+    states = changed()
+    assert states.keys() == {ids[0], ids[1]}
+    assert (states[ids[0]].label, states[ids[0]].annotations, states[ids[0]].skipped) == ("dog", 1, False)
+    assert (states[ids[1]].label, states[ids[1]].cancelled, states[ids[1]].skipped) == (None, 1, True)
+    assert states[ids[0]].version != first[ids[0]].version
+
+    label_studio.annotate(ids[1], "cat")
+    answer = {"from_name": "choice", "to_name": "image", "type": "choices", "value": {"choices": ["cat"]}}
+    label_studio.api("PATCH", f"/api/annotations/{annotation}", json={"result": [answer]})
+    states = changed()
+    assert {task: (state.label, state.skipped) for task, state in states.items()} == {
+        ids[0]: ("cat", False),
+        ids[1]: ("cat", False),
+    }
+    info = project.project()
+    assert (info.annotations, info.skipped) == (2, 1)
+
+    label_studio.api("DELETE", f"/api/annotations/{annotation}")
+    label_studio.api("PATCH", f"/api/tasks/{ids[4]}", json={"data": {"other": "x"}})
+    act(label_studio, number, "delete_tasks_annotations", [ids[1]])
+    states = changed()
+    assert {task: (state.label, state.image) for task, state in states.items()} == {
+        ids[0]: (None, "/data/upload/0.png"),
+        ids[1]: (None, "/data/upload/1.png"),
+        ids[4]: (None, ""),
+    }
+    (new,) = label_studio.import_images(number, ["/data/upload/new.png"])
+    assert changed().keys() == {new}
+
+    project.publish(window_of(ids, "pt4al-1"))
+    assert changed() == {}  # else publishing would make work for the loop that published
+    mice = choices_config("mouse", "dog")
+    label_studio.api("PATCH", f"/api/projects/{number}", json={"label_config": mice})
+    assert project.project().classes == ("mouse", "dog")
+
+
+def test_pages_lose_nothing(label_studio: Studio, opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_list, "PAGE", 3)
+    number, ids = new_project(label_studio, 8)
+    project = opened(number)
+    assert read(project)[0].keys() == set(ids)
+
+    pages = project.tasks(None)
+    seen = {state.id: state for state in next(pages)[0]}
+    label_studio.annotate(ids[0], "dog")  # read already; while the rest is read it moves to the end
+    label_studio.annotate(ids[6], "dog")
+    for page, seen_to in pages:
+        seen.update({state.id: state for state in page})
+        cursor = seen_to
+    assert seen.keys() == set(ids)
+    assert [task for task in ids if seen[task].label] == [ids[0], ids[6]]
+
+    for task in ids[:5]:
+        label_studio.annotate(task, "cat")
+    act(label_studio, number, "delete_tasks_annotations", ids[:5])  # all at one time, more than a page
+    times = {task["updated_at"] for task in label_studio.api("GET", f"/api/tasks?project={number}")["tasks"][:5]}
+    assert len(times) == 1
+    for since in (None, cursor):
+        states, _ = read(project, since)
+        assert [states[task].label for task in ids[:5]] == [None] * 5
+    label_studio.api("PATCH", f"/api/projects/{number}", json={"evaluate_predictions_automatically": True})
+    project.project()
+    assert read(project)[0].keys() == set(ids)
+
+
+def test_late_commits_are_seen(label_studio: Studio, opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(task_list, "time", SimpleNamespace(monotonic=lambda: now))
+    number, ids = new_project(label_studio, 3)
+    project = opened(number)
+    cursor = read(project)[1]
+    assert read(project, cursor)[0].keys() == set(ids)  # something older may still be committed
+    now += task_list.OVERLAP + 1
+    assert read(project, cursor) == ({}, cursor)
+    assert read(opened(number), cursor)[0].keys() == set(ids)  # after a restart nobody knows since when
+
+
+def test_missing_tasks(label_studio: Studio, opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_list, "PAGE", 4)
+    number, ids = new_project(label_studio, 40)
+    project = opened(number)
+    assert project.missing([]) == project.missing(ids) == set()
+    gone = [ids[0], ids[17], ids[18], ids[39]]
+    act(label_studio, number, "delete_tasks", gone)
+    assert project.missing(ids) == set(gone)
+    assert project.missing(gone) == set(gone)
+    assert project.missing([ids[-1] + 1000]) == {ids[-1] + 1000}
+
+
+def test_publish(label_studio: Studio, opened: Opener) -> None:
+    number, ids = new_project(label_studio, 8)
+    other = [{"task": ids[0], "result": [], "score": 0.1, "model_version": "other-tool"}]
+    label_studio.api("POST", f"/api/projects/{number}/import/predictions", json=other)
+    project = opened(number)
+    order = [ids[5], ids[2], ids[7]]
+    for _ in range(2):  # the second time finds everything done
+        project.publish(window_of(order, "pt4al-1"))
+        info = project.project()
+        assert (info.model_version, info.sampling) == ("pt4al-1", "Uncertainty sampling")
+    predictions = [p for p in published(label_studio, number) if p["model_version"] == "pt4al-1"]
+    assert [p["task"] for p in predictions] == order
+    assert predictions[0]["result"][0]["value"] == {"choices": ["cat"]}
+    assert predictions[0]["result"][0]["score"] == 0.5
+    for task in order:
+        served = label_studio.next_task(number)
+        assert served is not None and served["id"] == task
+        label_studio.annotate(task, "dog")
+
+    # Killed in the middle of an import, then between import and switch.
+    half = [{"task": ids[0], "result": [], "score": 0.9, "model_version": "pt4al-2"}]
+    label_studio.api("POST", f"/api/projects/{number}/import/predictions", json=half)
+    project.publish(window_of([ids[1], ids[0]], "pt4al-2", "mouse"))  # the class has been taken out meanwhile
+    whole = [{**half[0], "task": task, "model_version": "pt4al-3"} for task in ids[:2]]
+    label_studio.api("POST", f"/api/projects/{number}/import/predictions", json=whole)
+    versions = label_studio.api("GET", f"/api/projects/{number}/model-versions/")
+    assert versions == {"other-tool": 1, "pt4al-2": 2, "pt4al-3": 2}
+    assert all(p["result"] == [] for p in published(label_studio, number))
+    project.publish(window_of(ids[:2], "pt4al-3"))
+    assert {p["score"] for p in published(label_studio, number)} == {0.1, 0.9}  # it was there as a whole
+
+    # Tasks deleted since the window was made.
+    act(label_studio, number, "delete_tasks", [ids[0], ids[3]])
+    project.publish(window_of(ids[:5], "pt4al-4"))
+    assert [p["task"] for p in published(label_studio, number)] == [ids[1], ids[2], ids[4]]
+    project.publish(window_of([ids[0], ids[3]], "pt4al-5"))
+    project.publish(Window("pt4al-6", ()))
+    assert project.project().model_version == "pt4al-4"
+    served = label_studio.next_task(number)
+    assert served is not None and served["id"] == ids[1]
+
+
+def test_publish_is_content_with_nothing_less_than_all(label_studio: Studio, opened: Opener) -> None:
+    """Label Studio answers 201 and leaves out the predictions it does not like, these by their score."""
+    number, ids = new_project(label_studio, 3)
+    project = opened(number, preannotate=False, set_sampling=False)
+    with pytest.raises(LabelStudioError, match="took 1 of 2"):
+        project.publish(Window("pt4al-1", (Pick(ids[0], 0.5, "cat"), Pick(ids[1], 1.5, "cat"))))
+    assert published(label_studio, number) == []
+    project.publish(window_of(ids, "pt4al-2"))
+    assert [p["result"] for p in published(label_studio, number)] == [[], [], []]
+    assert project.project().sampling == "Sequential sampling"
+
+
+def test_a_project_that_is_gone(label_studio: Studio, opened: Opener) -> None:
+    number, ids = new_project(label_studio, 2)
+    made = datetime.fromisoformat(label_studio.project(number)["created_at"].replace("Z", "+00:00"))
+    created = str(int(made.timestamp()))
+    project = opened(number, created)
+    cursor = read(project)[1]
+    with pytest.raises(ProjectGoneError, match="another project"):
+        opened(number, str(int(created) - 1)).project()
+    label_studio.api("PATCH", f"/api/projects/{number}", json={"label_config": "<View></View>"})
+    with pytest.raises(UnsupportedConfigError):
+        project.project()
+    label_studio.api("DELETE", f"/api/projects/{number}")
+    for attempt in (
+        project.project,
+        lambda: read(project, cursor),
+        lambda: project.missing(ids),
+        lambda: project.publish(window_of(ids, "pt4al-1")),
+    ):
+        with pytest.raises(ProjectGoneError, match=f"Project {number} "):
+            attempt()
+
+
+def test_label_studio_stops_in_the_middle(label_studio: Studio) -> None:
+    """Wherever publishing is cut off, the same call later ends well."""
+    number, ids = new_project(label_studio, 4)
+    forward = below("", label_studio.url)
+    left = 0
+
+    def dying(asked: Asked) -> Reply:
+        nonlocal left
+        left -= 1
+        return forward(asked) if left >= 0 else Reply(502)
+
+    with answering(dying) as proxy, closing(platform_of(proxy.url, label_studio.token, number)) as project:
+        for attempt in range(5):
+            left = attempt
+            tasks = ids[attempt % 2 :]
+            with pytest.raises(LabelStudioUnavailableError):
+                project.publish(window_of(tasks, f"pt4al-{attempt}"))
+            left = 100
+            project.publish(window_of(tasks, f"pt4al-{attempt}"))
+            assert [p["task"] for p in published(label_studio, number)] == tasks
+            info = project.project()
+            assert (info.model_version, info.sampling) == (f"pt4al-{attempt}", "Uncertainty sampling")
+            label_studio.api("PATCH", f"/api/projects/{number}", json={"sampling": "Sequential sampling"})
+
+
+def test_images_are_fetched_with_the_token(label_studio: Studio, opened: Opener, tmp_path: Path) -> None:
+    number = label_studio.create_project("images", CONFIG)
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "red.png")
+    (task,) = label_studio.upload_files(number, [tmp_path / "red.png"])
+    project = opened(number)
+    states, _ = read(project)
+    assert project.image(task, states[task].image) == (tmp_path / "red.png").read_bytes()
+
+
+def test_whose_token_goes_where() -> None:
+    settings = Settings(label_studio_url="https://ours.example/", label_studio_api_key=SecretStr("key"))
+    assert token_for("https://ours.example", "theirs", settings) == "key"
+    assert token_for("https://theirs.example", "theirs", settings) == "theirs"
+    assert token_for("https://ours.example", "theirs", Settings(label_studio_api_key=SecretStr("key"))) == "theirs"
