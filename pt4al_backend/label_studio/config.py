@@ -93,7 +93,7 @@ def parse_config(label_config: str) -> Question:
     choices, attributes = _choices(tags, image)
     control = attributes.get("name", "")
     if not control:
-        raise UnsupportedConfigError('PT4AL needs a name on <Choices>: add name="choice".')
+        raise UnsupportedConfigError('PT4AL needs a name on the Choices tag: add name="choice".')
     return Question(control, image, image_key, _classes(choices))
 
 
@@ -103,7 +103,7 @@ Tags = list[tuple[ElementTree.Element, str, dict[str, str]]]
 def _parse_xml(label_config: str) -> ElementTree.Element:
     text = label_config.strip()
     if not text:
-        raise UnsupportedConfigError("The project has no labeling interface yet: add an <Image> and a <Choices>.")
+        raise UnsupportedConfigError("The project has no labeling interface yet: add an Image tag and a Choices tag.")
     if "<!DOCTYPE" in text:  # entities, and so bombs made of them, can be declared nowhere else
         raise UnsupportedConfigError("The label config has a DOCTYPE: remove it, PT4AL does not read those.")
     try:
@@ -113,27 +113,27 @@ def _parse_xml(label_config: str) -> ElementTree.Element:
 
 
 def _image(tags: Tags) -> tuple[str, str]:
-    """Name of the only <Image> and the task's key that its value comes from."""
+    """Name of the only Image and the task's key that its value comes from."""
     images = [attributes for _, tag, attributes in tags if tag == "image"]
     if not images:
-        raise UnsupportedConfigError('PT4AL needs an <Image> tag with value="$image": the label config has none.')
+        raise UnsupportedConfigError('PT4AL needs an Image tag with value="$image": the label config has none.')
     if len(images) > 1:
         raise UnsupportedConfigError(
-            f"PT4AL learns from one <Image> per task: the label config has {len(images)}, keep one."
+            f"PT4AL learns from one Image tag per task: the label config has {len(images)}, keep one."
         )
     (attributes,) = images
     if "valuelist" in attributes:
-        raise UnsupportedConfigError("PT4AL learns from one image per task: use value instead of valueList on <Image>.")
+        raise UnsupportedConfigError("PT4AL learns from one image per task: its Image tag needs value, not valueList.")
     key = _KEY.fullmatch(attributes.get("value", "").strip())
     if key is None:
-        raise UnsupportedConfigError('PT4AL needs a task key as value of <Image>, such as value="$image".')
+        raise UnsupportedConfigError('PT4AL needs a task key as value of the Image tag, such as value="$image".')
     if not attributes.get("name"):
-        raise UnsupportedConfigError('PT4AL needs a name on <Image>: add name="image".')
+        raise UnsupportedConfigError('PT4AL needs a name on the Image tag: add name="image".')
     return attributes["name"], key.group(1)
 
 
 def _choices(tags: Tags, image: str) -> tuple[ElementTree.Element, dict[str, str]]:
-    """The only <Choices> that asks about the whole image."""
+    """The only Choices that asks about the whole image."""
     every = [(element, attributes) for element, tag, attributes in tags if tag == "choices"]
     about_image = [(element, attributes) for element, attributes in every if attributes.get("toname") == image]
     whole = [
@@ -143,18 +143,18 @@ def _choices(tags: Tags, image: str) -> tuple[ElementTree.Element, dict[str, str
     ]
     if len(whole) > 1:
         raise UnsupportedConfigError(
-            f"PT4AL learns one question per project: the label config has {len(whole)} <Choices>, keep one."
+            f"PT4AL learns one question per project: the label config has {len(whole)} Choices tags, keep one."
         )
     if not whole:
         raise UnsupportedConfigError(_why_no_choices(tags, every, about_image))
     element, attributes = whole[0]
     if attributes.get("choice", "single").strip().lower() == "multiple":
         raise UnsupportedConfigError(
-            'PT4AL learns single choices only: remove choice="multiple" from <Choices>, or use another project.'
+            'PT4AL learns single choices only: remove choice="multiple" from the Choices tag, or use another project.'
         )
     if "$" in attributes.get("value", "") or "{{" in attributes.get("name", ""):
         raise UnsupportedConfigError(
-            "PT4AL needs choices that are the same for every task: write them as <Choice> tags inside <Choices>."
+            "PT4AL needs choices that are the same for every task: write them as Choice tags inside the Choices tag."
         )
     return element, attributes
 
@@ -165,12 +165,12 @@ def _why_no_choices(
     about_image: Sequence[tuple[ElementTree.Element, dict[str, str]]],
 ) -> str:
     if about_image:
-        return "PT4AL learns labels of whole images: remove perRegion and perItem from <Choices>."
+        return "PT4AL learns labels of whole images: remove perRegion and perItem from the Choices tag."
     if every:
-        return "PT4AL needs a <Choices> on the image: set its toName to the name of the <Image>."
+        return "PT4AL needs a Choices tag on the image: set its toName to the name of the Image tag."
     others = sorted({_ascii(element.tag) for element, _, attributes in tags if "toname" in attributes})
-    found = f"only {', '.join(f'<{name}>' for name in others[:5])}" if others else "no question at all"
-    return f"PT4AL needs a <Choices> on the image: the label config has {found}."
+    found = f"only {', '.join(others[:5])}" if others else "no question at all"
+    return f"PT4AL needs a Choices tag on the image: the label config has {found}."
 
 
 def _classes(choices: ElementTree.Element) -> tuple[str, ...]:
@@ -180,14 +180,14 @@ def _classes(choices: ElementTree.Element) -> tuple[str, ...]:
         if _tag(choice) != "choice":
             continue
         if any(_tag(inner) == "choice" for inner in choice):
-            raise UnsupportedConfigError("PT4AL learns flat lists of choices: take the nested <Choice> tags out.")
+            raise UnsupportedConfigError("PT4AL learns flat lists of choices: take the nested Choice tags out.")
         attributes = _attributes(choice)
         answer = attributes.get("alias") or attributes.get("value")
         if not answer:
-            raise UnsupportedConfigError("PT4AL needs a value on every <Choice>: one has none.")
+            raise UnsupportedConfigError("PT4AL needs a value on every Choice tag: one has none.")
         found[answer] = None
     if not found:
-        raise UnsupportedConfigError("PT4AL needs <Choice> tags inside <Choices>: there are none.")
+        raise UnsupportedConfigError("PT4AL needs Choice tags inside the Choices tag: there are none.")
     return tuple(found)
 
 

@@ -10,7 +10,7 @@ from pt4al_backend.web.answers import reason_phrase
 @pytest.mark.parametrize(
     ("sentence", "line"),
     [
-        ("PT4AL needs an <Image> tag.", "PT4AL needs an <Image> tag."),
+        ("PT4AL needs an Image tag.", "PT4AL needs an Image tag."),
         ("one\r\nSet-Cookie: two\t\x00three", "one Set-Cookie: two three"),
         ("Größe 図", "Gr??e ?"),
     ],

@@ -61,7 +61,7 @@ def test_setup_keeps_hostname_and_token_together(start: Callable[..., FlaskClien
         ({"label_studio_url": "", "label_studio_api_key": ""}, {"hostname": "file:///etc"}, "not an http(s) address"),
         ({"label_studio_url": ""}, {}, "LABEL_STUDIO_API_KEY is set without LABEL_STUDIO_URL"),
         ({"label_studio_api_key": ""}, {}, "LABEL_STUDIO_URL is set without LABEL_STUDIO_API_KEY"),
-        ({}, {"schema": "<View><Text name='t' value='$t'/></View>"}, "PT4AL needs an <Image> tag"),
+        ({}, {"schema": "<View><Text name='t' value='$t'/></View>"}, "PT4AL needs an Image tag"),
     ],
 )
 def test_setup_refuses_with_a_reason(
@@ -169,7 +169,7 @@ def test_a_webhook_before_setup_takes_the_project_in(client: FlaskClient, store:
     ("settings", "project", "says"),
     [
         ({"label_studio_url": "", "label_studio_api_key": ""}, {}, "not connected yet"),
-        ({}, {"label_config": "<View/>"}, "PT4AL needs an <Image>"),
+        ({}, {"label_config": "<View/>"}, "PT4AL needs an Image"),
     ],
 )
 def test_a_webhook_that_cannot_be_used_is_ignored_with_a_sentence(

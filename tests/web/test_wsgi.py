@@ -75,7 +75,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def test_reason_phrases_arrive(server: Server) -> None:
     setup = {"project": "1.2", "schema": "<View/>", "hostname": "http://ls", "access_token": TOKEN}
     code, reason, text = server.ask("POST", "/setup", setup)
-    assert (code, reason) == (422, 'PT4AL needs an <Image> tag with value="$image": the label config has none.')
+    assert (code, reason) == (422, 'PT4AL needs an Image tag with value="$image": the label config has none.')
     assert json.loads(text) == {"error": reason}
 
 

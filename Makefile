@@ -1,0 +1,59 @@
+# make install | label-studio | demo | test | lint | format | clean
+# ARGS goes to the command behind `demo` and `test`: make demo ARGS="--annotate 60"
+
+LABEL_STUDIO := 1.23.2
+
+BACKEND_READY := .venv/.ready
+TEST_READY := .venv/.ready-for-tests
+LABEL_STUDIO_READY := .venv-label-studio/.ready-$(LABEL_STUDIO)
+
+# The newest Python that all the libraries have wheels for, then whatever `python3` is. A name alone
+# proves nothing: version managers put shims for every version on the path, and Debian ships
+# a Python without venv.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.10 python3 python; do \
+	$$p -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$p && break; done)
+
+.PHONY: install label-studio demo test lint format clean
+
+install: $(BACKEND_READY)
+
+label-studio: $(LABEL_STUDIO_READY)
+
+demo: $(BACKEND_READY) $(LABEL_STUDIO_READY)
+	.venv/bin/pt4al-backend demo $(ARGS)
+
+test: $(TEST_READY) $(LABEL_STUDIO_READY)
+	.venv/bin/python -m pytest $(ARGS)
+
+lint: $(TEST_READY)
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+format: $(TEST_READY)
+	.venv/bin/ruff check --fix-only .
+	.venv/bin/ruff format .
+
+clean:
+	rm -rf .venv .venv-label-studio build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(BACKEND_READY): setup.cfg constraints.txt docker/install.sh
+	$(call make_environment,.venv)
+	docker/install.sh --editable .venv/bin/python
+	touch $@
+
+$(TEST_READY): $(BACKEND_READY)
+	docker/install.sh --editable --extra test --extra dev .venv/bin/python
+	touch $@
+
+# Label Studio and the backend want different versions of the same libraries.
+$(LABEL_STUDIO_READY):
+	$(call make_environment,.venv-label-studio)
+	.venv-label-studio/bin/python -m pip install --disable-pip-version-check label-studio==$(LABEL_STUDIO)
+	touch $@
+
+define make_environment
+@test -n "$(PYTHON)" || { echo "No Python 3.10 or newer with venv was found: install one (Debian and Ubuntu: apt-get install python3 python3-venv), or name it with make PYTHON=/path/to/python3." >&2; exit 1; }
+$(1)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(1)
+endef

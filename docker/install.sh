@@ -1,0 +1,65 @@
+#!/bin/sh
+# Installs the backend into an existing environment: docker/install.sh [options] PYTHON
+#
+#   --editable      point PYTHON at this tree instead of copying it (what `make install` does)
+#   --extra NAME    also what extra NAME of setup.cfg asks for; may be repeated
+#   --sdk 1.0.9     label-studio-ml from the registry (default)
+#   --sdk 2.x       label-studio-ml from its public repository, at a pinned commit
+#
+# Needs PYTHON with pip, and this tree. `make` and docker/Dockerfile both run it.
+set -eu
+
+SDK_2X="label-studio-ml @ https://github.com/HumanSignal/label-studio-ml-backend/archive/d02cedf35d0e5d21f2f437c120174c62f66bf57a.zip"
+
+fail() {
+    echo "install.sh: $1" >&2
+    exit 2
+}
+
+sdk=1.0.9
+editable=
+extras=
+while [ $# -gt 1 ]; do
+    case "$1" in
+        --editable) editable=--editable; shift ;;
+        --extra) extras="$extras $2"; shift 2 ;;
+        --sdk) sdk="$2"; shift 2 ;;
+        *) fail "unknown option '$1'; see the head of this script." ;;
+    esac
+done
+[ $# -eq 1 ] || fail "say which Python to install into, for example: docker/install.sh .venv/bin/python"
+python="$1"
+root="$(cd "$(dirname "$0")/.." && pwd)"
+
+# label-studio-ml goes in with --no-deps: 1.0.9 pins a Flask and Werkzeug of 2021 with published
+# vulnerabilities and runs unchanged on current ones. So what it needs is named here.
+case "$sdk" in
+    1.0.9) label_studio_ml="label-studio-ml==1.0.9"; needs="appdirs attrs colorama label-studio-tools lxml requests" ;;
+    2.x) label_studio_ml="$SDK_2X"; needs="colorama requests semver" ;;
+    *) fail "there is no SDK '$sdk'; say 1.0.9 or 2.x." ;;
+esac
+
+requirements="$(mktemp)"
+trap 'rm -f "$requirements"' EXIT
+# shellcheck disable=SC2086 # extras and needs are lists of words
+"$python" - "$root/setup.cfg" $extras >"$requirements" <<'PYTHON'
+import configparser
+import sys
+
+config = configparser.ConfigParser()
+config.read(sys.argv[1])
+wanted = [config["options"]["install_requires"]]
+wanted += [config["options.extras_require"][extra] for extra in sys.argv[2:]]
+lines = "\n".join(wanted).split("\n")
+print("\n".join(line for line in lines if line and line != "label-studio-ml"))
+PYTHON
+
+install() {
+    "$python" -m pip install --disable-pip-version-check "$@"
+}
+
+# shellcheck disable=SC2086
+install --no-warn-conflicts -c "$root/constraints.txt" -r "$requirements" $needs
+install --no-deps "$label_studio_ml"
+# shellcheck disable=SC2086 # empty or one word
+install --no-deps $editable "$root"

@@ -1,0 +1,56 @@
+"""Which processor computes, and how: float32 on a CPU, bf16 training on a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from pt4al_backend.learning.types import LearningError
+
+
+def resolve_device(name: str) -> str:
+    """The device that `auto`, `cpu`, `cuda` or `cuda:<n>` means on this machine.
+
+    Raises:
+        LearningError: the name is unknown, or the GPU it names is not there.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not index.isdecimal()):
+        raise LearningError(f"The device {name!r} is unknown: use auto, cpu, cuda or cuda:<number>.")
+    if kind == "cpu":
+        return "cpu"
+    if not torch.cuda.is_available():
+        raise LearningError(f"The device {name!r} was asked for, but PyTorch finds no GPU: use auto or cpu.")
+    if int(index or 0) >= torch.cuda.device_count():
+        raise LearningError(f"The device {name!r} is not there: GPUs are counted from 0; try cuda:0.")
+    return name
+
+
+def describe_device(device: str) -> str:
+    """The device as a person would call it."""
+    if is_cuda(device):
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def is_cuda(device: str) -> bool:
+    return device.startswith("cuda")
+
+
+@contextmanager
+def computing(device: str, *, half: bool) -> Iterator[None]:
+    """Reproducible kernels, and bf16 where `half` and a GPU meet. Never held across a yield of a caller."""
+    if not is_cuda(device):
+        # bf16 is 16 times slower on CPUs without avx512_bf16
+        yield
+        return
+    with (
+        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=True),
+        torch.autocast("cuda", dtype=torch.bfloat16, enabled=half),
+    ):
+        yield

@@ -1,0 +1,102 @@
+"""The pretext task: which of four rotations does an image have (PT4AL, section 3.1)?"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Generator
+from dataclasses import asdict
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pt4al_backend.learning.devices import computing
+from pt4al_backend.learning.inputs import INIT, Pixels, generator, normalised, rotated, rotation_labels
+from pt4al_backend.learning.networks import Network, for_inference, initialised, network_spec, to_weights
+from pt4al_backend.learning.recipes import PretextRecipe, images_per_step
+from pt4al_backend.learning.training import Meter, Training
+from pt4al_backend.learning.types import Checkpoint, Images, LearningError, Progress, Weights
+
+_ROTATIONS = 4
+SAVE_SECONDS = 20.0
+"""At most this much training is lost by a kill."""
+
+
+def train_pretext(
+    images: Images,
+    rows: npt.NDArray[np.int64],
+    *,
+    recipe: PretextRecipe,
+    seed: int,
+    device: str,
+    checkpoint: Checkpoint,
+    save_seconds: float = SAVE_SECONDS,
+) -> Generator[Progress, None, Weights]:
+    """Train the rotation network on the pool; returns its weights.
+
+    Goes on from `checkpoint` if that was written by the same training (rows, recipe, seed), and
+    ends with the same weights, bit for bit, as if it had not been interrupted.
+
+    Args:
+        rows: int64 (n,), the pool.
+
+    Raises:
+        LearningError: the pool is empty, or the training diverged.
+    """
+    if len(rows) == 0:
+        raise LearningError("There are no images to train on: import some that can be read.")
+    spec = network_spec(recipe.network, width=recipe.width, image_size=recipe.image_size, outputs=_ROTATIONS)
+    network = initialised(spec, generator=generator(seed, INIT))
+    training = Training(network, recipe=recipe, images=len(rows), seed=seed, device=device)
+    fingerprint = _fingerprint(rows, recipe, seed)
+    saved = checkpoint.load()
+    if saved is not None and saved[1].get("fingerprint") == fingerprint:
+        training.resume(saved[0], step=saved[1]["step"])
+    last_save = time.monotonic()
+
+    def save() -> None:
+        nonlocal last_save
+        if time.monotonic() - last_save >= save_seconds:
+            checkpoint.save(training.snapshot(), {"fingerprint": fingerprint, "step": training.step})
+            last_save = time.monotonic()
+
+    chunk = images_per_step(spec, device=device, inputs_per_image=_ROTATIONS, training=True)
+    yield from training.run(Pixels(images, rows, device), _loss, chunk=chunk, after_step=save)
+    return to_weights(training.network, spec)
+
+
+def pretext_losses(
+    weights: Weights, images: Images, rows: npt.NDArray[np.int64], *, device: str
+) -> Generator[Progress, None, npt.NDArray[np.float64]]:
+    """Each image's pretext loss, float64 (n,): the mean cross-entropy over its four rotations.
+
+    Cross-entropy is taken in float64, so that losses near zero still sort.
+    """
+    network = for_inference(weights, device)
+    chunk = images_per_step(weights.spec, device=device, inputs_per_image=_ROTATIONS, training=False)
+    meter = Meter(images=len(rows), epochs=1)
+    losses = np.empty(len(rows), dtype=np.float64)
+    for start in range(0, len(rows), chunk):
+        part = rows[start : start + chunk]
+        with torch.inference_mode(), computing(device, half=False):
+            inputs = normalised(Pixels(images, part, device)(np.arange(len(part))))
+            losses[start : start + chunk] = _loss(network, inputs, part).cpu().numpy()
+        yield meter.add(len(part))
+    return losses
+
+
+def _loss(network: Network, inputs: Tensor, _: npt.NDArray[np.int64]) -> Tensor:
+    """Pretext losses (n,) of inputs (n, 3, S, S)."""
+    n = len(inputs)
+    logits = network(rotated(inputs))
+    labels = rotation_labels(n, device=str(inputs.device))
+    return F.cross_entropy(logits.double(), labels, reduction="none").view(_ROTATIONS, n).mean(dim=0)
+
+
+def _fingerprint(rows: npt.NDArray[np.int64], recipe: PretextRecipe, seed: int) -> str:
+    told = json.dumps([asdict(recipe), seed]).encode() + np.ascontiguousarray(rows, dtype=np.int64).tobytes()
+    return hashlib.sha256(told).hexdigest()

@@ -1,0 +1,66 @@
+import numpy as np
+import torch
+from learning_helpers import ArrayImages, noise
+
+from pt4al_backend.learning.inputs import (
+    Pixels,
+    augmented,
+    generator,
+    normalised,
+    rotated,
+    rotation_labels,
+)
+
+
+def test_rotations_of_a_hand_made_image():
+    image = torch.tensor([[1.0, 2.0], [3.0, 4.0]]).expand(1, 3, 2, 2)
+    turned = rotated(image)[:, 0].tolist()
+    assert turned == [[[1, 2], [3, 4]], [[2, 4], [1, 3]], [[4, 3], [2, 1]], [[3, 1], [4, 2]]]
+    assert rotation_labels(1, device="cpu").tolist() == [0, 1, 2, 3]
+
+
+def test_rotations_of_several_images_match_their_labels():
+    images = torch.arange(2 * 3 * 4 * 4.0).view(2, 3, 4, 4)
+    turned, labels = rotated(images), rotation_labels(2, device="cpu").tolist()
+    for i, label in enumerate(labels):
+        assert torch.equal(turned[i], torch.rot90(images[i % 2], label, (1, 2)))
+
+
+def test_normalised_keeps_red_first():
+    red = torch.zeros(1, 2, 2, 3, dtype=torch.uint8)
+    red[..., 0] = 255
+    x = normalised(red)
+    assert x.shape == (1, 3, 2, 2)
+    np.testing.assert_allclose(x[0, :, 0, 0], [(1 - 0.485) / 0.229, -0.456 / 0.224, -0.406 / 0.225], rtol=1e-5)
+
+
+def test_augmented_images_are_shifted_and_flipped_copies():
+    pixels = torch.from_numpy(noise(20, size=16).pixels)
+    crops = augmented(pixels, generator=generator(3))
+    assert torch.equal(crops, augmented(pixels, generator=generator(3)))
+    flips = set()
+    for image, crop in zip(pixels, crops, strict=True):
+        found = [
+            (f, dy, dx) for f in (False, True) for dy in range(5) for dx in range(5) if _is(image, crop, f, dy, dx)
+        ]
+        assert len(found) == 1
+        flips.add(found[0][0])
+    assert flips == {False, True}
+
+
+def _is(image: torch.Tensor, crop: torch.Tensor, flip: bool, dy: int, dx: int) -> bool:
+    padded = torch.nn.functional.pad(image, (0, 0, 2, 2, 2, 2))
+    moved = padded[dy : dy + 16, dx : dx + 16]
+    return torch.equal(moved.flip(1) if flip else moved, crop)
+
+
+def test_pixels_are_read_by_position_even_from_read_only_memory():
+    images = noise(10)
+    images.pixels.flags.writeable = False
+    pixels = Pixels(ArrayImages(images.pixels), np.array([7, 3, 5]), "cpu")
+    assert np.array_equal(pixels(np.array([2, 0])), images.pixels[[5, 7]])
+
+
+def test_generators_differ_by_seed_and_by_path():
+    draws = {torch.rand(1, generator=generator(*path)).item() for path in [(0,), (1,), (0, 1), (0, 1, 0), (-1,)]}
+    assert len(draws) == 5

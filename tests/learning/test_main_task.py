@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+from learning_helpers import MemoryCheckpoint, digits, features_of, finish, noise, same, small
+
+from pt4al_backend.learning import (
+    LearningError,
+    Weights,
+    fit_head,
+    network_head,
+    train_main,
+    train_pretext,
+)
+
+IMAGES = noise(40)
+
+
+def training(targets, classes, *, init=None, seed=0, images=IMAGES, **changes):
+    targets = np.asarray(targets, dtype=np.int64)
+    return train_main(
+        images,
+        np.arange(len(targets)),
+        targets,
+        classes,
+        recipe=small(images.size, **changes).main,
+        init=init,
+        seed=seed,
+        device="cpu",
+    )
+
+
+@pytest.mark.parametrize(("targets", "classes"), [([0], 1), ([0, 1], 2), ([0] * 17, 3), ([5, 999], 1000)])
+def test_few_labels_and_many_classes(targets, classes):
+    weights = finish(training(targets, classes))
+    assert weights.spec["outputs"] == classes
+    logits = network_head(weights).logits(features_of(weights, IMAGES, np.arange(4)))
+    assert logits.shape == (4, classes) and np.isfinite(logits).all()
+
+
+def test_a_seed_decides_everything():
+    targets = np.arange(20) % 3
+    assert same(finish(training(targets, 3)), finish(training(targets, 3)))
+    assert not same(finish(training(targets, 3)), finish(training(targets, 3, seed=1)))
+
+
+def test_weights_to_start_from_choose_the_network_and_keep_their_values():
+    init = finish(training([0, 1], 2, width=4))
+    weights = finish(training([0, 1, 2], 3, init=init, learning_rate=0.0))
+    assert weights.spec["width"] == 4
+    assert np.array_equal(weights.arrays["stem.0.weight"], init.arrays["stem.0.weight"])
+    assert weights.arrays["fc.weight"].shape == (3, 32)
+
+
+def test_weights_from_another_image_size_are_refused():
+    init = finish(training([0, 1], 2, images=noise(2, size=64)))
+    with pytest.raises(LearningError, match="does not fit"):
+        next(training([0, 1], 2, init=init))
+
+
+def test_damaged_weights_are_refused():
+    init = finish(training([0, 1], 2))
+    with pytest.raises(LearningError, match="does not fit"):
+        next(training([0, 1], 2, init=Weights({"fc.bias": init.arrays["fc.bias"]}, init.spec)))
+
+
+@pytest.mark.parametrize(
+    ("targets", "classes", "says"), [([], 2, "label at least one"), ([0, 2], 2, "0 to 1"), ([-1], 2, "0 to 1")]
+)
+def test_impossible_targets_are_refused(targets, classes, says):
+    with pytest.raises(LearningError, match=says):
+        next(training(targets, classes))
+
+
+def test_one_label_for_each_image():
+    work = train_main(IMAGES, np.arange(3), np.array([0, 1]), 2, recipe=small().main, init=None, seed=0, device="cpu")
+    with pytest.raises(LearningError, match="3 images came with 2 labels"):
+        next(work)
+
+
+def test_learns_the_digits_from_pretext_weights():
+    images, targets = digits()
+    pool, labelled, rest = np.arange(600), np.arange(300), np.arange(300, 600)
+    recipe = small(batch=32, epochs=12)
+    pretext = finish(
+        train_pretext(images, pool, recipe=recipe.pretext, seed=0, device="cpu", checkpoint=MemoryCheckpoint())
+    )
+    main = finish(training(targets[labelled], 10, init=pretext, images=images, batch=32, epochs=20))
+    own = network_head(main).logits(features_of(main, images, labelled)).argmax(axis=1)
+    assert (own == targets[labelled]).mean() > 0.8
+    for weights, least in ((pretext, 0.5), (main, 0.8)):
+        head = fit_head(features_of(weights, images, labelled), targets[labelled], 10)
+        guessed = head.logits(features_of(weights, images, rest)).argmax(axis=1)
+        assert (guessed == targets[rest]).mean() > least

@@ -1,0 +1,119 @@
+"""The Docker files, as far as they can be checked where no Docker engine runs."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+DOCKER = ROOT / "docker"
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, dict[str, Any]]:
+    return dict(yaml.safe_load((DOCKER / "docker-compose.yml").read_text())["services"])
+
+
+@pytest.fixture(scope="module")
+def stages() -> list[list[tuple[str, str]]]:
+    """The Dockerfile's instructions as (name, arguments), one list per stage."""
+    text = re.sub(r"^\s*#.*\n", "", (DOCKER / "Dockerfile").read_text(), flags=re.M).replace("\\\n", " ")
+    found: list[list[tuple[str, str]]] = []
+    for line in filter(None, map(str.strip, text.splitlines())):
+        name, _, arguments = line.partition(" ")
+        if name == "FROM":
+            found.append([])
+        found[-1].append((name, arguments.strip()))
+    return found
+
+
+def test_the_image_does_not_run_as_root(stages: list[list[tuple[str, str]]]) -> None:
+    users = [arguments for name, arguments in stages[-1] if name == "USER"]
+    assert users and users[-1] not in ("root", "0")
+
+
+def test_the_image_looks_after_its_health(stages: list[list[tuple[str, str]]]) -> None:
+    assert any(name == "HEALTHCHECK" and "/health" in arguments for name, arguments in stages[-1])
+
+
+def test_the_image_is_installed_by_the_script_that_make_uses(stages: list[list[tuple[str, str]]]) -> None:
+    assert any(name == "RUN" and 'docker/install.sh --sdk "$SDK"' in arguments for name, arguments in stages[0])
+    assert ("ARG", "SDK=1.0.9") in stages[0]
+    assert "docker/install.sh" in (ROOT / "Makefile").read_text()
+
+
+def test_nothing_forks_after_loading_cuda() -> None:
+    files = [DOCKER / "Dockerfile", DOCKER / "docker-compose.yml"]  # fact 27
+    assert [file.name for file in files if "--preload" in file.read_text()] == []
+
+
+def test_what_is_copied_exists_and_reaches_the_build(stages: list[list[tuple[str, str]]]) -> None:
+    patterns = (ROOT / ".dockerignore").read_text().split()
+    let_in = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
+    assert patterns[0] == "*"
+    for stage in stages:
+        for name, arguments in stage:
+            assert name != "ADD", "COPY does all that is needed, and fetches nothing"
+            if name == "COPY" and not arguments.startswith("--from"):
+                for source in arguments.split()[:-1]:
+                    assert (ROOT / source).exists(), source
+                    assert any(fnmatch.fnmatch(source.rstrip("/"), pattern) for pattern in let_in), source
+
+
+def test_compose_lets_label_studio_reach_the_backend(services: dict[str, dict[str, Any]]) -> None:
+    label_studio = services["label-studio"]
+    assert label_studio["image"] == "heartexlabs/label-studio:1.23.2"
+    assert label_studio["environment"]["ML_BLOCK_LOCAL_IP"] == "false"  # fact 16
+    assert label_studio["environment"]["SSRF_PROTECTION_ENABLED"] == "false"  # fact 17
+
+
+def test_compose_has_the_label_studio_that_make_installs(services: dict[str, dict[str, Any]]) -> None:
+    version = services["label-studio"]["image"].partition(":")[2]
+    assert f"LABEL_STUDIO := {version}\n" in (ROOT / "Makefile").read_text()
+
+
+@pytest.mark.parametrize("name", ["web", "worker"])
+def test_compose_runs_the_two_halves_on_one_volume(services: dict[str, dict[str, Any]], name: str) -> None:
+    service = services[name]
+    assert service["command"] == ["pt4al-backend", name]
+    assert service["volumes"] == ["pt4al-data:/data"]
+    assert service["depends_on"] == {"label-studio": {"condition": "service_healthy"}}
+    assert service["environment"]["LABEL_STUDIO_URL"] == "http://label-studio:8080"
+
+
+def test_compose_opens_ports_on_this_machine_only(services: dict[str, dict[str, Any]]) -> None:
+    ports = [port for service in services.values() for port in service.get("ports", [])]
+    assert ports and all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_every_variable_of_compose_is_in_the_example() -> None:
+    used = set(re.findall(r"\$\{(\w+)", (DOCKER / "docker-compose.yml").read_text()))
+    named = set(re.findall(r"^(\w+)=", (DOCKER / ".env.example").read_text(), flags=re.M))
+    assert used == named
+
+
+@pytest.mark.parametrize("script", ["docker/install.sh", ".ci/run"])
+def test_scripts_parse_and_may_be_run(script: str) -> None:
+    path = ROOT / script
+    assert path.stat().st_mode & 0o111
+    subprocess.run(["bash", "-n", path], check=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "say which Python to install into"),
+        (["--sdk", "3", "python"], "there is no SDK '3'; say 1.0.9 or 2.x."),
+        (["--sdc", "3", "python"], "unknown option '--sdc'"),
+    ],
+)
+def test_the_install_script_says_what_is_wrong(arguments: list[str], sentence: str) -> None:
+    ended = subprocess.run([DOCKER / "install.sh", *arguments], capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert sentence in ended.stderr

@@ -1,0 +1,102 @@
+"""What `pip install .` and `make install` ship, ask for and pin."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import importlib.metadata
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import pt4al_backend
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "pt4al_backend"
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def names(requirements: str) -> set[str]:
+    return {normal(re.split(r"[<>=!~ ;\[]", line)[0]) for line in requirements.split("\n") if line}
+
+
+@pytest.fixture(scope="module")
+def setup() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg")
+    return parser
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """The wheel that `pip install .` makes, built from a copy of what belongs into it."""
+    tree = tmp_path_factory.mktemp("tree")
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tree)
+    shutil.copytree(PACKAGE, tree / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
+    build = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", build, str(tree)], cwd=tree, check=True, capture_output=True)
+    return zipfile.ZipFile(next(tree.glob("*.whl")))
+
+
+@pytest.fixture(scope="module")
+def pins() -> set[str]:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    return {normal(line.partition("==")[0]) for line in lines if not line.startswith("#")}
+
+
+def test_the_wheel_holds_every_file_of_the_package(wheel: zipfile.ZipFile) -> None:
+    with wheel:
+        shipped = {name for name in wheel.namelist() if name.startswith("pt4al_backend/")}
+        entry_points = wheel.read(f"pt4al_backend-{pt4al_backend.__version__}.dist-info/entry_points.txt").decode()
+    files = {str(path.relative_to(ROOT)) for path in PACKAGE.rglob("*") if path.is_file()}
+    assert shipped == {name for name in files if "__pycache__" not in name}
+    assert "pt4al-backend = pt4al_backend.cli:main" in entry_points
+
+
+def test_every_library_that_is_imported_is_asked_for(setup: configparser.ConfigParser) -> None:
+    imported = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                imported.add(node.module.split(".")[0])
+    libraries = imported - set(sys.stdlib_module_names) - {"pt4al_backend"}
+    owners = importlib.metadata.packages_distributions()
+    wanted = names(setup["options"]["install_requires"])
+    missing = {library for library in libraries if not wanted & {normal(owner) for owner in owners.get(library, [])}}
+    assert not missing, "add these to install_requires in setup.cfg"
+
+
+def test_everything_asked_for_is_pinned(setup: configparser.ConfigParser, pins: set[str]) -> None:
+    wanted = [setup["options"]["install_requires"], *setup["options.extras_require"].values()]
+    needs = re.findall(r'needs="([^"]+)"', (ROOT / "docker" / "install.sh").read_text())
+    assert len(needs) == 2
+    assert set().union(*map(names, wanted), *map(str.split, needs)) <= pins
+
+
+def test_pins_are_names_and_versions_only() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pin = re.compile(r'[a-z0-9-]+==[0-9][0-9a-z.]*( ; python_version (<|>=) "3\.11")?')
+    assert [line for line in lines if not line.startswith("#") and not pin.fullmatch(line)] == []
+
+
+def test_make_says_what_to_do_where_there_is_no_python(tmp_path: Path) -> None:
+    for name in ("Makefile", "setup.cfg", "constraints.txt", "docker/install.sh"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    ended = subprocess.run(
+        ["make", "--silent", "install", "PYTHON="], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode != 0
+    assert ended.stderr.startswith("No Python 3.10 or newer with venv was found: install one")
+    assert not (tmp_path / ".venv").exists()
