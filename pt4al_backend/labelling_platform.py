@@ -6,7 +6,7 @@ which puts this directory first on ``sys.path``, and the standard library has a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -79,6 +79,6 @@ class LabellingPlatform(Protocol):
         """The bytes of a task's image; ``UnreadableImageError`` with the reason if there are none. Thread-safe."""
         ...
 
-    def publish(self, window: Window) -> None:
-        """Make ``window`` the queue. The one before stays valid until the switch."""
+    def publish(self, window: Window, *, keep: Collection[str] = ()) -> None:
+        """Make ``window`` the queue. The one before stays valid until the switch, versions in ``keep`` longer."""
         ...

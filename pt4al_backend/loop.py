@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +34,7 @@ from pt4al_backend.ranking import rank, refit, wanted_rows
 from pt4al_backend.store import tables
 from pt4al_backend.store.store import Totals
 from pt4al_backend.store.tables import Project
+from pt4al_backend.versions import retire
 
 logger = logging.getLogger(__name__)
 
@@ -135,14 +137,26 @@ class ProjectLoop:
         window = self._window
         if window is None or not window.picks:
             return  # everything is labelled
+        retired = self._retired(project, window)
         if self._serving != window.version:
-            self.bench.platform.publish(window)
+            self.bench.platform.publish(window, keep={entry["version"] for entry in retired})
             self._serving = window.version
             logger.info("project %d: published %s, %d images", project.number, window.version, len(window.picks))
         if project.model_version != window.version:
             self.bench.store.update(
-                project.id, model_version=window.version, published=[pick.task for pick in window.picks]
+                project.id,
+                model_version=window.version,
+                published=[pick.task for pick in window.picks],
+                retired=retired,
             )
+
+    def _retired(self, project: Project, window: Window) -> list[dict[str, Any]]:
+        """Versions that stay although ``window`` replaces them."""
+        if project.model_version == window.version:
+            return project.retired
+        handed_out = {task for entry in project.retired for task in entry["head"]} | set(project.published)
+        unanswered = self.bench.store.unanswered(project.id, handed_out)
+        return retire(project.retired, project.model_version, project.published, unanswered)
 
     def _rank(self, project: Project) -> None:
         pool = self.bench.store.pool(project).in_batches()

@@ -5,7 +5,6 @@ Well under a second, after every new label, while training goes on beside it.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +19,7 @@ from pt4al_backend.store.features import FeatureFile
 from pt4al_backend.store.ranking import RankingArrays
 from pt4al_backend.store.store import PoolArrays
 from pt4al_backend.store.tables import Project
+from pt4al_backend.versions import version_name
 
 CHUNK = 4096  # rows whose features are in memory at a time
 
@@ -80,12 +80,6 @@ def rank(pool: PoolArrays, opinion: Opinion, project: Project, settings: Setting
         arrays=RankingArrays(pool.task, plan.scores, opinion.choice, opinion.probability),
         window=Window(version=version_name(plan.round, labelled, picks), picks=picks),
     )
-
-
-def version_name(round_: int, labelled: int, picks: tuple[Pick, ...]) -> str:
-    """``pt4al-r<round>-n<labels>-<short hash>``: equal names mean equal queues."""
-    content = ";".join(f"{pick.task},{pick.score:.9f},{pick.label}" for pick in picks)
-    return f"pt4al-r{round_}-n{labelled}-{hashlib.sha256(content.encode()).hexdigest()[:7]}"
 
 
 def wanted_rows(pool: PoolArrays, project: Project) -> NDArray[np.int64]:

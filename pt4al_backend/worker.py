@@ -11,7 +11,6 @@ import fcntl
 import logging
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 SLICE = 0.25  # seconds of slow work before the next look around
 BACKOFF_MOST = 60.0  # seconds between tries of a step that keeps failing
+PAUSE = 0.1  # seconds between turns when there is nothing to do
 NICENESS = 10
 
 PlatformFactory = Callable[[Project], LabellingPlatform]
@@ -78,6 +78,16 @@ class Lane:
         return "", True
 
 
+class Stop:
+    """A request to stop that a signal handler may leave at any moment."""
+
+    asked = False
+
+    def ask(self, *_: object) -> None:
+        """Stop after this turn."""
+        self.asked = True
+
+
 class Worker:
     """Drives all loops of a store."""
 
@@ -94,13 +104,13 @@ class Worker:
         self._lanes: dict[int, Lane] = {}
         self._beat_at = 0.0
 
-    def run(self, stop: threading.Event) -> None:
-        """Go round until ``stop`` is set."""
-        while not stop.is_set():
+    def run(self, stop: Stop) -> None:
+        """Go round until asked to stop."""
+        while not stop.asked:
             busy = self.turn()
             self._beat()
             if not busy:
-                stop.wait(0.1)
+                time.sleep(PAUSE)
 
     def close(self) -> None:
         """Abandon all jobs; what they did so far is in the store."""
@@ -212,9 +222,9 @@ class Worker:
 def run(settings: Settings) -> int:
     """The worker process. Returns at SIGTERM or SIGINT."""
     os.nice(NICENESS)
-    stop = threading.Event()
+    stop = Stop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, stop.ask)
     store = Store(settings.data_dir, settings.database_url)
     with _only_worker(settings.data_dir):
         worker = Worker(settings, store, _label_studio_projects(settings))

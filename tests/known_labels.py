@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from PIL import Image
@@ -33,6 +33,7 @@ class KnownLabels:
     published: list[Window] = field(default_factory=list)
     model_version: str = ""
     full_listings: int = 0
+    kept: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._clock = 0
@@ -104,10 +105,11 @@ class KnownLabels:
             raise UnreadableImageError(f"{value}: 404 Not Found")
         return digit_png(int(value.removeprefix("digit:")))
 
-    def publish(self, window: Window) -> None:
+    def publish(self, window: Window, *, keep: Collection[str] = ()) -> None:
         if self.down:
             raise LabelStudioUnavailableError("The platform is down; it is tried again.")
         self.published.append(window)
+        self.kept = set(keep)
         self.model_version = window.version
 
     def _known(self, task: int) -> TaskState:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pt4al_backend.errors import LabelStudioError, LabelStudioRefusedError, ProjectGoneError
@@ -102,7 +102,7 @@ class LabelStudioProject:
         """See ``LabellingPlatform``."""
         return self._images.fetch(value, task_id=task)
 
-    def publish(self, window: Window) -> None:
+    def publish(self, window: Window, *, keep: Collection[str] = ()) -> None:
         """See ``LabellingPlatform``. May be killed anywhere and called again. An empty window changes nothing."""
         if not window.picks:
             return
@@ -119,7 +119,7 @@ class LabelStudioProject:
         if self._set_sampling and project["sampling"] != UNCERTAINTY_SAMPLING:
             self._patch(sampling=UNCERTAINTY_SAMPLING)
         for version in versions:
-            if version.startswith(VERSIONS) and version != window.version:
+            if version.startswith(VERSIONS) and version != window.version and version not in keep:
                 self._delete(version)
 
     # The project

@@ -34,7 +34,8 @@ class Project(Base):
     """A Label Studio project that was connected, and all the loop needs to remember of it."""
 
     __tablename__ = "project"
-    __table_args__ = (UniqueConstraint("label_studio_url", "number", "created"),)
+    # Ids are never used again: a step of the worker may outlive its project.
+    __table_args__ = (UniqueConstraint("label_studio_url", "number", "created"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(primary_key=True)
     label_studio_url: Mapped[str]
@@ -74,6 +75,7 @@ class Project(Base):
     ranked_revision: Mapped[int] = mapped_column(default=-1)  # labels_revision the ranking was made from
     model_version: Mapped[str] = mapped_column(default="")  # what is published now
     published: Mapped[list[int]] = mapped_column(JSON, default=list)  # its tasks in serving order
+    retired: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)  # versions before it that must stay
 
     # What /api/status says
     stage: Mapped[str] = mapped_column(default=WAITING)

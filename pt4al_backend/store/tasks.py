@@ -194,6 +194,14 @@ class TaskStore(Database):
             query = select(Task.id, Task.annotations).where(Task.project_id == project_id, Task.id.in_(ids))
             return {row.id: row.annotations for row in session.execute(query)}
 
+    def unanswered(self, project_id: int, ids: Iterable[int]) -> set[int]:
+        """Those of ``ids`` that exist and are neither labelled nor skipped."""
+        with self._session() as session:
+            query = select(Task.id).where(
+                Task.project_id == project_id, Task.id.in_(list(ids)), Task.label.is_(None), ~Task.skipped
+            )
+            return set(session.scalars(query))
+
     def labels(self, project_id: int) -> list[tuple[int, str]]:
         """(task id, class) of every labelled task, by id."""
         with self._session() as session:

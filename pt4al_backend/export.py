@@ -1,0 +1,127 @@
+"""What can be taken out of the store as a file: the sorted batches, the labels, the trained network."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Literal
+
+import numpy as np
+
+from pt4al_backend.errors import PT4ALError
+from pt4al_backend.settings import Settings
+from pt4al_backend.store.checkpoints import load_arrays, save_arrays
+from pt4al_backend.store.store import Store
+from pt4al_backend.store.tables import Project
+
+What = Literal["batches", "labels", "model"]
+
+
+def find_project(store: Store, number: int, settings: Settings) -> Project:
+    """The project that Label Studio calls ``number``; the newest where one was made anew.
+
+    ``PT4ALError`` naming the known projects if there is none, or one in each of several Label Studios.
+    """
+    found = store.find(number)
+    ours = [project for project in found if project.label_studio_url == settings.label_studio_url]
+    found = ours or found
+    if not found:
+        known = "; ".join(name_of(project) for project in store.projects()) or "none yet"
+        raise PT4ALError(f"Project {number} is not known here. Known: {known}.")
+    if len({project.label_studio_url for project in found}) > 1:
+        known = "; ".join(name_of(project) for project in found)
+        raise PT4ALError(f"Several Label Studios have a project {number}: {known}. Choose by LABEL_STUDIO_URL.")
+    return found[0]
+
+
+def name_of(project: Project) -> str:
+    """How a project is called in messages."""
+    title = f' "{project.title}"' if project.title else ""
+    return f"project {project.number}{title} at {project.label_studio_url}"
+
+
+def export(what: What, store: Store, project: Project, output: Path) -> str:
+    """Write ``output`` in one step, whole or not at all, and say what is in it."""
+    if output.is_dir():
+        raise PT4ALError(f"{output} is a directory: give --output the name of a file.")
+    if what == "batches":
+        return _export_batches(store, project, output)
+    if what == "labels":
+        return _export_labels(store, project, output)
+    return _export_model(store, project, output)
+
+
+def _export_batches(store: Store, project: Project, output: Path) -> str:
+    """The sorted pool, hardest first. ``split`` is ``labelled``, ``skipped`` or ``unlabelled``."""
+    pool = store.pool(project)
+    order = np.argsort(pool.rank, kind="stable")
+    order = order[pool.rank[order] >= 0]
+    if not len(order):
+        raise PT4ALError(f"{name_of(project)} has no batches yet: the pretext task is still to be learnt.")
+    split = np.where(pool.target >= 0, "labelled", np.where(pool.skipped, "skipped", "unlabelled"))
+    columns = (pool.task, pool.loss, pool.batch, pool.rank, split)
+    _write_csv(
+        output,
+        ("task_id", "pretext_loss", "batch", "rank", "split"),
+        zip(*(column[order].tolist() for column in columns), strict=True),
+    )
+    return f"{len(order):,} images in {len(np.unique(pool.batch[order]))} batches: {output}"
+
+
+def _export_labels(store: Store, project: Project, output: Path) -> str:
+    labels = store.labels(project.id)
+    _write_csv(output, ("task_id", "label"), labels)
+    return f"{len(labels):,} labels: {output}"
+
+
+def _export_model(store: Store, project: Project, output: Path) -> str:
+    """The newest main network, or the pretext network while there is none, with what is needed to use it."""
+    kind, generation = ("main", project.main_generation) if project.main_generation else ("pretext", 0)
+    generation = generation or project.pretext_generation
+    stored = load_arrays(store.models_dir(project.id) / f"{kind}-{generation}.safetensors")
+    if stored is None:
+        raise PT4ALError(f"{name_of(project)} has no trained network yet: the pretext task is still to be learnt.")
+    arrays, meta = stored
+    meta = {"classes": project.classes, **meta, "network": kind, "generation": generation, "title": project.title}
+    with _reported(output):
+        _require_directory(output)
+        save_arrays(output, arrays, meta)
+    labels = f", trained on {project.main_labels:,} labels" if kind == "main" else ""
+    return f"The {kind} network{labels}: {output}"
+
+
+def _write_csv(output: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with _replacing(output) as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+@contextlib.contextmanager
+def _replacing(output: Path) -> Iterator[IO[str]]:
+    """A text file that takes the place of ``output`` when it is complete."""
+    unfinished = output.with_name(f"{output.name}.{os.getpid()}.tmp")
+    with _reported(output):
+        _require_directory(output)
+        try:
+            with unfinished.open("w", newline="", encoding="utf-8") as file:
+                yield file
+            unfinished.replace(output)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
+def _require_directory(output: Path) -> None:
+    if not output.absolute().parent.is_dir():
+        raise PT4ALError(f"{output.parent} is not a directory: make it first, or write elsewhere.")
+
+
+@contextlib.contextmanager
+def _reported(output: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise PT4ALError(f"{output} cannot be written ({error.strerror}): choose another --output.") from error

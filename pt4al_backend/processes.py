@@ -1,0 +1,124 @@
+"""Child processes that never outlive their parent, however it dies.
+
+Each child gets the read end of a pipe whose write end only the parent holds. When the
+parent ends, even by ``kill -9``, the pipe closes and the child ends itself and its process
+group. Plain POSIX: no ``prctl``, and it survives a fork in the child.
+
+Run as a script, with a command as its arguments, it does that for a foreign program.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+LIFELINE = "PT4AL_LIFELINE_FD"
+"""Environment variable that tells a child which file descriptor to watch."""
+
+
+def guarded(command: Sequence[str]) -> list[str]:
+    """The command line that runs a foreign program, which knows nothing of lifelines, as a ``Child``."""
+    return [sys.executable, "-I", __file__, *command]
+
+
+class Child:
+    """A running process, leader of its own group (so a terminal's Ctrl-C reaches only the parent)."""
+
+    def __init__(self, command: Sequence[str], *, environment: Mapping[str, str], log: Path | None = None) -> None:
+        read, self._lifeline = os.pipe()
+        try:
+            with contextlib.ExitStack() as stack:
+                output = stack.enter_context(log.open("ab")) if log else None
+                self._process = subprocess.Popen(
+                    command,
+                    env={**environment, LIFELINE: str(read)},
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT if output else None,
+                    pass_fds=(read,),
+                    start_new_session=True,
+                )
+        except OSError:
+            os.close(self._lifeline)
+            raise
+        finally:
+            os.close(read)
+        self.pid = self._process.pid
+        self.started = time.monotonic()
+
+    def exit_code(self) -> int | None:
+        """None while it runs. Once it has ended, nothing of its group is left either."""
+        code = self._process.poll()
+        if code is not None:
+            self._sweep()
+        return code
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        if self._process.poll() is None:
+            self._process.terminate()
+
+    def wait(self, seconds: float) -> None:
+        """Give it so long to end by itself, then end it and its whole group."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(max(seconds, 0))
+        self._sweep()
+        self._process.wait()
+
+    def _sweep(self) -> None:
+        _kill_group(self.pid, signal.SIGKILL)
+        if self._lifeline >= 0:
+            os.close(self._lifeline)
+            self._lifeline = -1
+
+
+def stop_all(children: Sequence[Child], *, patience: float = 10.0) -> None:
+    """End all of them at once; whoever is still there after ``patience`` seconds is killed."""
+    for child in children:
+        child.terminate()
+    deadline = time.monotonic() + patience
+    for child in children:
+        child.wait(deadline - time.monotonic())
+
+
+def watch_parent(*, grace: float = 3.0) -> None:
+    """In a child: end this process group when the parent is gone, by force ``grace`` seconds later.
+
+    Does nothing in a process that ``Child`` did not start. Call it again after a fork:
+    threads do not survive one.
+    """
+    lifeline = os.environ.get(LIFELINE)
+    if lifeline is not None:
+        threading.Thread(target=_end_with_parent, args=(int(lifeline), grace), name="lifeline", daemon=True).start()
+
+
+def _end_with_parent(lifeline: int, grace: float) -> None:
+    os.read(lifeline, 1)  # nobody writes: this returns when the last write end is closed
+    _kill_group(os.getpgrp(), signal.SIGTERM)
+    time.sleep(grace)
+    _kill_group(os.getpgrp(), signal.SIGKILL)
+
+
+def _kill_group(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: EPERM where only zombies are left
+        os.killpg(group, number)
+
+
+def _run_foreign(command: Sequence[str]) -> int:
+    watch_parent()
+    environment = {name: value for name, value in os.environ.items() if name != LIFELINE}
+    process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _frame: process.send_signal(received))
+    return process.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(_run_foreign(sys.argv[1:]))

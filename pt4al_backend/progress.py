@@ -1,0 +1,80 @@
+"""``/api/status`` as a person reads it in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from pt4al_backend.label_studio.probe import Finding
+
+STAGES = {
+    "waiting": "waiting for the worker",
+    "images": "fetching images",
+    "pretext": "learning the pretext task",
+    "training": "training",
+    "ready": "ready",
+    "error": "stopped by an error",
+}
+MARKS = {True: "[green]ok  [/]", False: "[red]FAIL[/]", None: "[yellow]?   [/]"}
+
+
+def duration(seconds: float | None) -> str:
+    """A remaining time in words, empty if unknown."""
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min left"
+    return f"{minutes} min {rest:02} s left" if minutes else f"{rest} s left"
+
+
+def show(report: Mapping[str, Any], console: Console | None = None) -> None:
+    """Print a status report: one bar per project, then the worker."""
+    console = console or Console(highlight=False)
+    if not report["projects"]:
+        console.print("No project yet. Connect this backend on a project's Settings > Model page in Label Studio.")
+    for project in report["projects"]:
+        _show_project(project, console)
+    console.print(_worker_line(report["worker"]))
+
+
+def show_findings(findings: Iterable[Finding], console: Console | None = None) -> None:
+    """Print what ``check`` found, one line each (``?``: could not be tried)."""
+    console = console or Console(highlight=False, soft_wrap=True)
+    for finding in findings:
+        console.print(f"{MARKS[finding.ok]} [bold]{escape(finding.name)}[/]: {escape(finding.message)}")
+
+
+def _show_project(project: Mapping[str, Any], console: Console) -> None:
+    title = escape(project["title"] or "untitled")
+    console.print(f"[bold]{project['project']} {title}[/] at {escape(project['label_studio_url'])}", soft_wrap=True)
+    row = Table.grid(padding=(0, 2))
+    row.add_row(
+        f"  {STAGES[project['stage']]}",
+        ProgressBar(total=1.0, completed=project["stage_progress"], width=30),
+        f"{project['stage_progress']:.0%}",
+        duration(project["eta_seconds"]),
+    )
+    console.print(row)
+    console.print(
+        f"  round {project['round']} of {project['cycles']}, {project['labelled']:,} of {project['pool']:,} labelled, "
+        f"query of {project['query_size']}, {project['queue_length']} in the queue"
+        + (f", {project['unreadable']:,} unreadable" if project["unreadable"] else ""),
+        soft_wrap=True,
+    )
+    if project["error"]:
+        console.print(f"  [red]{escape(project['error'])}[/]", soft_wrap=True)
+
+
+def _worker_line(worker: Mapping[str, Any]) -> str:
+    if not worker["alive"]:
+        return "[red]The worker does not run.[/] Start it with `pt4al-backend start` or `pt4al-backend worker`."
+    busy = worker["busy_with"] or "idle"
+    return f"Worker on {escape(str(worker['device']))}: {escape(str(busy))}"

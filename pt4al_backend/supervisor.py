@@ -1,0 +1,152 @@
+"""``pt4al-backend start``: a web process and a worker process, restarted when they die."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+
+from pydantic import SecretStr
+
+from pt4al_backend.errors import PT4ALError
+from pt4al_backend.processes import Child, stop_all, watch_parent
+from pt4al_backend.settings import Settings
+
+LOOK_INTERVAL = 0.2  # seconds
+SLOWEST_RESTART = 30.0  # seconds
+HEALTHY_AFTER = 60.0  # seconds; a death after so long counts as a first one
+
+logger = logging.getLogger(__name__)
+
+
+def start(settings: Settings) -> int:
+    """Run both processes until SIGTERM or SIGINT. A second signal does not wait for them to end."""
+    require_free_port(settings.host, settings.port)
+    asked_to_end = _listen_for_signals()
+    watch_parent(grace=15)
+    logger.info(announcement(settings))
+    keepers = [Keeper(name, environment(settings)) for name in ("web", "worker")]
+    try:
+        while not asked_to_end:
+            for keeper in keepers:
+                keeper.tend(time.monotonic())
+            time.sleep(LOOK_INTERVAL)
+    finally:
+        stop_all([keeper.child for keeper in keepers])
+    return 0
+
+
+class Keeper:
+    """Keeps one process running: restarts it at once, then after 1, 2, 4, … 30 seconds."""
+
+    def __init__(self, name: str, environment: dict[str, str]) -> None:
+        self.name = name
+        self._environment = environment
+        self._deaths = 0
+        self._restart_at: float | None = None
+        self.child = self._launch()
+
+    def tend(self, now: float) -> None:
+        """Look after the process; ``now`` in seconds of the monotonic clock."""
+        if self._restart_at is not None:
+            if now >= self._restart_at:
+                self._restart_at = None
+                self.child = self._launch()
+            return
+        code = self.child.exit_code()
+        if code is not None:
+            self._deaths = 1 if now - self.child.started > HEALTHY_AFTER else self._deaths + 1
+            delay = restart_delay(self._deaths)
+            logger.warning("%s ended (%s); starting it again in %g s.", self.name, _reason(code), delay)
+            self._restart_at = now + delay
+
+    def _launch(self) -> Child:
+        return Child([sys.executable, "-m", "pt4al_backend.cli", self.name], environment=self._environment)
+
+
+def restart_delay(deaths: int) -> float:
+    """Seconds to wait after so many deaths in a row: 0, 1, 2, 4, … 30."""
+    return 0.0 if deaths <= 1 else min(2.0 ** (deaths - 2), SLOWEST_RESTART)
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """This process's environment with every setting spelt out, for a child that is to have the same."""
+    values = {}
+    for name in Settings.model_fields:
+        value = getattr(settings, name)
+        values[f"PT4AL_{name.upper()}"] = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    return {**os.environ, **values}
+
+
+def announcement(settings: Settings) -> str:
+    """The line that says what to paste into Label Studio."""
+    url = address(settings)
+    line = f"In Label Studio: project > Settings > Model > Connect Model > {url}   Dashboard: {url}/dashboard"
+    if not settings.basic_auth_user and not is_loopback(settings.host):
+        line += "   No password is set: BASIC_AUTH_USER and BASIC_AUTH_PASS ask for one."
+    return line
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server on ``host``."""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def address(settings: Settings) -> str:
+    """Where a browser on this machine finds the web process."""
+    host = "localhost" if settings.host in ("", "0.0.0.0", "::") else settings.host
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+
+
+def require_usable_store(settings: Settings) -> None:
+    """``PT4ALError`` if data directory or database cannot be used: said once, not at every restart."""
+    from pt4al_backend.store.store import Store
+
+    Store(settings.data_dir, settings.database_url).close()
+
+
+def require_free_port(host: str, port: int, *, option: str = "--port") -> None:
+    """``PT4ALError`` if a server could not listen there; ``option`` is what chooses another port."""
+    if not port_is_free(host, port):
+        raise PT4ALError(f"Port {port} on {host} is in use. End what uses it, or choose another with {option}.")
+
+
+def port_is_free(host: str, port: int) -> bool:
+    """Whether a server can listen there now. ``PT4ALError`` if the address is not this machine's."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            probe.listen(1)  # Linux lets two sockets bind with SO_REUSEADDR, but not listen
+        except PermissionError as error:
+            raise PT4ALError(f"Port {port} needs more rights than this user has. Choose one above 1023.") from error
+        except socket.gaierror as error:
+            raise PT4ALError(f"{host} is not an address of this machine. Mend --host or PT4AL_HOST.") from error
+        except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise PT4ALError(f"{host} is not an address of this machine. Mend --host or PT4AL_HOST.") from error
+            return False
+    return True
+
+
+def _listen_for_signals() -> list[int]:
+    """A list that is no longer empty once a signal has come."""
+    received: list[int] = []
+
+    def remember(number: int, _frame: object) -> None:
+        if received:
+            os._exit(1)  # the children see their lifelines close
+        received.append(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, remember)
+    return received
+
+
+def _reason(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"

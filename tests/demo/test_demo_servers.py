@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from pt4al_backend.demo import label_studio_server, servers
+from pt4al_backend.errors import PT4ALError
+from pt4al_backend.settings import Settings, load_settings
+
+HERE = "127.0.0.1"
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
+    for name in ("PORT", "PT4AL_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    return load_settings(data_dir=tmp_path)
+
+
+def test_a_port_that_was_asked_for_is_taken_or_refused(settings: Settings) -> None:
+    with socket.create_server((HERE, 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(PT4ALError, match=f"Port {port} on {HERE} is in use"):
+            servers.choose_ports(settings, host=HERE, label_studio=port)
+        with pytest.raises(PT4ALError, match=f"Port {port} on {HERE} is in use"):
+            servers.choose_ports(load_settings(port=port), host=HERE, label_studio=None)
+    assert servers.choose_ports(load_settings(port=port), host=HERE, label_studio=None).backend == port
+    with pytest.raises(PT4ALError, match="cannot both have port"):
+        servers.choose_ports(load_settings(port=port), host=HERE, label_studio=port)
+
+
+def test_a_default_port_in_use_gives_way_to_the_next_free_one(settings: Settings) -> None:
+    first = servers.choose_ports(settings, host=HERE, label_studio=None)
+    with socket.create_server((HERE, first.label_studio)), socket.create_server((HERE, first.backend)):
+        second = servers.choose_ports(settings, host=HERE, label_studio=None)
+    assert second.label_studio > first.label_studio
+    assert second.backend > first.backend
+
+
+def test_the_demo_touches_no_state_but_its_own(tmp_path: Path) -> None:
+    mine = load_settings(data_dir=tmp_path, database_url="postgresql://production/db", label_studio_url="http://mine")
+    ports = servers.Ports(label_studio=8085, backend=9095)
+    own = servers.demo_settings(mine, tmp_path / "demo", host=HERE, ports=ports, token="t")
+    assert own.data_dir == tmp_path / "demo" / "backend"
+    assert own.database_url == ""
+    assert own.label_studio_url == "http://localhost:8085"
+    assert own.port == 9095
+    assert own.query_size == 20
+
+
+def test_the_token_is_kept_and_private(tmp_path: Path) -> None:
+    token = servers.user_token(tmp_path)
+    assert len(token) == 40
+    assert servers.user_token(tmp_path) == token
+    assert stat.S_IMODE((tmp_path / "token").stat().st_mode) == 0o600
+
+
+def test_a_missing_label_studio_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PT4AL_LABEL_STUDIO", "/nowhere/label-studio")
+    with pytest.raises(PT4ALError, match="PT4AL_LABEL_STUDIO is /nowhere/label-studio"):
+        label_studio_server.find_executable()

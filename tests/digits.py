@@ -1,0 +1,84 @@
+"""Digit projects on a real Label Studio, and what its annotators are served."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from known_labels import CLASSES, DIGITS, digit_png
+from served import Backend
+from studio import Studio, choices_config
+
+QUICK = {
+    "cycles": 3,
+    "query_size": 4,
+    "slack": 6,
+    "pretext_epochs": 1,
+    "main_epochs": 2,
+    "device": "cpu",
+    "poll_interval": 0.5,
+    "idle_interval": 1,
+}
+"""Settings that make a loop of small steps; what is learnt does not matter in these tests."""
+
+
+@dataclass(frozen=True)
+class DigitProject:
+    """A project of handwritten digits whose true classes are known."""
+
+    studio: Studio
+    number: int
+    truth: dict[int, str]
+
+    @classmethod
+    def create(cls, studio: Studio, n: int, *, title: str = "digits", **fields: Any) -> DigitProject:
+        number = studio.create_project(title, choices_config(*CLASSES), **fields)
+        project = cls(studio, number, {})
+        project.add(range(n))
+        return project
+
+    def add(self, digits: range) -> list[int]:
+        ids = self.studio.import_images(self.number, [digit_uri(index) for index in digits])
+        self.truth.update(zip(ids, (str(DIGITS.target[index]) for index in digits), strict=True))
+        return ids
+
+    def connect(self, backend: Backend, *, seconds: float = 120) -> None:
+        self.studio.connect_backend(self.number, backend.url)
+        wait_until(lambda: (backend.project(self.number) or {}).get("stage") in ("ready", "training"), seconds)
+        wait_until(lambda: self.version.startswith("pt4al-r"), seconds)
+
+    @property
+    def version(self) -> str:
+        return str(self.studio.project(self.number)["model_version"] or "")
+
+    def queue(self) -> list[int]:
+        """What the published predictions say is to come, in order."""
+        version = self.version
+        query = {"project": self.number, "fields": "all", "page_size": 1000}
+        tasks = self.studio.api("GET", "/api/tasks", params=query)["tasks"]
+        scored = [
+            (prediction["score"], task["id"])
+            for task in tasks
+            if not task["annotations"]
+            for prediction in task["predictions"]
+            if prediction["model_version"] == version
+        ]
+        return [task for _, task in sorted(scored)]
+
+    def label(self, task: int) -> int:
+        return self.studio.annotate(task, self.truth[task])
+
+
+def digit_uri(index: int) -> str:
+    return "data:image/png;base64," + base64.b64encode(digit_png(index)).decode()
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait for ``condition``; ``AssertionError`` when it does not come about in time."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not come about in time"
+        time.sleep(0.2)

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from filled_store import add_ranked
+from served import NOT_INHERITED
+
+from pt4al_backend import __version__
+from pt4al_backend.store.store import Store
+
+
+def _run(*arguments: object, **variables: object) -> subprocess.CompletedProcess[str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
+    return subprocess.run(
+        [sys.executable, "-m", "pt4al_backend.cli", *map(str, arguments)],
+        env=inherited | {name: str(value) for name, value in variables.items()},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def _refused(process: subprocess.CompletedProcess[str]) -> str:
+    """The sentence on stderr of a command that failed as it should."""
+    assert process.returncode == 1, process
+    assert "Traceback" not in process.stderr
+    assert process.stderr.count("\n") == 1
+    assert process.stdout == ""
+    return process.stderr
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    store = Store(tmp_path / "data")
+    add_ranked(store)
+    store.close()
+    return tmp_path / "data"
+
+
+def test_lists_the_commands_of_the_contract() -> None:
+    helped = _run("--help")
+    assert helped.returncode == 0
+    for command in ("start", "web", "worker", "demo", "status", "check", "export", "reset"):
+        assert f" {command} " in helped.stdout
+    assert _run("--version").stdout == f"{__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["status", "--json"]])
+def test_light_commands_import_nothing_heavy(arguments: list[str], data_dir: Path) -> None:
+    program = (
+        "import sys\nfrom pt4al_backend.cli import main\n"
+        f"sys.argv[1:] = {arguments!r}\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print({'torch', 'flask', 'sklearn', 'playwright', 'gunicorn'} & set(sys.modules), file=sys.stderr)"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PT4AL_DATA_DIR": str(data_dir)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert process.stderr == "set()\n"
+
+
+def test_status(data_dir: Path) -> None:
+    shown = _run("status", "--data-dir", data_dir)
+    assert shown.returncode == 0
+    assert "12 " in shown.stdout
+    assert "5 in the queue" in shown.stdout
+    assert "The worker does not run." in shown.stdout
+
+    [project] = json.loads(_run("status", "--json", MODEL_DIR=data_dir).stdout)["projects"]
+    assert project["project"] == 12
+    assert project["stage"] == "ready"
+    assert project["queue_length"] == 5
+
+
+def test_looking_makes_no_data_directory(tmp_path: Path) -> None:
+    assert "Nothing has run in" in _refused(_run("status", PT4AL_DATA_DIR=tmp_path / "none"))
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_wrong_setting_is_named() -> None:
+    assert "PT4AL_CYCLES is wrong" in _refused(_run("status", PT4AL_CYCLES="many"))
+
+
+def test_export(data_dir: Path, tmp_path: Path) -> None:
+    output = tmp_path / "labels.csv"
+    done = _run("export", "labels", "--project", 12, "--output", output, "--data-dir", data_dir)
+    assert done.stdout == f"0 labels: {output}\n"
+    assert output.read_text().splitlines() == ["task_id,label"]
+    refused = _refused(_run("export", "labels", "--project", 13, "--output", output, "--data-dir", data_dir))
+    assert "Project 13 is not known here. Known: project 12 at http://label-studio.example." in refused
+
+
+def test_reset_asks_first(data_dir: Path) -> None:
+    assert "--yes" in _refused(_run("reset", "--project", 12, "--data-dir", data_dir))
+    done = _run("reset", "--project", 12, "--yes", "--data-dir", data_dir)
+    assert done.stdout.startswith("Forgot project 12")
+    store = Store(data_dir)
+    assert store.projects() == []
+    store.close()
+
+
+@pytest.mark.parametrize("command", ["start", "web"])
+def test_a_port_in_use_is_one_sentence(command: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        process = _run(command, "--host", "127.0.0.1", "--port", port, "--data-dir", tmp_path)
+    assert f"Port {port} on 127.0.0.1 is in use." in _refused(process)
+
+
+def test_a_data_directory_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "cannot be written" in _refused(_run("start", "--data-dir", tmp_path / "file" / "data"))

@@ -1,0 +1,179 @@
+"""Through the front door: a real Label Studio, a real backend, nothing in between."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+import requests
+from digits import QUICK, DigitProject, wait_until
+from studio import Studio, StudioError, choices_config
+
+from pt4al_backend.store.store import Store
+
+
+def annotate_in_turn(project, annotators, labels):
+    """Label what is served, and check that it was next in the order published then. Returns the rounds passed."""
+    rounds = []
+    for turn in range(labels):
+        before = project.queue()
+        served = annotators[turn % len(annotators)].next_task(project.number)
+        after = project.queue()
+        allowed = {queue[place] for queue in (before, after) for place in range(len(annotators)) if queue[place:]}
+        assert served["id"] in allowed, f"label {turn}: {served['id']} was not next in {before[:3]} or {after[:3]}"
+        annotators[turn % len(annotators)].annotate(served["id"], project.truth[served["id"]])
+        rounds.append(int(project.version.split("-")[1][1:]))
+    return rounds
+
+
+def test_served_in_published_order_through_three_rounds(label_studio, start_backend):
+    backend = start_backend(label_studio, **QUICK)
+    project = DigitProject.create(label_studio, 60)
+    project.connect(backend)
+    settings = label_studio.project(project.number)
+    assert settings["sampling"] == "Uncertainty sampling"
+    rounds = annotate_in_turn(project, [label_studio], 13)
+    wait_until(lambda: backend.project(project.number)["round"] >= 3)
+    assert rounds == sorted(rounds)
+    status = backend.project(project.number)
+    assert (status["labelled"], status["pool"], status["cycles"], status["query_size"]) == (13, 60, 3, 4)
+    assert status["model_version"] == project.version
+    backends = label_studio.api("GET", f"/api/ml?project={project.number}")
+    assert backends[0]["state"] == "CO"
+
+
+def test_what_people_change_ends_in_the_right_queue(label_studio, start_backend):
+    backend = start_backend(label_studio, **QUICK)
+    project = DigitProject.create(label_studio, 40)
+    project.connect(backend)
+    first, second, third = project.queue()[:3]
+
+    label_studio.skip(first)
+    wait_until(lambda: first not in published(backend, project))
+    annotation = project.label(second)
+    wait_until(lambda: backend.project(project.number)["labelled"] == 1)
+    label_studio.api("DELETE", f"/api/annotations/{annotation}")
+    wait_until(lambda: backend.project(project.number)["labelled"] == 0)
+    wait_until(lambda: second in project.queue())
+    label_studio.api("DELETE", f"/api/tasks/{third}")
+    wait_until(lambda: backend.project(project.number)["pool"] == 39)
+
+    new = project.add(range(100, 104))
+    broken = label_studio.import_images(project.number, ["http://127.0.0.1:1/nothing.png"])[0]
+    wait_until(lambda: backend.project(project.number)["pool"] == 43)
+    wait_until(lambda: backend.project(project.number)["unreadable"] == 1)
+    assert set(new) <= set(pool_tasks(backend, project))
+
+    label_studio.api(
+        "PATCH", f"/api/tasks/{broken}", json={"data": {"image": "data:image/gif;base64,R0lGODlhAQABAAAAACw="}}
+    )
+    project.label(new[0])
+    wait_until(lambda: backend.project(project.number)["labelled"] == 1)
+    config = choices_config(*(name for name in "0123456789" if name != project.truth[new[0]]), "letter")
+    label_studio.api("PATCH", f"/api/projects/{project.number}", json={"label_config": config})
+
+
+def test_a_deleted_project_is_forgotten(label_studio, start_backend):
+    backend = start_backend(label_studio, **QUICK)
+    project = DigitProject.create(label_studio, 12)
+    project.connect(backend)
+    label_studio.api("DELETE", f"/api/projects/{project.number}")
+    wait_until(lambda: backend.project(project.number) is None)
+    assert list((backend.data_dir / "pixels").iterdir()) == []
+
+
+def test_two_annotators_share_one_queue(label_studio, start_backend):
+    backend = start_backend(label_studio, **QUICK)
+    project = DigitProject.create(label_studio, 40)
+    other = label_studio.sign_up("other@example.com")
+    project.connect(backend)
+    annotate_in_turn(project, [label_studio, other], 8)
+    wait_until(lambda: backend.project(project.number)["labelled"] == 8)
+
+
+def test_a_label_studio_with_personal_tokens_only_that_blocks_webhooks(start_backend):
+    with Studio.start(legacy_tokens=False, SSRF_PROTECTION_ENABLED="true") as studio:
+        backend = start_backend(studio, token=studio.personal_access_token(), **QUICK)
+        project = DigitProject.create(studio, 24)
+        with pytest.raises(StudioError, match="reserved network address"):
+            studio.connect_backend(project.number, backend.url)  # refuses the webhook, but is connected (fact 17)
+        wait_until(lambda: project.version.startswith("pt4al-r"))
+        annotate_in_turn(project, [studio], 5)
+        wait_until(lambda: backend.project(project.number)["round"] == 1)
+
+
+def test_retrieved_predictions_are_one_for_each_task(label_studio, start_backend):
+    backend = start_backend(label_studio, **QUICK)
+    project = DigitProject.create(label_studio, 20)
+    project.connect(backend)
+    for task in project.queue()[:2]:
+        project.label(task)
+    wait_until(lambda: backend.project(project.number)["labelled"] == 2)
+    tasks = [{"id": task, "data": {}} for task in [*project.truth, 999_999]]
+    answer = requests.post(
+        f"{backend.url}/predict",
+        json={"project": str(project.number), "tasks": tasks, "label_config": choices_config("0", "1")},
+        timeout=30,
+    )
+    results = answer.json()["results"]
+    assert len(results) == len(tasks)
+    assert results[-1]["result"] == []
+    assert results[-1]["score"] == max(result["score"] for result in results)
+
+
+def test_start_training_trains(label_studio, start_backend):
+    backend = start_backend(label_studio, **QUICK)
+    project = DigitProject.create(label_studio, 20)
+    connected = None
+    project.connect(backend)
+    connected = label_studio.api("GET", f"/api/ml?project={project.number}")[0]["id"]
+    project.label(project.queue()[0])
+    label_studio.start_training(connected)
+    wait_until(lambda: main_generation(backend, project) == 1)
+
+
+@pytest.mark.parametrize("stage", ["images", "pretext", "ready", "training"])
+def test_a_killed_worker_goes_on_by_itself(label_studio, start_backend, stage):
+    settings = QUICK | {"pretext_epochs": 6, "main_epochs": 40}
+    backend = start_backend(label_studio, **settings)
+    project = DigitProject.create(label_studio, 150)
+    label_studio.connect_backend(project.number, backend.url)
+    labels = 0
+    if stage == "training":
+        wait_until(lambda: project.version.startswith("pt4al-r"))
+        for task in project.queue()[:4]:
+            project.label(task)
+            labels += 1
+    wait_until(lambda: backend.project(project.number)["stage"] == stage)
+    backend.worker().send_signal(signal.SIGKILL)
+    wait_until(lambda: project.version.startswith("pt4al-r"))
+    project.label(project.queue()[0])
+    wait_until(lambda: backend.project(project.number)["labelled"] == labels + 1)
+    wait_until(lambda: backend.project(project.number)["model_version"] == project.version)
+    assert project.version.split("-")[2] == f"n{labels + 1}"
+    assert backend.project(project.number)["pool"] == 150
+
+
+def pool_tasks(backend, project):
+    store = Store(backend.data_dir)
+    try:
+        row = store.find(project.number)[0]
+        return store.pool(row).task.tolist()
+    finally:
+        store.close()
+
+
+def published(backend, project):
+    store = Store(backend.data_dir)
+    try:
+        return store.find(project.number)[0].published
+    finally:
+        store.close()
+
+
+def main_generation(backend, project):
+    store = Store(backend.data_dir)
+    try:
+        return store.find(project.number)[0].main_generation
+    finally:
+        store.close()

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from pt4al_backend.progress import duration, show
+
+PROJECT: dict[str, Any] = {
+    "label_studio_url": "http://label-studio.example",
+    "project": 12,
+    "title": "Cats [not markup]",
+    "stage": "pretext",
+    "stage_progress": 0.42,
+    "eta_seconds": 95.4,
+    "round": 1,
+    "cycles": 10,
+    "query_size": 20,
+    "pool": 1797,
+    "unreadable": 2,
+    "labelled": 40,
+    "queue_length": 39,
+    "error": "",
+}
+WORKER = {"alive": True, "device": "CPU, 2 threads", "busy_with": "project 12: learning rotations"}
+
+
+def _shown(projects: list[dict[str, Any]], worker: dict[str, Any]) -> str:
+    console = Console(width=200, highlight=False)
+    with console.capture() as capture:
+        show({"projects": projects, "worker": worker}, console)
+    return capture.get()
+
+
+def test_shows_what_a_project_is_at() -> None:
+    text = _shown([PROJECT], WORKER)
+    assert "12 Cats [not markup] at http://label-studio.example" in text
+    assert "learning the pretext task" in text
+    assert "42%" in text
+    assert "1 min 35 s left" in text
+    assert "round 1 of 10, 40 of 1,797 labelled, query of 20, 39 in the queue, 2 unreadable" in text
+    assert "Worker on CPU, 2 threads: project 12: learning rotations" in text
+
+
+def test_shows_what_is_wrong() -> None:
+    trouble = PROJECT | {"stage": "error", "error": "Label Studio cannot be reached."}
+    text = _shown([trouble], {"alive": False, "device": "", "busy_with": ""})
+    assert "stopped by an error" in text
+    assert "Label Studio cannot be reached." in text
+    assert "The worker does not run." in text
+    assert "Settings > Model" in _shown([], WORKER)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(None, ""), (0.2, "0 s left"), (59.6, "1 min 00 s left"), (3700.0, "1 h 01 min left")],
+)
+def test_durations(seconds: float | None, words: str) -> None:
+    assert duration(seconds) == words

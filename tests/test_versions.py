@@ -1,0 +1,43 @@
+from pt4al_backend.labelling_platform import Pick
+from pt4al_backend.versions import HEAD, RECENT, retire, version_name
+
+
+def replace_often(times, *, unanswered, retired=(), queue=range(100, 120)):
+    for number in range(times):
+        retired = retire(retired, f"v{number}", list(queue), unanswered)
+    return [entry["version"] for entry in retired]
+
+
+def test_a_name_tells_round_and_labels_and_equal_queues_have_equal_names():
+    picks = [Pick(1, 0.1, "cat", 0.9), Pick(2, 0.2)]
+    assert version_name(2, 40, picks).startswith("pt4al-r2-n40-")
+    assert version_name(2, 40, picks) == version_name(2, 40, [Pick(1, 0.1, "cat", 0.3), Pick(2, 0.2)])
+    assert version_name(2, 40, picks) != version_name(2, 40, picks[::-1])
+
+
+def test_recent_versions_stay_and_old_ones_go():
+    assert replace_often(RECENT + 5, unanswered=set()) == [f"v{number}" for number in range(5, RECENT + 5)]
+
+
+def test_the_version_under_which_an_open_image_was_handed_out_stays():
+    # Somebody opened image 100 under v0 and went for lunch, while others labelled on.
+    assert replace_often(RECENT + 5, unanswered={100})[0] == "v0"
+
+
+def test_it_goes_when_the_image_is_answered_or_its_lock_has_expired():
+    retired = retire([], "v0", [100], {100})
+    for number in range(1, RECENT + 1):
+        retired = retire(retired, f"v{number}", [], {100})
+    assert retired[0]["version"] == "v0"
+    assert retire(retired, "last", [], set())[0]["version"] == "v2"
+    retired[0]["at"] -= 90_000
+    assert retire(retired, "last", [], {100})[0]["version"] == "v2"
+
+
+def test_only_the_front_of_a_queue_counts_as_handed_out():
+    (entry,) = retire([], "v0", list(range(20)), set(range(2, 20)))
+    assert entry["head"] == list(range(2, 2 + HEAD))
+
+
+def test_before_the_first_version_there_is_nothing_to_keep():
+    assert retire([], "", [], set()) == []
