@@ -33,7 +33,7 @@ class TaskState:
     image: str  # the image's value: a path or URL
     version: str  # changes whenever the task or its annotations change
     label: str | None  # the class it was given; None: not labelled, or with a class that is gone
-    skipped: bool  # skipped by somebody and labelled by nobody
+    skipped: bool  # answered without a label: skipped, left empty, or with a class that is gone
     annotations: int
     cancelled: int
 

@@ -23,9 +23,11 @@ from pt4al_backend.jobs import (
     Job,
     Step,
     backbone,
+    cut_as_wanted,
     extract_features,
     fetch_images,
     pretext,
+    recut,
     score_late_images,
     train_main,
 )
@@ -63,16 +65,15 @@ class ProjectLoop:
         self._serving: str | None = None  # the version the platform says it serves; None: not asked yet
         self._miscounts = 0  # looks in a row after which the platform counts otherwise than we do
         self._accepted: tuple[int, ...] = ()  # such a difference that a full look did not mend
-
-    @property
-    def has_looked(self) -> bool:
-        """Whether the platform was asked since this process started."""
-        return self._serving is not None
+        self._rested: tuple[object, ...] | None = None  # what the project was like when nothing was missing
+        self.has_looked = False  # whether the platform was asked since this process started
+        self.failing = False  # an error is shown as the stage until it is mended
 
     @property
     def busy_with(self) -> str:
         """What is under way, in a word."""
-        return self._current.stage if self._current else ""
+        current = self._current
+        return current.stage if current else ""
 
     def close(self) -> None:
         """Abandon the job under way."""
@@ -105,8 +106,9 @@ class ProjectLoop:
             title=info.title,
             label_config=info.label_config,
             classes=list(info.classes),
-            looked_at=started,
+            looked_at=max(started, project.wake_at),  # clocks of two machines differ
         )
+        self.has_looked = True
         self._stale |= reconfigured
         self._compare(totals, info, settled=not changed, everything=everything)
         return changed
@@ -135,8 +137,8 @@ class ProjectLoop:
         if self._stale or self._window is None or project.ranked_revision != project.labels_revision:
             self._rank(project)
         window = self._window
-        if window is None or not window.picks:
-            return  # everything is labelled
+        if window is None or self._everything_is_answered:
+            return
         retired = self._retired(project, window)
         if self._serving != window.version:
             self.bench.platform.publish(window, keep={entry["version"] for entry in retired})
@@ -177,9 +179,13 @@ class ProjectLoop:
 
     def work(self, seconds: float) -> bool:
         """Work on the next missing thing for so long. False if nothing is missing."""
+        if self._current is None and self._rested == self._situation():
+            return False
         if self._current is None:
+            self._rested = None
             self._current = self._next()
         if self._current is None:
+            self._rested = self._situation()
             return False
         until = time.monotonic() + seconds
         try:
@@ -192,6 +198,20 @@ class ProjectLoop:
             self._current = None
             raise
         return True
+
+    def _situation(self) -> tuple[object, ...]:
+        """All that decides what is missing: as long as it stays the same, there is no need to look closely."""
+        project = self.bench.project()
+        return (
+            project.labels_revision,
+            project.round,
+            project.train_requested_at,
+            project.pretext_generation,
+            project.main_generation,
+            project.model_version,
+            project.stage,
+            self.failing,
+        )
 
     def _next(self) -> Current | None:
         """The next missing thing, in the order in which things need each other."""
@@ -212,19 +232,26 @@ class ProjectLoop:
         pool = bench.store.pool(project)
         if (pool.batch < 0).any() or np.isnan(pool.loss).any():
             return Current(tables.PRETEXT, score_late_images(bench))
+        if not cut_as_wanted(project, bench.settings):
+            return Current(tables.PRETEXT, recut(bench))
         features = bench.features(backbone(project))
-        missing = features.missing(wanted_rows(pool, project))
+        missing = features.missing(wanted_rows(pool, project, bench.settings))
         if len(missing):
             stage = tables.READY_STAGE if project.model_version else tables.PRETEXT
             return Current(stage, extract_features(bench, missing))
-        if self._training_due(project, totals.labelled):
+        labelled = int((pool.target >= 0).sum())
+        if self._training_due(project, labelled):
             return Current(tables.TRAINING, train_main(bench))
-        rest = features.missing(pool.row) if totals.labelled else pool.row[:0]
+        rest = features.missing(pool.row) if labelled else pool.row[:0]
         if len(rest):
             return Current(tables.READY_STAGE, extract_features(bench, rest))
-        if project.model_version:
+        if project.model_version or self._everything_is_answered:
             self._rest(tables.READY_STAGE, "")
         return None
+
+    @property
+    def _everything_is_answered(self) -> bool:
+        return self._window is not None and not self._window.picks
 
     def _nothing_readable(self) -> str:
         (task, reason), *_ = self.bench.store.unreadable(self.bench.project_id, limit=1)
@@ -234,11 +261,14 @@ class ProjectLoop:
         )
 
     def _training_due(self, project: Project, labelled: int) -> bool:
+        asked = project.train_requested_at > project.main_started_at
+        if asked and not labelled:  # there is nothing to learn from: the wish is forgotten
+            self.bench.store.update(project.id, main_started_at=project.train_requested_at)
         if not labelled:
             return False
         more = labelled >= max(MORE_LABELS * project.main_labels, project.main_labels + FEW_LABELS)
         round_complete = project.round > max(project.main_round, 0)
-        return more or round_complete or project.train_requested_at > project.main_started_at
+        return more or round_complete or asked
 
     def _show(self, step: Step) -> None:
         current = self._current
@@ -247,7 +277,7 @@ class ProjectLoop:
         current.shown_at = time.monotonic()
         self.bench.store.update(
             self.bench.project_id,
-            stage=current.stage,
+            **({} if self.failing else {"stage": current.stage}),
             stage_progress=step.done,
             stage_detail=step.detail,
             eta_seconds=step.eta_seconds,
@@ -255,7 +285,7 @@ class ProjectLoop:
 
     def _rest(self, stage: str, detail: str) -> None:
         project = self.bench.project()
-        if (project.stage, project.stage_detail) != (stage, detail):
+        if not self.failing and (project.stage, project.stage_detail) != (stage, detail):
             self.bench.store.update(
                 project.id,
                 stage=stage,

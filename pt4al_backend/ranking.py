@@ -70,7 +70,7 @@ def rank(pool: PoolArrays, opinion: Opinion, project: Project, settings: Setting
     plan = queue.plan(
         _for_sampling(pool, opinion.uncertainty),
         cycles=project.cycles,
-        query_size=project.query_size,
+        query_size=settings.query_size or project.query_size,
         slack=settings.slack,
     )
     picks = tuple(_pick(pool, opinion, project.classes, plan, position) for position in plan.window)
@@ -82,14 +82,14 @@ def rank(pool: PoolArrays, opinion: Opinion, project: Project, settings: Setting
     )
 
 
-def wanted_rows(pool: PoolArrays, project: Project) -> NDArray[np.int64]:
+def wanted_rows(pool: PoolArrays, project: Project, settings: Settings) -> NDArray[np.int64]:
     """Rows whose features the next rankings need: labelled images, the round's batch and the one after it.
 
     Behind the last batch that is the whole pool.
     """
-    now = queue.current_round(
-        _for_sampling(pool, np.full(len(pool), np.nan)), cycles=project.cycles, query_size=project.query_size
-    )
+    unknown = np.full(len(pool), np.nan)
+    query_size = settings.query_size or project.query_size
+    now = queue.current_round(_for_sampling(pool, unknown), cycles=project.cycles, query_size=query_size)
     labelled = pool.target >= 0
     near = (pool.batch == now) | (pool.batch == now + 1) | (now + 1 >= project.cycles)
     return np.concatenate([pool.row[labelled], pool.row[near & ~labelled]])

@@ -35,7 +35,7 @@ def project_status(store: Store, settings: Settings, project: Project) -> dict[s
         "eta_seconds": project.eta_seconds,
         "round": project.round,
         "cycles": project.cycles or settings.cycles,
-        "query_size": project.query_size or settings.query_size,
+        "query_size": settings.query_size or project.query_size,
         "pool": totals.pool,
         "unreadable": totals.unreadable,
         "labelled": totals.labelled,

@@ -11,6 +11,7 @@ import fcntl
 import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +31,9 @@ from pt4al_backend.store.tables import Project
 
 logger = logging.getLogger(__name__)
 
-SLICE = 0.25  # seconds of slow work before the next look around
+SLICE = 0.25  # seconds of slow work before the next look around …
+SLICE_MOST = 2.0  # … or more, where looking around itself takes long
+GONE_FOR = 120.0  # seconds a project has to be away before it is forgotten
 BACKOFF_MOST = 60.0  # seconds between tries of a step that keeps failing
 PAUSE = 0.1  # seconds between turns when there is nothing to do
 NICENESS = 10
@@ -63,12 +66,13 @@ class Lane:
     """A project's loop and when to look at the project again."""
 
     loop: ProjectLoop
+    number: int  # the project's id in Label Studio
     look: Step = field(default_factory=Step)
     steer: Step = field(default_factory=Step)
     work: Step = field(default_factory=Step)
     interval: float = 0.0
     looked_for: float = 0.0  # the wake-up that the last look answered
-    gone: int = 0
+    gone_since: float | None = None
 
     def error(self) -> tuple[str, bool]:
         """The first thing that is wrong, and whether it may pass by itself."""
@@ -96,20 +100,16 @@ class Worker:
         self._store = store
         self._platform_for = platform_for
         try:
-            self._device = learning.resolve_device(settings.device)
+            self.device = learning.resolve_device(settings.device)
         except learning.LearningError as error:
             raise PT4ALError(str(error)) from None
-        logger.info("worker on %s, data in %s", learning.describe_device(self._device), settings.data_dir)
         self._threads = ThreadPoolExecutor(settings.fetch_workers, thread_name_prefix="images")
         self._lanes: dict[int, Lane] = {}
-        self._beat_at = 0.0
 
     def run(self, stop: Stop) -> None:
         """Go round until asked to stop."""
         while not stop.asked:
-            busy = self.turn()
-            self._beat()
-            if not busy:
+            if not self.turn():
                 time.sleep(PAUSE)
 
     def close(self) -> None:
@@ -133,11 +133,14 @@ class Worker:
             return False
         lane = self._lanes[project_id]
         before = lane.error()
+        began = time.monotonic()
         self._look(lane, wake_at)
         busy = False
         if lane.loop.has_looked:
             self._try(lane, lane.steer, lane.loop.steer)
-            busy = self._try(lane, lane.work, lambda: lane.loop.work(SLICE)) or False
+            # As long again as the quick steps took: a slow Label Studio must not starve training.
+            share = min(max(SLICE, time.monotonic() - began), SLICE_MOST)
+            busy = self._try(lane, lane.work, lambda: lane.loop.work(share)) or False
         if project_id in self._lanes and lane.error() != before:
             self._show_error(project_id, lane)
         return busy
@@ -152,22 +155,26 @@ class Worker:
             if project.error != str(error):
                 self._store.update(project_id, stage=tables.ERROR, error=str(error))
             return False
-        bench = Bench(project_id, self._store, platform, self._settings, self._device, self._threads)
-        self._lanes[project_id] = Lane(ProjectLoop(bench))
+        bench = Bench(project_id, self._store, platform, self._settings, self.device, self._threads)
+        self._lanes[project_id] = Lane(ProjectLoop(bench), project.number)
+        if project.error:  # of a worker before this one
+            self._store.update(project_id, error="")
         return True
 
     def _look(self, lane: Lane, wake_at: float) -> None:
         """Look when woken, or every few seconds: often while things change, seldom while they do not."""
-        woken = wake_at > lane.looked_for and not lane.look.failures
+        woken = wake_at != lane.looked_for and not lane.look.failures
         if not woken and time.monotonic() < lane.look.not_before:
             return
         changed = self._try(lane, lane.look, lane.loop.look)
         if lane.look.failures:
             return
-        lane.gone, lane.looked_for = 0, wake_at
+        lane.gone_since, lane.looked_for = None, wake_at
         longer = min(lane.interval * 1.3, self._settings.idle_interval)
         lane.interval = self._settings.poll_interval if changed or woken or not longer else longer
         lane.look.not_before = time.monotonic() + lane.interval
+        if changed or woken:  # what failed may be mended now
+            lane.steer.not_before = lane.work.not_before = 0.0
 
     def _try(self, lane: Lane, step: Step, action: Callable[[], bool | None]) -> bool | None:
         if step is not lane.look and time.monotonic() < step.not_before:
@@ -189,10 +196,11 @@ class Worker:
         return None
 
     def _gone(self, lane: Lane, step: Step, error: ProjectGoneError) -> None:
-        """Forget a project that was not there twice in a row."""
-        lane.gone += 1
-        if lane.gone < 2:
-            step.failed(str(error), transient=True)
+        """Forget a project that stays away: a Label Studio that starts on the wrong disk has none for a while."""
+        now = time.monotonic()
+        lane.gone_since = lane.gone_since or now
+        if now - lane.gone_since < GONE_FOR:
+            step.failed(f"{error} It is forgotten when it stays away for {GONE_FOR:.0f} seconds.", transient=False)
             return
         logger.warning("%s It is forgotten.", error)
         lane.loop.close()
@@ -201,22 +209,22 @@ class Worker:
 
     def _show_error(self, project_id: int, lane: Lane) -> None:
         error, transient = lane.error()
+        lane.loop.failing = bool(error) and not transient
         if error:
-            logger.warning("project %d: %s", project_id, error)
-        if error and not transient:
-            self._store.update(project_id, error=error, stage=tables.ERROR)
-        else:
-            self._store.update(project_id, error=error)
+            logger.warning("project %d: %s", lane.number, error)
+        self._store.update(project_id, error=error, **({"stage": tables.ERROR} if lane.loop.failing else {}))
 
-    def _beat(self) -> None:
-        if time.monotonic() < self._beat_at:
-            return
-        self._beat_at = time.monotonic() + 2
-        at_work = [lane.loop for lane in self._lanes.values() if lane.loop.busy_with]
-        self._store.beat(
-            device=learning.describe_device(self._device),
-            busy_with=", ".join(f"project {loop.bench.project().number}: {loop.busy_with}" for loop in at_work),
-        )
+    @property
+    def busy_with(self) -> str:
+        """What is under way, for people. May be asked from another thread."""
+        loops = [(lane.number, lane.loop.busy_with) for lane in list(self._lanes.values())]
+        return ", ".join(f"project {number}: {stage}" for number, stage in loops if stage)
+
+
+def _beat(worker: Worker, store: Store, device: str, over: threading.Event) -> None:
+    """Tell every two seconds that the worker lives, also while one step takes long."""
+    while not over.wait(2):
+        store.beat(device=device, busy_with=worker.busy_with)
 
 
 def run(settings: Settings) -> int:
@@ -228,9 +236,17 @@ def run(settings: Settings) -> int:
     store = Store(settings.data_dir, settings.database_url)
     with _only_worker(settings.data_dir):
         worker = Worker(settings, store, _label_studio_projects(settings))
+        device = learning.describe_device(worker.device)
+        logger.info("worker on %s, data in %s", device, settings.data_dir)
+        store.beat(device=device, busy_with="")
+        over = threading.Event()
+        heart = threading.Thread(target=_beat, args=(worker, store, device, over), daemon=True)
+        heart.start()
         try:
             worker.run(stop)
         finally:
+            over.set()
+            heart.join()
             worker.close()
             store.close()
     return 0

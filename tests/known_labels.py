@@ -114,7 +114,8 @@ class KnownLabels:
 
     def _known(self, task: int) -> TaskState:
         state = self.states[task]
-        return replace(state, label=state.label if state.label in self.classes else None)
+        label = state.label if state.label in self.classes else None
+        return replace(state, label=label, skipped=label is None and state.annotations + state.cancelled > 0)
 
     def _set(self, state: TaskState) -> None:
         self._clock += 1

@@ -35,7 +35,6 @@ def _sorted_project(store: Store) -> Project:
         task=np.array([4, 1, 3, 2]),
         loss=np.array([0.1 + 0.2, 0.25, 2e-5, 1e-5]),
         batch=np.array([0, 0, 1, 1]),
-        rank=np.array([0, 1, 2, 3]),
     )
     return reread(store, project)
 

@@ -1,6 +1,7 @@
 """The loop against a platform that answers by itself; real networks, real images, a real store."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -174,6 +175,10 @@ def test_an_outgrown_pretext_network_is_trained_anew(rig):
     rig.settle()
     assert rig.project.pretext_generation == 2
     assert rig.project.pretext_pool == 190
+    rig.settings = rig.settings.model_copy(update={"cycles": 5, "order": "hard_first"})
+    rig.loop = rig.new_loop()
+    rig.settle()
+    assert (rig.pool().batch == rig.pool().rank * 5 // 190).all()
     names = {path.name for path in rig.store.models_dir(rig.id).iterdir()}
     assert names == {"pretext-2.safetensors", "features-pretext-2.bin"}
 
@@ -201,3 +206,65 @@ def test_a_platform_that_is_down_loses_nothing(settled):
     settled.platform.down = False
     settled.look()
     assert settled.project.model_version == settled.platform.model_version
+
+
+def test_labels_on_unreadable_images_do_not_make_it_train_for_ever(rig):
+    for task in range(1, 31):
+        rig.platform.label(task)
+        if task > 18:
+            rig.platform.show(task, "nowhere")
+    rig.settle()
+    assert rig.project.main_labels == 18
+    rig.settle()
+    assert rig.project.main_generation == 1
+
+
+def test_a_project_that_was_labelled_before_is_ready_with_nothing_to_publish(rig):
+    for task in rig.platform.states:
+        rig.platform.label(task) if task % 2 else rig.platform.skip(task)
+    rig.settle()
+    assert rig.platform.published == []
+    assert rig.project.stage == "ready"
+
+
+def test_an_answer_without_a_usable_class_leaves_the_queue(settled):
+    task = settled.platform.queue[0]
+    settled.platform.label(task, "no such class")
+    settled.look()
+    assert task not in [pick.task for pick in settled.platform.published[-1].picks]
+
+
+def test_a_config_that_names_another_image_field_fetches_the_images_anew(settled):
+    task = next(iter(settled.pool().task.tolist()))
+    settled.platform.states[task] = replace(settled.platform.states[task], image="digit:700")
+    settled.platform.classes = (*settled.platform.classes, "another")
+    settled.loop.look()
+    assert (task, "digit:700") in settled.store.waiting_images(settled.id)
+    settled.settle()
+
+
+def test_a_version_that_may_be_open_is_kept(settled):
+    before = settled.platform.model_version
+    settled.platform.label(settled.platform.queue[0])
+    settled.look()
+    assert settled.platform.model_version != before
+    assert before in settled.platform.kept
+
+
+def test_an_idle_turn_is_cheap(settled, monkeypatch):
+    settled.settle()
+    settled.loop.work(0.1)
+    monkeypatch.setattr(settled.store, "pool", None)  # loading the pool would fail
+    assert settled.loop.work(0.1) is False
+
+
+def test_start_training_without_labels_is_no_lasting_wish(rig):
+    rig.settle()
+    rig.store.wake([rig.id], train=True)
+    rig.settle()
+    rig.platform.label(rig.platform.queue[0])
+    rig.settle()
+    assert rig.project.main_generation == 0
+    rig.store.wake([rig.id], train=True)
+    rig.settle()
+    assert rig.project.main_generation == 1

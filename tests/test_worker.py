@@ -65,10 +65,13 @@ def test_projects_take_turns_and_one_that_is_down_stops_no_other(rig):
     assert rig.store.projects()[0].error == ""
 
 
-def test_a_project_that_is_gone_is_forgotten(rig):
+def test_a_project_that_stays_away_is_forgotten(rig, monkeypatch):
     first, second = rig.store.projects()
     rig.turn_until(lambda: all(platform.published for platform in rig.platforms.values()))
     rig.platforms[first.id].gone = True
+    rig.turn_until(lambda: "does not exist" in rig.store.project(first.id).error)
+    assert rig.store.project(first.id).stage == "error"
+    monkeypatch.setattr("pt4al_backend.worker.GONE_FOR", 0.0)
 
     def forgotten():
         for lane in rig.worker._lanes.values():

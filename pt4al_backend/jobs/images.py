@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
@@ -18,54 +18,65 @@ from pt4al_backend.store.decode import decode, probe_size
 from pt4al_backend.store.tables import Project
 
 T = TypeVar("T")
-IN_FLIGHT = 128  # images asked for at a time
+IN_FLIGHT = 64  # images asked for at a time
 SAMPLE = 64  # images that decide at which size the project's images are learnt
+FALLBACK_SIDE = 64  # where none of those can be read
 
 
 def fetch_images(bench: Bench) -> Job:
     """Fetch and decode every image that is waiting; set aside, with the reason, what cannot be read."""
     project = bench.project()
-    waiting = bench.store.waiting_images(bench.project_id)
     if not project.image_size:
-        yield from _choose_size(bench, waiting[:SAMPLE])
+        yield from _choose_size(bench)
         project = bench.project()
         if not project.image_size:
-            return  # nothing readable yet; what failed is set aside, the rest comes next time
+            return  # nothing readable among the first: they are set aside now, the rest comes next time
     limit = int(bench.settings.max_image_megapixels * 1e6)
 
     def pixels_of(task: int, value: str) -> NDArray[np.uint8]:
         return decode(bench.platform.image(task, value), size=project.image_size, max_pixels=limit)
 
     done, started = 0, time.monotonic()
-    for arrived in _concurrently(bench.threads, waiting, pixels_of):
-        _keep(bench, project, arrived)
+    total = bench.store.totals(bench.project_id).waiting
+    for arrived in _concurrently(bench.threads, _waiting(bench), pixels_of):
+        if arrived:
+            _keep(bench, project, arrived)
         done += len(arrived)
         seconds = time.monotonic() - started
         yield Step(
-            done / len(waiting),
-            f"{done} of {len(waiting)} images, {done / seconds:.0f} images/s",
-            (len(waiting) - done) * seconds / max(done, 1),
+            min(done / total, 1.0),
+            f"{done} of {total} images, {done / seconds:.0f} images/s",
+            max(total - done, 0) * seconds / max(done, 1),
         )
 
 
-def _choose_size(bench: Bench, sample: Sequence[tuple[int, str]]) -> Job:
+def _waiting(bench: Bench) -> Iterator[tuple[int, str]]:
+    """(task id, image value) of what is to be fetched. A page at a time: a value may be an image in itself (data:)."""
+    after = -1
+    while page := bench.store.waiting_images(bench.project_id, after=after):
+        yield from page
+        after = page[-1][0]
+
+
+def _choose_size(bench: Bench) -> Job:
+    """Choose at which size the project is learnt, from its first images; always the same ones, killed or not."""
     if bench.settings.image_size:
         bench.store.update(bench.project_id, image_size=bench.settings.image_size)
         return
+    sample = iter(bench.store.first_images(bench.project_id, SAMPLE))
     sides: list[int] = []
     for arrived in _concurrently(
         bench.threads, sample, lambda task, value: min(probe_size(bench.platform.image(task, value)))
     ):
-        failed = {}
-        for (task, _), outcome in arrived:
-            if isinstance(outcome, UnreadableImageError):
-                failed[task] = str(outcome)
-            else:
-                sides.append(outcome)
+        sides += [outcome for _, outcome in arrived if not isinstance(outcome, UnreadableImageError)]
+        failed = {task: str(outcome) for (task, _), outcome in arrived if isinstance(outcome, UnreadableImageError)}
         bench.store.images_done(bench.project_id, ready=[], failed=failed)
         yield Step(0.0, "looking at the first images")
-    if sides:
-        size = learning.choose_image_size(int(np.median(sides)), preset=bench.settings.preset, device=bench.device)
+    readable_elsewhere = not sides and bench.store.waiting_images(bench.project_id, limit=1)
+    if sides or readable_elsewhere:
+        size = learning.choose_image_size(
+            int(np.median(sides or [FALLBACK_SIDE])), preset=bench.settings.preset, device=bench.device
+        )
         bench.store.update(bench.project_id, image_size=size)
 
 
@@ -73,13 +84,12 @@ Arrived = list[tuple[tuple[int, str], "T | UnreadableImageError"]]
 
 
 def _concurrently(
-    threads: ThreadPoolExecutor, waiting: Sequence[tuple[int, str]], work: Callable[[int, str], T]
+    threads: ThreadPoolExecutor, items: Iterator[tuple[int, str]], work: Callable[[int, str], T]
 ) -> Iterator[Arrived[T]]:
     """Run ``work(task, value)`` for all, a bounded number at a time; yield what arrived every 0.3 s or sooner.
 
     An unreadable image arrives as its error; any other error ends it, after what arrived was yielded.
     """
-    items = iter(waiting)
     pending: dict[Future[T], tuple[int, str]] = {}
     try:
         while True:

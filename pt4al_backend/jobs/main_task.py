@@ -21,7 +21,7 @@ from pt4al_backend.store.tables import Project
 def train_main(bench: Bench) -> Job:
     """Train the main network on every label there is; it takes office once the features it needs are there."""
     project = bench.project()
-    started = time.time()
+    started = max(time.time(), project.train_requested_at)  # clocks of two machines differ
     pool = bench.store.pool(project)
     pool_round = project.round
     labelled = np.flatnonzero(pool.target >= 0)
@@ -46,7 +46,9 @@ def train_main(bench: Bench) -> Job:
     spec = weights.spec | {"classes": project.classes}
     bench.model_path(f"features-{name}.bin").unlink(missing_ok=True)  # left by a run that was killed
     save_arrays(bench.model_path(f"{name}.safetensors"), weights.arrays, spec)
-    yield from _extract(bench, name, wanted_rows(bench.store.pool(project).in_batches(), project), since=0.9)
+    yield from _extract(
+        bench, name, wanted_rows(bench.store.pool(project).in_batches(), project, bench.settings), since=0.9
+    )
     bench.store.update(
         bench.project_id,
         main_generation=generation,

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pt4al_backend import learning
-from pt4al_backend.jobs.bench import Bench, Job, follow, tidy
+from pt4al_backend.jobs.bench import Bench, Job, Step, follow, tidy
 from pt4al_backend.sampling import batches
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.checkpoints import CheckpointFile, load_arrays, save_arrays
 from pt4al_backend.store.store import PoolArrays
+from pt4al_backend.store.tables import Project
 
 
 def pretext(bench: Bench) -> Job:
@@ -25,21 +27,50 @@ def pretext(bench: Bench) -> Job:
     checkpoint = CheckpointFile(bench.model_path(f"{name}.checkpoint.safetensors"))
     recipe = bench.recipe(project, pool=len(task)).pretext
     pixels = bench.pixels(project)
-    weights = yield from follow(
-        learning.train_pretext(
-            pixels, row, recipe=recipe, seed=bench.settings.seed, device=bench.device, checkpoint=checkpoint
-        ),
-        "learning rotations",
-        until=0.9,
-    )
-    losses = yield from follow(
-        learning.pretext_losses(weights, pixels, row, device=bench.device), "measuring the pretext loss", since=0.9
-    )
+    try:
+        weights = yield from follow(
+            learning.train_pretext(
+                pixels, row, recipe=recipe, seed=bench.settings.seed, device=bench.device, checkpoint=checkpoint
+            ),
+            "learning rotations",
+            until=0.9,
+        )
+        losses = yield from follow(
+            learning.pretext_losses(weights, pixels, row, device=bench.device),
+            "measuring the pretext loss",
+            since=0.9,
+        )
+        if not np.isfinite(losses).all():
+            raise learning.LearningError("The pretext training diverged. Set PT4AL_SEED to another number.")
+    except learning.LearningError:
+        checkpoint.delete()  # else it would go wrong again from where it is
+        raise
     save_arrays(bench.model_path(f"{name}.safetensors"), weights.arrays, weights.spec)
-    _save_first_batches(bench, task, losses, generation)
+    bench.store.save_batches(
+        bench.project_id,
+        task=task,
+        loss=losses,
+        **_cut(bench, task, losses),
+        pretext_generation=generation,
+        pretext_pool=len(task),
+        main_round=-1,  # rounds are counted anew
+    )
     checkpoint.delete()
     snapshot.unlink()
     tidy(bench)
+
+
+def recut(bench: Bench) -> Job:
+    """Cut the batches anew from the losses there are, because the settings ask for other ones."""
+    pool = bench.store.pool(bench.project())
+    yield Step(0.0, "cutting batches")
+    columns = _cut(bench, pool.task, pool.loss)
+    bench.store.save_batches(bench.project_id, task=pool.task, loss=pool.loss, **columns, main_round=-1)
+
+
+def cut_as_wanted(project: Project, settings: Settings) -> bool:
+    """Whether the batches are cut as the settings ask."""
+    return (project.cycles, project.order) == (min(settings.cycles, project.pretext_pool), _order(settings))
 
 
 def _pool_snapshot(path: Path, pool: PoolArrays) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -51,24 +82,16 @@ def _pool_snapshot(path: Path, pool: PoolArrays) -> tuple[NDArray[np.int64], NDA
     return pool.task, pool.row
 
 
-def _save_first_batches(bench: Bench, task: NDArray[np.int64], losses: NDArray[np.float64], generation: int) -> None:
+def _cut(bench: Bench, task: NDArray[np.int64], losses: NDArray[np.float64]) -> dict[str, Any]:
+    """The batch of each image, and the project's columns that say how they were cut."""
     settings = bench.settings
     cycles = min(settings.cycles, len(task))
     order = _order(settings)
-    rank = np.empty(len(task), dtype=np.int64)
-    rank[batches.hardest_first(losses, task)] = np.arange(len(task))
-    bench.store.save_batches(
-        bench.project_id,
-        task=task,
-        loss=losses,
-        batch=batches.cut(len(task), cycles=cycles, order=order, seed=settings.seed)[rank],
-        rank=rank,
-        cycles=cycles,
-        query_size=settings.query_size or batches.query_size_for(len(task), cycles=cycles),
-        order=order,
-        pretext_generation=generation,
-        pretext_pool=len(task),
-    )
+    batch = np.empty(len(task), dtype=np.int64)
+    hardest_first = batches.hardest_first(losses, task)
+    batch[hardest_first] = batches.cut(len(task), cycles=cycles, order=order, seed=settings.seed)
+    query_size = batches.query_size_for(len(task), cycles=cycles)
+    return {"batch": batch, "cycles": cycles, "order": order, "query_size": query_size}
 
 
 def _order(settings: Settings) -> batches.Order:
@@ -92,8 +115,6 @@ def score_late_images(bench: Bench) -> Job:
         ),
         "measuring the pretext loss of new images",
     )
-    batch, rank = pool.batch.copy(), np.empty_like(pool.rank)
-    order: batches.Order = project.order  # type: ignore[assignment]  # written by _save_first_batches
-    batch[late] = batches.join(losses[late], losses[~late], batch[~late], cycles=project.cycles, order=order)
-    rank[batches.hardest_first(losses, pool.task)] = np.arange(len(pool))
-    bench.store.save_batches(bench.project_id, task=pool.task, loss=losses, batch=batch, rank=rank)
+    order: batches.Order = project.order  # type: ignore[assignment]  # written by _cut
+    joined = batches.join(losses[late], losses[~late], pool.batch[~late], cycles=project.cycles, order=order)
+    bench.store.save_batches(bench.project_id, task=pool.task[late], loss=losses[late], batch=joined)

@@ -218,7 +218,7 @@ def _state(row: Row, question: Question) -> TaskState:
         image=question.image_of(row["data"]),
         version=_digest(row["data"], annotations),
         label=label,
-        skipped=cancelled > 0 and cancelled == len(annotations),
+        skipped=bool(annotations) and label is None,  # Label Studio does not serve it any more
         annotations=len(annotations) - cancelled,
         cancelled=cancelled,
     )

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+MOST_PUBLISHED = 120
+"""Images of a window at most: a large query is published in parts, since each costs Label Studio time (fact 6)."""
+
 LAST_PLACE = 1.0
 """Queue score of what should not be labelled now: labelled, skipped, unreadable, unknown."""
 
@@ -97,9 +100,9 @@ def _most_uncertain(pool: Pool, members: NDArray[np.int64]) -> NDArray[np.int64]
 def _window(pool: Pool, lanes: list[NDArray[np.int64]], now: int, *, query_size: int, slack: int) -> NDArray[np.int64]:
     current, *ahead = lanes
     if not ahead:  # behind the last batch: one pool
-        return current[: query_size + slack]
+        return current[: min(query_size + slack, max(MOST_PUBLISHED, slack))]
     labelled = int(pool.labelled[pool.batch == now].sum())
     query = current[: max(query_size - labelled, 0)]
     # A batch too small to fill the slack is topped up by the next one.
     spare = np.concatenate([lane[:slack] for lane in ahead] or [current[:0]])[:slack]
-    return np.concatenate([query, spare]).astype(np.int64)
+    return np.concatenate([query, spare])[: max(MOST_PUBLISHED, slack)].astype(np.int64)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
 
 from pt4al_backend.store.ranking import RankingArrays
 from pt4al_backend.store.tables import Project, Ranking, Task, Worker
@@ -29,6 +30,12 @@ class Store(TaskStore):
 
     def connect(self, *, url: str, number: int, created: str, access_token: str, label_config: str) -> Project:
         """Remember a project that Label Studio set up, and wake the worker for it."""
+        try:
+            return self._connect(url, number, created, access_token, label_config)
+        except IntegrityError:  # another request was first
+            return self._connect(url, number, created, access_token, label_config)
+
+    def _connect(self, url: str, number: int, created: str, access_token: str, label_config: str) -> Project:
         with self._session.begin() as session:
             project = session.scalar(
                 select(Project).where(

@@ -107,7 +107,6 @@ class Task(Base):
     row: Mapped[int | None]  # in the pixel store
     pretext_loss: Mapped[float | None]
     batch: Mapped[int | None]
-    rank: Mapped[int | None]
 
 
 class Ranking(Base):

@@ -76,7 +76,7 @@ class TaskStore(Database):
                 if task is None:
                     task = Task(project_id=project_id, id=state.id, image=state.image, state=NEW)
                     session.add(task)
-                elif task.version == state.version and task.label == state.label:
+                elif (task.version, task.label, task.image) == (state.version, state.label, state.image):
                     continue
                 elif task.image != state.image or task.state == UNREADABLE:
                     task.image, task.state, task.reason, task.pretext_loss = state.image, NEW, "", None
@@ -98,11 +98,17 @@ class TaskStore(Database):
                 session.execute(delete(Task).where(Task.project_id == project_id, Task.id.in_(chunk)))
             _revise(session, project_id)
 
-    def waiting_images(self, project_id: int) -> list[tuple[int, str]]:
-        """(task id, image value) of all images still to be fetched, by id."""
+    def waiting_images(self, project_id: int, *, after: int = -1, limit: int = 256) -> list[tuple[int, str]]:
+        """(task id, image value) of images still to be fetched, by id: ``limit`` at most behind ``after``."""
         with self._session() as session:
-            query = select(Task.id, Task.image).where(Task.project_id == project_id, Task.state == NEW)
-            return [(row.id, row.image) for row in session.execute(query.order_by(Task.id))]
+            query = select(Task.id, Task.image).where(Task.project_id == project_id, Task.state == NEW, Task.id > after)
+            return [(row.id, row.image) for row in session.execute(query.order_by(Task.id).limit(limit))]
+
+    def first_images(self, project_id: int, limit: int) -> list[tuple[int, str]]:
+        """(task id, image value) of the first tasks, whatever their state."""
+        with self._session() as session:
+            query = select(Task.id, Task.image).where(Task.project_id == project_id)
+            return [(row.id, row.image) for row in session.execute(query.order_by(Task.id).limit(limit))]
 
     def reserve_rows(self, project_id: int, ids: Sequence[int]) -> NDArray[np.int64]:
         """Rows of the pixel store for these tasks: their old ones, or new ones. (n,)"""
@@ -134,22 +140,23 @@ class TaskStore(Database):
                     .where(Task.project_id == project_id, Task.id == task_id, Task.state == NEW)
                     .values(state=UNREADABLE, reason=reason)
                 )
-            _revise(session, project_id)
 
     def pool(self, project: Project) -> PoolArrays:
         """All usable images."""
-        columns = (Task.id, Task.row, Task.pretext_loss, Task.batch, Task.rank, Task.label, Task.skipped)
+        columns = (Task.id, Task.row, Task.pretext_loss, Task.batch, Task.label, Task.skipped)
         query = select(*columns).where(Task.project_id == project.id, Task.state == READY).order_by(Task.id)
         with self._session() as session:
             records = session.execute(query).all()
         index = {name: position for position, name in enumerate(project.classes)}
-        ids, rows, losses, batches, ranks, labels, skipped = zip(*records, strict=True) if records else ((),) * 7
+        ids, rows, losses, batches, labels, skipped = zip(*records, strict=True) if records else ((),) * 6
+        task = np.array(ids, dtype=np.int64)
+        loss = np.array([np.nan if x is None else x for x in losses], dtype=np.float64)
         return PoolArrays(
-            task=np.array(ids, dtype=np.int64),
+            task=task,
             row=np.array(rows, dtype=np.int64),
-            loss=np.array([np.nan if x is None else x for x in losses], dtype=np.float64),
+            loss=loss,
             batch=np.array([-1 if x is None else x for x in batches], dtype=np.int64),
-            rank=np.array([-1 if x is None else x for x in ranks], dtype=np.int64),
+            rank=_ranks(loss, task),
             target=np.array([index.get(x, -1) for x in labels], dtype=np.int64),
             skipped=np.array(skipped, dtype=bool),
         )
@@ -161,17 +168,20 @@ class TaskStore(Database):
         task: NDArray[np.int64],
         loss: NDArray[np.float64],
         batch: NDArray[np.int64],
-        rank: NDArray[np.int64],
         **columns: Any,
     ) -> None:
-        """Store the sorted batches (and project ``columns`` that go with them) in one transaction."""
+        """Store losses and batches (and project ``columns`` that go with them) in one transaction.
+
+        A task that was deleted, or whose image changed, meanwhile is left out.
+        """
         rows = [
-            {"project_id": project_id, "id": int(t), "pretext_loss": float(x), "batch": int(b), "rank": int(r)}
-            for t, x, b, r in zip(task, loss, batch, rank, strict=True)
+            {"project_id": project_id, "id": int(t), "pretext_loss": float(x), "batch": int(b)}
+            for t, x, b in zip(task, loss, batch, strict=True)
         ]
         with self._session.begin() as session:
             if rows:
-                existing = set(session.scalars(select(Task.id).where(Task.project_id == project_id)))
+                query = select(Task.id).where(Task.project_id == project_id, Task.state == READY)
+                existing = set(session.scalars(query))
                 session.execute(update(Task), [row for row in rows if row["id"] in existing])
             _revise(session, project_id, **columns)
 
@@ -221,6 +231,13 @@ class TaskStore(Database):
                 ).where(Task.project_id == project_id)
             ).one()
         return Totals(*(int(value) for value in row))
+
+
+def _ranks(loss: NDArray[np.float64], task: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(n,) place of each image by loss, hardest first, equal losses by id; -1 without a loss."""
+    ranks = np.empty(len(loss), dtype=np.int64)
+    ranks[np.lexsort((task, -loss))] = np.arange(len(loss))  # NaN sorts last
+    return np.where(np.isnan(loss), -1, ranks)
 
 
 def _take_answer(task: Task, state: TaskState) -> None:

@@ -95,9 +95,7 @@ def test_an_unreadable_image_is_kept_with_its_reason_until_its_task_changes(stor
 def test_the_pool_as_arrays(store, project):
     store.apply(project.id, [state(3), state(1, label="dog"), state(2, skipped=True), state(4, label="gone")])
     fetch(store, project, [1, 2, 3, 4])
-    store.save_batches(
-        project.id, task=np.array([1, 2]), loss=np.array([0.5, 1e-5]), batch=np.array([0, 1]), rank=np.array([0, 1])
-    )
+    store.save_batches(project.id, task=np.array([1, 2]), loss=np.array([0.5, 1e-5]), batch=np.array([0, 1]))
     pool = store.pool(store.project(project.id))
     assert pool.task.tolist() == [1, 2, 3, 4]
     assert pool.target.tolist() == [1, -1, -1, -1]
@@ -110,7 +108,7 @@ def test_the_pool_as_arrays(store, project):
 def test_removed_tasks_are_gone_and_batches_of_a_removed_task_are_no_error(store, project):
     store.apply(project.id, [state(1), state(2)])
     store.remove_tasks(project.id, {1})
-    store.save_batches(project.id, task=np.array([1, 2]), loss=np.ones(2), batch=np.zeros(2, int), rank=np.arange(2))
+    store.save_batches(project.id, task=np.array([1, 2]), loss=np.ones(2), batch=np.zeros(2, int))
     assert store.task_ids(project.id) == [2]
     assert store.reserve_rows(project.id, [1, 2]).tolist() == [-1, 0]
 

@@ -1,0 +1,216 @@
+"""How long an annotator waits: the whole loop on a real Label Studio.
+
+    .venv/bin/python benchmarks/studio_loop.py [--images 5000] [--labels 40] [--output benchmarks/results/studio_loop.json]
+
+Serves photographs of 32 to 256 px (Caltech-101, scaled at random) from a local web server, starts Label
+Studio and ``pt4al-backend start``, and measures: connecting -> first queue; annotation submitted -> new
+order published, while idle and while the main network trains; /webhook and /setup while it trains;
+/predict of 1,000 tasks; resident memory. Images are read from ``../shared/data`` or PT4AL_BENCH_DATA.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.server
+import io
+import json
+import os
+import platform
+import random
+import statistics
+import sys
+import tempfile
+import threading
+import time
+import zipfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+import requests
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from served import Backend, serve  # noqa: E402  # the tests' own way to run the real programs
+from studio import Studio, choices_config  # noqa: E402
+
+DATA = Path(os.environ.get("PT4AL_BENCH_DATA", ROOT.parent / "shared" / "data"))
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves files without a line for each."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+def write_images(folder: Path, n: int, seed: int = 0) -> list[tuple[str, str]]:
+    """n JPEG files with a longer side of 32 to 256 px; (name, class) of each."""
+    draw = random.Random(seed)
+    written = []
+    with zipfile.ZipFile(DATA / "caltech101" / "caltech101_224.zip") as archive:
+        names = [name for name in sorted(archive.namelist()) if name.endswith(".webp")]
+        draw.shuffle(names)
+        for number, name in enumerate(names[:n]):
+            image = Image.open(io.BytesIO(archive.read(name))).convert("RGB")
+            scale = draw.randint(32, 256) / max(image.size)
+            image = image.resize([max(1, round(side * scale)) for side in image.size])
+            image.save(folder / f"{number}.jpg", quality=90)
+            written.append((f"{number}.jpg", name.split("/")[0]))
+    return written
+
+
+def summary(values: list[float]) -> dict[str, float]:
+    """n, median, 99 % and worst."""
+    ordered = sorted(values)
+    return {
+        "n": len(ordered),
+        "median": round(statistics.median(ordered), 4),
+        "p99": round(ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))], 4),
+        "worst": round(ordered[-1], 4),
+    }
+
+
+class Bench:
+    """One project on one Label Studio and one backend."""
+
+    def __init__(self, studio: Studio, backend: Backend, images: list[tuple[str, str]], images_url: str) -> None:
+        self.studio, self.backend = studio, backend
+        classes = sorted({name for _, name in images})
+        self.number = studio.create_project("benchmark", choices_config(*classes))
+        tasks: list[int] = []
+        for start in range(0, len(images), 1000):
+            chunk = [f"{images_url}/{name}" for name, _ in images[start : start + 1000]]
+            tasks += studio.import_images(self.number, chunk)
+        self.truth = dict(zip(tasks, (name for _, name in images), strict=True))
+        self.training = False
+
+    def state(self) -> dict[str, Any]:
+        return self.backend.project(self.number) or {}
+
+    def version(self) -> str:
+        query = f"/api/projects/{self.number}?include=model_version"
+        return str(self.studio.api("GET", query)["model_version"] or "")
+
+    def first_queue(self) -> dict[str, float]:
+        """Seconds from connecting to each stage and to the first published window."""
+        began, seen = time.monotonic(), {}
+        self.connected = self.studio.connect_backend(self.number, self.backend.url)
+        while not self.version().startswith("pt4al-r"):
+            seen.setdefault(self.state().get("stage", "?"), round(time.monotonic() - began, 1))
+            time.sleep(1)
+        return {**seen, "published": round(time.monotonic() - began, 1)}
+
+    def label_one(self) -> float:
+        """Label what is served; seconds from the submitted annotation to the next order."""
+        before = self.version()
+        task = self.studio.next_task(self.number)
+        assert task is not None
+        assert any(prediction["model_version"] == before for prediction in task["predictions"]), "random fallback"
+        self.studio.annotate(task["id"], self.truth[task["id"]])
+        began = time.monotonic()
+        while self.version() == before:
+            time.sleep(0.05)
+        return time.monotonic() - began
+
+    def latencies(self, labels: int) -> dict[str, list[float]]:
+        """Seconds to the next order, by whether the main network was training."""
+        found: dict[str, list[float]] = {"idle": [], "training": []}
+        while min(len(values) for values in found.values()) < labels:
+            if len(found["idle"]) >= labels and self.state()["stage"] != "training":
+                self.studio.start_training(self.connected)
+                while self.state()["stage"] != "training":
+                    time.sleep(0.2)
+            before = self.state()["stage"]
+            seconds = self.label_one()
+            stage = {before, self.state()["stage"]}
+            if len(stage) == 1:  # it did not change on the way
+                found["training" if "training" in stage else "idle"].append(seconds)
+            time.sleep(1)
+        return found
+
+    def web(self, path: str, body: dict[str, Any], n: int) -> list[float]:
+        """Seconds of n requests to the backend, sent while it trains."""
+        seconds = []
+        with requests.Session() as session:
+            while len(seconds) < n:
+                if len(seconds) % 50 == 0 and self.state()["stage"] != "training":
+                    self.studio.start_training(self.connected)
+                    while self.state()["stage"] != "training":
+                        time.sleep(0.2)
+                began = time.monotonic()
+                session.post(self.backend.url + path, json=body, timeout=30).raise_for_status()
+                seconds.append(time.monotonic() - began)
+                time.sleep(0.02)
+        return seconds
+
+
+def measure(images: int, labels: int) -> dict[str, Any]:
+    """All figures of this benchmark."""
+    with tempfile.TemporaryDirectory() as directory, Studio.start() as studio:
+        folder = Path(directory) / "images"
+        folder.mkdir()
+        written = write_images(folder, images)
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        data_dir = Path(directory) / "data"
+        with serve(studio, data_dir=data_dir) as backend:
+            bench = Bench(studio, backend, written, f"http://127.0.0.1:{server.server_port}")
+            figures: dict[str, Any] = {"images": images, "first_queue_seconds": bench.first_queue()}
+            print(figures, flush=True)
+            for name, values in bench.latencies(labels).items():
+                figures[f"new_order_seconds_{name}"] = summary(values)
+                print(name, figures[f"new_order_seconds_{name}"], flush=True)
+            project = studio.project(bench.number)
+            body = {"action": "ANNOTATION_UPDATED", "project": project, "task": {}, "annotation": {}}
+            figures["webhook_seconds_training"] = summary(bench.web("/webhook", body, 200))
+            setup = {
+                "project": f"{bench.number}.{backend_created(bench)}",
+                "schema": project["label_config"],
+                "hostname": studio.url,
+                "access_token": studio.token,
+            }
+            figures["setup_seconds_training"] = summary(bench.web("/setup", setup, 200))
+            tasks = [{"id": task, "data": {}} for task in list(bench.truth)[:1000]]
+            predict = {"project": str(bench.number), "tasks": tasks, "label_config": project["label_config"]}
+            began = time.monotonic()
+            answer = requests.post(f"{backend.url}/predict", json=predict, timeout=60)
+            figures["predict_1000_seconds"] = round(time.monotonic() - began, 3)
+            figures["predict_1000_results"] = len(answer.json()["results"])
+            figures["worker_rss_mb"] = round(backend.worker().memory_info().rss / 1e6)
+            figures["status"] = bench.state()
+        server.shutdown()
+    return figures
+
+
+def backend_created(bench: Bench) -> str:
+    """The project's time of creation as /setup tells it."""
+    from datetime import datetime
+
+    created = bench.studio.project(bench.number)["created_at"]
+    return str(int(datetime.fromisoformat(created.replace("Z", "+00:00")).timestamp()))
+
+
+def main() -> None:
+    """Measure, print, and write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=5000)
+    parser.add_argument("--labels", type=int, default=40, help="labels in each state")
+    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "studio_loop.json")
+    options = parser.parse_args()
+    figures = measure(options.images, options.labels)
+    figures["machine"] = f"{psutil.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GB"
+    figures["python"] = platform.python_version()
+    figures["command"] = " ".join(["python", "benchmarks/studio_loop.py", *sys.argv[1:]])
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(json.dumps(figures, indent=1) + "\n")
+    print(json.dumps(figures, indent=1))
+
+
+if __name__ == "__main__":
+    main()
