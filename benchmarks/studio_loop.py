@@ -1,6 +1,6 @@
 """How long an annotator waits: the whole loop on a real Label Studio.
 
-    .venv/bin/python benchmarks/studio_loop.py [--images 5000] [--labels 40] [--output benchmarks/results/studio_loop.json]
+    .venv/bin/python benchmarks/studio_loop.py [--images 5000] [--labels 40] [--output FILE]
 
 Serves photographs of 32 to 256 px (Caltech-101, scaled at random) from a local web server, starts Label
 Studio and ``pt4al-backend start``, and measures: connecting -> first queue; annotation submitted -> new

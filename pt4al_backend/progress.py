@@ -65,7 +65,8 @@ def _show_project(project: Mapping[str, Any], console: Console) -> None:
     console.print(row)
     number = project["round"] + 1
     console.print(
-        f"  round {number} of {max(project['cycles'], number)}, {project['labelled']:,} of {project['pool']:,} labelled, "
+        f"  round {number} of {max(project['cycles'], number)}, "
+        f"{project['labelled']:,} of {project['pool']:,} labelled, "
         f"query of {project['query_size']}, {project['queue_length']} in the queue"
         + (f", {project['unreadable']:,} unreadable" if project["unreadable"] else ""),
         soft_wrap=True,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import http.server
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,14 +37,14 @@ class DigitProject:
     truth: dict[int, str]
 
     @classmethod
-    def create(cls, studio: Studio, n: int, *, title: str = "digits", **fields: Any) -> DigitProject:
-        number = studio.create_project(title, choices_config(*CLASSES), **fields)
-        project = cls(studio, number, {})
-        project.add(range(n))
+    def create(cls, studio: Studio, n: int, *, address: Callable[[int], str] | None = None) -> DigitProject:
+        """A project of the first n digits; ``address(index)`` says where each is, a data: URI by default."""
+        project = cls(studio, studio.create_project("digits", choices_config(*CLASSES)), {})
+        project.add(range(n), address)
         return project
 
-    def add(self, digits: range) -> list[int]:
-        ids = self.studio.import_images(self.number, [digit_uri(index) for index in digits])
+    def add(self, digits: range, address: Callable[[int], str] | None = None) -> list[int]:
+        ids = self.studio.import_images(self.number, [(address or digit_uri)(index) for index in digits])
         self.truth.update(zip(ids, (str(DIGITS.target[index]) for index in digits), strict=True))
         return ids
 
@@ -70,6 +73,31 @@ class DigitProject:
 
     def label(self, task: int) -> int:
         return self.studio.annotate(task, self.truth[task])
+
+
+class _SlowDigits(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        time.sleep(0.2)
+        body = digit_png(int(self.path.strip("/").removesuffix(".png")))
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def slow_digits() -> Iterator[Callable[[int], str]]:
+    """A web server that takes its time for each digit; yields what gives the address of one."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _SlowDigits)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield lambda index: f"http://127.0.0.1:{server.server_port}/{index}.png"
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 def digit_uri(index: int) -> str:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,12 +40,13 @@ class Backend:
         """What ``/api/status`` says of one project, None while it is unknown."""
         return next((entry for entry in self.status()["projects"] if entry["project"] == project), None)
 
-    def worker(self) -> psutil.Process:
-        """The worker process, to look at or to kill."""
+    def worker(self) -> psutil.Process | None:
+        """The worker process, to look at or to kill; None while there is none."""
         for process in psutil.Process(self.process.pid).children(recursive=True):
-            if "worker" in process.cmdline():
-                return process
-        raise LookupError("pt4al-backend runs no worker process")
+            with suppress(psutil.Error):  # it may end while it is looked at
+                if "worker" in process.cmdline():
+                    return process
+        return None
 
     def stop(self) -> None:
         """Stop it as ``docker stop`` would; the data directory stays."""

@@ -39,7 +39,7 @@ def test_shows_what_a_project_is_at() -> None:
     assert "learning the pretext task" in text
     assert "42%" in text
     assert "1 min 35 s left" in text
-    assert "round 1 of 10, 40 of 1,797 labelled, query of 20, 39 in the queue, 2 unreadable" in text
+    assert "round 2 of 10, 40 of 1,797 labelled, query of 20, 39 in the queue, 2 unreadable" in text
     assert "Worker on CPU, 2 threads: project 12: learning rotations" in text
 
 

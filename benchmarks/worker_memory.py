@@ -1,0 +1,110 @@
+"""Memory of the worker does not grow with the pool: its own loop over many images, from first look to trained network.
+
+    .venv/bin/python benchmarks/worker_memory.py --images 50000 [--side 64] [--output FILE]
+
+No Label Studio: a platform in memory hands out generated photographs, so that what is measured is the worker.
+Prints the peak resident memory of the process and what it was before the project.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import psutil
+from PIL import Image
+
+from pt4al_backend.labelling_platform import ProjectInfo, TaskState, Window
+from pt4al_backend.settings import Settings
+from pt4al_backend.store.store import Store
+from pt4al_backend.worker import Worker
+
+CLASSES = ("a", "b", "c")
+
+
+class ManyImages:
+    """A ``LabellingPlatform`` of n tasks, the first 300 of which are labelled."""
+
+    def __init__(self, n: int, side: int) -> None:
+        self._n = n
+        draw = np.random.default_rng(0)
+        self._files = [self._png(draw.integers(0, 256, (side, side, 3), dtype=np.uint8)) for _ in range(16)]
+        self.version = ""
+
+    @staticmethod
+    def _png(pixels: np.ndarray) -> bytes:
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "PNG", compress_level=1)
+        return file.getvalue()
+
+    def project(self) -> ProjectInfo:
+        return ProjectInfo("many", "config", CLASSES, self._n, 300, 0, self.version, "Uncertainty sampling")
+
+    def tasks(self, since: str | None) -> Iterator[tuple[list[TaskState], str]]:
+        for start in range(1, self._n + 1 if since is None else 1, 1000):
+            ids = range(start, min(start + 1000, self._n + 1))
+            yield (
+                [
+                    TaskState(i, "image", "1", CLASSES[i % 3] if i <= 300 else None, False, int(i <= 300), 0)
+                    for i in ids
+                ],
+                "seen",
+            )
+
+    def missing(self, known: Sequence[int]) -> set[int]:
+        return set()
+
+    def image(self, task: int, value: str) -> bytes:
+        return self._files[task % 16]
+
+    def publish(self, window: Window, *, keep: Collection[str] = ()) -> None:
+        self.version = window.version
+
+
+def main() -> None:
+    """Run one project until its main network is trained."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, required=True)
+    parser.add_argument("--side", type=int, default=64)
+    parser.add_argument("--output", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as directory:
+        settings = Settings(data_dir=Path(directory), image_size=options.side, pretext_epochs=1, main_epochs=2)
+        store = Store(settings.data_dir)
+        row = store.connect(url="http://x", number=1, created="1", access_token="", label_config="")
+        platform = ManyImages(options.images, options.side)
+        worker = Worker(settings, store, lambda project: platform)
+        before, began = psutil.Process().memory_info().rss, time.monotonic()
+        stages: dict[str, float] = {}
+        while store.project(row.id).main_generation == 0 or worker.turn():  # type: ignore[union-attr]
+            worker.turn()
+            stages.setdefault(store.project(row.id).stage, round(time.monotonic() - began))  # type: ignore[union-attr]
+        for _ in range(20):  # refits of the whole pool
+            store.update(row.id, ranked_revision=-1)
+            worker.turn()
+        worker.close()
+        store.close()
+    figures = {
+        "images": options.images,
+        "side": options.side,
+        "rss_before_mb": round(before / 1e6),
+        "rss_peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3),
+        "rss_after_mb": round(psutil.Process().memory_info().rss / 1e6),
+        "seconds_to_stage": stages,
+        "command": " ".join(["python", "benchmarks/worker_memory.py", *sys.argv[1:]]),
+    }
+    print(json.dumps(figures, indent=1))
+    if options.output:
+        options.output.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
