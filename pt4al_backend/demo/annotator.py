@@ -80,6 +80,23 @@ def tally_rounds(served: list[Served]) -> list[RoundTally]:
     return tallies
 
 
+def right_on_the_rest(
+    api: httpx.Client, backend: httpx.Client, project: DemoProject, labelled: set[int]
+) -> tuple[int, int]:
+    """Of the images nobody labelled: for how many the model is right, and how many it was asked about."""
+    query = {"project": project.id, "fields": "all", "include": "id,data", "page_size": 10_000}
+    tasks = [task for task in call(api, "GET", "/api/tasks", params=query)["tasks"] if task["id"] not in labelled]
+    config = call(api, "GET", f"/api/projects/{project.id}")["label_config"]
+    body = {"project": str(project.id), "tasks": [{"id": task["id"]} for task in tasks], "label_config": config}
+    answers = call(backend, "POST", "/predict", json=body)["results"]
+    guesses = [
+        (_choice(answer["result"]), project.truth[task["data"]["image"]])
+        for answer, task in zip(answers, tasks, strict=True)
+    ]
+    known = [guess == truth for guess, truth in guesses if guess is not None]
+    return sum(known), len(known)
+
+
 def _next_task(api: httpx.Client, project: DemoProject) -> dict[str, Any] | None:
     answer = send(api, "GET", f"/api/projects/{project.id}/next", allow=(404,))  # 404: nothing is left
     task: dict[str, Any] | None = None if answer.status_code == 404 else answer.json()

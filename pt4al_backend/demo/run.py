@@ -83,7 +83,7 @@ class _Demo:
             )
             if options.browser and _has_screen():
                 webbrowser.open(page)
-            well = _play(api, made, options.annotate, console, watch) if options.annotate else True
+            well = _play(api, backend_api, made, options.annotate, console, watch) if options.annotate else True
             if not options.exit:
                 console.print("Ctrl-C ends the demo.")
                 _until_ctrl_c(watch)
@@ -153,7 +153,14 @@ def _trouble(row: dict[str, Any] | None, worker: dict[str, Any]) -> str:
     return str(row["error"]) if row["stage"] == "error" else ""
 
 
-def _play(api: httpx.Client, made: project.DemoProject, labels: int, console: Console, watch: Watch) -> bool:
+def _play(
+    api: httpx.Client,
+    backend: httpx.Client,
+    made: project.DemoProject,
+    labels: int,
+    console: Console,
+    watch: Watch,
+) -> bool:
     """Annotate and print a line per round. False if a task was served that was not published."""
     served: list[annotator.Served] = []
     printed = 0
@@ -170,6 +177,12 @@ def _play(api: httpx.Client, made: project.DemoProject, labels: int, console: Co
         console.print(_row(tally))
     if len(served) < labels:
         console.print(f"No task was left after {len(served)} labels.")
+    right, predicted = annotator.right_on_the_rest(api, backend, made, {one.task for one in served})
+    if predicted:
+        console.print(
+            "What was labelled is what the model was least sure of. "
+            f"On the other images it is right for {right / predicted:.1%} ({right:,} of {predicted:,})."
+        )
     return all(one.version for one in served)
 
 
