@@ -12,43 +12,15 @@ import argparse
 import json
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from digits import DigitProject  # noqa: E402  # the tests' own way to run the real programs
+from digits import DigitProject, recorded_orders  # noqa: E402  # the tests' own way to run the real programs
 from served import serve  # noqa: E402
 from studio import Studio  # noqa: E402
-
-from pt4al_backend.store.store import Store  # noqa: E402
-
-
-@contextmanager
-def recording(data_dir: Path, number: int) -> Iterator[list[list[Any]]]:
-    """A growing list of [since, until, tasks in order] of all orders published meanwhile."""
-    orders: list[list[Any]] = []
-    over = threading.Event()
-
-    def record() -> None:
-        store = Store(data_dir)
-        while not over.wait(0.02):
-            now, order = time.monotonic(), store.find(number)[0].published
-            if not orders or orders[-1][2] != order:
-                orders.append([now, now, order])
-            orders[-1][1] = now
-        store.close()
-
-    thread = threading.Thread(target=record)
-    thread.start()
-    yield orders
-    over.set()
-    thread.join()
 
 
 def measure(images: int, query_size: int) -> dict[str, object]:
@@ -61,12 +33,12 @@ def measure(images: int, query_size: int) -> dict[str, object]:
             project.connect(backend)
             answered: set[int] = set()
             began = time.monotonic()
-            with recording(data_dir, project.number) as orders:
+            with recorded_orders(data_dir, project.number) as orders_since:
                 for label in range(3 * query_size + 5):
                     asked = time.monotonic()
                     task = (studio.next_task(project.number) or {})["id"]
                     time.sleep(0.5)  # the store learns of an order a moment after Label Studio does
-                    current = [order for since, until, order in orders if until > asked - 0.5]
+                    current = orders_since(asked - 0.5)
                     open_now = [[other for other in order if other not in answered] for order in current]
                     first = any(order[:1] == [task] for order in open_now)
                     place = "first" if first else "in_window" if any(task in order for order in open_now) else "outside"

@@ -9,11 +9,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from known_labels import CLASSES, DIGITS, digit_png
 from served import Backend
 from studio import Studio, choices_config
+
+from pt4al_backend.store.store import Store
 
 QUICK = {
     "cycles": 3,
@@ -73,6 +76,29 @@ class DigitProject:
 
     def label(self, task: int) -> int:
         return self.studio.annotate(task, self.truth[task])
+
+
+@contextmanager
+def recorded_orders(data_dir: Path, number: int) -> Iterator[Callable[[float], list[list[int]]]]:
+    """Record every order that is published; yields what gives those that were current at or after a moment.
+
+    Moments are those of ``time.monotonic``. The store learns of an order a moment after Label Studio does.
+    """
+    seen: list[tuple[float, list[int]]] = []  # until when, and the tasks in order
+    over = threading.Event()
+
+    def record() -> None:
+        store = Store(data_dir)
+        while not over.wait(0.02):
+            now = (time.monotonic(), store.find(number)[0].published)
+            seen[-1:] = [now] if seen and seen[-1][1] == now[1] else [*seen[-1:], now]
+        store.close()
+
+    thread = threading.Thread(target=record)
+    thread.start()
+    yield lambda moment: [order for until, order in list(seen) if until > moment]
+    over.set()
+    thread.join()
 
 
 class _SlowDigits(http.server.BaseHTTPRequestHandler):
