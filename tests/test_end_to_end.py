@@ -41,7 +41,7 @@ def test_served_in_published_order_through_three_rounds(label_studio, start_back
     wait_until(lambda: backend.project(project.number)["labelled"] == 13)
     status = backend.project(project.number)
     assert (status["round"], status["pool"], status["cycles"], status["query_size"]) == (3, 60, 3, 4)
-    assert status["model_version"] == project.version
+    wait_until(lambda: backend.project(project.number)["model_version"] == project.version)
     backends = label_studio.api("GET", f"/api/ml?project={project.number}")
     assert backends[0]["state"] == "CO"
 
