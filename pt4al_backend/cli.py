@@ -103,6 +103,39 @@ def demo(
 
 
 @app.command()
+def simulate(
+    images: Annotated[
+        Path, typer.Argument(help="A directory with one directory of images per class, or a Label Studio JSON export.")
+    ],
+    test: Annotated[
+        Path | None, typer.Option(help="Images to measure on, likewise. Default: a fifth of the others.")
+    ] = None,
+    strategies: Annotated[
+        str, typer.Option(help="Comma-separated; settings of one are added, as in pt4al+order=hard_first.")
+    ] = "pt4al,random",
+    cycles: Annotated[int | None, typer.Option(min=1, help="Batches, and so rounds. [PT4AL_CYCLES]")] = None,
+    query_size: Annotated[
+        int | None, typer.Option(min=1, help="Labels per round. Default: a fifth of a batch.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Repeat everything with so many seeds.")] = 3,
+    preset: Annotated[str | None, typer.Option(help="fast or paper. [PT4AL_PRESET]")] = None,
+    answers: Annotated[int, typer.Option(min=1, help="Labels given before the model looks again.")] = 20,
+    out: Annotated[Path, typer.Option(help="Where results.json and curves.svg go.")] = Path("pt4al-simulation"),
+    device: Device = None,
+) -> None:
+    """Replay labelling with known labels: what would PT4AL have saved?"""
+    from rich.console import Console
+
+    from pt4al_backend import simulate as simulate_room
+
+    settings = _settings("simulate", cycles=cycles, query_size=query_size, preset=preset, device=device)
+    plan = simulate_room.plan(
+        images, test, settings, strategies=strategies, seeds=seeds, answers=answers, out=out.expanduser()
+    )
+    simulate_room.run(plan, Console(soft_wrap=True))
+
+
+@app.command()
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print what /api/status answers.")] = False,
     data_dir: DataDir = None,

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.jobs import (
@@ -32,17 +33,17 @@ from pt4al_backend.jobs import (
     train_main,
 )
 from pt4al_backend.labelling_platform import ProjectInfo, Window
-from pt4al_backend.ranking import rank, refit, wanted_rows
+from pt4al_backend.ranking import chosen_strategy, current_round, rank, refit, wanted_rows
+from pt4al_backend.sampling.strategies import Strategy
 from pt4al_backend.store import tables
-from pt4al_backend.store.store import Totals
+from pt4al_backend.store.store import PoolArrays, Totals
 from pt4al_backend.store.tables import Project
 from pt4al_backend.versions import retire
 
 logger = logging.getLogger(__name__)
 
 GROWN = 1.5  # the pool has outgrown its pretext network when it is so many times as large
-MORE_LABELS = 1.25  # the main network is trained anew when there are so many times as many labels …
-FEW_LABELS = 10  # … and at least so many more
+FEW_LABELS = 10  # the main network is not trained anew within a round for fewer new labels than these
 
 
 @dataclass
@@ -64,6 +65,7 @@ class ProjectLoop:
         self._stale = True  # the ranking may be out of date for a reason that no label shows
         self._serving: str | None = None  # the version the platform says it serves; None: not asked yet
         self._miscounts = 0  # looks in a row after which the platform counts otherwise than we do
+        self._query: tuple[int, str, NDArray[np.int64]] = (-1, "", np.empty(0, np.int64))  # round, network, tasks
         self._accepted: tuple[int, ...] = ()  # such a difference that a full look did not mend
         self._rested: tuple[object, ...] | None = None  # what the project was like when nothing was missing
         self.has_looked = False  # whether the platform was asked since this process started
@@ -132,7 +134,7 @@ class ProjectLoop:
     def steer(self) -> None:
         """Refit, rank and publish, as far as each is due."""
         project = self.bench.project()
-        if not project.pretext_generation:
+        if not project.pretext_generation or not self._can_choose(project):
             return
         if self._stale or self._window is None or project.ranked_revision != project.labels_revision:
             self._rank(project)
@@ -152,6 +154,14 @@ class ProjectLoop:
                 retired=retired,
             )
 
+    def _can_choose(self, project: Project) -> bool:
+        """Whether all is there for a first queue; from then on there is always one."""
+        settings = self.bench.settings
+        if project.model_version or not chosen_strategy(settings).needs_features:
+            return True
+        pool = self.bench.store.pool(project).in_batches()
+        return not len(self.bench.features(backbone(project)).missing(wanted_rows(pool, project, settings)))
+
     def _retired(self, project: Project, window: Window) -> list[dict[str, Any]]:
         """Versions that stay although ``window`` replaces them."""
         if project.model_version == window.version:
@@ -163,8 +173,14 @@ class ProjectLoop:
     def _rank(self, project: Project) -> None:
         pool = self.bench.store.pool(project).in_batches()
         features = self.bench.features(backbone(project))
-        opinion = refit(pool, features, classes=len(project.classes), uncertainty=self.bench.settings.uncertainty)
-        ranked = rank(pool, opinion, project, self.bench.settings)
+        settings = self.bench.settings
+        strategy = chosen_strategy(settings)
+        opinion = refit(
+            pool, features, classes=len(project.classes), uncertainty=strategy.uncertainty or settings.uncertainty
+        )
+        ranked = rank(pool, opinion, features, project, settings, kept=self._kept(strategy, project, pool))
+        if strategy.at_once:
+            self._query = (ranked.round, backbone(project), np.array([pick.task for pick in ranked.window.picks]))
         self._window = ranked.window
         self._stale = False
         self.bench.store.save_ranking(
@@ -174,6 +190,17 @@ class ProjectLoop:
             ranked_revision=project.labels_revision,
             round=ranked.round,
         )
+
+    def _kept(self, strategy: Strategy, project: Project, pool: PoolArrays) -> NDArray[np.int64] | None:
+        """The query under way, where it is chosen as a whole and there is something left of it."""
+        round_, network, tasks = self._query
+        settings = self.bench.settings
+        now = current_round(pool, project, settings)
+        if not strategy.at_once or (round_, network) != (now, backbone(project)):
+            return None
+        unlabelled = pool.task[(pool.target < 0) & ~pool.skipped]
+        left = tasks[np.isin(tasks, unlabelled)]
+        return left if len(left) > settings.slack else None
 
     # What is slow
 
@@ -266,7 +293,8 @@ class ProjectLoop:
             self.bench.store.update(project.id, main_started_at=project.train_requested_at)
         if not labelled:
             return False
-        more = labelled >= max(MORE_LABELS * project.main_labels, project.main_labels + FEW_LABELS)
+        growth = self.bench.settings.train_growth
+        more = growth > 0 and labelled >= max(growth * project.main_labels, project.main_labels + FEW_LABELS)
         round_complete = project.round > max(project.main_round, 0)
         return more or round_complete or asked
 

@@ -5,14 +5,17 @@ Well under a second, after every new label, while training goes on beside it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import importlib.util
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pt4al_backend import learning
+from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling_platform import Pick, Window
-from pt4al_backend.sampling import queue
+from pt4al_backend.sampling import lanes, queue
+from pt4al_backend.sampling.strategies import Strategy, strategy
 from pt4al_backend.sampling.uncertainty import UNCERTAINTIES, softmax
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.features import FeatureFile
@@ -22,6 +25,7 @@ from pt4al_backend.store.tables import Project
 from pt4al_backend.versions import version_name
 
 CHUNK = 4096  # rows whose features are in memory at a time
+FROM_SCIKIT_ACTIVEML = ("badge", "coreset", "typiclust")
 
 
 @dataclass(frozen=True)
@@ -31,11 +35,12 @@ class Opinion:
     uncertainty: NDArray[np.float64]
     choice: NDArray[np.int32]
     probability: NDArray[np.float32]
+    head: learning.Head | None
 
     @classmethod
     def none(cls, n: int) -> Opinion:
         """Before the first label."""
-        return cls(np.full(n, np.nan), np.full(n, -1, np.int32), np.zeros(n, np.float32))
+        return cls(np.full(n, np.nan), np.full(n, -1, np.int32), np.zeros(n, np.float32), None)
 
 
 @dataclass(frozen=True)
@@ -47,14 +52,29 @@ class Ranked:
     window: Window
 
 
+def chosen_strategy(settings: Settings) -> Strategy:
+    """The query strategy that the settings ask for.
+
+    Raises:
+        PT4ALError: it comes from a library that is not there.
+    """
+    if settings.strategy in FROM_SCIKIT_ACTIVEML and importlib.util.find_spec("skactiveml") is None:
+        raise PT4ALError(
+            f"The strategy {settings.strategy} comes from scikit-activeml: pip install 'pt4al-backend[strategies]', "
+            "or choose another with PT4AL_STRATEGY."
+        )
+    diversity = settings.preset == "fast" if settings.diversity == "auto" else settings.diversity == "on"
+    return strategy(settings.strategy, order=settings.order, diversity=diversity)
+
+
 def refit(pool: PoolArrays, features: FeatureFile, *, classes: int, uncertainty: str) -> Opinion:
     """Fit the head on all labels whose features are known, and ask it about all images whose features are."""
-    opinion = Opinion.none(len(pool))
     known = features.has(pool.row)
     labelled = known & (pool.target >= 0)
     if not labelled.any():
-        return opinion
+        return Opinion.none(len(pool))
     head = learning.fit_head(features.read(pool.row[labelled]), pool.target[labelled], classes)
+    opinion = replace(Opinion.none(len(pool)), head=head)
     positions = np.flatnonzero(known)
     for start in range(0, len(positions), CHUNK):
         chunk = positions[start : start + CHUNK]
@@ -65,13 +85,37 @@ def refit(pool: PoolArrays, features: FeatureFile, *, classes: int, uncertainty:
     return opinion
 
 
-def rank(pool: PoolArrays, opinion: Opinion, project: Project, settings: Settings) -> Ranked:
-    """Sort the pool (all of it in batches) and choose the window."""
+def rank(
+    pool: PoolArrays,
+    opinion: Opinion,
+    features: FeatureFile,
+    project: Project,
+    settings: Settings,
+    *,
+    kept: NDArray[np.int64] | None = None,
+) -> Ranked:
+    """Sort the pool (all of it in batches) and choose the window.
+
+    ``kept``: a query that was chosen as a whole, task ids in serving order; it is served on.
+    """
+    chosen = chosen_strategy(settings)
+
+    def serve(members: NDArray[np.int64], round_: int, wanted: int) -> NDArray[np.int64]:
+        lane = _lane(pool, members, opinion, features, project, settings, round_)
+        order: lanes.Order = chosen.later if round_ else chosen.first
+        if not wanted:  # its turn comes later
+            order = lanes.uncertain
+        elif kept is not None:
+            order = _serve_on(pool.task[members], kept)
+        return members[order(lane, wanted)]
+
+    in_rounds, cycles = _for_sampling(pool, project, chosen)
     plan = queue.plan(
-        _for_sampling(pool, opinion.uncertainty),
-        cycles=project.cycles,
+        in_rounds,
+        cycles=cycles,
         query_size=settings.query_size or project.query_size,
         slack=settings.slack,
+        serve=serve,
     )
     picks = tuple(_pick(pool, opinion, project.classes, plan, position) for position in plan.window)
     labelled = int((pool.target >= 0).sum())
@@ -82,27 +126,82 @@ def rank(pool: PoolArrays, opinion: Opinion, project: Project, settings: Setting
     )
 
 
+def current_round(pool: PoolArrays, project: Project, settings: Settings) -> int:
+    """The round that the labels in ``pool`` (all of it in batches) have come to."""
+    in_rounds, cycles = _for_sampling(pool, project, chosen_strategy(settings))
+    return queue.current_round(in_rounds, cycles=cycles, query_size=settings.query_size or project.query_size)
+
+
 def wanted_rows(pool: PoolArrays, project: Project, settings: Settings) -> NDArray[np.int64]:
     """Rows whose features the next rankings need: labelled images, the round's batch and the one after it.
 
     Behind the last batch that is the whole pool.
     """
-    unknown = np.full(len(pool), np.nan)
-    query_size = settings.query_size or project.query_size
-    now = queue.current_round(_for_sampling(pool, unknown), cycles=project.cycles, query_size=query_size)
+    now = current_round(pool, project, settings)
     labelled = pool.target >= 0
-    near = (pool.batch == now) | (pool.batch == now + 1) | (now + 1 >= project.cycles)
+    whole = now + 1 >= project.cycles or not chosen_strategy(settings).batches
+    near = (pool.batch == now) | (pool.batch == now + 1) | whole
     return np.concatenate([pool.row[labelled], pool.row[near & ~labelled]])
 
 
-def _for_sampling(pool: PoolArrays, uncertainty: NDArray[np.float64]) -> queue.Pool:
-    return queue.Pool(
-        batch=pool.batch,
-        rank=pool.rank,
-        uncertainty=uncertainty,
-        labelled=pool.target >= 0,
-        skipped=pool.skipped,
+def _for_sampling(pool: PoolArrays, project: Project, chosen: Strategy) -> tuple[queue.Pool, int]:
+    """The pool in the batches that rounds go through, and how many these are."""
+    batch, cycles = (pool.batch, project.cycles) if chosen.batches else (np.zeros_like(pool.batch), 1)
+    return queue.Pool(batch=batch, labelled=pool.target >= 0, skipped=pool.skipped), cycles
+
+
+def _lane(
+    pool: PoolArrays,
+    members: NDArray[np.int64],
+    opinion: Opinion,
+    features: FeatureFile,
+    project: Project,
+    settings: Settings,
+    round_: int,
+) -> lanes.Lane:
+    head = opinion.head
+
+    def of(positions: NDArray[np.int64]) -> NDArray[np.float32]:
+        rows = pool.row[members[positions]]
+        known = features.has(rows)
+        values = np.full((len(rows), features.width), np.nan, dtype=np.float32)
+        values[known] = features.read(rows[known])
+        return values
+
+    def labelled() -> NDArray[np.float32]:
+        rows = pool.row[pool.target >= 0]
+        return features.read(rows[features.has(rows)]).astype(np.float32)
+
+    def mistakes() -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        labels = np.flatnonzero((pool.target >= 0) & features.has(pool.row))
+        guessed = learning.out_of_fold(features.read(pool.row[labels]), pool.target[labels], len(project.classes))
+        return pool.batch[labels], guessed != pool.target[labels]
+
+    return lanes.Lane(
+        batch=pool.batch[members],
+        rank=pool.rank[members],
+        uncertainty=opinion.uncertainty[members],
+        luck=lanes.luck(pool.task[members], seed=settings.seed),
+        open=(pool.target[members] < 0) & ~pool.skipped[members],
+        query_size=settings.query_size or project.query_size,
+        features=of,
+        labelled=labelled,
+        predict=None if head is None else lambda some: softmax(head.logits(some)),
+        mistakes=mistakes,
+        round=round_,
+        seed=settings.seed,
     )
+
+
+def _serve_on(tasks: NDArray[np.int64], kept: NDArray[np.int64]) -> lanes.Order:
+    """The order that serves the tasks in ``kept`` first."""
+
+    def order(lane: lanes.Lane, wanted: int) -> lanes.Positions:
+        place = {task: k for k, task in enumerate(tasks.tolist())}
+        first = np.array([place[task] for task in kept.tolist() if task in place], dtype=np.int64)
+        return lanes.then_the_rest(first[lane.open[first]], lane)
+
+    return order
 
 
 def _pick(pool: PoolArrays, opinion: Opinion, classes: list[str], plan: queue.Plan, position: int) -> Pick:

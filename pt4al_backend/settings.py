@@ -57,12 +57,21 @@ class Settings(BaseSettings):
     preset: Literal["fast", "paper"] = Field(
         "fast", description="`fast`: quickest good results on this machine; `paper`: the protocol as published."
     )
-    order: Literal["auto", "hard_first", "easy_first", "dealt", "shuffled"] = Field(
+    strategy: Literal["pt4al", "random", "confidence", "margin", "entropy", "badge", "coreset", "typiclust"] = Field(
+        "pt4al",
+        description="What chooses the images. All but `pt4al` look at the whole pool in every round and are there "
+        "for comparison; the last three need scikit-activeml.",
+    )
+    order: Literal["auto", "hard_first", "easy_first", "dealt", "shuffled", "bandit"] = Field(
         "auto",
-        description="How the sorted pool is cut into batches. `hard_first` is the paper's; `auto`: the preset's.",
+        description="How the sorted pool is cut into batches, and which comes next. `hard_first` is the paper's; "
+        "`auto`: the preset's.",
     )
     uncertainty: Literal["confidence", "margin", "entropy"] = Field(
         "confidence", description="What makes an image uncertain. `confidence` is the paper's."
+    )
+    diversity: Literal["auto", "on", "off"] = Field(
+        "auto", description="Whether a query avoids images that look alike. `auto`: on with `fast`, off with `paper`."
     )
     init: Literal["pretext", "scratch", "imagenet"] = Field(
         "pretext", description="Weights the main network starts from in every round."
@@ -75,6 +84,10 @@ class Settings(BaseSettings):
     query_size: int = Field(0, ge=0, description="Images to label per round. 0: a fifth of a batch, 10 to 1,000.")
     slack: int = Field(
         20, ge=1, le=1000, description="Images published beyond the query, so that nobody waits for a new order."
+    )
+    train_growth: float = Field(
+        1.25,
+        description="Train within a round too when there are so many times as many labels. 0: between rounds only.",
     )
     pretext_epochs: int = Field(0, ge=0, description="Epochs of rotation training. 0: the preset's.")
     main_epochs: int = Field(0, ge=0, description="Epochs of a round's training. 0: the preset's.")

@@ -17,18 +17,22 @@ PROJECT_ROOMS = {path.stem for path in (ROOT / PACKAGE).iterdir() if path.stem !
 ONLY_IN = {
     "torch": {"learning"},
     "torchvision": {"learning"},
+    "sklearn": {"sampling", "demo"},
+    "skactiveml": {"sampling"},
+    "matplotlib": {"simulate"},
     "label_studio_sdk": {"label_studio", "web", "model", "_wsgi", "check", "demo"},
     "label_studio_ml": {"label_studio", "web", "model", "_wsgi", "check", "demo"},
 }
 
 # room -> the only things it imports, besides itself and the standard library
-IMPORTS_ONLY = {"sampling": {"numpy"}}
+IMPORTS_ONLY = {"sampling": {"numpy", "sklearn", "skactiveml"}}
 
 # room -> rooms it does not import
 STAYS_OUT_OF = {
     "learning": PROJECT_ROOMS - {"learning"},
     "sampling": PROJECT_ROOMS - {"sampling"},
-    "loop": {"label_studio", "web"},
+    "loop": {"label_studio", "web", "simulate"},
+    "web": {"simulate"},
     "store": {"label_studio", "web", "loop", "worker", "learning"},
     "label_studio": {"web", "loop", "worker", "learning", "sampling"},
 }

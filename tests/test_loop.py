@@ -18,7 +18,7 @@ class Rig:
     """A loop over ``n`` digits in a store of its own."""
 
     def __init__(self, directory, n=120, **settings):
-        quick = {"pretext_epochs": 2, "main_epochs": 3, "device": "cpu"}
+        quick = {"pretext_epochs": 2, "main_epochs": 3, "device": "cpu", "diversity": "off"}
         self.settings = Settings(data_dir=directory, cycles=4, query_size=6, slack=5, **quick | settings)
         self.platform = KnownLabels(n)
         self.store = Store(self.settings.data_dir)
@@ -68,6 +68,37 @@ def settled(tmp_path_factory):
     rig = Rig(tmp_path_factory.mktemp("settled"))
     rig.settle()
     yield rig
+    rig.close()
+
+
+@pytest.mark.parametrize(
+    "strategy", ["pt4al", "random", "confidence", "margin", "entropy", "badge", "coreset", "typiclust"]
+)
+def test_every_strategy_gives_queries_until_all_is_labelled(tmp_path, strategy):
+    rig = Rig(tmp_path, n=30, strategy=strategy, diversity="on", train_growth=0)
+    rig.settle()
+    first = list(rig.platform.queue)
+    assert len(set(first)) == 6 + 5
+    seen = []
+    while queue := rig.platform.queue[:4]:
+        seen += queue
+        for task in queue:
+            rig.platform.label(task)
+        rig.settle()
+    assert sorted(seen) == list(range(1, 31))
+    rounds = [int(window.version.split("-")[1][1:]) for window in rig.platform.published]
+    assert rounds == sorted(rounds)
+    assert rounds[-1] == 4
+    rig.close()
+
+
+def test_a_query_that_is_chosen_as_a_whole_stays_while_it_is_labelled(tmp_path):
+    rig = Rig(tmp_path, strategy="typiclust", train_growth=0)
+    rig.settle()
+    before = list(rig.platform.queue)
+    rig.platform.label(before[0])
+    rig.look()
+    assert rig.platform.queue[:5] == before[1:6]
     rig.close()
 
 

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from pt4al_backend.errors import PT4ALError
+from pt4al_backend.labelled_images import files_by_class
 
-ENDINGS = frozenset([".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"])
 DIGIT_SIDE = 32  # pixels; the originals have 8
 
 
@@ -44,22 +43,8 @@ class ImageFolder:
 def read_folder(root: Path) -> ImageFolder:
     """The images below ``root``, whose directories are the classes. ``PT4ALError`` where they are not."""
     root = root.expanduser().resolve()
-    if not root.is_dir():
-        raise PT4ALError(f"{root} is not a directory. --images wants one that holds a directory per class.")
-    images = [
-        LabelledImage(path, directory.name)
-        for directory in sorted(root.iterdir())
-        if directory.is_dir() and not directory.name.startswith(".")
-        for path in sorted(directory.rglob("*"))
-        if path.suffix.lower() in ENDINGS and path.is_file()
-    ]
-    classes = tuple(dict.fromkeys(image.label for image in images))
-    if len(classes) < 2:
-        raise PT4ALError(
-            f"{root} holds {'images of only one class' if classes else 'no directories with images'}. --images wants "
-            "a directory that holds a directory per class, like animals/cat/1.jpg and animals/dog/2.jpg."
-        )
-    return ImageFolder(root, classes, tuple(images))
+    images = tuple(LabelledImage(path, label) for path, label in files_by_class(root))
+    return ImageFolder(root, tuple(dict.fromkeys(image.label for image in images)), images)
 
 
 def write_digits(root: Path) -> ImageFolder:

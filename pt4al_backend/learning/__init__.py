@@ -6,7 +6,7 @@ can do other small work in between. All is determined by its seed.
 
 from pt4al_backend.learning.devices import describe_device, resolve_device
 from pt4al_backend.learning.features import extract_features
-from pt4al_backend.learning.head import Head, fit_head, network_head
+from pt4al_backend.learning.head import Head, fit_head, network_head, out_of_fold
 from pt4al_backend.learning.imagenet import load_imagenet
 from pt4al_backend.learning.main_task import train_main
 from pt4al_backend.learning.networks import feature_size
@@ -32,6 +32,7 @@ __all__ = [
     "fit_head",
     "load_imagenet",
     "network_head",
+    "out_of_fold",
     "pretext_losses",
     "recipes",
     "resolve_device",

@@ -82,6 +82,17 @@ def normalised(pixels: Tensor) -> Tensor:
     return ((pixels.float() - mean) / std).permute(0, 3, 1, 2)
 
 
+def recoloured(inputs: Tensor, *, strength: float, generator: torch.Generator) -> Tensor:
+    """Inputs (n, 3, S, S) with contrast, brightness and colour balance changed at random.
+
+    Contrast by a factor of 1 +- `strength`, each channel by an offset of +- `strength` standard deviations.
+    """
+    n = len(inputs)
+    contrast = 1 + strength * (2 * torch.rand(n, 1, 1, 1, generator=generator) - 1)
+    offset = strength * (2 * torch.rand(n, 3, 1, 1, generator=generator) - 1)
+    return inputs * contrast.to(inputs.device) + offset.to(inputs.device)
+
+
 def rotated(inputs: Tensor) -> Tensor:
     """(n, 3, S, S) -> (4n, 3, S, S): all images turned by 0, then by 90, 180, 270 degrees to the left.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 
 import numpy as np
@@ -51,8 +52,15 @@ def train_main(
     training = Training(network, recipe=recipe, images=len(rows), seed=seed, device=device)
     answers = torch.from_numpy(np.array(targets, dtype=np.int64)).to(device)
 
-    def loss(network: Network, inputs: Tensor, positions: npt.NDArray[np.int64]) -> Tensor:
-        return F.cross_entropy(network(inputs), answers[positions], reduction="none")
+    def loss(network: Network, inputs: Tensor, positions: npt.NDArray[np.int64], random: torch.Generator) -> Tensor:
+        own = answers[positions]
+        if not recipe.mixup:
+            return F.cross_entropy(network(inputs), own, reduction="none")
+        other = torch.randperm(len(own), generator=random).to(inputs.device)
+        share = math.sin(math.pi / 2 * torch.rand((), generator=random).item()) ** 2  # of Beta(1/2, 1/2)
+        logits = network(share * inputs + (1 - share) * inputs[other])
+        losses = share * F.cross_entropy(logits, own, reduction="none")
+        return losses + (1 - share) * F.cross_entropy(logits, own[other], reduction="none")
 
     chunk = images_per_step(spec, device=device, inputs_per_image=1, training=True)
     yield from training.run(Pixels(images, rows, device), loss, chunk=chunk)

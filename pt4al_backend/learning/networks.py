@@ -33,9 +33,9 @@ class ResNet9(nn.Module):
         super().__init__()
         stride = math.ceil(image_size / _MAP_SIDE)
         self.stem = _convolution(3, width, kernel=2 * stride + 1, stride=stride)
-        self.stage1 = nn.Sequential(_convolution(width, 2 * width, stride=2), _Residual(2 * width))
-        self.stage2 = _convolution(2 * width, 4 * width, stride=2)
-        self.stage3 = nn.Sequential(_convolution(4 * width, 8 * width, stride=2), _Residual(8 * width))
+        self.stage1 = nn.Sequential(_convolution(width, 2 * width), nn.MaxPool2d(2), _Residual(2 * width))
+        self.stage2 = nn.Sequential(_convolution(2 * width, 4 * width), nn.MaxPool2d(2))
+        self.stage3 = nn.Sequential(_convolution(4 * width, 8 * width), nn.MaxPool2d(2), _Residual(8 * width))
         self.fc = nn.Linear(8 * width, outputs)
         self.feature_size = (2 + 4 + 8) * width
 

@@ -64,8 +64,11 @@ def train_pretext(
             checkpoint.save(training.snapshot(), {"fingerprint": fingerprint, "step": training.step})
             last_save = time.monotonic()
 
+    def loss(network: Network, inputs: Tensor, _: npt.NDArray[np.int64], __: torch.Generator) -> Tensor:
+        return _losses(network, inputs)
+
     chunk = images_per_step(spec, device=device, inputs_per_image=_ROTATIONS, training=True)
-    yield from training.run(Pixels(images, rows, device), _loss, chunk=chunk, after_step=save)
+    yield from training.run(Pixels(images, rows, device), loss, chunk=chunk, after_step=save)
     return to_weights(training.network, spec)
 
 
@@ -84,12 +87,12 @@ def pretext_losses(
         part = rows[start : start + chunk]
         with torch.inference_mode(), computing(device, half=False):
             inputs = normalised(Pixels(images, part, device)(np.arange(len(part))))
-            losses[start : start + chunk] = _loss(network, inputs, part).cpu().numpy()
+            losses[start : start + chunk] = _losses(network, inputs).cpu().numpy()
         yield meter.add(len(part))
     return losses
 
 
-def _loss(network: Network, inputs: Tensor, _: npt.NDArray[np.int64]) -> Tensor:
+def _losses(network: Network, inputs: Tensor) -> Tensor:
     """Pretext losses (n,) of inputs (n, 3, S, S)."""
     n = len(inputs)
     logits = network(rotated(inputs))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pt4al_backend.learning.devices import computing
-from pt4al_backend.learning.inputs import AUGMENT, ORDER, Pixels, augmented, generator, normalised
+from pt4al_backend.learning.inputs import AUGMENT, ORDER, Pixels, augmented, generator, normalised, recoloured
 from pt4al_backend.learning.networks import Network, load_arrays, to_arrays
 from pt4al_backend.learning.recipes import TaskRecipe, steps_per_epoch
 from pt4al_backend.learning.types import Arrays, LearningError, Progress
@@ -21,8 +21,8 @@ _MOMENTUM = 0.9
 _WARM_UP = 0.2
 """Share of a one-cycle schedule in which the learning rate rises."""
 
-LossOf = Callable[[Network, Tensor, npt.NDArray[np.int64]], Tensor]
-"""Network, inputs (n, 3, S, S) and their positions (n,) -> the images' losses (n,)."""
+LossOf = Callable[[Network, Tensor, npt.NDArray[np.int64], torch.Generator], Tensor]
+"""Network, inputs (n, 3, S, S), their positions (n,) and this step's randomness -> the images' losses (n,)."""
 
 
 class Meter:
@@ -115,10 +115,14 @@ class Training:
         self, pixels: Pixels, loss_of: LossOf, positions: npt.NDArray[np.int64], *, part: int, batch: int
     ) -> None:
         images = pixels(positions)
+        random = generator(self._seed, AUGMENT, self.step, part)
         if self._recipe.augment:
-            images = augmented(images, generator=generator(self._seed, AUGMENT, self.step, part))
+            images = augmented(images, generator=random)
+        inputs = normalised(images)
+        if self._recipe.recolour:
+            inputs = recoloured(inputs, strength=self._recipe.recolour, generator=random)
         with computing(self._device, half=True):
-            loss = loss_of(self.network, normalised(images), positions).sum() / batch
+            loss = loss_of(self.network, inputs, positions, random).sum() / batch
         with computing(self._device, half=False):
             torch.autograd.backward(loss)
 

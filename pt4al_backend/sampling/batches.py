@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Order = Literal["hard_first", "easy_first", "dealt", "shuffled"]
+Order = Literal["hard_first", "easy_first", "dealt", "shuffled", "bandit"]
 
 
 def hardest_first(losses: NDArray[np.floating], ids: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -26,7 +26,8 @@ def cut(n: int, *, cycles: int, order: Order, seed: int) -> NDArray[np.int64]:
 
     ``hard_first`` is the paper's: batch 0 holds the hardest ``n / cycles``. ``easy_first``
     turns that round. ``dealt`` gives batch k every ``cycles``-th image, so that each batch
-    spans all losses; ``shuffled`` ignores the losses. Sizes differ by one at most.
+    spans all losses; ``shuffled`` ignores the losses. ``bandit`` cuts as ``hard_first`` does, but chooses among
+    the batches. Sizes differ by one at most.
     """
     ranks = np.arange(n)
     if order == "dealt":

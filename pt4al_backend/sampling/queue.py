@@ -6,6 +6,7 @@ labelled, so labels that change, vanish or come out of turn need no special care
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,14 +21,9 @@ LAST_PLACE = 1.0
 
 @dataclass(frozen=True)
 class Pool:
-    """The pool, one entry per image, all arrays (n,).
-
-    ``rank`` counts hardest first; ``uncertainty`` is NaN where the model has no opinion.
-    """
+    """The pool, one entry per image, all arrays (n,)."""
 
     batch: NDArray[np.integer]
-    rank: NDArray[np.integer]
-    uncertainty: NDArray[np.floating]
     labelled: NDArray[np.bool_]
     skipped: NDArray[np.bool_]
 
@@ -46,13 +42,6 @@ class Plan:
     scores: NDArray[np.float64]
 
 
-def even(n: int, k: int) -> NDArray[np.int64]:
-    """``n`` positions, the first ``k`` of them at even distances: the cold start's order (section 3.3)."""
-    first = np.arange(k) * n // max(k, 1) if k < n else np.arange(n)
-    rest = np.setdiff1d(np.arange(n), first)
-    return np.concatenate([first, rest]).astype(np.int64)
-
-
 def current_round(pool: Pool, *, cycles: int, query_size: int) -> int:
     """The first batch with fewer labels than the query asks, or, behind the last batch, ``cycles`` + full queries."""
     labelled = np.bincount(pool.batch[pool.labelled], minlength=cycles)
@@ -64,45 +53,36 @@ def current_round(pool: Pool, *, cycles: int, query_size: int) -> int:
     return cycles + int((labelled - quota).sum()) // query_size
 
 
-def plan(pool: Pool, *, cycles: int, query_size: int, slack: int) -> Plan:
+Serve = Callable[[NDArray[np.int64], int, int], NDArray[np.int64]]
+"""Positions of a lane, the round, and how many images are wanted -> the lane's open positions in serving order."""
+
+
+def plan(pool: Pool, *, cycles: int, query_size: int, slack: int, serve: Serve) -> Plan:
     """Choose the window: what is left of the round's query, then ``slack`` more from the batches after it."""
     now = current_round(pool, cycles=cycles, query_size=query_size)
-    lanes = _lanes(pool, now, cycles=cycles, query_size=query_size)
+    behind = np.flatnonzero(pool.batch < now)
+    lanes = [np.flatnonzero(pool.batch == batch) for batch in range(now, cycles)] or [behind]
+    wanted = _wanted(pool, now, cycles=cycles, query_size=query_size)
+    limit = max(MOST_PUBLISHED, slack)
+    served = [serve(lanes[0], now, min(wanted + slack, limit))]
+    served += [serve(lane, now + 1 + ahead, 0) for ahead, lane in enumerate(lanes[1:])]
+    if now < cycles:
+        served.append(serve(behind, cycles, 0))
     scores = np.full(len(pool.batch), LAST_PLACE)
-    for ahead, lane in enumerate(lanes):
+    for ahead, lane in enumerate(served):
         scores[lane] = (ahead + np.arange(len(lane)) / max(len(lane), 1)) / cycles
-    return Plan(now, _window(pool, lanes, now, query_size=query_size, slack=slack), np.minimum(scores, LAST_PLACE))
+    return Plan(now, _window(served, wanted, slack=slack)[:limit], np.minimum(scores, LAST_PLACE))
 
 
-def _lanes(pool: Pool, now: int, *, cycles: int, query_size: int) -> list[NDArray[np.int64]]:
-    """Open positions in serving order: the round's batch, the batches ahead of it, the rest of those behind."""
-    lanes = []
-    for batch in range(min(now, cycles), cycles):
-        members = np.flatnonzero(pool.batch == batch)
-        ordered = _cold_start(pool, members, query_size) if batch == 0 else _most_uncertain(pool, members)
-        lanes.append(ordered[pool.open[ordered]])
-    behind = np.flatnonzero((pool.batch < now) & pool.open)
-    lanes.append(_most_uncertain(pool, behind))
-    return lanes
+def _wanted(pool: Pool, now: int, *, cycles: int, query_size: int) -> int:
+    """How many images are left to label of the round's query."""
+    if now >= cycles:
+        return query_size
+    return max(query_size - int(pool.labelled[pool.batch == now].sum()), 0)
 
 
-def _cold_start(pool: Pool, members: NDArray[np.int64], query_size: int) -> NDArray[np.int64]:
-    by_rank = members[np.argsort(pool.rank[members], kind="stable")]
-    return by_rank[even(len(by_rank), query_size)]
-
-
-def _most_uncertain(pool: Pool, members: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Most uncertain first; where the model has no opinion, afterwards, by rank."""
-    uncertainty = np.nan_to_num(pool.uncertainty[members], nan=-np.inf)
-    return members[np.lexsort((pool.rank[members], -uncertainty))]
-
-
-def _window(pool: Pool, lanes: list[NDArray[np.int64]], now: int, *, query_size: int, slack: int) -> NDArray[np.int64]:
-    current, *ahead = lanes
-    if not ahead:  # behind the last batch: one pool
-        return current[: min(query_size + slack, max(MOST_PUBLISHED, slack))]
-    labelled = int(pool.labelled[pool.batch == now].sum())
-    query = current[: max(query_size - labelled, 0)]
-    # A batch too small to fill the slack is topped up by the next one.
-    spare = np.concatenate([lane[:slack] for lane in ahead] or [current[:0]])[:slack]
-    return np.concatenate([query, spare])[: max(MOST_PUBLISHED, slack)].astype(np.int64)
+def _window(served: list[NDArray[np.int64]], wanted: int, *, slack: int) -> NDArray[np.int64]:
+    """The rest of the query, then slack from the batches ahead; where those run out, from the query's own batch."""
+    current, *ahead = served
+    spare = np.concatenate([*ahead, current[wanted:]])[:slack]
+    return np.concatenate([current[:wanted], spare]).astype(np.int64)

@@ -15,6 +15,7 @@ class FeatureFile:
     def __init__(self, path: Path, *, width: int) -> None:
         """``width``: features per image. The file appears with the first ``write``."""
         self._path = path
+        self.width = width
         self._columns = width + 1
 
     def write(self, rows: NDArray[np.int64], features: NDArray[np.float16]) -> None:
@@ -29,6 +30,8 @@ class FeatureFile:
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.float16]:
         """(n, width) features of rows that all have been written."""
+        if not len(rows):
+            return np.empty((0, self.width), dtype=np.float16)
         return np.asarray(self._open("r")[rows, 1:])
 
     def missing(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -2,29 +2,59 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pt4al_backend.sampling.queue import LAST_PLACE, Pool, current_round, even, plan
+from pt4al_backend.sampling import lanes, queue
+from pt4al_backend.sampling.queue import LAST_PLACE, MOST_PUBLISHED, Pool, current_round
 
 
-def pool(batch, *, uncertainty=None, labelled=(), skipped=()):
+def pool(batch, *, labelled=(), skipped=()):
     n = len(batch)
     marks = np.zeros((2, n), dtype=bool)
     marks[0, list(labelled)], marks[1, list(skipped)] = True, True
-    return Pool(
-        batch=np.array(batch),
-        rank=np.arange(n),
-        uncertainty=np.full(n, np.nan) if uncertainty is None else np.array(uncertainty, dtype=float),
-        labelled=marks[0],
-        skipped=marks[1],
+    return Pool(batch=np.array(batch), labelled=marks[0], skipped=marks[1])
+
+
+def serve(a_pool, uncertainty, query_size):
+    """PT4AL's own orders: at even distances in round 0, then by uncertainty; the pool is sorted by loss."""
+
+    def served(members, round_, wanted):
+        lane = lanes.Lane(
+            rank=members,
+            uncertainty=uncertainty[members],
+            luck=np.zeros(len(members)),
+            open=a_pool.open[members],
+            query_size=query_size,
+            features=lambda some: np.zeros((len(some), 1)),
+            labelled=lambda: np.zeros((0, 1)),
+            predict=None,
+            seed=0,
+        )
+        order = lanes.uncertain if round_ else lanes.even
+        return members[order(lane, wanted)]
+
+    return served
+
+
+def plan(a_pool, *, cycles, query_size, slack, uncertainty=None):
+    unsure = np.full(len(a_pool.batch), np.nan) if uncertainty is None else np.array(uncertainty, dtype=float)
+    return queue.plan(
+        a_pool, cycles=cycles, query_size=query_size, slack=slack, serve=serve(a_pool, unsure, query_size)
     )
 
 
-def test_the_cold_start_takes_images_at_even_distances():
-    assert even(10, 3).tolist()[:3] == [0, 3, 6]
-    assert even(4, 9).tolist() == [0, 1, 2, 3]
+def asked(a_pool, *, cycles, query_size, slack):
+    """What ``plan`` asks of ``serve``: members of the lane, round, how many are wanted."""
+    calls = []
+
+    def served(members, round_, wanted):
+        calls.append((members.tolist(), round_, wanted))
+        return members[a_pool.open[members]]
+
+    queue.plan(a_pool, cycles=cycles, query_size=query_size, slack=slack, serve=served)
+    return calls
 
 
 def test_round_0_follows_the_cold_start_and_ignores_the_model():
-    chosen = plan(pool([0] * 6 + [1] * 6, uncertainty=range(12)), cycles=2, query_size=3, slack=2)
+    chosen = plan(pool([0] * 6 + [1] * 6), uncertainty=range(12), cycles=2, query_size=3, slack=2)
     assert chosen.round == 0
     assert chosen.window.tolist() == [0, 2, 4, 11, 10]  # even distances, then batch 1's most uncertain
 
@@ -32,7 +62,7 @@ def test_round_0_follows_the_cold_start_and_ignores_the_model():
 def test_later_rounds_take_the_most_uncertain_of_their_batch():
     uncertainty = [0, 0, 0, 0.1, 0.9, 0.5, 0.2, 0.3, 0.4]
     chosen = plan(
-        pool([0, 0, 0, 1, 1, 1, 2, 2, 2], uncertainty=uncertainty, labelled=[0, 1]), cycles=3, query_size=2, slack=1
+        pool([0, 0, 0, 1, 1, 1, 2, 2, 2], labelled=[0, 1]), uncertainty=uncertainty, cycles=3, query_size=2, slack=1
     )
     assert chosen.round == 1
     assert chosen.window.tolist() == [4, 5, 8]
@@ -71,9 +101,14 @@ def test_a_deleted_label_reopens_its_round():
 
 def test_behind_the_last_batch_the_rest_is_one_pool():
     uncertainty = [0, 0.5, 0, 0.9, 0.1]
-    chosen = plan(pool([0, 0, 1, 1, 0], uncertainty=uncertainty, labelled=[0, 2]), cycles=2, query_size=1, slack=1)
+    chosen = plan(pool([0, 0, 1, 1, 0], labelled=[0, 2]), uncertainty=uncertainty, cycles=2, query_size=1, slack=1)
     assert chosen.round == 2
     assert chosen.window.tolist() == [3, 1]
+
+
+def test_behind_the_last_batch_a_round_is_a_full_query():
+    rounds = [current_round(pool([0] * 9, labelled=range(n)), cycles=1, query_size=2) for n in range(7)]
+    assert rounds == [0, 0, 1, 1, 2, 2, 3]
 
 
 def test_when_everything_is_labelled_the_window_is_empty():
@@ -85,6 +120,43 @@ def test_slack_goes_on_into_further_batches():
     assert chosen.window.tolist() == [0, 1, 2, 3]
 
 
+def test_slack_of_the_last_batch_comes_from_those_behind():
+    uncertainty = [0, 0.2, 0.3, 0.9, 0.5]
+    chosen = plan(pool([0, 0, 0, 1, 1], labelled=[0]), uncertainty=uncertainty, cycles=2, query_size=1, slack=2)
+    assert chosen.window.tolist() == [3, 2, 1]
+
+
+def test_slack_of_a_whole_pool_comes_from_the_pool():
+    chosen = plan(pool([0] * 6), cycles=1, query_size=2, slack=2)
+    assert chosen.window.tolist() == [0, 3, 1, 2]
+    assert (np.diff(chosen.scores[chosen.window]) > 0).all()
+
+
+def test_when_other_batches_run_out_slack_comes_from_the_querys_own():
+    uncertainty = [0, 0.5, 0.9, 0.8, 0.7, 0.6]
+    chosen = plan(pool([0, 0, 1, 1, 1, 1], labelled=[0]), uncertainty=uncertainty, cycles=2, query_size=1, slack=3)
+    assert chosen.window[0] == 2
+    assert sorted(chosen.window.tolist()) == [1, 2, 3, 4]
+    assert (np.diff(chosen.scores[chosen.window]) > 0).all()  # Label Studio serves them in the same order
+
+
+def test_a_large_query_is_published_in_parts():
+    chosen = plan(pool([0] * 1000), cycles=1, query_size=500, slack=20)
+    assert len(chosen.window) == MOST_PUBLISHED
+    assert len(plan(pool([0] * 1000), cycles=1, query_size=500, slack=300).window) == 300
+
+
+def test_only_the_rounds_own_lane_is_asked_for_images():
+    a_pool = pool([0, 0, 1, 1, 1, 2, 2], labelled=[0, 2])
+    assert asked(a_pool, cycles=3, query_size=2, slack=4) == [([0, 1], 0, 5), ([2, 3, 4], 1, 0), ([5, 6], 2, 0), ([], 3, 0)]
+    assert asked(a_pool, cycles=3, query_size=1, slack=4) == [([5, 6], 2, 5), ([0, 1, 2, 3, 4], 3, 0)]
+    assert asked(pool([0, 0, 0], labelled=[0]), cycles=1, query_size=1, slack=4) == [([0, 1, 2], 1, 5)]
+
+
+def test_no_more_images_are_asked_for_than_are_published():
+    assert asked(pool([0] * 400), cycles=1, query_size=300, slack=20)[0][2] == MOST_PUBLISHED
+
+
 @settings(deadline=None)
 @given(st.data())
 def test_scores_put_the_window_first_and_in_order(data):
@@ -92,14 +164,21 @@ def test_scores_put_the_window_first_and_in_order(data):
     draw_marks = st.sets(st.integers(0, n - 1))
     a_pool = pool(
         np.random.default_rng(data.draw(st.integers(0, 99))).integers(0, cycles, n),
-        uncertainty=[data.draw(st.floats(0, 1)) for _ in range(n)],
         labelled=data.draw(draw_marks),
         skipped=data.draw(draw_marks),
     )
-    chosen = plan(a_pool, cycles=cycles, query_size=data.draw(st.integers(1, 20)), slack=3)
+    chosen = plan(
+        a_pool,
+        uncertainty=[data.draw(st.floats(0, 1)) for _ in range(n)],
+        cycles=cycles,
+        query_size=data.draw(st.integers(1, 20)),
+        slack=3,
+    )
     served = chosen.scores[chosen.window]
     assert (np.diff(served) > 0).all()
     assert len(set(chosen.window.tolist())) == len(chosen.window)
     assert a_pool.open[chosen.window].all()
+    assert len(chosen.window) >= min(3, a_pool.open.sum())  # nobody waits while there is something to label
     assert a_pool.open.any() == (len(chosen.window) > 0)
     assert ((chosen.scores >= 0) & (chosen.scores <= LAST_PLACE)).all()
+    assert (chosen.scores[~a_pool.open] == LAST_PLACE).all()

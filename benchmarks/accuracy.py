@@ -1,0 +1,113 @@
+"""Does PT4AL save labels? One command per table of the README.
+
+    python benchmarks/accuracy.py TABLE [--jobs 2] [--seeds 3] [--strategies a,b]
+
+Each table is a simulation: `benchmarks/results/TABLE/results.json` holds every run, the machine and the versions,
+`table.md` and `curves.svg` are made from it. Runs that are there already are kept, so a command can be stopped
+and given again. `--jobs` shares the runs among so many processes of one thread each.
+
+Nothing here looks at test images but to measure: the presets were tuned on other training images of CIFAR-10.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+OWN = "pt4al,random,confidence,margin"
+
+
+@dataclass(frozen=True)
+class Table:
+    title: str
+    data: str
+    cycles: int
+    query_size: int
+    strategies: str
+    seeds: int = 3
+    rounds: int = 0
+    preset: str = "fast"
+
+
+TABLES = {
+    "cifar10_small": Table(
+        "CIFAR-10, 10,000 images", "cifar10:10000", 10, 200, f"{OWN},badge,typiclust,random+init=scratch"
+    ),
+    "cifar10_ablations": Table(
+        "CIFAR-10, 5,000 images",
+        "cifar10:5000",
+        10,
+        100,
+        "pt4al,random,pt4al+diversity=off,pt4al+order=hard_first,pt4al+order=easy_first,pt4al+order=shuffled,"
+        "pt4al+order=bandit,pt4al+uncertainty=confidence,pt4al+uncertainty=entropy,pt4al+uncertainty=margin,"
+        "pt4al+init=scratch,random+init=scratch,confidence,margin,entropy,badge,coreset,typiclust",
+    ),
+    "cifar10_imbalanced": Table("CIFAR-10, imbalanced 100 to 1", "cifar10-thinned:10000", 10, 50, OWN),
+    "cifar10_imbalanced_200": Table("CIFAR-10, imbalanced 100 to 1", "cifar10-thinned:10000", 10, 200, OWN),
+    "cold_start_100": Table("First 100 labels", "cifar10:10000", 10, 100, "pt4al,random,typiclust", 10, rounds=1),
+    "cold_start_200": Table("First 200 labels", "cifar10:10000", 10, 200, "pt4al,random,typiclust", 10, rounds=1),
+    "caltech101": Table("Caltech-101", "caltech101:30", 10, 113, OWN),
+    "own_500": Table("CIFAR-10, 500 images", "cifar10:500", 10, 10, OWN, 5),
+    "own_2000": Table("CIFAR-10, 2,000 images", "cifar10:2000", 10, 40, OWN, 5),
+    "cifar10_full_fast": Table("CIFAR-10, 50,000 images, fast", "cifar10:50000", 10, 1000, "pt4al,random,margin"),
+    "cifar10_full_paper": Table(
+        "CIFAR-10, 50,000 images, paper", "cifar10:50000", 10, 1000, "pt4al,random,margin", preset="paper"
+    ),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("table", choices=TABLES)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--seeds", type=int)
+    parser.add_argument("--strategies")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.worker or options.jobs == 1:
+        run(options.table, options.out / options.table, options.seeds, options.strategies)
+        return
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, __file__, *sys.argv[1:], "--worker"]
+    workers = [subprocess.Popen(command, env=environment) for _ in range(options.jobs)]
+    sys.exit(max(worker.wait() for worker in workers))
+
+
+def run(name: str, out: Path, seeds: int | None, strategies: str | None) -> None:
+    from rich.console import Console
+
+    from pt4al_backend import simulate
+    from pt4al_backend.settings import Settings
+
+    table = TABLES[name]
+    pool, test = images(table.data)
+    settings = Settings(preset=table.preset, cycles=table.cycles)
+    replay = simulate.Replay(pool, test, table.rounds or table.cycles, table.query_size, answers=20)
+    plan = simulate.Plan(
+        table.title,
+        replay,
+        simulate.parse(strategies or table.strategies),
+        tuple(range(seeds or table.seeds)),
+        settings,
+        out,
+    )
+    simulate.run(plan, Console(soft_wrap=True))
+
+
+def images(data: str):  # -> tuple[LabelledImages, LabelledImages]
+    import datasets
+
+    name, _, size = data.partition(":")
+    if name == "caltech101":
+        return datasets.caltech101(int(size))
+    pool, test = datasets.cifar10(int(size))
+    return (datasets.thinned(pool, 100) if name.endswith("thinned") else pool), test
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""Which batch to query next, by Thompson sampling instead of in a fixed order.
+
+After Kim & Lee, "Interpreting pretext tasks for active learning: a reinforcement learning approach"
+(Scientific Reports 14:25774, 2024): batches are a bandit's arms, rewards are discounted. The reward here
+is our own choice: an image pays where the model that did not see its label is wrong about it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pt4al_backend.sampling.lanes import Lane, Positions, even, then_the_rest, uncertain
+
+
+def bandit(lane: Lane, wanted: int) -> Positions:
+    """The images of the arm that is drawn, most uncertain first; at even distances before the first label."""
+    ordered = (uncertain if lane.predict else even)(lane, wanted)
+    arms = np.unique(lane.batch[ordered])
+    if not len(arms):
+        return ordered
+    arm = draw(*lane.mistakes(), arms=arms, memory=lane.query_size, seed=[lane.seed, lane.round])
+    return then_the_rest(ordered[lane.batch[ordered] == arm], lane)
+
+
+def draw(
+    batch: NDArray[np.integer],
+    wrong: NDArray[np.bool_],
+    *,
+    arms: NDArray[np.integer],
+    memory: int,
+    seed: list[int],
+) -> int:
+    """One of ``arms``, drawn from Beta posteriors of the share of mistakes in each.
+
+    ``batch`` and ``wrong`` are (l,), one entry per label. All evidence together weighs as much as ``memory``
+    labels: as labels come in, older ones fade, and the draw never settles for good.
+    """
+    discount = min(1.0, memory / max(len(batch), 1))
+    mistakes = np.array([wrong[batch == arm].sum() for arm in arms])
+    hits = np.array([(~wrong[batch == arm]).sum() for arm in arms])
+    shares = np.random.default_rng(seed).beta(1 + discount * mistakes, 1 + discount * hits)
+    return int(arms[shares.argmax()])

@@ -1,0 +1,55 @@
+"""Choose images that are uncertain and unlike one another: greedy, uncertainty-weighted coverage.
+
+"Uncertainty Herding" (Bae, Oliveira, Sutherland, ICLR 2025): each pick is the image that makes most of the
+uncertainty lie close to a labelled or picked image. Where nothing is known of uncertainty that is the most
+typical image not covered yet, as a cold start wants it. An image that looks like a pick gains next
+to nothing, so near-duplicates do not fill a query.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+MOST = 2000
+"""Images looked at, at most: time and memory grow with its square."""
+WIDTH = 0.5
+"""Squared kernel width as a share of the median squared distance."""
+
+
+def most_informative(
+    features: NDArray[np.floating], weights: NDArray[np.floating], covered: NDArray[np.floating], *, wanted: int
+) -> NDArray[np.int64]:
+    """``wanted`` positions (or all), best first.
+
+    Args:
+        features: (m, D) of the images to choose from. Directions count, after standardising.
+        weights: (m,), at least 0: how much covering each is worth.
+        covered: features (l, D) of images that are labelled already.
+    """
+    if not len(features):
+        return np.empty(0, dtype=np.int64)
+    chosen = np.argsort(-weights, kind="stable")[:MOST]
+    mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
+    unit, weights = _unit((features[chosen] - mean) / scale), weights[chosen]
+    distances = 2 - 2 * unit @ unit.T
+    width = WIDTH * max(float(np.median(distances)), 1e-6)
+    kernel = np.exp(np.minimum(-distances / width, 0.0))
+    cover = np.zeros(len(chosen), dtype=kernel.dtype)
+    for start in range(0, len(covered), MOST):
+        away = 2 - 2 * unit @ _unit((covered[start : start + MOST] - mean) / scale).T
+        cover = np.maximum(cover, np.exp(np.minimum(-away / width, 0.0)).max(axis=1))
+    picks: list[int] = []
+    left = np.ones(len(chosen), dtype=bool)
+    for _ in range(min(wanted, len(chosen))):
+        gains = np.maximum(kernel - cover, 0.0) @ weights
+        pick = int(np.where(left, gains, -1.0).argmax())
+        picks.append(pick)
+        left[pick] = False
+        cover = np.maximum(cover, kernel[pick])
+    return chosen[picks].astype(np.int64)
+
+
+def _unit(features: NDArray[np.floating]) -> NDArray[np.float32]:
+    features = features.astype(np.float32)
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)

@@ -1,0 +1,114 @@
+"""In which order the images of a lane are labelled.
+
+A lane is one batch of PT4AL's or, for every other strategy, the whole pool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pt4al_backend.sampling.coverage import most_informative
+
+Positions = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Lane:
+    """The images a query is taken from; arrays (m,), one entry per image, labelled and skipped ones too."""
+
+    batch: NDArray[np.integer]
+    """Which slice of the sorted pool each is in."""
+    rank: NDArray[np.integer]
+    """Counts the pretext loss, hardest first."""
+    uncertainty: NDArray[np.floating]
+    """NaN where the model has no opinion."""
+    luck: NDArray[np.floating]
+    """Random, but the same image always has the same."""
+    open: NDArray[np.bool_]
+    """What can still be labelled."""
+    query_size: int
+    features: Callable[[Positions], NDArray[np.floating]]
+    """Features (k, D) of images of the lane; a row is NaN where they are not known yet."""
+    labelled: Callable[[], NDArray[np.floating]]
+    """Features (l, D) of all labelled images of the pool."""
+    predict: Callable[[NDArray[np.floating]], NDArray[np.floating]] | None
+    """Features (k, D) -> probabilities (k, classes); None before the first label."""
+    mistakes: Callable[[], tuple[NDArray[np.integer], NDArray[np.bool_]]]
+    """The batch of each labelled image of the pool, and whether a model that did not see its label is wrong. (l,)"""
+    round: int
+    seed: int
+
+
+Order = Callable[[Lane, int], Positions]
+"""A lane, and how many of its images are wanted -> its open positions in serving order.
+
+Behind the wanted ones the order hardly matters: it is made anew before their turn comes.
+"""
+
+
+def even(lane: Lane, wanted: int) -> Positions:
+    """PT4AL's cold start (section 3.3): at even distances through the images sorted by pretext loss."""
+    by_rank = np.argsort(lane.rank, kind="stable")
+    spread = by_rank[at_even_distances(len(by_rank), lane.query_size)]
+    return spread[lane.open[spread]]
+
+
+def uncertain(lane: Lane, wanted: int) -> Positions:
+    """Most uncertain first; where the model has no opinion, afterwards, by rank."""
+    uncertainty = np.nan_to_num(lane.uncertainty, nan=-np.inf)
+    ordered = np.lexsort((lane.rank, -uncertainty))
+    return ordered[lane.open[ordered]]
+
+
+def lucky(lane: Lane, wanted: int) -> Positions:
+    """At random."""
+    ordered = np.argsort(lane.luck, kind="stable")
+    return ordered[lane.open[ordered]]
+
+
+def typical(lane: Lane, wanted: int) -> Positions:
+    """The most typical images that are unlike one another and unlike what is labelled."""
+    return _covering(lane, np.ones(len(lane.rank)), wanted)
+
+
+def diverse(lane: Lane, wanted: int) -> Positions:
+    """Uncertain images that are unlike one another and unlike what is labelled."""
+    return _covering(lane, np.nan_to_num(lane.uncertainty, nan=0.0), wanted)
+
+
+def luck(tasks: NDArray[np.integer], *, seed: int) -> NDArray[np.float64]:
+    """A random number in [0, 1) for each task id (n,): the same whatever other tasks there are."""
+    mixed = np.asarray(tasks, dtype=np.uint64) + np.uint64(seed % 2**32) * np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # SplitMix64
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    return (mixed ^ (mixed >> np.uint64(31))).astype(np.float64) / 2.0**64
+
+
+def at_even_distances(n: int, k: int) -> Positions:
+    """``n`` positions, the first ``k`` of them at even distances."""
+    first = np.arange(k) * n // max(k, 1) if k < n else np.arange(n)
+    return np.concatenate([first, np.setdiff1d(np.arange(n), first)]).astype(np.int64)
+
+
+def then_the_rest(first: Positions, lane: Lane) -> Positions:
+    """``first``, then the other open images of the lane, most uncertain first."""
+    rest = uncertain(lane, 0)
+    return np.concatenate([first, rest[~np.isin(rest, first)]]).astype(np.int64)
+
+
+def known(lane: Lane) -> tuple[Positions, NDArray[np.floating]]:
+    """Open positions whose features are known, and these features."""
+    positions = np.flatnonzero(lane.open)
+    features = lane.features(positions)
+    have = np.isfinite(features).all(axis=1)
+    return positions[have], features[have]
+
+
+def _covering(lane: Lane, weights: NDArray[np.floating], wanted: int) -> Positions:
+    positions, features = known(lane)
+    picks = most_informative(features, weights[positions], lane.labelled(), wanted=wanted)
+    return then_the_rest(positions[picks], lane)

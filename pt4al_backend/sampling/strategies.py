@@ -1,0 +1,53 @@
+"""Query strategies by name. All of them train the same networks: only the choice of images differs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pt4al_backend.sampling import bandit, extras, lanes
+from pt4al_backend.sampling.lanes import Order
+
+Name = Literal["pt4al", "random", "confidence", "margin", "entropy", "badge", "coreset", "typiclust"]
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """How queries are chosen."""
+
+    first: Order
+    """In round 0."""
+    later: Order
+    batches: bool = False
+    """Whether each round has a batch of its own, sorted by pretext loss; else every round has the whole pool."""
+    uncertainty: str = ""
+    """The measure that this strategy is about; empty: any."""
+    at_once: bool = False
+    """A query is chosen as a whole: it is not made anew for every label."""
+    needs_features: bool = False
+    """Even for the first query."""
+
+
+def strategy(name: Name, *, order: str, diversity: bool) -> Strategy:
+    """The strategy of that name.
+
+    Two settings make PT4AL another one: ``order`` where it is ``bandit``, and ``diversity``, whether queries
+    avoid images like one another.
+    """
+    if name == "pt4al" and order == "bandit":
+        return Strategy(bandit.bandit, bandit.bandit, at_once=True)
+    if name == "pt4al" and diversity:
+        return Strategy(lanes.typical, lanes.diverse, batches=True, needs_features=True)
+    return _STRATEGIES[name]
+
+
+_STRATEGIES: dict[str, Strategy] = {
+    "pt4al": Strategy(lanes.even, lanes.uncertain, batches=True),
+    "random": Strategy(lanes.lucky, lanes.lucky),
+    "confidence": Strategy(lanes.lucky, lanes.uncertain, uncertainty="confidence"),
+    "margin": Strategy(lanes.lucky, lanes.uncertain, uncertainty="margin"),
+    "entropy": Strategy(lanes.lucky, lanes.uncertain, uncertainty="entropy"),
+    "badge": Strategy(lanes.lucky, extras.badge, at_once=True),
+    "coreset": Strategy(lanes.lucky, extras.coreset, at_once=True),
+    "typiclust": Strategy(extras.typiclust, extras.typiclust, at_once=True, needs_features=True),
+}

@@ -1,0 +1,205 @@
+"""All runs of a simulation: every variant with every seed, each once.
+
+Several processes may work on one directory: each takes the runs that no other has in hand.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from pt4al_backend.errors import PT4ALError
+from pt4al_backend.label_studio.export_file import read_export
+from pt4al_backend.labelled_images import LabelledImages, read_folder
+from pt4al_backend.progress import duration
+from pt4al_backend.sampling.batches import query_size_for
+from pt4al_backend.settings import Settings
+from pt4al_backend.simulate import curves
+from pt4al_backend.simulate.results import Results, show
+from pt4al_backend.simulate.run import Replay, Round, Simulation
+from pt4al_backend.simulate.variants import Variant, parse
+
+TEST_SHARE = 0.2
+PAUSE = 2.0  # seconds between looks for a run that another process may have left
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be run, and where it is kept."""
+
+    title: str
+    replay: Replay
+    variants: list[Variant]
+    seeds: tuple[int, ...]
+    settings: Settings
+    """Of every run, but for ``data_dir``, ``seed`` and what is a variant's own."""
+    out: Path
+
+
+def plan(
+    images: Path, test: Path | None, settings: Settings, *, strategies: str, seeds: int, answers: int, out: Path
+) -> Plan:
+    """What the command line asks for."""
+    pool = _read(images, settings)
+    if test is None:
+        pool, held_out = pool.split(TEST_SHARE, seed=0)
+    else:
+        held_out = _read(test, settings).with_classes(pool.classes)
+    cycles = min(settings.cycles, len(pool))
+    query_size = settings.query_size or min(query_size_for(len(pool), cycles=cycles), len(pool) // cycles)
+    replay = Replay(pool, held_out, rounds=cycles, query_size=query_size, answers=answers)
+    settings = Settings(**settings.model_dump() | {"cycles": cycles})
+    return Plan(images.name, replay, parse(strategies), tuple(range(seeds)), settings, out)
+
+
+def _read(source: Path, settings: Settings) -> LabelledImages:
+    source = source.expanduser()
+    return read_export(source, settings) if source.suffix == ".json" else read_folder(source)
+
+
+def run(plan: Plan, console: Console) -> Results:
+    """Make every run that is not in ``results.json`` yet; draw ``curves.svg``; return all of them.
+
+    Raises:
+        PT4ALError: the pool is too small for the rounds asked, or ``out`` holds other results.
+    """
+    _check(plan)
+    work = plan.out / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    results = Results(plan.out / "results.json", _config(plan))
+    jobs = [(variant, seed) for seed in plan.seeds for variant in plan.variants]
+    clock = _Clock(len(jobs), plan.replay.rounds)
+    while missing := [job for job in jobs if not results.has(job[0].name, job[1])]:
+        clock.finished(len(jobs) - len(missing))
+        if not any(_make(plan, results, *job, clock=clock, console=console) for job in missing):
+            time.sleep(PAUSE)  # all that is missing is in other hands
+        results.refresh()
+    curves.draw(results.runs, plan.out / "curves.svg", title=plan.title)
+    shutil.rmtree(work, ignore_errors=True)
+    show(results, console)
+    return results
+
+
+def _make(plan: Plan, results: Results, variant: Variant, seed: int, *, clock: _Clock, console: Console) -> bool:
+    """Make one run. False if another process has it, or its preparation, in hand."""
+    home = plan.out / "work" / f"seed-{seed}"
+    home.mkdir(parents=True, exist_ok=True)
+    with _claimed(home / f"{variant.name}.lock") as mine:
+        if mine:
+            results.refresh()
+        if not mine or results.has(variant.name, seed) or not _prepared(plan, home, seed, console):
+            return False
+        settings = variant.applied_to(_settings(plan, home / variant.name, seed))
+        if not settings.data_dir.exists():
+            unfinished = settings.data_dir.with_suffix(".tmp")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            shutil.copytree(home / "ready", unfinished)
+            unfinished.rename(settings.data_dir)
+        label = f"{variant.name}, seed {seed}"
+
+        def tell(rounds: list[Round]) -> None:
+            last = rounds[-1]
+            console.print(
+                f"{label}: round {last['round']}, {last['labels']} labels, accuracy {last['accuracy']:.1%}, "
+                f"{duration(clock.left(len(rounds))) or 'remaining time unknown'}"
+            )
+
+        with closing(Simulation(plan.replay, settings, tell)) as simulation:
+            rounds = simulation.play()
+        results.add({"strategy": variant.name, "seed": seed, "rounds": rounds})
+        curves.draw(results.runs, plan.out / "curves.svg", title=plan.title)
+        shutil.rmtree(settings.data_dir)
+        return True
+
+
+def _prepared(plan: Plan, home: Path, seed: int, console: Console) -> bool:
+    """Do once for all runs of a seed what comes before the first label. False if another process is at it."""
+    if (home / "ready").exists():
+        return True
+    with _claimed(home / "preparing.lock") as mine:
+        if not mine or (home / "ready").exists():
+            return mine
+        console.print(f"seed {seed}: learning the pretext task")
+        settings = _settings(plan, home / "preparing", seed)
+        with closing(Simulation(plan.replay, settings, lambda _: None)) as simulation:
+            simulation.prepare()
+        settings.data_dir.rename(home / "ready")
+        return True
+
+
+def _settings(plan: Plan, directory: Path, seed: int) -> Settings:
+    changes = {
+        "data_dir": directory,
+        "database_url": "",
+        "seed": seed,
+        "query_size": plan.replay.query_size,
+        "train_growth": 0,  # one training a round, as in the paper
+    }
+    return Settings(**plan.settings.model_dump() | changes)
+
+
+def _check(plan: Plan) -> None:
+    replay, cycles = plan.replay, plan.settings.cycles
+    if replay.query_size * cycles > len(replay.pool):
+        raise PT4ALError(
+            f"{replay.query_size} images from each of {cycles} batches are more than the {len(replay.pool)} there are: "
+            "choose a smaller --query-size or fewer --cycles."
+        )
+
+
+def _config(plan: Plan) -> dict[str, Any]:
+    """All that a run's outcome depends on, but for its strategy, its seed and the versions."""
+    replay, settings = plan.replay, plan.settings
+    return {
+        "title": plan.title,
+        "pool": len(replay.pool),
+        "test": len(replay.test),
+        "classes": len(replay.pool.classes),
+        "rounds": replay.rounds,
+        "query_size": replay.query_size,
+        "cycles": settings.cycles,
+        "answers": replay.answers,
+        "preset": settings.preset,
+        "device": settings.device,
+    }
+
+
+class _Clock:
+    """Guesses the remaining time from what this process has seen: training grows with the labels."""
+
+    def __init__(self, runs: int, rounds: int) -> None:
+        self._runs, self._rounds = runs, rounds
+        self._since = time.monotonic()
+        self._at_start: int | None = None
+        self._finished = 0
+
+    def finished(self, runs: int) -> None:
+        self._at_start = runs if self._at_start is None else self._at_start
+        self._finished = runs
+
+    def left(self, rounds: int) -> float | None:
+        """Seconds until all runs are done, when ``rounds`` of the one under way are."""
+        share = rounds * (rounds + 1) / (self._rounds * (self._rounds + 1))
+        done = self._finished - (self._at_start or 0) + share
+        left = self._runs - self._finished - share
+        return (time.monotonic() - self._since) / done * left if done else None
+
+
+@contextmanager
+def _claimed(path: Path) -> Iterator[bool]:
+    """Whether this process is the only one to hold ``path``; a process that dies lets go of it."""
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True

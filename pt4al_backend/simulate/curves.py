@@ -1,0 +1,27 @@
+"""``curves.svg``: accuracy over labels, mean and spread of every strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from pt4al_backend.simulate.results import Run, curve
+
+
+def draw(runs: Sequence[Run], path: Path, *, title: str) -> None:
+    """Write the curves of all strategies in ``runs`` to ``path``: lines are means, bands standard deviations."""
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    for strategy in dict.fromkeys(run["strategy"] for run in runs):
+        labels, values = curve(runs, strategy)
+        mean = values.mean(axis=0)
+        (line,) = axes.plot(labels, mean, marker="o", markersize=3, label=f"{strategy} (n = {len(values)})")
+        if len(values) > 1:
+            spread = values.std(axis=0, ddof=1)
+            axes.fill_between(labels, mean - spread, mean + spread, color=line.get_color(), alpha=0.15, linewidth=0)
+    axes.set(xlabel="labels", ylabel="accuracy on the test images, %", title=title)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, fontsize="small")
+    figure.savefig(path, format="svg", metadata={"Date": None})

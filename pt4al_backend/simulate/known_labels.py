@@ -1,0 +1,70 @@
+"""A labelling platform that lives in memory and knows every answer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from pt4al_backend.labelled_images import LabelledImages
+from pt4al_backend.labelling_platform import ProjectInfo, TaskState, Window
+
+
+class KnownLabels:
+    """One project whose task ``k + 1`` shows image ``k``: a ``LabellingPlatform``."""
+
+    def __init__(self, images: LabelledImages) -> None:
+        self.window: Window | None = None
+        self._images = images
+        self._log: list[int] = list(range(1, len(images) + 1))  # every change, by task
+        self._answered: set[int] = set()
+
+    def answer(self, tasks: Iterable[int]) -> None:
+        """Label ``tasks`` with the truth."""
+        new = [task for task in tasks if task not in self._answered]
+        self._log += new
+        self._answered.update(new)
+
+    @property
+    def queue(self) -> list[int]:
+        """The published window, less what was answered since."""
+        picks = self.window.picks if self.window else ()
+        return [pick.task for pick in picks if pick.task not in self._answered]
+
+    # LabellingPlatform
+
+    def project(self) -> ProjectInfo:
+        return ProjectInfo(
+            title="simulation",
+            label_config="",
+            classes=self._images.classes,
+            tasks=len(self._images),
+            annotations=len(self._answered),
+            skipped=0,
+            model_version=self.window.version if self.window else "",
+            sampling="",
+        )
+
+    def tasks(self, since: str | None) -> Iterator[tuple[list[TaskState], str]]:
+        for start in range(int(since or 0), len(self._log), 1000):
+            page = dict.fromkeys(self._log[start : start + 1000])
+            yield [self._state(task) for task in page], str(min(start + 1000, len(self._log)))
+
+    def missing(self, known: Sequence[int]) -> set[int]:
+        return set()
+
+    def image(self, task: int, value: str) -> bytes:
+        return self._images.read(task - 1)
+
+    def publish(self, window: Window, *, keep: Collection[str] = ()) -> None:
+        self.window = window
+
+    def _state(self, task: int) -> TaskState:
+        answered = task in self._answered
+        return TaskState(
+            id=task,
+            image=str(task),
+            version=str(int(answered)),
+            label=self._images.classes[self._images.targets[task - 1]] if answered else None,
+            skipped=False,
+            annotations=int(answered),
+            cancelled=0,
+        )

@@ -1,0 +1,179 @@
+"""``results.json``: what was run, on what, and what came of it. Finished runs are kept."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from pt4al_backend import __version__
+from pt4al_backend.errors import PT4ALError
+
+Run = dict[str, Any]
+LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn", "scikit-activeml")
+
+
+class Results:
+    """The runs in ``path`` so far; several processes may add to them. Those of another ``config`` are refused."""
+
+    def __init__(self, path: Path, config: Mapping[str, Any]) -> None:
+        self._path = path
+        self.config = dict(config)
+        self.runs: list[Run] = []
+        self.refresh()
+
+    def has(self, strategy: str, seed: int) -> bool:
+        """Whether a run is finished, as far as is known since the last ``refresh``."""
+        return any((run["strategy"], run["seed"]) == (strategy, seed) for run in self.runs)
+
+    def add(self, run: Run) -> None:
+        """Keep a finished run, on disk when this returns."""
+        with self._path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.refresh()
+            self.runs.append(run)
+            told = {
+                "config": self.config,
+                "environment": environment(),
+                "summary": summary(self.runs),
+                "runs": self.runs,
+            }
+            unfinished = self._path.with_suffix(".tmp")
+            unfinished.write_text(json.dumps(told, indent=1) + "\n")
+            unfinished.replace(self._path)
+
+    def refresh(self) -> None:
+        """Take in what other processes have added."""
+        if not self._path.exists():
+            return
+        try:
+            saved = json.loads(self._path.read_text())
+            config, self.runs = saved["config"], saved["runs"]
+        except (ValueError, KeyError, TypeError):
+            raise PT4ALError(
+                f"{self._path} holds no results of a simulation: move it away, or choose another --out."
+            ) from None
+        other = [name for name in self.config if config.get(name) != json.loads(json.dumps(self.config[name]))]
+        if other:
+            raise PT4ALError(
+                f"{self._path} was made with another {' and '.join(other)}: choose another --out, or delete it."
+            )
+
+
+def show(results: Results, console: Console) -> None:
+    """Print the summary, and what each strategy saves over ``random``."""
+    table = Table(title=f"{results.config['title']}: accuracy on {results.config['test']} test images, %")
+    for heading in ("strategy", "runs", "mean over all rounds", "at the end", "labels for random's end"):
+        table.add_column(heading, justify="left" if heading == "strategy" else "right")
+    last = results.config["rounds"] * results.config["query_size"]
+    for name, row in summary(results.runs).items():
+        needed = row.get("labels_for_random")
+        table.add_row(
+            name,
+            str(row["n"]),
+            f"{row['aubc']:.1f} ± {row['aubc_sd']:.1f}",
+            f"{row['final']:.1f} ± {row['final_sd']:.1f}",
+            "never" if needed is None else f"{needed:.0f} of {last}" if "random" in _names(results.runs) else "",
+        )
+    console.print(table)
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    return list(dict.fromkeys(run["strategy"] for run in runs))
+
+
+def environment() -> dict[str, Any]:
+    """The machine and the versions that figures depend on."""
+    versions = {}
+    for library in LIBRARIES:
+        try:
+            versions[library] = metadata.version(library)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "pt4al-backend": __version__,
+        "python": platform.python_version(),
+        **versions,
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+    }
+
+
+def aubc(labels: Sequence[float], values: Sequence[float]) -> float:
+    """Area under the budget curve: the mean of the curve over the label axis, by trapezoids."""
+    if len(labels) == 1:
+        return float(values[0])
+    heights = (np.asarray(values)[1:] + np.asarray(values)[:-1]) / 2
+    return float(heights @ np.diff(labels) / (labels[-1] - labels[0]))
+
+
+def summary(runs: Sequence[Run]) -> dict[str, dict[str, float]]:
+    """Per strategy, in per cent: area under the curve and last value, mean and spread over the seeds.
+
+    ``labels_for_random`` is how many labels reach what ``random`` reaches at its end, on the mean curves; it is
+    left out where that is never reached.
+    """
+    told: dict[str, dict[str, float]] = {}
+    curves = {strategy: curve(runs, strategy) for strategy in _names(runs)}
+    for strategy, (labels, values) in curves.items():
+        areas = [aubc(labels.tolist(), row) for row in values]
+        told[strategy] = {"n": len(values), **_spread("aubc", areas), **_spread("final", values[:, -1])}
+        balanced = np.array([[r["balanced_accuracy"] for r in run["rounds"]] for run in _of(runs, strategy)])
+        told[strategy] |= _spread("balanced_aubc", [aubc(labels.tolist(), 100 * row) for row in balanced])
+        if "random" in curves:
+            goal = curves["random"][1].mean(axis=0)[-1]
+            needed = labels_for(labels, values.mean(axis=0), goal)
+            told[strategy] |= {} if needed is None else {"labels_for_random": round(needed)}
+    return told
+
+
+def curve(runs: Sequence[Run], strategy: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Labels (rounds,) and accuracies in per cent (runs, rounds) of a strategy."""
+    own = _of(runs, strategy)
+    labels = np.array([entry["labels"] for entry in own[0]["rounds"]], dtype=np.float64)
+    return labels, np.array([[100 * entry["accuracy"] for entry in run["rounds"]] for run in own])
+
+
+def labels_for(labels: NDArray[np.float64], values: NDArray[np.float64], goal: float) -> float | None:
+    """Where a curve first reaches ``goal``, between its points by straight lines; None: nowhere."""
+    reached = np.flatnonzero(values >= goal)
+    if not len(reached):
+        return None
+    k = int(reached[0])
+    if k == 0:
+        return float(labels[0])
+    share = (goal - values[k - 1]) / (values[k] - values[k - 1])
+    return float(labels[k - 1] + share * (labels[k] - labels[k - 1]))
+
+
+def _of(runs: Sequence[Run], strategy: str) -> list[Run]:
+    return sorted((run for run in runs if run["strategy"] == strategy), key=lambda run: run["seed"])
+
+
+def _spread(name: str, values: Sequence[float] | NDArray[np.float64]) -> dict[str, float]:
+    """Mean and standard deviation (of a sample; 0 where there is but one)."""
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    return {name: round(float(np.mean(values)), 2), f"{name}_sd": round(spread, 2)}
+
+
+def _processor() -> str:
+    """Its name where the system tells (Linux), else what Python knows."""
+    cpuinfo = Path("/proc/cpuinfo")
+    names = (
+        [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        if (cpuinfo.exists())
+        else []
+    )
+    return names[0] if names else platform.processor() or platform.machine()

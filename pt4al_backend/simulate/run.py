@@ -1,0 +1,152 @@
+"""One simulated project: the loop that ships, answered by known labels and measured after every round."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pt4al_backend import learning
+from pt4al_backend.jobs import Bench
+from pt4al_backend.labelled_images import LabelledImages
+from pt4al_backend.loop import ProjectLoop
+from pt4al_backend.settings import Settings
+from pt4al_backend.simulate.known_labels import KnownLabels
+from pt4al_backend.store import tables
+from pt4al_backend.store.decode import decode
+from pt4al_backend.store.pixels import PixelStore
+from pt4al_backend.store.store import Store
+
+SLICE = 0.5  # seconds of work between two looks
+CHUNK = 256  # test images decoded at a time
+
+Round = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What is replayed: ``pool`` is labelled, ``test`` is only measured on."""
+
+    pool: LabelledImages
+    test: LabelledImages
+    rounds: int
+    query_size: int
+    answers: int
+    """Labels given between two looks of the loop."""
+
+
+class Simulation:
+    """A project with a store of its own. Goes on where a process that was killed has left it."""
+
+    def __init__(self, replay: Replay, settings: Settings, tell: Callable[[list[Round]], None]) -> None:
+        """``tell`` is called after every round with the rounds so far."""
+        self._replay, self._tell = replay, tell
+        self._diary = settings.data_dir / "rounds.json"
+        self._tests_dir = settings.data_dir / "test"
+        self._platform = KnownLabels(replay.pool)
+        self._store = Store(settings.data_dir)
+        self._threads = ThreadPoolExecutor(4)
+        project = self._store.connect(url="", number=1, created="1", access_token="", label_config="")
+        device = learning.resolve_device(settings.device)
+        self._bench = Bench(project.id, self._store, self._platform, settings, device, self._threads)
+        self._loop = ProjectLoop(self._bench)
+        self._seconds: dict[str, float] = {}
+        if project.pretext_pool:
+            pool = self._store.pool(project)
+            self._platform.answer(pool.task[pool.target >= 0].tolist())
+
+    def close(self) -> None:
+        self._loop.close()
+        self._threads.shutdown()
+        self._store.close()
+
+    def prepare(self) -> None:
+        """Everything before the first label: images, pretext task, first queue, test images."""
+        self._settle()
+        size = self._bench.project().image_size
+        tests = PixelStore(self._tests_dir, size=size)
+        for start in range(0, len(self._replay.test), CHUNK):
+            rows = np.arange(start, min(start + CHUNK, len(self._replay.test)))
+            tests.write(rows, np.stack([decode(self._replay.test.read(int(row)), size=size) for row in rows]))
+
+    def play(self) -> list[Round]:
+        """Label and train to the end; one entry per round."""
+        rounds: list[Round] = json.loads(self._diary.read_text()) if self._diary.exists() else []
+        self._settle()
+        while len(rounds) < self._replay.rounds:
+            wanted = (len(rounds) + 1) * self._replay.query_size
+            while (labels := self._labels()) < wanted:
+                self._answer(min(self._replay.answers, wanted - labels))
+            rounds.append(self._measured(len(rounds), labels))
+            unfinished = self._diary.with_suffix(".tmp")
+            unfinished.write_text(json.dumps(rounds))
+            unfinished.replace(self._diary)
+            self._tell(rounds)
+        return rounds
+
+    def _labels(self) -> int:
+        return self._store.totals(self._bench.project_id).labelled
+
+    def _answer(self, count: int) -> None:
+        """Label the first images of the queue, and let the loop do what follows from it."""
+        queue = self._platform.queue
+        assert queue, "the loop came to rest without a queue"
+        self._platform.answer(queue[:count])
+        self._settle()
+
+    def _settle(self) -> None:
+        """Turn the loop until nothing is missing."""
+        working = True
+        while working:
+            started = time.monotonic()
+            self._loop.look()
+            self._loop.steer()
+            stage = self._loop.busy_with
+            working = self._loop.work(SLICE)
+            stage = self._loop.busy_with or stage
+            self._seconds[stage] = self._seconds.get(stage, 0.0) + time.monotonic() - started
+        self._loop.steer()
+
+    def _measured(self, number: int, labels: int) -> Round:
+        truth = self._replay.test.targets
+        answers, network = self._predicted()
+        right = answers == truth
+        recalls = [right[truth == target].mean() for target in np.unique(truth)]
+        pool = self._store.pool(self._bench.project())
+        seconds, self._seconds = self._seconds, {}
+        training = seconds.pop(tables.TRAINING, 0.0)
+        return {
+            "round": number,
+            "labels": labels,
+            "accuracy": float(right.mean()),
+            "balanced_accuracy": float(np.mean(recalls)),
+            "network_accuracy": float((network == truth).mean()),
+            "classes_labelled": len(np.unique(pool.target[pool.target >= 0])),
+            "train_seconds": round(training, 2),
+            "other_seconds": round(sum(seconds.values()), 2),
+        }
+
+    def _predicted(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The class of each test image (n,): what the backend would answer, and what the trained network says."""
+        bench, project = self._bench, self._bench.project()
+        name = f"main-{project.main_generation}"
+        weights = bench.weights(name)
+        pool = self._store.pool(project)
+        labelled = pool.target >= 0
+        refitted = learning.fit_head(
+            bench.features(name).read(pool.row[labelled]), pool.target[labelled], len(project.classes)
+        )
+        heads = refitted, learning.network_head(weights)
+        predicted = np.empty((len(heads), len(self._replay.test)), dtype=np.int64)
+        images = PixelStore(self._tests_dir, size=project.image_size)
+        every = np.arange(predicted.shape[1])
+        for rows, features in learning.extract_features(weights, images, every, device=bench.device):
+            for k, head in enumerate(heads):
+                predicted[k, rows] = head.logits(features).argmax(axis=1)
+        return predicted[0], predicted[1]

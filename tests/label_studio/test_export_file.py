@@ -1,0 +1,276 @@
+"""Label Studio's JSON exports, as files on disk; images beside them or behind a real socket."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from odd_servers import Asked, Reply, answering
+
+from pt4al_backend.errors import PT4ALError, UnreadableImageError
+from pt4al_backend.label_studio.export_file import read_export
+from pt4al_backend.labelled_images import LabelledImages
+from pt4al_backend.settings import Settings
+
+OFFLINE = Settings(label_studio_url="", label_studio_api_key="")
+UPLOADS = ["/data/upload/3/1f-a.png", "/data/upload/3/2e-b.png"]
+BOX = {"x": 1.0, "y": 2.0, "width": 3.0, "height": 4.0, "rotation": 0}
+
+
+def region(*choices: str, control: str = "choice", **where: float) -> dict[str, Any]:
+    value = {"choices": list(choices), **where}
+    return {"id": "x1", "from_name": control, "to_name": "image", "type": "choices", "value": value, "origin": "manual"}
+
+
+def annotation(*regions: dict[str, Any], at: str = "2024-01-01T00:00:00Z", cancelled: bool = False) -> dict[str, Any]:
+    return {
+        "id": 7,
+        "completed_by": 1,
+        "result": list(regions),
+        "was_cancelled": cancelled,
+        "updated_at": at,
+        "created_at": at,
+    }
+
+
+def task(image: str, *annotations: dict[str, Any], **data: Any) -> dict[str, Any]:
+    return {
+        "id": 12,
+        "annotations": list(annotations),
+        "drafts": [],
+        "predictions": [],
+        "data": {"image": image, **data},
+        "meta": {},
+        "project": 3,
+    }
+
+
+def labelled(image: str, label: str, **data: Any) -> dict[str, Any]:
+    return task(image, annotation(region(label)), **data)
+
+
+def two_of(images: list[str]) -> list[dict[str, Any]]:
+    return [labelled(image, label) for image, label in zip(images, ("cat", "dog"), strict=True)]
+
+
+def minimal(image: str, choice: Any, *, number: int = 1, **more: Any) -> dict[str, Any]:
+    row = {"image": image, "id": number, "choice": choice, "annotator": 1, "annotation_id": number}
+    return row | {"created_at": "2024-01-01", "updated_at": "2024-01-01", "lead_time": 2.5} | more
+
+
+def export(directory: Path, content: Any) -> Path:
+    path = directory / "export.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return path
+
+
+def read(directory: Path, content: Any, settings: Settings = OFFLINE) -> LabelledImages:
+    return read_export(export(directory, content), settings)
+
+
+def labels(images: LabelledImages) -> list[str]:
+    return [images.classes[target] for target in images.targets]
+
+
+def write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def test_labels_are_what_the_annotations_agree_on(tmp_path: Path) -> None:
+    dog, cat, bird = (annotation(region(label)) for label in ("dog", "cat", "bird"))
+    newest = annotation(region("cat"), at="2025-01-01T00:00:00Z")
+    images = read(
+        tmp_path,
+        [
+            task("/data/upload/3/1.png", dog, cat, dog),
+            task("/data/upload/3/2.png", dog, newest, bird),
+            task("/data/upload/3/3.png"),
+            task("/data/upload/3/4.png", annotation(region("fish"), cancelled=True)),
+            task("/data/upload/3/5.png", annotation()),
+            task("", dog),
+            task("/data/upload/3/6.png", dog, annotation(region("mouse"), cancelled=True)),
+        ],
+    )
+    assert images.classes == ("bird", "cat", "dog")
+    assert labels(images) == ["dog", "cat", "dog"]
+
+
+def test_other_tags_of_the_config_are_no_answers(tmp_path: Path) -> None:
+    box = {"id": "b", "from_name": "box", "to_name": "image", "type": "rectanglelabels", "value": BOX}
+    arrow = {"type": "relation", "from_id": "a", "to_id": "b", "direction": "right"}
+    inside = region("blurred", "torn", control="each", **BOX)
+    tasks = two_of(UPLOADS)
+    tasks[0]["annotations"][0]["result"] += [box, arrow, inside]
+    images = read(tmp_path, tasks)
+    assert images.classes == ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("[{", "not valid JSON"),
+        ("\udcff".encode("utf-16", "surrogatepass").decode("latin-1"), "not valid JSON"),
+        ("[" * 100_000, "not valid JSON"),
+        ({"tasks": []}, "not a list of tasks"),
+        ([1, 2], "not a list of tasks"),
+        ([], "holds no tasks"),
+        ([{"image": "a.png"}], "not a Label Studio export"),
+        ([{"data": {"image": "/a.png"}, "annotations": [5]}], r"0\.annotations\.0"),
+        ([{"annotations": []}], r"0\.data"),
+        ([task("/a.png")], "holds no choices"),
+        ([task("/a.png", annotation({"type": "choices", "from_name": "choice"}))], "Task 12"),
+        ([task("/a.png", annotation(region("cat", **BOX)))], "holds no choices"),
+        ([labelled("/a.png", "cat")], "only one class"),
+        ([labelled("", "cat"), task("/a.png")], "no labelled image"),
+        ([task("/a.png", annotation(region("cat"), region("big", control="size")))], r"choice, size"),
+        ([task("/a.png", annotation(region("cat", "dog")))], "single choices only"),
+        ([task("/a.png", annotation(region(["animal", "cat"])))], "single choices only"),  # type: ignore[arg-type]
+        ([labelled("/a.png", "cat", photo="https://example.com/2")], "image, photo"),
+        ([labelled("nothing to see", "cat")], "No key"),
+    ],
+)
+def test_what_cannot_be_used_is_told(tmp_path: Path, content: Any, says: str) -> None:
+    with pytest.raises(PT4ALError, match=says) as raised:
+        read(tmp_path, content)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.json", tmp_path):
+        with pytest.raises(PT4ALError, match="cannot be read"):
+            read_export(path, OFFLINE)
+
+
+def test_the_image_is_told_from_other_data(tmp_path: Path) -> None:
+    other = {"filename": "a.png", "page": "https://example.com/a.html", "width": 640, "notes": "nice"}
+    tasks = [labelled(image, label, **other) for image, label in zip(UPLOADS, ("cat", "dog"), strict=True)]
+    tasks[1]["data"]["notes"] = "see https://example.com"
+    tasks.append(labelled("", "cat") | {"data": {"$undefined$": "/data/upload/3/3.png"}})
+    for name in ("1f-a.png", "2e-b.png", "3.png"):
+        write(tmp_path / name, name.encode())
+    images = read(tmp_path, tasks)
+    assert [images.read(position) for position in range(3)] == [b"1f-a.png", b"2e-b.png", b"3.png"]
+
+
+@pytest.mark.parametrize(
+    ("value", "file"),
+    [
+        ("/data/upload/3/1f-a.png", "data/upload/3/1f-a.png"),
+        ("/data/upload/3/1f-a.png", "1f-a.png"),
+        ("/data/upload/3/1f-a.png", "images/1f-a.png"),
+        ("http://localhost:8080/data/upload/3/1f-a.png", "1f-a.png"),
+        ("/data/local-files/?d=pets/cat/1%20%C3%A4%23.png", "pets/cat/1 ä#.png"),
+        ("/data/local-files/?d=pets/cat/1%20%C3%A4%23.png", "cat/1 ä#.png"),
+        ("/data/local-files?d=pets/cat/1.png", "images/1.png"),
+        ("http://localhost:8080/label/data/local-files/?d=/pets/1.png", "pets/1.png"),
+        ("s3://bucket/pets/1.png", "pets/1.png"),
+        ("https://example.com/pets/1%202.png?signature=secret", "images/1 2.png"),
+        ("pets/100% #1.png", "pets/100% #1.png"),
+    ],
+)
+def test_images_lie_beside_the_export(tmp_path: Path, value: str, file: str) -> None:
+    write(tmp_path / file, b"cat")
+    images = read(tmp_path, two_of([value, "/other.png"]))
+    assert images.read(0) == b"cat"
+
+
+def test_files_of_one_name_are_not_mixed_up(tmp_path: Path) -> None:
+    write(tmp_path / "1.png", b"whose?")
+    write(tmp_path / "images/dog/1.png", b"dog")
+    images = read(tmp_path, two_of([f"/data/local-files/?d=pets/{name}/1.png" for name in ("cat", "dog")]))
+    assert images.read(1) == b"dog"
+    with pytest.raises(UnreadableImageError, match=r"pets/cat/1\.png"):
+        images.read(0)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "../secret.png",
+        "/../secret.png",
+        "/data/local-files/?d=../secret.png",
+        "/data/local-files/?d=%2e%2e/secret.png",
+        "/data/local-files/?d=a/../../secret.png",
+        "link.png",
+        "folder/secret.png",
+        "/%00.png",
+        f"/{'a' * 5000}.png",
+        "/circle.png",
+        "/..",
+        "/",
+        "//[bad.png",
+    ],
+)
+def test_nothing_outside_is_read(tmp_path: Path, value: str) -> None:
+    inside = tmp_path / "inside"
+    write(tmp_path / "secret.png", b"secret")
+    write(inside / "a" / "other.png", b"")
+    (inside / "link.png").symlink_to(tmp_path / "secret.png")
+    (inside / "folder").symlink_to(tmp_path)
+    (inside / "circle.png").symlink_to(inside / "circle.png")
+    images = read(inside, two_of([value, "/other.png"]))
+    with pytest.raises(UnreadableImageError, match="put the images beside the export, or set LABEL_STUDIO_URL"):
+        images.read(0)
+
+
+def test_data_uris_need_nothing_else(tmp_path: Path) -> None:
+    uris = [f"data:image/png;base64,{base64.b64encode(name).decode()}" for name in (b"cat", b"dog")]
+    images = read(tmp_path, two_of(uris))
+    assert [images.read(0), images.read(1)] == [b"cat", b"dog"]
+
+
+def test_what_is_not_on_disk_is_fetched(tmp_path: Path) -> None:
+    def answer(asked: Asked) -> Reply:
+        return Reply(200, f"{asked.path} {asked.headers.get('authorization')}".encode(), {"Content-Type": "image/png"})
+
+    with answering(answer) as studio, answering(answer) as elsewhere:
+        tasks = two_of(["/data/upload/3/1.png", f"{elsewhere.url}/2.png"])
+        home = Settings(label_studio_url=studio.url, label_studio_api_key="s3cret")
+        images = read(tmp_path, tasks, home)
+        assert images.read(0) == b"/data/upload/3/1.png Token s3cret"
+        assert images.read(1) == b"/2.png None"
+        without_token = read(tmp_path, tasks, Settings(label_studio_url=studio.url, label_studio_api_key=""))
+        assert without_token.read(0) == b"/data/upload/3/1.png None"
+        offline = read(tmp_path, tasks)
+        assert offline.read(1) == b"/2.png None"
+        with pytest.raises(UnreadableImageError, match="set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY"):
+            offline.read(0)
+        write(tmp_path / "1.png", b"local")
+        assert images.read(0) == b"local"
+
+
+def test_json_min_is_read_where_it_is_plain(tmp_path: Path) -> None:
+    images = read(
+        tmp_path,
+        [
+            minimal(UPLOADS[0], "cat", number=1),
+            minimal(UPLOADS[0], "dog", number=1, annotation_id=9, updated_at="2025-01-01"),
+            minimal(UPLOADS[1], "cat", number=2),
+            {key: value for key, value in minimal("/3.png", "", annotation_id=None).items() if key != "choice"},
+        ],
+    )
+    assert images.classes == ("cat", "dog")
+    assert labels(images) == ["dog", "cat"]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        minimal("/a.png", "cat", title="A cat"),
+        minimal("/a.png", "cat", width=640),
+        minimal("/a.png", {"choices": ["cat", "dog"]}),
+        minimal("/a.png", [{"x": 1}]),
+    ],
+)
+def test_json_min_that_may_mean_several_things_is_refused(tmp_path: Path, row: dict[str, Any]) -> None:
+    with pytest.raises(PT4ALError, match="JSON-MIN does not say"):
+        read(tmp_path, [row])
+
+
+def test_json_min_without_answers_is_told(tmp_path: Path) -> None:
+    with pytest.raises(PT4ALError, match="holds no labels"):
+        read(tmp_path, [minimal("/a.png", "", annotation_id=None)])

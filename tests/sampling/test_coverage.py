@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pt4al_backend.sampling import coverage
+from pt4al_backend.sampling.coverage import most_informative
+
+NOTHING = np.empty((0, 8), dtype=np.float32)
+
+
+def groups(*sizes, spread=1e-3, width=8):
+    """Images in tight groups far from one another, and the group of each."""
+    rng = np.random.default_rng(len(sizes))
+    of = np.repeat(range(len(sizes)), sizes)
+    centres = rng.normal(size=(len(sizes), width))
+    return (centres[of] + spread * rng.normal(size=(len(of), width))).astype(np.float32), of
+
+
+def test_one_image_of_each_group_the_heaviest_group_first():
+    features, of = groups(5, 40, 20, 10)
+    picks = most_informative(features, np.ones(75), NOTHING, wanted=4)
+    assert of[picks].tolist() == [1, 2, 3, 0]
+
+
+def test_weights_count_not_numbers():
+    features, of = groups(5, 40, 20, 10)
+    weights = np.array([100.0, 1.0, 0.1, 1.0])[of]
+    assert of[most_informative(features, weights, NOTHING, wanted=3)].tolist() == [0, 1, 3]
+
+
+def test_what_is_labelled_is_covered():
+    features, of = groups(5, 40, 20, 10)
+    covered = features[[5, 45]]  # one of group 1, one of group 2
+    picks = most_informative(features, np.ones(75), covered, wanted=2)
+    assert of[picks].tolist() == [3, 0]
+
+
+def test_what_covers_most_comes_before_what_is_only_uncertain():
+    # A lone image is as uncertain as any of twenty alike: it covers a twentieth of what one of them covers.
+    features, of = groups(20, 1)
+    picks = most_informative(features, np.full(21, 0.5), NOTHING, wanted=2)
+    assert of[picks].tolist() == [0, 1]
+
+
+def test_an_image_worth_nothing_is_still_chosen_in_the_end():
+    features, _ = groups(3, 3)
+    picks = most_informative(features, np.zeros(6), NOTHING, wanted=6)
+    assert sorted(picks.tolist()) == list(range(6))
+
+
+def test_directions_count_not_lengths():
+    rng = np.random.default_rng(0)
+    features, of = groups(20, 20, 20, spread=1e-2)
+    features -= features.mean(axis=0)  # so that standardising keeps directions
+    stretched = features * rng.uniform(0.5, 2, (60, 1))
+    assert sorted(of[most_informative(stretched, np.ones(60), NOTHING, wanted=3)].tolist()) == [0, 1, 2]
+
+
+def test_features_in_other_units_are_covered_alike():
+    features, weights = np.random.default_rng(1).normal(size=(50, 8)), np.random.default_rng(2).random(50)
+    units, offset = np.geomspace(0.1, 100, 8), np.linspace(-5, 5, 8)
+    plain = most_informative(features, weights, features[:3], wanted=10)
+    scaled = most_informative(features * units + offset, weights, features[:3] * units + offset, wanted=10)
+    assert plain.tolist() == scaled.tolist()
+
+
+def test_picks_leave_less_uncovered_than_the_most_uncertain_do():
+    features, of = groups(*[30] * 10, spread=0.3)
+    weights = np.linspace(1, 0.5, 300)  # group 0 is the most uncertain
+    picks = most_informative(features, weights, NOTHING, wanted=10)
+    assert len(set(of[picks].tolist())) >= 8
+    assert len(set(of[np.argsort(-weights)[:10]].tolist())) == 1
+
+
+@pytest.mark.parametrize("covered", [0, 5])
+def test_identical_images(covered):
+    picks = most_informative(np.ones((4, 8)), np.ones(4), np.ones((covered, 8)), wanted=3)
+    assert len(set(picks.tolist())) == 3
+
+
+def test_no_image():
+    picks = most_informative(NOTHING, np.empty(0), NOTHING, wanted=3)
+    assert picks.tolist() == []
+    assert picks.dtype == np.int64
+
+
+def test_one_image():
+    assert most_informative(np.ones((1, 8)), np.ones(1), NOTHING, wanted=3).tolist() == [0]
+
+
+def test_only_the_most_uncertain_are_looked_at_where_there_are_many(monkeypatch):
+    monkeypatch.setattr(coverage, "MOST", 10)
+    features = np.random.default_rng(0).normal(size=(40, 8))
+    weights = np.random.default_rng(1).permutation(40) + 1.0
+    picks = most_informative(features, weights, features[:25], wanted=40)  # more labelled than MOST, too
+    assert sorted(weights[picks].tolist()) == list(range(31, 41))
+
+
+def test_labelled_images_count_however_many_there_are(monkeypatch):
+    features, of = groups(10, 10, 10, 10)
+    covered = np.concatenate([features[:10], features[10:20], features[20:30]])
+    monkeypatch.setattr(coverage, "MOST", 40)
+    together = most_informative(features, np.ones(40), covered, wanted=1)
+    many = np.concatenate([covered] * 5)  # 150 in chunks of 40
+    assert of[together].tolist() == of[most_informative(features, np.ones(40), many, wanted=1)].tolist() == [3]
+
+
+@settings(deadline=None)
+@given(st.integers(0, 30), st.integers(0, 5), st.integers(0, 40), st.integers(1, 4), st.integers(0, 999))
+def test_picks_are_distinct_and_as_many_as_wanted(m, labelled, wanted, values, seed):
+    rng = np.random.default_rng(seed)
+    features = rng.integers(0, values, (m, 3)).astype(np.float16)  # as they are on disk
+    picks = most_informative(features, rng.integers(0, 3, m) / 2, rng.integers(0, values, (labelled, 3)), wanted=wanted)
+    assert len(set(picks.tolist())) == len(picks) == min(m, wanted)
+    assert ((picks >= 0) & (picks < m)).all()
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 999))
+def test_a_smaller_query_is_the_beginning_of_a_larger_one(seed):
+    rng = np.random.default_rng(seed)
+    features, weights, covered = rng.normal(size=(40, 8)), rng.random(40), rng.normal(size=(3, 8))
+    small, large = (most_informative(features, weights, covered, wanted=wanted) for wanted in (5, 15))
+    assert large[:5].tolist() == small.tolist()
