@@ -34,6 +34,15 @@ class Table:
 
 
 TABLES = {
+    "cifar10_tuning": Table(
+        "CIFAR-10, other training images, for choosing",
+        "cifar10-tuning:5000",
+        10,
+        100,
+        "pt4al+diversity=on+uncertainty=margin,random,pt4al+diversity=off+uncertainty=confidence,"
+        "pt4al+diversity=on+uncertainty=confidence",
+        2,
+    ),
     "cifar10_small": Table(
         "CIFAR-10, 10,000 images", "cifar10:10000", 10, 200, f"{OWN},badge,typiclust,random+init=scratch"
     ),
@@ -105,6 +114,8 @@ def images(data: str):  # -> tuple[LabelledImages, LabelledImages]
     name, _, size = data.partition(":")
     if name == "caltech101":
         return datasets.caltech101(int(size))
+    if name == "cifar10-tuning":
+        return datasets.cifar10_for_tuning(int(size))
     pool, test = datasets.cifar10(int(size))
     return (datasets.thinned(pool, 100) if name.endswith("thinned") else pool), test
 

@@ -32,6 +32,15 @@ def cifar10(pool: int) -> tuple[LabelledImages, LabelledImages]:
     return _from_arrays(np.concatenate(sheets)[:pool], labels["train"]), _from_arrays(_sheet("test"), labels["test"])
 
 
+def cifar10_for_tuning(pool: int) -> tuple[LabelledImages, LabelledImages]:
+    """Training images only, none of them in a table's pool but the full one's: from 20,000 on, and 5,000 to measure on."""
+    targets = np.load(data_dir() / "cifar10" / "labels.npz")["train"]
+    return (
+        _from_arrays(_sheet("train_3")[:pool], targets[20_000:]),
+        _from_arrays(_sheet("train_5")[:5_000], targets[40_000:]),
+    )
+
+
 def thinned(images: LabelledImages, ratio: int) -> LabelledImages:
     """Exponentially imbalanced: the first class keeps all its images, the last ``1 / ratio`` of them."""
     last = len(images.classes) - 1

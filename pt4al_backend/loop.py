@@ -178,8 +178,9 @@ class ProjectLoop:
         opinion = refit(
             pool, features, classes=len(project.classes), uncertainty=strategy.uncertainty or settings.uncertainty
         )
-        ranked = rank(pool, opinion, features, project, settings, kept=self._kept(strategy, project, pool))
-        if strategy.at_once:
+        kept = self._kept(strategy, project, pool)
+        ranked = rank(pool, opinion, features, project, settings, kept=kept)
+        if kept is None:
             self._query = (ranked.round, backbone(project), np.array([pick.task for pick in ranked.window.picks]))
         self._window = ranked.window
         self._stale = False

@@ -145,9 +145,9 @@ def _fast_cpu(image_size: int) -> Recipe:
             **network,
             **sgd,
             batch=64,
-            epochs=50,
-            least_steps=400,
-            most_steps=1200,  # bounds the time, however many labels
+            epochs=40,
+            least_steps=250,
+            most_steps=1000,  # bounds the time, however many labels
             learning_rate=0.1,
             mixup=True,
         ),

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST = 2000
-"""Images looked at, at most: time and memory grow with its square."""
+"""Images to choose from, at most: time and memory grow with its square."""
 WIDTH = 0.5
-"""Squared kernel width as a share of the median squared distance."""
+"""Squared kernel width as a share of the mean squared distance."""
 
 
 def most_informative(
@@ -29,25 +29,24 @@ def most_informative(
     """
     if not len(features):
         return np.empty(0, dtype=np.int64)
-    chosen = np.argsort(-weights, kind="stable")[:MOST]
     mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
-    unit, weights = _unit((features[chosen] - mean) / scale), weights[chosen]
+    unit, worth = _unit((features - mean) / scale), weights.astype(np.float32)
     distances = 2 - 2 * unit @ unit.T
-    width = WIDTH * max(float(np.median(distances)), 1e-6)
+    width = WIDTH * max(float(distances.mean()), 1e-6)
     kernel = np.exp(np.minimum(-distances / width, 0.0))
-    cover = np.zeros(len(chosen), dtype=kernel.dtype)
+    cover = np.zeros(len(unit), dtype=np.float32)
     for start in range(0, len(covered), MOST):
         away = 2 - 2 * unit @ _unit((covered[start : start + MOST] - mean) / scale).T
         cover = np.maximum(cover, np.exp(np.minimum(-away / width, 0.0)).max(axis=1))
     picks: list[int] = []
-    left = np.ones(len(chosen), dtype=bool)
-    for _ in range(min(wanted, len(chosen))):
-        gains = np.maximum(kernel - cover, 0.0) @ weights
+    left = np.ones(len(unit), dtype=bool)
+    for _ in range(min(wanted, len(unit))):
+        gains = np.maximum(kernel - cover, 0.0) @ worth
         pick = int(np.where(left, gains, -1.0).argmax())
         picks.append(pick)
         left[pick] = False
         cover = np.maximum(cover, kernel[pick])
-    return chosen[picks].astype(np.int64)
+    return np.array(picks, dtype=np.int64)
 
 
 def _unit(features: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -53,7 +53,7 @@ def typiclust(lane: Lane, wanted: int) -> Positions:
 
 
 def _query(strategy: Any, lane: Lane, wanted: int, *, raw: bool = False, **arguments: Any) -> Positions:
-    positions, features = known(lane)
+    positions, features = known(lane, np.flatnonzero(lane.open))
     wanted = min(wanted, len(positions))
     if not wanted:
         return then_the_rest(positions[:0], lane)
@@ -62,6 +62,10 @@ def _query(strategy: Any, lane: Lane, wanted: int, *, raw: bool = False, **argum
     if not raw:
         everything = (everything - everything.mean(axis=0)) / (everything.std(axis=0) + 1e-6)
     answers = np.concatenate([np.full(len(features), -1), np.zeros(len(labelled), dtype=int)])
-    picks = strategy.query(everything, answers, batch_size=wanted, **arguments)
-    once = list(dict.fromkeys(np.asarray(picks).tolist()))  # TypiClust's may repeat themselves when clusters run out
+    try:
+        picks = strategy.query(everything, answers, batch_size=wanted, **arguments)
+    except UnboundLocalError:  # scikit-activeml 1.0.1, TypiClust: every cluster has a label, so no image stands out
+        picks = []
+    # TypiClust's picks may repeat themselves when clusters run out.
+    once = np.array(list(dict.fromkeys(np.asarray(picks).tolist())), dtype=np.int64)
     return then_the_rest(positions[once], lane)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pt4al_backend.sampling.coverage import most_informative
+from pt4al_backend.sampling.coverage import MOST, most_informative
 
 Positions = NDArray[np.int64]
 
@@ -77,12 +77,14 @@ def typical(lane: Lane, wanted: int) -> Positions:
 
 def diverse(lane: Lane, wanted: int) -> Positions:
     """Uncertain images that are unlike one another and unlike what is labelled."""
+    if not np.isfinite(lane.uncertainty).any():
+        return typical(lane, wanted)
     return _covering(lane, np.nan_to_num(lane.uncertainty, nan=0.0), wanted)
 
 
 def luck(tasks: NDArray[np.integer], *, seed: int) -> NDArray[np.float64]:
     """A random number in [0, 1) for each task id (n,): the same whatever other tasks there are."""
-    mixed = np.asarray(tasks, dtype=np.uint64) + np.uint64(seed % 2**32) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = np.asarray(tasks, dtype=np.uint64) + np.uint64(seed * 0x9E3779B97F4A7C15 % 2**64)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # SplitMix64
         mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
     return (mixed ^ (mixed >> np.uint64(31))).astype(np.float64) / 2.0**64
@@ -100,15 +102,16 @@ def then_the_rest(first: Positions, lane: Lane) -> Positions:
     return np.concatenate([first, rest[~np.isin(rest, first)]]).astype(np.int64)
 
 
-def known(lane: Lane) -> tuple[Positions, NDArray[np.floating]]:
-    """Open positions whose features are known, and these features."""
-    positions = np.flatnonzero(lane.open)
+def known(lane: Lane, positions: Positions) -> tuple[Positions, NDArray[np.floating]]:
+    """Those of ``positions`` whose features are known, and these features."""
     features = lane.features(positions)
     have = np.isfinite(features).all(axis=1)
     return positions[have], features[have]
 
 
 def _covering(lane: Lane, weights: NDArray[np.floating], wanted: int) -> Positions:
-    positions, features = known(lane)
+    candidates = np.flatnonzero(lane.open)
+    heaviest = np.lexsort((lane.luck[candidates], -weights[candidates]))[:MOST]
+    positions, features = known(lane, candidates[heaviest])
     picks = most_informative(features, weights[positions], lane.labelled(), wanted=wanted)
     return then_the_rest(positions[picks], lane)

@@ -71,7 +71,8 @@ def plan(pool: Pool, *, cycles: int, query_size: int, slack: int, serve: Serve) 
     scores = np.full(len(pool.batch), LAST_PLACE)
     for ahead, lane in enumerate(served):
         scores[lane] = (ahead + np.arange(len(lane)) / max(len(lane), 1)) / cycles
-    return Plan(now, _window(served, wanted, slack=slack)[:limit], np.minimum(scores, LAST_PLACE))
+    window = _window(served, wanted, slack=slack)[:limit]
+    return Plan(now, window[np.argsort(scores[window], kind="stable")], np.minimum(scores, LAST_PLACE))
 
 
 def _wanted(pool: Pool, now: int, *, cycles: int, query_size: int) -> int:

@@ -112,8 +112,11 @@ def _make(plan: Plan, results: Results, variant: Variant, seed: int, *, clock: _
                 f"{duration(clock.left(len(rounds))) or 'remaining time unknown'}"
             )
 
-        with closing(Simulation(plan.replay, settings, tell)) as simulation:
-            rounds = simulation.play()
+        with (
+            console.status(label) as status,
+            closing(Simulation(plan.replay, settings, lambda text: status.update(f"{label}: {text}"))) as simulation,
+        ):
+            rounds = simulation.play(tell)
         results.add({"strategy": variant.name, "seed": seed, "rounds": rounds})
         curves.draw(results.runs, plan.out / "curves.svg", title=plan.title)
         shutil.rmtree(settings.data_dir)
@@ -127,10 +130,16 @@ def _prepared(plan: Plan, home: Path, seed: int, console: Console) -> bool:
     with _claimed(home / "preparing.lock") as mine:
         if not mine or (home / "ready").exists():
             return mine
-        console.print(f"seed {seed}: learning the pretext task")
+        label = f"seed {seed}"
+        console.print(f"{label}: learning the pretext task")
         settings = _settings(plan, home / "preparing", seed)
-        with closing(Simulation(plan.replay, settings, lambda _: None)) as simulation:
-            simulation.prepare()
+        with (
+            console.status(label) as status,
+            closing(Simulation(plan.replay, settings, lambda text: status.update(f"{label}: {text}"))) as simulation,
+        ):
+            faults = simulation.prepare()
+        if faults:
+            console.print(f"{label}: {len(faults)} images cannot be read and are left out. The first: {faults[0]}")
         settings.data_dir.rename(home / "ready")
         return True
 

@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pt4al_backend import learning
+from pt4al_backend.errors import PT4ALError, UnreadableImageError
 from pt4al_backend.jobs import Bench
 from pt4al_backend.labelled_images import LabelledImages
 from pt4al_backend.loop import ProjectLoop
+from pt4al_backend.progress import duration
 from pt4al_backend.settings import Settings
 from pt4al_backend.simulate.known_labels import KnownLabels
 from pt4al_backend.store import tables
@@ -25,6 +27,7 @@ from pt4al_backend.store.store import Store
 
 SLICE = 0.5  # seconds of work between two looks
 CHUNK = 256  # test images decoded at a time
+KEPT = "kept.json"  # positions of the test images that could be read
 
 Round = dict[str, Any]
 
@@ -44,9 +47,9 @@ class Replay:
 class Simulation:
     """A project with a store of its own. Goes on where a process that was killed has left it."""
 
-    def __init__(self, replay: Replay, settings: Settings, tell: Callable[[list[Round]], None]) -> None:
-        """``tell`` is called after every round with the rounds so far."""
-        self._replay, self._tell = replay, tell
+    def __init__(self, replay: Replay, settings: Settings, show: Callable[[str], None]) -> None:
+        """``show`` is called every moment with what is going on."""
+        self._replay, self._show = replay, show
         self._diary = settings.data_dir / "rounds.json"
         self._tests_dir = settings.data_dir / "test"
         self._platform = KnownLabels(replay.pool)
@@ -66,28 +69,48 @@ class Simulation:
         self._threads.shutdown()
         self._store.close()
 
-    def prepare(self) -> None:
-        """Everything before the first label: images, pretext task, first queue, test images."""
-        self._settle()
-        size = self._bench.project().image_size
-        tests = PixelStore(self._tests_dir, size=size)
-        for start in range(0, len(self._replay.test), CHUNK):
-            rows = np.arange(start, min(start + CHUNK, len(self._replay.test)))
-            tests.write(rows, np.stack([decode(self._replay.test.read(int(row)), size=size) for row in rows]))
+    def prepare(self) -> list[str]:
+        """Everything before the first label: images, pretext task, first queue, test images.
 
-    def play(self) -> list[Round]:
-        """Label and train to the end; one entry per round."""
+        Returns what is wrong with images that cannot be read; they are left out.
+        """
+        self._settle()
+        tests = PixelStore(self._tests_dir, size=self._bench.project().image_size)
+        faults = [reason for _, reason in self._store.unreadable(self._bench.project_id, limit=len(self._replay.pool))]
+        kept: list[int] = []
+        for start in range(0, len(self._replay.test), CHUNK):
+            pixels = []
+            for position in range(start, min(start + CHUNK, len(self._replay.test))):
+                try:
+                    pixels.append(decode(self._replay.test.read(position), size=tests.size))
+                except UnreadableImageError as error:
+                    faults.append(str(error))
+                else:
+                    kept.append(position)
+            if pixels:
+                tests.write(np.arange(len(kept) - len(pixels), len(kept)), np.stack(pixels))
+            self._show(f"test images: {start + CHUNK} of {len(self._replay.test)}")
+        if not kept:
+            raise PT4ALError(f"None of the test images could be read. The first: {faults[0]}")
+        (self._tests_dir / KEPT).write_text(json.dumps(kept))
+        return faults
+
+    def play(self, tell: Callable[[list[Round]], None]) -> list[Round]:
+        """Label and train to the end; one entry per round. ``tell`` hears of the rounds so far, after each."""
         rounds: list[Round] = json.loads(self._diary.read_text()) if self._diary.exists() else []
         self._settle()
         while len(rounds) < self._replay.rounds:
             wanted = (len(rounds) + 1) * self._replay.query_size
-            while (labels := self._labels()) < wanted:
+            before = self._labels()
+            while (labels := self._labels()) < wanted and self._platform.queue:
                 self._answer(min(self._replay.answers, wanted - labels))
+            if labels == before:  # images that cannot be read made the pool smaller
+                break
             rounds.append(self._measured(len(rounds), labels))
             unfinished = self._diary.with_suffix(".tmp")
             unfinished.write_text(json.dumps(rounds))
             unfinished.replace(self._diary)
-            self._tell(rounds)
+            tell(rounds)
         return rounds
 
     def _labels(self) -> int:
@@ -95,9 +118,7 @@ class Simulation:
 
     def _answer(self, count: int) -> None:
         """Label the first images of the queue, and let the loop do what follows from it."""
-        queue = self._platform.queue
-        assert queue, "the loop came to rest without a queue"
-        self._platform.answer(queue[:count])
+        self._platform.answer(self._platform.queue[:count])
         self._settle()
 
     def _settle(self) -> None:
@@ -111,11 +132,13 @@ class Simulation:
             working = self._loop.work(SLICE)
             stage = self._loop.busy_with or stage
             self._seconds[stage] = self._seconds.get(stage, 0.0) + time.monotonic() - started
+            project = self._bench.project()
+            self._show(f"{project.stage_detail} {duration(project.eta_seconds)}" if working else "choosing images")
         self._loop.steer()
 
     def _measured(self, number: int, labels: int) -> Round:
-        truth = self._replay.test.targets
-        answers, network = self._predicted()
+        truth = self._replay.test.targets[json.loads((self._tests_dir / KEPT).read_text())]
+        answers, network = self._predicted(len(truth))
         right = answers == truth
         recalls = [right[truth == target].mean() for target in np.unique(truth)]
         pool = self._store.pool(self._bench.project())
@@ -132,7 +155,7 @@ class Simulation:
             "other_seconds": round(sum(seconds.values()), 2),
         }
 
-    def _predicted(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _predicted(self, tests: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The class of each test image (n,): what the backend would answer, and what the trained network says."""
         bench, project = self._bench, self._bench.project()
         name = f"main-{project.main_generation}"
@@ -143,10 +166,9 @@ class Simulation:
             bench.features(name).read(pool.row[labelled]), pool.target[labelled], len(project.classes)
         )
         heads = refitted, learning.network_head(weights)
-        predicted = np.empty((len(heads), len(self._replay.test)), dtype=np.int64)
+        predicted = np.empty((len(heads), tests), dtype=np.int64)
         images = PixelStore(self._tests_dir, size=project.image_size)
-        every = np.arange(predicted.shape[1])
-        for rows, features in learning.extract_features(weights, images, every, device=bench.device):
+        for rows, features in learning.extract_features(weights, images, np.arange(tests), device=bench.device):
             for k, head in enumerate(heads):
                 predicted[k, rows] = head.logits(features).argmax(axis=1)
         return predicted[0], predicted[1]

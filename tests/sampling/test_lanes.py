@@ -23,11 +23,12 @@ OWN_ORDERS = [even, uncertain, lucky, typical, diverse]
 
 def lane(features=None, *, n=None, rank=None, uncertainty=None, not_open=(), labelled=None, query_size=10, seed=0):
     """A lane over ``features`` (m, D), all open but ``not_open``; no opinion unless ``uncertainty`` is given."""
-    features = np.zeros((n or 0, 2)) if features is None else np.asarray(features, dtype=np.float32)
+    features = np.asarray(np.zeros((n or 0, 2)) if features is None else features, dtype=np.float32)
     m = len(features)
     is_open = np.ones(m, dtype=bool)
     is_open[list(not_open)] = False
     return Lane(
+        batch=np.zeros(m, dtype=np.int64),
         rank=np.arange(m) if rank is None else np.array(rank),
         uncertainty=np.full(m, np.nan) if uncertainty is None else np.array(uncertainty, dtype=float),
         luck=luck(np.arange(1, m + 1), seed=seed),
@@ -36,6 +37,8 @@ def lane(features=None, *, n=None, rank=None, uncertainty=None, not_open=(), lab
         features=lambda positions: features[positions],
         labelled=lambda: features[:0] if labelled is None else np.asarray(labelled, dtype=np.float32),
         predict=None,
+        mistakes=lambda: (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool)),
+        round=0,
         seed=seed,
     )
 
@@ -189,10 +192,10 @@ def test_while_no_features_are_known_the_most_uncertain_come_first(order):
     assert order(some, 2).tolist() == [1, 4, 2, 0, 3]
 
 
-def test_known_are_the_open_positions_with_features():
+def test_known_are_the_positions_with_features():
     features = scattered(6)
     features[2, 0] = np.nan
-    positions, values = known(lane(features, not_open=[0]))
+    positions, values = known(lane(features, not_open=[0]), np.array([1, 2, 3, 4, 5]))
     assert positions.tolist() == [1, 3, 4, 5]
     assert (values == features[[1, 3, 4, 5]]).all()
 

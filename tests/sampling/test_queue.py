@@ -18,6 +18,7 @@ def serve(a_pool, uncertainty, query_size):
 
     def served(members, round_, wanted):
         lane = lanes.Lane(
+            batch=a_pool.batch[members],
             rank=members,
             uncertainty=uncertainty[members],
             luck=np.zeros(len(members)),
@@ -26,6 +27,8 @@ def serve(a_pool, uncertainty, query_size):
             features=lambda some: np.zeros((len(some), 1)),
             labelled=lambda: np.zeros((0, 1)),
             predict=None,
+            mistakes=lambda: (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool)),
+            round=round_,
             seed=0,
         )
         order = lanes.uncertain if round_ else lanes.even
@@ -148,7 +151,12 @@ def test_a_large_query_is_published_in_parts():
 
 def test_only_the_rounds_own_lane_is_asked_for_images():
     a_pool = pool([0, 0, 1, 1, 1, 2, 2], labelled=[0, 2])
-    assert asked(a_pool, cycles=3, query_size=2, slack=4) == [([0, 1], 0, 5), ([2, 3, 4], 1, 0), ([5, 6], 2, 0), ([], 3, 0)]
+    assert asked(a_pool, cycles=3, query_size=2, slack=4) == [
+        ([0, 1], 0, 5),
+        ([2, 3, 4], 1, 0),
+        ([5, 6], 2, 0),
+        ([], 3, 0),
+    ]
     assert asked(a_pool, cycles=3, query_size=1, slack=4) == [([5, 6], 2, 5), ([0, 1, 2, 3, 4], 3, 0)]
     assert asked(pool([0, 0, 0], labelled=[0]), cycles=1, query_size=1, slack=4) == [([0, 1, 2], 1, 5)]
 
@@ -161,7 +169,7 @@ def test_no_more_images_are_asked_for_than_are_published():
 @given(st.data())
 def test_scores_put_the_window_first_and_in_order(data):
     n, cycles = data.draw(st.integers(1, 60)), data.draw(st.integers(1, 6))
-    draw_marks = st.sets(st.integers(0, n - 1))
+    draw_marks, slack = st.sets(st.integers(0, n - 1)), data.draw(st.integers(1, 30))
     a_pool = pool(
         np.random.default_rng(data.draw(st.integers(0, 99))).integers(0, cycles, n),
         labelled=data.draw(draw_marks),
@@ -172,13 +180,13 @@ def test_scores_put_the_window_first_and_in_order(data):
         uncertainty=[data.draw(st.floats(0, 1)) for _ in range(n)],
         cycles=cycles,
         query_size=data.draw(st.integers(1, 20)),
-        slack=3,
+        slack=slack,
     )
     served = chosen.scores[chosen.window]
     assert (np.diff(served) > 0).all()
     assert len(set(chosen.window.tolist())) == len(chosen.window)
     assert a_pool.open[chosen.window].all()
-    assert len(chosen.window) >= min(3, a_pool.open.sum())  # nobody waits while there is something to label
+    assert len(chosen.window) >= min(slack, a_pool.open.sum())  # nobody waits while there is something to label
     assert a_pool.open.any() == (len(chosen.window) > 0)
     assert ((chosen.scores >= 0) & (chosen.scores <= LAST_PLACE)).all()
     assert (chosen.scores[~a_pool.open] == LAST_PLACE).all()
