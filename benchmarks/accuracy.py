@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import statistics
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -105,7 +106,29 @@ def run(name: str, out: Path, seeds: int | None, strategies: str | None) -> None
         settings,
         out,
     )
-    simulate.run(plan, Console(soft_wrap=True))
+    results = simulate.run(plan, Console(soft_wrap=True))
+    (out / "table.md").write_text(markdown(name, results))
+
+
+def markdown(name: str, results) -> str:
+    """The table as it stands in the README, and under it what it was made with."""
+    rounds = len(results.runs[0]["rounds"])
+    shown = sorted({0, rounds // 5, rounds // 2, rounds - 1})
+    labels = [results.runs[0]["rounds"][k]["labels"] for k in shown]
+    head = ["strategy", "n", *(f"{count:,} labels" for count in labels), "AUBC", "balanced AUBC", "network's own AUBC"]
+    lines = ["| " + " | ".join(head) + " |", "| " + " | ".join(["---"] * len(head)) + " |"]
+    for strategy, row in results.summary().items():
+        own = [run["rounds"] for run in results.runs if run["strategy"] == strategy]
+        at = [_spread([100 * rounds[k]["accuracy"] for rounds in own]) for k in shown]
+        sums = [f"{row[key]:.1f} ± {row[key + '_sd']:.1f}" for key in ("aubc", "balanced_aubc", "network_aubc")]
+        lines.append("| " + " | ".join([f"`{strategy}`", str(row["n"]), *at, *sums]) + " |")
+    made = ", ".join(f"{key} {value}" for key, value in results.environment().items())
+    return "\n".join(lines) + f"\n\n`python benchmarks/accuracy.py {name}`; {made}.\n"
+
+
+def _spread(values: list[float]) -> str:
+    spread = statistics.stdev(values) if len(values) > 1 else 0.0
+    return f"{statistics.mean(values):.1f} ± {spread:.1f}"
 
 
 def images(data: str):  # -> tuple[LabelledImages, LabelledImages]

@@ -33,7 +33,7 @@ def cifar10(pool: int) -> tuple[LabelledImages, LabelledImages]:
 
 
 def cifar10_for_tuning(pool: int) -> tuple[LabelledImages, LabelledImages]:
-    """Training images only, none of them in a table's pool but the full one's: from 20,000 on, and 5,000 to measure on."""
+    """Training images only: 20,000 and on to label, 5,000 others to measure on. Only the full table has them too."""
     targets = np.load(data_dir() / "cifar10" / "labels.npz")["train"]
     return (
         _from_arrays(_sheet("train_3")[:pool], targets[20_000:]),

@@ -17,7 +17,8 @@ Steps, for the first N training images of CIFAR-10 in ten batches:
   features of the labelled images too, fits the head and ranks the pool; networks have random weights, as time does not
   depend on them.
 
-All steps are linear in N, but for a second or less to begin with. Each figure is saved when it is there: a command can be stopped and given again.
+All steps are linear in N, but for a second or less to begin with. An epoch of the published code needs about 5 GB.
+Each figure is saved when it is there: a command can be stopped and given again.
 """
 
 from __future__ import annotations

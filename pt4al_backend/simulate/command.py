@@ -10,12 +10,13 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from pt4al_backend import learning
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.label_studio.export_file import read_export
 from pt4al_backend.labelled_images import LabelledImages, read_folder
@@ -28,6 +29,16 @@ from pt4al_backend.simulate.run import Replay, Round, Simulation
 from pt4al_backend.simulate.variants import Variant, parse
 
 TEST_SHARE = 0.2
+METHOD = (
+    "order",
+    "uncertainty",
+    "diversity",
+    "init",
+    "slack",
+    "image_size",
+    "pretext_epochs",
+    "main_epochs",
+)  # settings that a run's outcome depends on
 PAUSE = 2.0  # seconds between looks for a run that another process may have left
 
 
@@ -167,6 +178,7 @@ def _check(plan: Plan) -> None:
 def _config(plan: Plan) -> dict[str, Any]:
     """All that a run's outcome depends on, but for its strategy, its seed and the versions."""
     replay, settings = plan.replay, plan.settings
+    device = learning.resolve_device(settings.device)
     return {
         "title": plan.title,
         "pool": len(replay.pool),
@@ -176,8 +188,10 @@ def _config(plan: Plan) -> dict[str, Any]:
         "query_size": replay.query_size,
         "cycles": settings.cycles,
         "answers": replay.answers,
-        "preset": settings.preset,
         "device": settings.device,
+        "preset": settings.preset,
+        "recipe": asdict(learning.recipes(settings.preset, device=device, pool=len(replay.pool), image_size=0)),
+        **{name: getattr(settings, name) for name in METHOD},
     }
 
 

@@ -132,6 +132,8 @@ def summary(runs: Sequence[Run]) -> dict[str, dict[str, float]]:
         told[strategy] = {"n": len(values), **_spread("aubc", areas), **_spread("final", values[:, -1])}
         balanced = np.array([[r["balanced_accuracy"] for r in run["rounds"]] for run in _of(runs, strategy)])
         told[strategy] |= _spread("balanced_aubc", [aubc(labels.tolist(), 100 * row) for row in balanced])
+        network = np.array([[r["network_accuracy"] for r in run["rounds"]] for run in _of(runs, strategy)])
+        told[strategy] |= _spread("network_aubc", [aubc(labels.tolist(), 100 * row) for row in network])
         if "random" in curves:
             goal = curves["random"][1].mean(axis=0)[-1]
             needed = labels_for(labels, values.mean(axis=0), goal)

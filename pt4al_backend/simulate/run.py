@@ -101,10 +101,9 @@ class Simulation:
         self._settle()
         while len(rounds) < self._replay.rounds:
             wanted = (len(rounds) + 1) * self._replay.query_size
-            before = self._labels()
             while (labels := self._labels()) < wanted and self._platform.queue:
                 self._answer(min(self._replay.answers, wanted - labels))
-            if labels == before:  # images that cannot be read made the pool smaller
+            if labels == (rounds[-1]["labels"] if rounds else 0):  # images that cannot be read made the pool smaller
                 break
             rounds.append(self._measured(len(rounds), labels))
             unfinished = self._diary.with_suffix(".tmp")

@@ -1,0 +1,96 @@
+"""The platform that answers simulations: tasks, what changed since, the queue."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pt4al_backend.errors import UnreadableImageError
+from pt4al_backend.labelled_images import LabelledImages
+from pt4al_backend.labelling_platform import LabellingPlatform, Pick, TaskState, Window
+from pt4al_backend.simulate.known_labels import KnownLabels
+
+
+def known(n: int = 6) -> KnownLabels:
+    """Cats and dogs in turn; the bytes of an image are its position, the sixth cannot be read."""
+
+    def read(position: int) -> bytes:
+        if position == 5:
+            raise UnreadableImageError("torn")
+        return str(position).encode()
+
+    return KnownLabels(LabelledImages(("cat", "dog"), np.arange(n) % 2, read))
+
+
+def changed(platform: LabellingPlatform, since: str | None) -> tuple[list[TaskState], str]:
+    """All states since a cursor, page by page, and the cursor behind them."""
+    states: list[TaskState] = []
+    for page, cursor in platform.tasks(since):
+        states += page
+        since = cursor
+    assert since is not None
+    return states, since
+
+
+def test_tasks_are_numbered_from_one_and_show_the_images() -> None:
+    platform = known()
+    states, _ = changed(platform, None)
+    assert [state.id for state in states] == [1, 2, 3, 4, 5, 6]
+    assert [state.label for state in states] == [None] * 6
+    assert [platform.image(state.id, state.image) for state in states[:5]] == [b"0", b"1", b"2", b"3", b"4"]
+    with pytest.raises(UnreadableImageError, match="torn"):
+        platform.image(6, states[5].image)
+    assert platform.missing([1, 2, 3]) == set()
+
+
+def test_answers_are_the_truth_and_are_told_once() -> None:
+    platform = known()
+    _, cursor = changed(platform, None)
+    before = {state.id: state.version for state in changed(platform, None)[0]}
+    platform.answer([4, 1])
+    platform.answer([4])  # again: nothing changes
+    states, cursor = changed(platform, cursor)
+    assert [(state.id, state.label, state.annotations) for state in states] == [(4, "dog", 1), (1, "cat", 1)]
+    assert all(state.version != before[state.id] for state in states)
+    assert changed(platform, cursor)[0] == []
+    assert platform.project().annotations == 2
+    assert platform.project().skipped == 0
+
+
+def test_a_listing_from_the_start_shows_tasks_as_they_are_now() -> None:
+    platform = known()
+    platform.answer([2])
+    states, _ = changed(platform, None)
+    assert {state.id: state.label for state in states} == {1: None, 2: "dog", 3: None, 4: None, 5: None, 6: None}
+
+
+@pytest.mark.parametrize("n", [1000, 2500])
+def test_pages_hold_every_task(n: int) -> None:
+    platform = known(n)
+    states, cursor = changed(platform, None)
+    assert [state.id for state in states] == list(range(1, n + 1))
+    platform.answer(range(1, n + 1))
+    states, _ = changed(platform, cursor)
+    assert [state.id for state in states] == list(range(1, n + 1))
+    assert all(state.label for state in states)
+
+
+def test_a_cursor_between_two_pages_leaves_nothing_out() -> None:
+    platform = known(2500)
+    pages = platform.tasks(None)
+    first, cursor = next(pages)
+    rest, _ = changed(platform, cursor)
+    assert [state.id for state in first + rest] == list(range(1, 2501))
+
+
+def test_the_queue_is_the_window_less_what_was_answered() -> None:
+    platform = known()
+    assert platform.queue == []
+    assert platform.project().model_version == ""
+    platform.publish(Window("pt4al-r0-n0-1", tuple(Pick(task, 0.1 * task) for task in (5, 2, 4))))
+    assert platform.queue == [5, 2, 4]
+    platform.answer([2])
+    assert platform.queue == [5, 4]
+    assert platform.project().model_version == "pt4al-r0-n0-1"
+    platform.publish(Window("pt4al-r0-n1-2", (Pick(2, 0.0), Pick(1, 0.5))))
+    assert platform.queue == [1]
