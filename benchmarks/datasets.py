@@ -41,6 +41,11 @@ def cifar10_for_tuning(pool: int) -> tuple[LabelledImages, LabelledImages]:
     )
 
 
+def pixels_of(images: LabelledImages) -> NDArray[np.uint8]:
+    """All images as one array (n, 32, 32, 3); for images of one size."""
+    return np.stack([np.asarray(Image.open(io.BytesIO(images.read(k)))) for k in range(len(images))])
+
+
 def thinned(images: LabelledImages, ratio: int) -> LabelledImages:
     """Exponentially imbalanced: the first class keeps all its images, the last ``1 / ratio`` of them."""
     last = len(images.classes) - 1

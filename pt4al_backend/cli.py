@@ -128,7 +128,9 @@ def simulate(
 
     from pt4al_backend import simulate as simulate_room
 
-    settings = _settings("simulate", cycles=cycles, query_size=query_size, preset=preset, device=device)
+    settings = _settings(
+        "simulate", log_level="WARNING", cycles=cycles, query_size=query_size, preset=preset, device=device
+    )
     plan = simulate_room.plan(
         images, test, settings, strategies=strategies, seeds=seeds, answers=answers, out=out.expanduser()
     )

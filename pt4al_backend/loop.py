@@ -69,6 +69,7 @@ class ProjectLoop:
         self._accepted: tuple[int, ...] = ()  # such a difference that a full look did not mend
         self._rested: tuple[object, ...] | None = None  # what the project was like when nothing was missing
         self.has_looked = False  # whether the platform was asked since this process started
+        self.last_stage = ""  # of the last job that was worked on
         self.failing = False  # an error is shown as the stage until it is mended
 
     @property
@@ -175,9 +176,7 @@ class ProjectLoop:
         features = self.bench.features(backbone(project))
         settings = self.bench.settings
         strategy = chosen_strategy(settings)
-        opinion = refit(
-            pool, features, classes=len(project.classes), uncertainty=strategy.uncertainty or settings.uncertainty
-        )
+        opinion = refit(pool, features, classes=len(project.classes), uncertainty=strategy.uncertainty)
         kept = self._kept(strategy, project, pool)
         ranked = rank(pool, opinion, features, project, settings, kept=kept)
         if kept is None:
@@ -215,6 +214,7 @@ class ProjectLoop:
         if self._current is None:
             self._rested = self._situation()
             return False
+        self.last_stage = self._current.stage
         until = time.monotonic() + seconds
         try:
             while time.monotonic() < until:

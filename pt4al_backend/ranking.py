@@ -63,8 +63,10 @@ def chosen_strategy(settings: Settings) -> Strategy:
             f"The strategy {settings.strategy} comes from scikit-activeml: pip install 'pt4al-backend[strategies]', "
             "or choose another with PT4AL_STRATEGY."
         )
-    diversity = settings.preset == "fast" if settings.diversity == "auto" else settings.diversity == "on"
-    return strategy(settings.strategy, order=settings.order, diversity=diversity)
+    fast = settings.preset == "fast"
+    diversity = fast if settings.diversity == "auto" else settings.diversity == "on"
+    uncertainty = ("margin" if fast else "confidence") if settings.uncertainty == "auto" else settings.uncertainty
+    return strategy(settings.strategy, order=settings.order, uncertainty=uncertainty, diversity=diversity)
 
 
 def refit(pool: PoolArrays, features: FeatureFile, *, classes: int, uncertainty: str) -> Opinion:

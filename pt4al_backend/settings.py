@@ -67,8 +67,10 @@ class Settings(BaseSettings):
         description="How the sorted pool is cut into batches, and which comes next. `hard_first` is the paper's; "
         "`auto`: the preset's.",
     )
-    uncertainty: Literal["confidence", "margin", "entropy"] = Field(
-        "confidence", description="What makes an image uncertain. `confidence` is the paper's."
+    uncertainty: Literal["auto", "confidence", "margin", "entropy"] = Field(
+        "auto",
+        description="What makes an image uncertain. `confidence` is the paper's; `auto`: that with `paper`, `margin` "
+        "with `fast`.",
     )
     diversity: Literal["auto", "on", "off"] = Field(
         "auto", description="Whether a query avoids images that look alike. `auto`: on with `fast`, off with `paper`."

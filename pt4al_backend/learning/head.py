@@ -77,7 +77,7 @@ def out_of_fold(
     guessed = np.full(len(targets), -1, dtype=np.int64)
     if len(targets) < _FOLDS:
         return guessed
-    fold = np.arange(len(targets)) % _FOLDS
+    fold = np.random.default_rng(0).permutation(len(targets)) % _FOLDS
     for k in range(_FOLDS):
         seen = fold != k
         head = fit_head(features[seen], targets[seen], classes)

@@ -20,29 +20,30 @@ class Strategy:
     later: Order
     batches: bool = False
     """Whether each round has a batch of its own, sorted by pretext loss; else every round has the whole pool."""
-    uncertainty: str = ""
-    """The measure that this strategy is about; empty: any."""
+    uncertainty: str = "margin"
+    """What makes an image uncertain."""
     at_once: bool = False
     """A query is chosen as a whole: it is not made anew for every label."""
     needs_features: bool = False
     """Even for the first query."""
 
 
-def strategy(name: Name, *, order: str, diversity: bool) -> Strategy:
+def strategy(name: Name, *, order: str, uncertainty: str, diversity: bool) -> Strategy:
     """The strategy of that name.
 
-    Two settings make PT4AL another one: ``order`` where it is ``bandit``, and ``diversity``, whether queries
-    avoid images like one another.
+    PT4AL has variants: ``order`` where it is ``bandit``, the measure of ``uncertainty``, and ``diversity``, whether
+    queries avoid images like one another. The other strategies are what they are.
     """
-    if name == "pt4al" and order == "bandit":
-        return Strategy(bandit.bandit, bandit.bandit, at_once=True)
-    if name == "pt4al" and diversity:
-        return Strategy(lanes.typical, lanes.diverse, batches=True, needs_features=True)
-    return _STRATEGIES[name]
+    if name != "pt4al":
+        return _OTHERS[name]
+    if order == "bandit":
+        return Strategy(bandit.bandit, bandit.bandit, uncertainty=uncertainty, at_once=True)
+    if diversity:
+        return Strategy(lanes.typical, lanes.diverse, uncertainty=uncertainty, batches=True, needs_features=True)
+    return Strategy(lanes.even, lanes.uncertain, uncertainty=uncertainty, batches=True)
 
 
-_STRATEGIES: dict[str, Strategy] = {
-    "pt4al": Strategy(lanes.even, lanes.uncertain, batches=True),
+_OTHERS: dict[str, Strategy] = {
     "random": Strategy(lanes.lucky, lanes.lucky),
     "confidence": Strategy(lanes.lucky, lanes.uncertain, uncertainty="confidence"),
     "margin": Strategy(lanes.lucky, lanes.uncertain, uncertainty="margin"),

@@ -19,7 +19,12 @@ def softmax(logits: Floats) -> NDArray[np.float64]:
 
 
 def confidence(logits: Floats) -> NDArray[np.float64]:
-    """1 - the top probability after a softmax over the L2-normalised logits (PT4AL's published code). (n,)"""
+    """1 - the top probability after a softmax over the L2-normalised logits (PT4AL's published code). (n,)
+
+    Two logits of opposite sign would all be of one length, so with two classes they are taken as they are.
+    """
+    if logits.shape[1] == 2:
+        return 1 - softmax(logits).max(axis=1)
     norms = np.linalg.norm(logits.astype(np.float64), axis=1, keepdims=True)
     return 1 - softmax(logits / np.maximum(norms, 1e-12)).max(axis=1)
 

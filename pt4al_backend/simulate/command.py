@@ -21,11 +21,12 @@ from pt4al_backend.errors import PT4ALError
 from pt4al_backend.label_studio.export_file import read_export
 from pt4al_backend.labelled_images import LabelledImages, read_folder
 from pt4al_backend.progress import duration
+from pt4al_backend.ranking import chosen_strategy
 from pt4al_backend.sampling.batches import query_size_for
 from pt4al_backend.settings import Settings
 from pt4al_backend.simulate import curves
 from pt4al_backend.simulate.results import Results, show
-from pt4al_backend.simulate.run import Replay, Round, Simulation
+from pt4al_backend.simulate.simulation import Replay, Round, Simulation
 from pt4al_backend.simulate.variants import Variant, parse
 
 TEST_SHARE = 0.2
@@ -34,6 +35,7 @@ METHOD = (
     "uncertainty",
     "diversity",
     "init",
+    "imagenet_weights",
     "slack",
     "image_size",
     "pretext_epochs",
@@ -68,7 +70,7 @@ def plan(
     query_size = settings.query_size or min(query_size_for(len(pool), cycles=cycles), len(pool) // cycles)
     replay = Replay(pool, held_out, rounds=cycles, query_size=query_size, answers=answers)
     settings = Settings(**settings.model_dump() | {"cycles": cycles})
-    return Plan(images.name, replay, parse(strategies), tuple(range(seeds)), settings, out)
+    return Plan(images.expanduser().resolve().name, replay, parse(strategies), tuple(range(seeds)), settings, out)
 
 
 def _read(source: Path, settings: Settings) -> LabelledImages:
@@ -80,11 +82,27 @@ def run(plan: Plan, console: Console) -> Results:
     """Make every run that is not in ``results.json`` yet; draw ``curves.svg``; return all of them.
 
     Raises:
-        PT4ALError: the pool is too small for the rounds asked, or ``out`` holds other results.
+        PT4ALError: what is asked cannot be done, ``out`` holds other results or cannot be written.
     """
-    _check(plan)
-    work = plan.out / "work"
-    work.mkdir(parents=True, exist_ok=True)
+    try:
+        _check(plan)
+        plan.out.mkdir(parents=True, exist_ok=True)
+        with (plan.out / ".work.lock").open("w") as users:
+            fcntl.flock(users, fcntl.LOCK_SH)
+            results = _make_all(plan, console)
+            fcntl.flock(users, fcntl.LOCK_UN)
+            with _claimed(plan.out / ".work.lock") as alone:
+                if alone:
+                    shutil.rmtree(plan.out / "work", ignore_errors=True)
+    except learning.LearningError as error:
+        raise PT4ALError(str(error)) from error
+    except OSError as error:
+        raise PT4ALError(f"{plan.out} cannot be used ({error}): choose another --out.") from error
+    show(results, console)
+    return results
+
+
+def _make_all(plan: Plan, console: Console) -> Results:
     results = Results(plan.out / "results.json", _config(plan))
     jobs = [(variant, seed) for seed in plan.seeds for variant in plan.variants]
     clock = _Clock(len(jobs), plan.replay.rounds)
@@ -94,8 +112,6 @@ def run(plan: Plan, console: Console) -> Results:
             time.sleep(PAUSE)  # all that is missing is in other hands
         results.refresh()
     curves.draw(results.runs, plan.out / "curves.svg", title=plan.title)
-    shutil.rmtree(work, ignore_errors=True)
-    show(results, console)
     return results
 
 
@@ -110,7 +126,7 @@ def _make(plan: Plan, results: Results, variant: Variant, seed: int, *, clock: _
             return False
         settings = variant.applied_to(_settings(plan, home / variant.name, seed))
         if not settings.data_dir.exists():
-            unfinished = settings.data_dir.with_suffix(".tmp")
+            unfinished = home / f"{variant.name}.tmp"
             shutil.rmtree(unfinished, ignore_errors=True)
             shutil.copytree(home / "ready", unfinished)
             unfinished.rename(settings.data_dir)
@@ -127,10 +143,11 @@ def _make(plan: Plan, results: Results, variant: Variant, seed: int, *, clock: _
             console.status(label) as status,
             closing(Simulation(plan.replay, settings, lambda text: status.update(f"{label}: {text}"))) as simulation,
         ):
+            clock.start(simulation.rounds_done)
             rounds = simulation.play(tell)
         results.add({"strategy": variant.name, "seed": seed, "rounds": rounds})
         curves.draw(results.runs, plan.out / "curves.svg", title=plan.title)
-        shutil.rmtree(settings.data_dir)
+        shutil.rmtree(settings.data_dir, ignore_errors=True)
         return True
 
 
@@ -167,7 +184,12 @@ def _settings(plan: Plan, directory: Path, seed: int) -> Settings:
 
 
 def _check(plan: Plan) -> None:
+    """Refuse now what would otherwise be refused after hours."""
     replay, cycles = plan.replay, plan.settings.cycles
+    for variant in plan.variants:
+        chosen_strategy(variant.applied_to(plan.settings))
+    if not len(replay.test):
+        raise PT4ALError("No class has two images, so none is left to measure on: give others with --test.")
     if replay.query_size * cycles > len(replay.pool):
         raise PT4ALError(
             f"{replay.query_size} images from each of {cycles} batches are more than the {len(replay.pool)} there are: "
@@ -188,7 +210,7 @@ def _config(plan: Plan) -> dict[str, Any]:
         "query_size": replay.query_size,
         "cycles": settings.cycles,
         "answers": replay.answers,
-        "device": settings.device,
+        "device": device.partition(":")[0],
         "preset": settings.preset,
         "recipe": asdict(learning.recipes(settings.preset, device=device, pool=len(replay.pool), image_size=0)),
         **{name: getattr(settings, name) for name in METHOD},
@@ -201,19 +223,27 @@ class _Clock:
     def __init__(self, runs: int, rounds: int) -> None:
         self._runs, self._rounds = runs, rounds
         self._since = time.monotonic()
-        self._at_start: int | None = None
+        self._at_start: float | None = None
         self._finished = 0
 
     def finished(self, runs: int) -> None:
-        self._at_start = runs if self._at_start is None else self._at_start
+        """So many runs are finished, by whomever."""
         self._finished = runs
+
+    def start(self, rounds: int) -> None:
+        """A run is taken up of which so many rounds were done before."""
+        if self._at_start is None:
+            self._at_start = self._finished + self._share(rounds)
+            self._since = time.monotonic()
 
     def left(self, rounds: int) -> float | None:
         """Seconds until all runs are done, when ``rounds`` of the one under way are."""
-        share = rounds * (rounds + 1) / (self._rounds * (self._rounds + 1))
-        done = self._finished - (self._at_start or 0) + share
-        left = self._runs - self._finished - share
-        return (time.monotonic() - self._since) / done * left if done else None
+        now = self._finished + self._share(rounds)
+        done = now - (self._at_start or 0.0)
+        return (time.monotonic() - self._since) / done * (self._runs - now) if done > 0 else None
+
+    def _share(self, rounds: int) -> float:
+        return rounds * (rounds + 1) / (self._rounds * (self._rounds + 1))
 
 
 @contextmanager

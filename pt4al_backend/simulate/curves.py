@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from pt4al_backend.simulate.results import Run, curve
@@ -21,7 +22,11 @@ def draw(runs: Sequence[Run], path: Path, *, title: str) -> None:
         if len(values) > 1:
             spread = values.std(axis=0, ddof=1)
             axes.fill_between(labels, mean - spread, mean + spread, color=line.get_color(), alpha=0.15, linewidth=0)
-    axes.set(xlabel="labels", ylabel="accuracy on the test images, %", title=title)
+    axes.set(xlabel="labels", ylabel="accuracy on the test images, %")
+    axes.set_title(title, parse_math=False)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize="small")
-    figure.savefig(path, format="svg", metadata={"Date": None})
+    unfinished = path.with_suffix(".tmp")
+    with rc_context({"svg.fonttype": "none"}):
+        figure.savefig(unfinished, format="svg", metadata={"Date": None})
+    unfinished.replace(path)

@@ -33,13 +33,17 @@ class Results:
         self.runs: list[Run] = []
         self.refresh()
 
+    def summary(self) -> dict[str, dict[str, float]]:
+        """Per strategy; see ``summary``."""
+        return summary(self.runs)
+
     def has(self, strategy: str, seed: int) -> bool:
         """Whether a run is finished, as far as is known since the last ``refresh``."""
         return any((run["strategy"], run["seed"]) == (strategy, seed) for run in self.runs)
 
     def add(self, run: Run) -> None:
         """Keep a finished run, on disk when this returns."""
-        with self._path.with_suffix(".lock").open("w") as lock:
+        with (self._path.parent / ".results.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             self.refresh()
             self.runs.append(run)
@@ -59,8 +63,10 @@ class Results:
             return
         try:
             saved = json.loads(self._path.read_text())
-            config, self.runs = saved["config"], saved["runs"]
-        except (ValueError, KeyError, TypeError):
+            config, runs = dict(saved["config"]), [dict(run) for run in saved["runs"]]
+            for run in runs:
+                run["strategy"], run["seed"], run["rounds"][0]["accuracy"]
+        except (ValueError, KeyError, TypeError, IndexError):
             raise PT4ALError(
                 f"{self._path} holds no results of a simulation: move it away, or choose another --out."
             ) from None
@@ -69,6 +75,7 @@ class Results:
             raise PT4ALError(
                 f"{self._path} was made with another {' and '.join(other)}: choose another --out, or delete it."
             )
+        self.runs = runs
 
 
 def show(results: Results, console: Console) -> None:
@@ -77,14 +84,15 @@ def show(results: Results, console: Console) -> None:
     for heading in ("strategy", "runs", "mean over all rounds", "at the end", "labels for random's end"):
         table.add_column(heading, justify="left" if heading == "strategy" else "right")
     last = results.config["rounds"] * results.config["query_size"]
-    for name, row in summary(results.runs).items():
-        needed = row.get("labels_for_random")
+    compared = "random" in _names(results.runs)
+    for name, row in results.summary().items():
+        needed = f"{row['labels_for_random']} of {last}" if "labels_for_random" in row else "never"
         table.add_row(
             name,
             str(row["n"]),
             f"{row['aubc']:.1f} ± {row['aubc_sd']:.1f}",
             f"{row['final']:.1f} ± {row['final_sd']:.1f}",
-            "never" if needed is None else f"{needed:.0f} of {last}" if "random" in _names(results.runs) else "",
+            needed if compared else "",
         )
     console.print(table)
 

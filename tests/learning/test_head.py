@@ -5,7 +5,7 @@ import pytest
 import torch
 from learning_helpers import features_of, finish, noise, small
 
-from pt4al_backend.learning import LearningError, fit_head, network_head, train_main
+from pt4al_backend.learning import LearningError, fit_head, network_head, out_of_fold, train_main
 from pt4al_backend.learning.inputs import normalised
 from pt4al_backend.learning.networks import for_inference
 
@@ -68,3 +68,36 @@ def test_network_head_says_what_the_network_says():
         expected = for_inference(weights, "cpu")(normalised(torch.from_numpy(images.pixels))).numpy()
     logits = network_head(weights).logits(features_of(weights, images, rows))
     np.testing.assert_allclose(logits, expected, atol=0.02)  # features are kept as float16
+
+
+def test_answers_out_of_fold_are_those_of_separable_classes():
+    features, targets = clusters(120, 6)
+    guessed = out_of_fold(features, targets, 6)
+    assert guessed.dtype == np.int64 and guessed.shape == (120,)
+    assert (guessed == targets).mean() > 0.95
+    assert np.array_equal(guessed, out_of_fold(features, targets, 6))
+
+
+def test_an_answer_out_of_fold_does_not_know_the_images_own_label():
+    features, targets = clusters(60, 3)
+    guessed = out_of_fold(features, targets, 3)
+    for image in range(0, 60, 7):
+        wrong = targets.copy()
+        wrong[image] = (targets[image] + 1) % 3
+        assert out_of_fold(features, wrong, 3)[image] == guessed[image] == targets[image]
+
+
+@pytest.mark.parametrize("n", [0, 1, 4])
+def test_too_few_labels_leave_none_out(n):
+    features, targets = clusters(n, 2)
+    assert out_of_fold(features, targets, 2).tolist() == [-1] * n
+
+
+def test_five_labels_of_one_class_are_enough():
+    features, _ = clusters(5, 1)
+    assert out_of_fold(features, np.ones(5, np.int64), 3).tolist() == [1] * 5
+
+
+def test_classes_that_come_in_turn_are_not_left_out_as_a_whole():
+    features, targets = clusters(100, 5)  # 0, 1, 2, 3, 4, 0, 1, …
+    assert (out_of_fold(features, targets, 5) == targets).mean() > 0.95

@@ -7,6 +7,7 @@ from pt4al_backend.learning.inputs import (
     augmented,
     generator,
     normalised,
+    recoloured,
     rotated,
     rotation_labels,
 )
@@ -46,6 +47,39 @@ def test_augmented_images_are_shifted_and_flipped_copies():
         assert len(found) == 1
         flips.add(found[0][0])
     assert flips == {False, True}
+
+
+def test_recoloured_images_change_in_contrast_and_in_each_channel():
+    inputs = torch.zeros(50, 3, 2, 2)
+    inputs[..., 1] = 1  # a black and a white column
+    changed = recoloured(inputs, strength=0.3, generator=generator(3))
+    offset, contrast = changed[..., 0, 0], changed[..., 0, 1] - changed[..., 0, 0]
+    assert torch.equal(changed[..., 0, :], changed[..., 1, :])
+    assert (offset.abs() <= 0.3).all() and ((contrast - 1).abs() <= 0.3 + 1e-6).all()
+    assert torch.allclose(contrast, contrast[:, :1].expand_as(contrast), atol=1e-6)  # one for all channels
+    for drawn in (offset, contrast[:, 0] - 1):
+        assert drawn.min() < -0.2 and drawn.max() > 0.2  # of all strengths
+        assert len(drawn.flatten().unique()) > 45  # each image has its own
+    assert torch.equal(inputs[..., 1], torch.ones(50, 3, 2))  # in place would spoil what it is made of
+
+
+def test_recolouring_is_the_generators():
+    inputs = normalised(torch.from_numpy(noise(4).pixels))
+    a, b, c = (recoloured(inputs, strength=0.3, generator=generator(seed)) for seed in (3, 3, 4))
+    assert torch.equal(a, b) and not torch.equal(a, c)
+
+
+def test_recolouring_by_nothing_changes_nothing():
+    inputs = normalised(torch.from_numpy(noise(4).pixels))
+    assert torch.equal(recoloured(inputs, strength=0.0, generator=generator(3)), inputs)
+
+
+def test_recoloured_inputs_stay_channels_last():
+    inputs = normalised(torch.from_numpy(noise(4).pixels))
+    changed = recoloured(inputs, strength=0.3, generator=generator(3))
+    assert changed.shape == inputs.shape and changed.dtype == torch.float32
+    assert changed.stride() == inputs.stride()
+    assert changed.is_contiguous(memory_format=torch.channels_last)
 
 
 def _is(image: torch.Tensor, crop: torch.Tensor, flip: bool, dy: int, dx: int) -> bool:

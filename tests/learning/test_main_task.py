@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from learning_helpers import MemoryCheckpoint, digits, features_of, finish, noise, same, small
+from learning_helpers import ArrayImages, MemoryCheckpoint, digits, features_of, finish, noise, same, small
 
 from pt4al_backend.learning import (
     LearningError,
@@ -90,3 +92,30 @@ def test_learns_the_digits_from_pretext_weights():
         head = fit_head(features_of(weights, images, labelled), targets[labelled], 10)
         guessed = head.logits(features_of(weights, images, rest)).argmax(axis=1)
         assert (guessed == targets[rest]).mean() > least
+
+
+def mixing(mixup, *, targets, seed=0, images=IMAGES, **changes):
+    recipe = replace(small(images.size, **changes).main, mixup=mixup)
+    rows = np.arange(len(targets))
+    return finish(train_main(images, rows, targets, 2, recipe=recipe, init=None, seed=seed, device="cpu"))
+
+
+def test_mixing_images_is_decided_by_the_seed():
+    targets = np.arange(20) % 2
+    mixed = mixing(True, targets=targets)
+    assert same(mixed, mixing(True, targets=targets))
+    assert not same(mixed, mixing(True, targets=targets, seed=1))
+    assert not same(mixed, mixing(False, targets=targets))
+
+
+def test_one_image_is_mixed_with_itself():
+    assert same(mixing(True, targets=np.array([1])), mixing(True, targets=np.array([1])))
+
+
+def test_mixed_images_teach_what_is_easy():
+    images, targets = digits()
+    pair = np.flatnonzero(targets < 2)  # zeros and ones
+    images, targets = ArrayImages(images.pixels[pair]), targets[pair]
+    weights = mixing(True, targets=targets[:100], images=images, batch=32, epochs=20)
+    guessed = network_head(weights).logits(features_of(weights, images, np.arange(100, 300))).argmax(axis=1)
+    assert (guessed == targets[100:300]).mean() > 0.95

@@ -97,7 +97,7 @@ class Simulation:
 
     def play(self, tell: Callable[[list[Round]], None]) -> list[Round]:
         """Label and train to the end; one entry per round. ``tell`` hears of the rounds so far, after each."""
-        rounds: list[Round] = json.loads(self._diary.read_text()) if self._diary.exists() else []
+        rounds = self._rounds()
         self._settle()
         while len(rounds) < self._replay.rounds:
             wanted = (len(rounds) + 1) * self._replay.query_size
@@ -111,6 +111,14 @@ class Simulation:
             unfinished.replace(self._diary)
             tell(rounds)
         return rounds
+
+    @property
+    def rounds_done(self) -> int:
+        """By processes before this one, too."""
+        return len(self._rounds())
+
+    def _rounds(self) -> list[Round]:
+        return json.loads(self._diary.read_text()) if self._diary.exists() else []
 
     def _labels(self) -> int:
         return self._store.totals(self._bench.project_id).labelled
@@ -127,9 +135,8 @@ class Simulation:
             started = time.monotonic()
             self._loop.look()
             self._loop.steer()
-            stage = self._loop.busy_with
             working = self._loop.work(SLICE)
-            stage = self._loop.busy_with or stage
+            stage = self._loop.busy_with or self._loop.last_stage
             self._seconds[stage] = self._seconds.get(stage, 0.0) + time.monotonic() - started
             project = self._bench.project()
             self._show(f"{project.stage_detail} {duration(project.eta_seconds)}" if working else "choosing images")

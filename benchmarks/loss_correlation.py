@@ -1,0 +1,113 @@
+"""Does a high pretext loss mean a high main-task loss? Spearman's rho on CIFAR-10.
+
+    python benchmarks/loss_correlation.py [--seeds 3]
+
+The rotation network learns from training images 0 to 4,999, as in the ablations, and gives their pretext losses. A
+main network learns the classes of images 5,000 to 9,999, from the rotation network's weights and from scratch, and
+gives the cross-entropy of images 0 to 4,999, whose labels it never saw. `benchmarks/results/loss_correlation.json`
+holds every seed; seeds that are there are not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+from scipy.stats import spearmanr
+
+from pt4al_backend import learning
+from pt4al_backend.sampling.uncertainty import softmax
+from pt4al_backend.simulate.results import environment
+
+OUT = Path(__file__).parent / "results" / "loss_correlation.json"
+POOL = np.arange(5_000)
+OTHERS = np.arange(5_000, 10_000)
+
+
+class Pixels:
+    size = 32
+
+    def __init__(self, pixels: np.ndarray) -> None:
+        self._pixels = pixels
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        return self._pixels[rows]
+
+
+class NoCheckpoint:
+    def load(self) -> None:
+        return None
+
+    def save(self, arrays: learning.Arrays, meta: dict[str, Any]) -> None:
+        pass
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3)
+    seeds = parser.parse_args().seeds
+    told = json.loads(OUT.read_text()) if OUT.exists() else {"runs": []}
+    for seed in range(seeds):
+        if seed not in [run["seed"] for run in told["runs"]]:
+            told["runs"].append({"seed": seed} | measure(seed))
+            told["environment"] = environment()
+            told["command"] = "python benchmarks/loss_correlation.py"
+            OUT.write_text(json.dumps(told, indent=1) + "\n")
+    for name in ("pretext", "scratch"):
+        rhos = [run[name]["rho"] for run in told["runs"]]
+        spread = statistics.stdev(rhos) if len(rhos) > 1 else 0.0
+        print(f"main network from {name}: rho {statistics.mean(rhos):.2f} ± {spread:.2f}, n = {len(rhos)}")
+
+
+def measure(seed: int) -> dict[str, Any]:
+    images, _ = datasets.cifar10(10_000)
+    pixels = Pixels(datasets.pixels_of(images))
+    device = learning.resolve_device("auto")
+    recipe = learning.recipes("fast", device=device, pool=len(POOL), image_size=32)
+    pretext = finish(
+        learning.train_pretext(pixels, POOL, recipe=recipe.pretext, seed=seed, device=device, checkpoint=NoCheckpoint())
+    )
+    losses = finish(learning.pretext_losses(pretext, pixels, POOL, device=device))
+    answers: dict[str, Any] = {"pretext_loss": float(losses.mean())}
+    for name, init in (("pretext", pretext), ("scratch", None)):
+        network = finish(
+            learning.train_main(
+                pixels,
+                OTHERS,
+                images.targets[OTHERS],
+                len(images.classes),
+                recipe=recipe.main,
+                init=init,
+                seed=seed,
+                device=device,
+            )
+        )
+        head = learning.network_head(network)
+        features = [part for _, part in learning.extract_features(network, pixels, POOL, device=device)]
+        probabilities = softmax(head.logits(np.concatenate(features)))
+        truth = images.targets[POOL]
+        main_losses = -np.log(np.maximum(probabilities[POOL, truth], 1e-12))
+        rho = float(spearmanr(losses, main_losses).statistic)
+        accuracy = float((probabilities.argmax(axis=1) == truth).mean())
+        answers[name] = {"rho": rho, "accuracy": accuracy}
+        print(f"seed {seed}, main network from {name}: rho {rho:.3f}, accuracy {accuracy:.1%}", file=sys.stderr)
+    return answers
+
+
+def finish(work: Generator[Any, None, Any]) -> Any:
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value
+
+
+if __name__ == "__main__":
+    main()
