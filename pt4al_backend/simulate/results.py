@@ -63,7 +63,7 @@ class Results:
             return
         try:
             saved = json.loads(self._path.read_text())
-            config, runs = dict(saved["config"]), [dict(run) for run in saved["runs"]]
+            config, runs = {**saved["config"]}, [{**run} for run in saved["runs"]]
             for run in runs:
                 run["strategy"], run["seed"], run["rounds"][0]["accuracy"]
         except (ValueError, KeyError, TypeError, IndexError):

@@ -13,9 +13,15 @@ def test_unsure_images_score_higher(name):
 
 
 def test_confidence_is_the_papers_softmax_over_normalised_logits():
-    # Logits (3, 4) have norm 5: softmax(0.6, 0.8).
-    expected = 1 - np.exp(0.8) / (np.exp(0.6) + np.exp(0.8))
-    assert confidence(np.array([[3.0, 4.0]]))[0] == pytest.approx(expected)
+    # Logits (3, 4, 0) have norm 5: softmax(0.6, 0.8, 0).
+    expected = 1 - np.exp(0.8) / (np.exp(0.6) + np.exp(0.8) + 1)
+    assert confidence(np.array([[3.0, 4.0, 0.0]]))[0] == pytest.approx(expected)
+
+
+def test_confidence_tells_images_of_two_classes_apart():
+    # A refitted head's two logits are opposite: normalised, all images would be alike.
+    torn, sure = confidence(np.array([[0.1, -0.1], [2.0, -2.0]]))
+    assert torn > sure + 0.3
 
 
 def test_margin_and_entropy_by_hand():

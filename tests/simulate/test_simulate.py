@@ -195,7 +195,7 @@ def test_curves_name_every_strategy(undisturbed: Path) -> None:
 
 
 def test_what_a_run_needs_is_gone_at_its_end(undisturbed: Path) -> None:
-    assert {path.name for path in undisturbed.iterdir()} - {"results.lock"} == {"results.json", "curves.svg"}
+    assert {path.name for path in undisturbed.iterdir()} - {".results.lock", ".work.lock"} == {"results.json", "curves.svg"}
 
 
 # Once more
@@ -313,8 +313,8 @@ def test_what_another_process_has_in_hand_stays(digits: Path, tmp_path: Path, si
     """Another process may have been asked for more seeds or other strategies in the same directory."""
     theirs = tmp_path / "work" / "seed-7"
     (theirs / "margin").mkdir(parents=True)
-    with (theirs / "margin.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with (tmp_path / ".work.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
         given = ("--cycles", 2, "--query-size", 2, "--strategies", "random", "--seeds", 1, "--out", tmp_path)
         assert simulate(digits, "--device", "cpu", *given).code == 0
         assert (theirs / "margin").is_dir()
@@ -390,7 +390,7 @@ def test_queries_worked_out_by_hand(tmp_path: Path, order: str, batches: list[li
     """Twelve images of three classes in three batches of four, two labels a round."""
     images = read_folder(write_digits(tmp_path / "images", 6, 6, 6))
     pool, test = images.take(np.array([0, 1, 2, 3, 6, 7, 8, 9, 12, 13, 14, 15])), images.take(np.array([4, 10, 16]))
-    settings = settings_in(tmp_path / "data", cycles=3, query_size=2, order=order, diversity="off", seed=1)
+    settings = settings_in(tmp_path / "data", cycles=3, query_size=2, order=order, diversity="off", uncertainty="confidence", seed=1)
     stored = Stored(tmp_path / "data")
     expected: list[list[int]] = []
     labelled_after: list[set[int]] = []
