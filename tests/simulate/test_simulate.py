@@ -195,7 +195,10 @@ def test_curves_name_every_strategy(undisturbed: Path) -> None:
 
 
 def test_what_a_run_needs_is_gone_at_its_end(undisturbed: Path) -> None:
-    assert {path.name for path in undisturbed.iterdir()} - {".results.lock", ".work.lock"} == {"results.json", "curves.svg"}
+    assert {path.name for path in undisturbed.iterdir()} - {".results.lock", ".work.lock"} == {
+        "results.json",
+        "curves.svg",
+    }
 
 
 # Once more
@@ -390,7 +393,9 @@ def test_queries_worked_out_by_hand(tmp_path: Path, order: str, batches: list[li
     """Twelve images of three classes in three batches of four, two labels a round."""
     images = read_folder(write_digits(tmp_path / "images", 6, 6, 6))
     pool, test = images.take(np.array([0, 1, 2, 3, 6, 7, 8, 9, 12, 13, 14, 15])), images.take(np.array([4, 10, 16]))
-    settings = settings_in(tmp_path / "data", cycles=3, query_size=2, order=order, diversity="off", uncertainty="confidence", seed=1)
+    settings = settings_in(
+        tmp_path / "data", cycles=3, query_size=2, order=order, diversity="off", uncertainty="confidence", seed=1
+    )
     stored = Stored(tmp_path / "data")
     expected: list[list[int]] = []
     labelled_after: list[set[int]] = []

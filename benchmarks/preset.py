@@ -1,0 +1,170 @@
+"""What each choice of the preset `fast` is worth: the shipped recipe, and the same with one thing changed.
+
+    python benchmarks/preset.py [--seeds 3]
+
+200 and 1,000 random labels of 5,000 CIFAR-10 training images (20,000 to 24,999), measured on 5,000 other training
+images (40,000 to 44,999): test images are not looked at. Accuracy is that of the head refitted on the trained
+network's features, which is what the backend answers with. `benchmarks/results/preset.json` holds every run; runs
+that are there are not made again, and several processes may work at it one seed each (`--only-seed`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Generator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+
+from pt4al_backend import learning
+from pt4al_backend.simulate.results import environment
+
+OUT = Path(__file__).parent / "results" / "preset.json"
+POOL = np.arange(5_000)
+TEST = np.arange(5_000, 10_000)
+LABELS = (200, 1_000)
+
+# name -> what is changed of the pretext recipe, and of the main recipe
+ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "as shipped": ({}, {}),
+    "from scratch": ({}, {"init": None}),
+    "no mixup": ({}, {"mixup": False}),
+    "no colour changes in the main task": ({}, {"recolour": 0.0}),
+    "no crops and flips in the main task": ({}, {"augment": False}),
+    "learning rate 0.05": ({}, {"learning_rate": 0.05}),
+    "learning rate 0.2": ({}, {"learning_rate": 0.2}),
+    "half the main steps": ({}, {"epochs": 20, "least_steps": 125}),
+    "twice the main steps": ({}, {"epochs": 80, "least_steps": 500, "most_steps": 2_000}),
+    "no colour changes in the pretext task": ({"recolour": 0.0}, {}),
+    "half the pretext steps": ({"most_steps": 600}, {}),
+    "twice the pretext steps": ({"most_steps": 2_400, "epochs": 40}, {}),
+    "width 12": ({"width": 12}, {"width": 12}),
+    "width 24": ({"width": 24}, {"width": 24}),
+}
+
+
+class Pixels:
+    size = 32
+
+    def __init__(self) -> None:
+        pool, test = datasets.cifar10_for_tuning(len(POOL))
+        self._pixels = np.concatenate([datasets.pixels_of(pool), datasets.pixels_of(test)])
+        self.targets = np.concatenate([pool.targets, test.targets[: len(TEST)]])
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        return self._pixels[rows]
+
+
+class NoCheckpoint:
+    def load(self) -> None:
+        return None
+
+    def save(self, arrays: learning.Arrays, meta: dict[str, Any]) -> None:
+        pass
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only-seed", type=int)
+    options = parser.parse_args()
+    seeds = range(options.seeds) if options.only_seed is None else [options.only_seed]
+    pixels = Pixels()
+    for seed in seeds:
+        networks: dict[str, tuple[learning.Weights, float]] = {}
+        for name, (of_pretext, of_main) in ROWS.items():
+            if any((run["row"], run["seed"]) == (name, seed) for run in saved()):
+                continue
+            key = json.dumps(of_pretext)
+            if key not in networks:
+                networks[key] = timed(pretext, pixels, of_pretext, seed)
+            keep({"row": name, "seed": seed} | measure(pixels, *networks[key], of_main, seed))
+    show()
+
+
+def pretext(pixels: Pixels, changes: dict[str, Any], seed: int) -> learning.Weights:
+    recipe = replace(recipes().pretext, **{"epochs": 15, **changes})
+    return finish(
+        learning.train_pretext(pixels, POOL, recipe=recipe, seed=seed, device="cpu", checkpoint=NoCheckpoint())
+    )
+
+
+def measure(
+    pixels: Pixels, network: learning.Weights, seconds: float, changes: dict[str, Any], seed: int
+) -> dict[str, Any]:
+    init = changes.get("init", network)
+    recipe = replace(recipes().main, **{name: value for name, value in changes.items() if name != "init"})
+    told: dict[str, Any] = {"pretext_seconds": round(seconds, 1)}
+    for count in LABELS:
+        rows = np.random.default_rng(seed).permutation(POOL)[:count]
+        weights, spent = timed(main_task, pixels, rows, recipe, init, seed)
+        head = learning.fit_head(features(weights, pixels, rows), pixels.targets[rows], 10)
+        answers = head.logits(features(weights, pixels, TEST)).argmax(axis=1)
+        told[str(count)] = {"accuracy": float((answers == pixels.targets[TEST]).mean()), "seconds": round(spent, 1)}
+    return told
+
+
+def main_task(
+    pixels: Pixels, rows: np.ndarray, recipe: learning.MainRecipe, init: learning.Weights | None, seed: int
+) -> learning.Weights:
+    return finish(
+        learning.train_main(pixels, rows, pixels.targets[rows], 10, recipe=recipe, init=init, seed=seed, device="cpu")
+    )
+
+
+def features(weights: learning.Weights, pixels: Pixels, rows: np.ndarray) -> np.ndarray:
+    return np.concatenate([part for _, part in learning.extract_features(weights, pixels, rows, device="cpu")])
+
+
+def recipes() -> learning.Recipe:
+    return learning.recipes("fast", device="cpu", pool=len(POOL), image_size=32)
+
+
+def timed(work: Any, *arguments: Any) -> tuple[learning.Weights, float]:
+    """The result, and the processor time it took."""
+    started = time.process_time()
+    return work(*arguments), time.process_time() - started
+
+
+def finish(work: Generator[Any, None, learning.Weights]) -> learning.Weights:
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value
+
+
+def saved() -> list[dict[str, Any]]:
+    return json.loads(OUT.read_text())["runs"] if OUT.exists() else []
+
+
+def keep(run: dict[str, Any]) -> None:
+    told = {"command": "python benchmarks/preset.py", "environment": environment(), "runs": [*saved(), run]}
+    OUT.write_text(json.dumps(told, indent=1) + "\n")
+    print(run, flush=True)
+
+
+def show() -> None:
+    print("| the shipped recipe, but | n | 200 labels | 1,000 labels | seconds for 1,000 | pretext seconds |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for name in ROWS:
+        runs = [run for run in saved() if run["row"] == name]
+        if runs:
+            cells = [_spread([100 * run[str(count)]["accuracy"] for run in runs]) for count in LABELS]
+            cells.append(f"{statistics.mean(run['1000']['seconds'] for run in runs):.0f}")
+            cells.append(f"{statistics.mean(run['pretext_seconds'] for run in runs):.0f}")
+            print(f"| {name} | {len(runs)} | " + " | ".join(cells) + " |")
+
+
+def _spread(values: list[float]) -> str:
+    return f"{statistics.mean(values):.1f} ± {statistics.stdev(values) if len(values) > 1 else 0.0:.1f}"
+
+
+if __name__ == "__main__":
+    main()
