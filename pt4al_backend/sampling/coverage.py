@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-MOST = 2000
+MOST = 1000
 """Images to choose from, at most: time and memory grow with its square."""
 WIDTH = 0.5
 """Squared kernel width as a share of the mean squared distance."""

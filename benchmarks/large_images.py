@@ -1,0 +1,131 @@
+"""How fast large images are learnt from, and how long ImageNet-1k (1,281,167 images) would take.
+
+    python benchmarks/large_images.py [--images 512]
+
+Caltech-101's images at 224 px, and at 64 px, which is the most that `fast` takes on a CPU: decoding, pretext training
+(four rotations each), pretext loss, main training and features, in images a second, the median of three. From them
+follow the hours for ImageNet: decoding all, the preset's pretext training, the loss of all, and ten rounds whose
+training is the preset's and whose features are those of two batches of ten. No accuracies: ImageNet is not at hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+
+from pt4al_backend import learning
+from pt4al_backend.simulate.results import environment
+from pt4al_backend.store.decode import decode
+
+OUT = Path(__file__).parent / "results" / "large_images.json"
+IMAGENET = 1_281_167
+ROUNDS = 10
+REPEATS = 3
+
+
+class Pixels:
+    def __init__(self, pixels: np.ndarray) -> None:
+        self._pixels = pixels
+        self.size = pixels.shape[1]
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        return self._pixels[rows]
+
+
+class NoCheckpoint:
+    def load(self) -> None:
+        return None
+
+    def save(self, arrays: learning.Arrays, meta: dict[str, Any]) -> None:
+        pass
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=512)
+    count = parser.parse_args().images
+    device = learning.resolve_device("auto")
+    images, _ = datasets.caltech101(30)
+    chosen = np.random.default_rng(0).permutation(len(images))[:count]
+    told: dict[str, Any] = {
+        "command": "python benchmarks/large_images.py",
+        "device": learning.describe_device(device),
+        "images": count,
+        "environment": environment(),
+        "sizes": {},
+    }
+    for size in (64, 224):
+        told["sizes"][str(size)] = row = measure(images.take(chosen), size, device)
+        OUT.write_text(json.dumps(told, indent=1) + "\n")
+        print(size, row, flush=True)
+
+
+def measure(images: Any, size: int, device: str) -> dict[str, Any]:
+    recipe = learning.recipes("fast", device=device, pool=IMAGENET, image_size=size)
+    rows = np.arange(len(images))
+    decoding, pixels = timed(lambda: Pixels(np.stack([decode(images.read(k), size=size) for k in rows])))
+    once = {"epochs": 1, "least_steps": 0, "most_steps": 2**31}
+    pretext, main_task = replace(recipe.pretext, **once), replace(recipe.main, **once)
+
+    def learn_rotations() -> learning.Weights:
+        return finish(
+            learning.train_pretext(pixels, rows, recipe=pretext, seed=0, device=device, checkpoint=NoCheckpoint())
+        )
+
+    def learn_classes() -> learning.Weights:
+        return finish(
+            learning.train_main(
+                pixels, rows, images.targets, 101, recipe=main_task, init=weights, seed=0, device=device
+            )
+        )
+
+    seconds = {"decoding": decoding}
+    seconds["pretext training"], weights = timed(learn_rotations)
+    seconds["pretext loss"], _ = timed(lambda: finish(learning.pretext_losses(weights, pixels, rows, device=device)))
+    seconds["main training"], _ = timed(learn_classes)
+    seconds["features"], _ = timed(lambda: list(learning.extract_features(weights, pixels, rows, device=device)))
+    speed = {name: len(rows) / value for name, value in seconds.items()}
+    seen = {
+        "decoding": IMAGENET,
+        "pretext training": recipe.pretext.epochs_for(IMAGENET) * IMAGENET,
+        "pretext loss": IMAGENET,
+        "main training": ROUNDS * recipe.main.most_steps * recipe.main.batch,
+        "features": ROUNDS * IMAGENET // 5,
+    }
+    hours = {name: round(seen[name] / speed[name] / 3600, 1) for name in seen}
+    return {
+        "images_per_second": {name: round(value, 1) for name, value in speed.items()},
+        "imagenet_images": seen,
+        "imagenet_hours": hours | {"all": round(sum(hours.values()), 1)},
+    }
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Median seconds, and the last result."""
+    seconds = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        result = work()
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds), result
+
+
+def finish(work: Generator[Any, None, Any]) -> Any:
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value
+
+
+if __name__ == "__main__":
+    main()
