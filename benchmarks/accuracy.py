@@ -40,9 +40,7 @@ TABLES = {
         "cifar10-tuning:5000",
         10,
         100,
-        "pt4al+diversity=on+uncertainty=margin,random,pt4al+diversity=off+uncertainty=confidence,"
-        "pt4al+diversity=on+uncertainty=confidence",
-        2,
+        "pt4al,random,pt4al+diversity=gradients,pt4al+diversity=off,pt4al+uncertainty=confidence,badge",
     ),
     "cifar10_small": Table(
         "CIFAR-10, 10,000 images", "cifar10:10000", 10, 200, f"{OWN},badge,typiclust,random+init=scratch"

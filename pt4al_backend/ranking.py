@@ -64,7 +64,7 @@ def chosen_strategy(settings: Settings) -> Strategy:
             "or choose another with PT4AL_STRATEGY."
         )
     fast = settings.preset == "fast"
-    diversity = fast if settings.diversity == "auto" else settings.diversity == "on"
+    diversity = ("coverage" if fast else "off") if settings.diversity == "auto" else settings.diversity
     uncertainty = ("margin" if fast else "confidence") if settings.uncertainty == "auto" else settings.uncertainty
     return strategy(settings.strategy, order=settings.order, uncertainty=uncertainty, diversity=diversity)
 

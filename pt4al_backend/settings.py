@@ -72,8 +72,9 @@ class Settings(BaseSettings):
         description="What makes an image uncertain. `confidence` is the paper's; `auto`: that with `paper`, `margin` "
         "with `fast`.",
     )
-    diversity: Literal["auto", "on", "off"] = Field(
-        "auto", description="Whether a query avoids images that look alike. `auto`: on with `fast`, off with `paper`."
+    diversity: Literal["auto", "off", "coverage", "gradients"] = Field(
+        "auto",
+        description="How a query avoids images that look alike. `auto`: `coverage` with `fast`, `off` with `paper`.",
     )
     init: Literal["pretext", "scratch", "imagenet"] = Field(
         "pretext", description="Weights the main network starts from in every round."

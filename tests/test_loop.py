@@ -75,7 +75,7 @@ def settled(tmp_path_factory):
     "strategy", ["pt4al", "random", "confidence", "margin", "entropy", "badge", "coreset", "typiclust"]
 )
 def test_every_strategy_gives_queries_until_all_is_labelled(tmp_path, strategy):
-    rig = Rig(tmp_path, n=30, strategy=strategy, diversity="on", train_growth=0)
+    rig = Rig(tmp_path, n=30, strategy=strategy, diversity="coverage", train_growth=0)
     rig.settle()
     first = list(rig.platform.queue)
     assert len(set(first)) == 6 + 5

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pt4al_backend.sampling.coverage import MOST, most_informative
+from pt4al_backend.sampling.gradients import spread_out
 
 Positions = NDArray[np.int64]
 
@@ -72,14 +73,24 @@ def lucky(lane: Lane, wanted: int) -> Positions:
 
 def typical(lane: Lane, wanted: int) -> Positions:
     """The most typical images that are unlike one another and unlike what is labelled."""
-    return _covering(lane, np.ones(len(lane.rank)), wanted)
+    return _cover(lane, np.ones(len(lane.rank)), wanted)
 
 
-def diverse(lane: Lane, wanted: int) -> Positions:
+def covering(lane: Lane, wanted: int) -> Positions:
     """Uncertain images that are unlike one another and unlike what is labelled."""
     if not np.isfinite(lane.uncertainty).any():
         return typical(lane, wanted)
-    return _covering(lane, np.nan_to_num(lane.uncertainty, nan=0.0), wanted)
+    return _cover(lane, np.nan_to_num(lane.uncertainty, nan=0.0), wanted)
+
+
+def gradients(lane: Lane, wanted: int) -> Positions:
+    """Images whose gradients are long and unlike one another; typical ones before the first label."""
+    if lane.predict is None:
+        return typical(lane, wanted)
+    positions, features = known(lane, np.flatnonzero(lane.open))
+    scaled = (features - features.mean(axis=0)) / (features.std(axis=0) + 1e-6) if len(features) else features
+    picks = spread_out(scaled, lane.predict(features), wanted=wanted, seed=lane.seed)
+    return then_the_rest(positions[picks], lane)
 
 
 def luck(tasks: NDArray[np.integer], *, seed: int) -> NDArray[np.float64]:
@@ -109,7 +120,7 @@ def known(lane: Lane, positions: Positions) -> tuple[Positions, NDArray[np.float
     return positions[have], features[have]
 
 
-def _covering(lane: Lane, weights: NDArray[np.floating], wanted: int) -> Positions:
+def _cover(lane: Lane, weights: NDArray[np.floating], wanted: int) -> Positions:
     candidates = np.flatnonzero(lane.open)
     heaviest = np.lexsort((lane.luck[candidates], -weights[candidates]))[:MOST]
     positions, features = known(lane, candidates[heaviest])

@@ -28,19 +28,20 @@ class Strategy:
     """Even for the first query."""
 
 
-def strategy(name: Name, *, order: str, uncertainty: str, diversity: bool) -> Strategy:
+def strategy(name: Name, *, order: str, uncertainty: str, diversity: str) -> Strategy:
     """The strategy of that name.
 
-    PT4AL has variants: ``order`` where it is ``bandit``, the measure of ``uncertainty``, and ``diversity``, whether
-    queries avoid images like one another. The other strategies are what they are.
+    PT4AL has variants: ``order`` where it is ``bandit``, the measure of ``uncertainty``, and ``diversity``, how
+    queries avoid images like one another (``off``, ``coverage``, ``gradients``). The others are what they are.
     """
     if name != "pt4al":
         return _OTHERS[name]
     if order == "bandit":
         return Strategy(bandit.bandit, bandit.bandit, uncertainty=uncertainty, at_once=True)
-    if diversity:
-        return Strategy(lanes.typical, lanes.diverse, uncertainty=uncertainty, batches=True, needs_features=True)
-    return Strategy(lanes.even, lanes.uncertain, uncertainty=uncertainty, batches=True)
+    if diversity == "off":
+        return Strategy(lanes.even, lanes.uncertain, uncertainty=uncertainty, batches=True)
+    later = {"coverage": lanes.covering, "gradients": lanes.gradients}[diversity]
+    return Strategy(lanes.typical, later, uncertainty=uncertainty, batches=True, needs_features=True)
 
 
 _OTHERS: dict[str, Strategy] = {

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from pt4al_backend.sampling.lanes import (
     Lane,
     at_even_distances,
-    diverse,
+    covering,
     even,
+    gradients,
     known,
     luck,
     lucky,
@@ -18,7 +19,7 @@ from pt4al_backend.sampling.lanes import (
     uncertain,
 )
 
-OWN_ORDERS = [even, uncertain, lucky, typical, diverse]
+OWN_ORDERS = [even, uncertain, lucky, typical, covering, gradients]
 
 
 def lane(features=None, *, n=None, rank=None, uncertainty=None, not_open=(), labelled=None, query_size=10, seed=0):
@@ -131,7 +132,7 @@ def test_tasks_that_go_do_not_change_the_order_of_the_others(tasks, seed, data):
 # With features
 
 
-@pytest.mark.parametrize("order", [typical, diverse])
+@pytest.mark.parametrize("order", [typical, covering])
 @pytest.mark.parametrize("others", [150, 50, 20])
 def test_near_duplicates_do_not_fill_a_query(order, others):
     features = np.concatenate([alike(50), scattered(others, seed=1)])
@@ -151,22 +152,22 @@ def test_typical_takes_one_image_of_each_group_the_largest_first():
     assert groups[typical(lane(features), 4)[:4]].tolist() == [1, 0, 3, 2]
 
 
-def test_diverse_takes_the_most_uncertain_where_all_are_equally_unlike():
+def test_covering_takes_the_most_uncertain_where_all_are_equally_unlike():
     unsure = np.random.default_rng(0).permutation(np.linspace(0.1, 0.9, 12))
-    assert diverse(lane(np.eye(12), uncertainty=unsure), 5)[:5].tolist() == np.argsort(-unsure)[:5].tolist()
+    assert covering(lane(np.eye(12), uncertainty=unsure), 5)[:5].tolist() == np.argsort(-unsure)[:5].tolist()
 
 
-def test_diverse_takes_what_the_model_is_unsure_of():
+def test_covering_takes_what_the_model_is_unsure_of():
     unsure = np.where(np.arange(100) < 50, 0.9, 0.01)
-    assert (diverse(lane(scattered(100), uncertainty=unsure), 10)[:10] < 50).all()
+    assert (covering(lane(scattered(100), uncertainty=unsure), 10)[:10] < 50).all()
 
 
-def test_diverse_without_any_opinion_takes_typical_images():
+def test_covering_without_any_opinion_takes_typical_images():
     features = np.concatenate([alike(size, seed=seed) for seed, size in enumerate([10, 60, 30])])
-    assert diverse(lane(features), 3)[:3].tolist() == typical(lane(features), 3)[:3].tolist()
+    assert covering(lane(features), 3)[:3].tolist() == typical(lane(features), 3)[:3].tolist()
 
 
-@pytest.mark.parametrize("order", [typical, diverse])
+@pytest.mark.parametrize("order", [typical, covering])
 def test_images_like_labelled_ones_come_late(order):
     group = np.repeat(range(10), 10)
     features = np.concatenate([alike(10, seed=seed) for seed in range(10)])
@@ -175,7 +176,7 @@ def test_images_like_labelled_ones_come_late(order):
     assert sorted(group[query].tolist()) == [4, 5, 6, 7, 8, 9]
 
 
-@pytest.mark.parametrize("order", [typical, diverse])
+@pytest.mark.parametrize("order", [typical, covering])
 def test_images_whose_features_are_unknown_go_last_but_are_served(order):
     features = scattered(40)
     features[::4] = np.nan
@@ -186,7 +187,7 @@ def test_images_whose_features_are_unknown_go_last_but_are_served(order):
     assert not set(served[:-9].tolist()) & set(unknown)
 
 
-@pytest.mark.parametrize("order", [typical, diverse])
+@pytest.mark.parametrize("order", [typical, covering])
 def test_while_no_features_are_known_the_most_uncertain_come_first(order):
     some = lane(np.full((5, 3), np.nan), uncertainty=[0.1, 0.5, 0.3, np.nan, 0.4])
     assert order(some, 2).tolist() == [1, 4, 2, 0, 3]
