@@ -63,10 +63,8 @@ def chosen_strategy(settings: Settings) -> Strategy:
             f"The strategy {settings.strategy} comes from scikit-activeml: pip install 'pt4al-backend[strategies]', "
             "or choose another with PT4AL_STRATEGY."
         )
-    fast = settings.preset == "fast"
-    diversity = ("coverage" if fast else "off") if settings.diversity == "auto" else settings.diversity
-    uncertainty = ("margin" if fast else "confidence") if settings.uncertainty == "auto" else settings.uncertainty
-    return strategy(settings.strategy, order=settings.order, uncertainty=uncertainty, diversity=diversity)
+    method = settings.method
+    return strategy(settings.strategy, order=method.order, uncertainty=method.uncertainty, diversity=method.diversity)
 
 
 def refit(pool: PoolArrays, features: FeatureFile, *, classes: int, uncertainty: str) -> Opinion:

@@ -6,6 +6,7 @@ name the Label Studio ecosystem already uses (``LABEL_STUDIO_URL``, ``MODEL_DIR`
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -14,10 +15,27 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pt4al_backend.errors import PT4ALError
 
+Order = Literal["hard_first", "easy_first", "dealt", "shuffled", "bandit"]
+
 
 def _also(name: str) -> AliasChoices:
     """Accept ``PT4AL_<name>`` first, then the ecosystem's own ``<name>``."""
     return AliasChoices(f"PT4AL_{name}", name)
+
+
+@dataclass(frozen=True)
+class Method:
+    """How images are chosen, each setting by its own name, none of them ``auto``."""
+
+    order: Order
+    uncertainty: str
+    diversity: str
+
+
+METHODS = {
+    "fast": Method(order="dealt", uncertainty="margin", diversity="coverage"),
+    "paper": Method(order="hard_first", uncertainty="confidence", diversity="off"),
+}
 
 
 class Settings(BaseSettings):
@@ -115,6 +133,16 @@ class Settings(BaseSettings):
     )
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged.")
+
+    @property
+    def method(self) -> Method:
+        """The method settings, with what ``auto`` stands for in this preset."""
+        usual = METHODS[self.preset]
+        return Method(
+            order=usual.order if self.order == "auto" else self.order,
+            uncertainty=usual.uncertainty if self.uncertainty == "auto" else self.uncertainty,
+            diversity=usual.diversity if self.diversity == "auto" else self.diversity,
+        )
 
     @field_validator("label_studio_url")
     @classmethod

@@ -70,7 +70,7 @@ def recut(bench: Bench) -> Job:
 
 def cut_as_wanted(project: Project, settings: Settings) -> bool:
     """Whether the batches are cut as the settings ask."""
-    return (project.cycles, project.order) == (min(settings.cycles, project.pretext_pool), _order(settings))
+    return (project.cycles, project.order) == (min(settings.cycles, project.pretext_pool), settings.method.order)
 
 
 def _pool_snapshot(path: Path, pool: PoolArrays) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -86,18 +86,12 @@ def _cut(bench: Bench, task: NDArray[np.int64], losses: NDArray[np.float64]) -> 
     """The batch of each image, and the project's columns that say how they were cut."""
     settings = bench.settings
     cycles = min(settings.cycles, len(task))
-    order = _order(settings)
+    order = settings.method.order
     batch = np.empty(len(task), dtype=np.int64)
     hardest_first = batches.hardest_first(losses, task)
     batch[hardest_first] = batches.cut(len(task), cycles=cycles, order=order, seed=settings.seed)
     query_size = batches.query_size_for(len(task), cycles=cycles)
     return {"batch": batch, "cycles": cycles, "order": order, "query_size": query_size}
-
-
-def _order(settings: Settings) -> batches.Order:
-    if settings.order != "auto":
-        return settings.order
-    return "hard_first" if settings.preset == "paper" else "dealt"
 
 
 def score_late_images(bench: Bench) -> Job:

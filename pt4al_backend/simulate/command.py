@@ -31,9 +31,6 @@ from pt4al_backend.simulate.variants import Variant, parse
 
 TEST_SHARE = 0.2
 METHOD = (
-    "order",
-    "uncertainty",
-    "diversity",
     "init",
     "imagenet_weights",
     "slack",
@@ -213,6 +210,7 @@ def _config(plan: Plan) -> dict[str, Any]:
         "device": device.partition(":")[0],
         "preset": settings.preset,
         "recipe": asdict(learning.recipes(settings.preset, device=device, pool=len(replay.pool), image_size=0)),
+        **asdict(settings.method),
         **{name: getattr(settings, name) for name in METHOD},
     }
 
