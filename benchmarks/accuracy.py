@@ -110,6 +110,8 @@ def run(name: str, out: Path, seeds: int | None, strategies: str | None) -> None
 
 def markdown(name: str, results) -> str:
     """The table as it stands in the README, and under it what it was made with."""
+    from pt4al_backend.simulate.results import environment
+
     rounds = len(results.runs[0]["rounds"])
     shown = sorted({0, rounds // 5, rounds // 2, rounds - 1})
     labels = [results.runs[0]["rounds"][k]["labels"] for k in shown]
@@ -120,7 +122,7 @@ def markdown(name: str, results) -> str:
         at = [_spread([100 * rounds[k]["accuracy"] for rounds in own]) for k in shown]
         sums = [f"{row[key]:.1f} ± {row[key + '_sd']:.1f}" for key in ("aubc", "balanced_aubc", "network_aubc")]
         lines.append("| " + " | ".join([f"`{strategy}`", str(row["n"]), *at, *sums]) + " |")
-    made = ", ".join(f"{key} {value}" for key, value in results.environment().items())
+    made = ", ".join(f"{key} {value}" for key, value in environment().items())
     return "\n".join(lines) + f"\n\n`python benchmarks/accuracy.py {name}`; {made}.\n"
 
 
