@@ -14,13 +14,14 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import datasets
 import numpy as np
+from by_hand import NoCheckpoint, Pixels, finish
 
 from pt4al_backend import learning
 from pt4al_backend.simulate.results import environment
@@ -30,23 +31,6 @@ OUT = Path(__file__).parent / "results" / "large_images.json"
 IMAGENET = 1_281_167
 ROUNDS = 10
 REPEATS = 3
-
-
-class Pixels:
-    def __init__(self, pixels: np.ndarray) -> None:
-        self._pixels = pixels
-        self.size = pixels.shape[1]
-
-    def read(self, rows: np.ndarray) -> np.ndarray:
-        return self._pixels[rows]
-
-
-class NoCheckpoint:
-    def load(self) -> None:
-        return None
-
-    def save(self, arrays: learning.Arrays, meta: dict[str, Any]) -> None:
-        pass
 
 
 def main() -> None:
@@ -117,14 +101,6 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
         result = work()
         seconds.append(time.perf_counter() - started)
     return statistics.median(seconds), result
-
-
-def finish(work: Generator[Any, None, Any]) -> Any:
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            return end.value
 
 
 if __name__ == "__main__":

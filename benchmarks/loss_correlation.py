@@ -14,12 +14,12 @@ import argparse
 import json
 import statistics
 import sys
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import datasets
 import numpy as np
+from by_hand import NoCheckpoint, Pixels, finish
 from scipy.stats import spearmanr
 
 from pt4al_backend import learning
@@ -29,24 +29,6 @@ from pt4al_backend.simulate.results import environment
 OUT = Path(__file__).parent / "results" / "loss_correlation.json"
 POOL = np.arange(5_000)
 OTHERS = np.arange(5_000, 10_000)
-
-
-class Pixels:
-    size = 32
-
-    def __init__(self, pixels: np.ndarray) -> None:
-        self._pixels = pixels
-
-    def read(self, rows: np.ndarray) -> np.ndarray:
-        return self._pixels[rows]
-
-
-class NoCheckpoint:
-    def load(self) -> None:
-        return None
-
-    def save(self, arrays: learning.Arrays, meta: dict[str, Any]) -> None:
-        pass
 
 
 def main() -> None:
@@ -99,14 +81,6 @@ def measure(seed: int) -> dict[str, Any]:
         answers[name] = {"rho": rho, "accuracy": accuracy}
         print(f"seed {seed}, main network from {name}: rho {rho:.3f}, accuracy {accuracy:.1%}", file=sys.stderr)
     return answers
-
-
-def finish(work: Generator[Any, None, Any]) -> Any:
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            return end.value
 
 
 if __name__ == "__main__":

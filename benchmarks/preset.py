@@ -14,13 +14,13 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import datasets
 import numpy as np
+from by_hand import NoCheckpoint, Pixels, finish
 
 from pt4al_backend import learning
 from pt4al_backend.simulate.results import environment
@@ -49,24 +49,13 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
-class Pixels:
-    size = 32
+class Labelled(Pixels):
+    """The pool and the images to measure on, with their classes."""
 
     def __init__(self) -> None:
         pool, test = datasets.cifar10_for_tuning(len(POOL))
-        self._pixels = np.concatenate([datasets.pixels_of(pool), datasets.pixels_of(test)])
+        super().__init__(np.concatenate([datasets.pixels_of(pool), datasets.pixels_of(test)]))
         self.targets = np.concatenate([pool.targets, test.targets[: len(TEST)]])
-
-    def read(self, rows: np.ndarray) -> np.ndarray:
-        return self._pixels[rows]
-
-
-class NoCheckpoint:
-    def load(self) -> None:
-        return None
-
-    def save(self, arrays: learning.Arrays, meta: dict[str, Any]) -> None:
-        pass
 
 
 def main() -> None:
@@ -75,7 +64,7 @@ def main() -> None:
     parser.add_argument("--only-seed", type=int)
     options = parser.parse_args()
     seeds = range(options.seeds) if options.only_seed is None else [options.only_seed]
-    pixels = Pixels()
+    pixels = Labelled()
     for seed in seeds:
         networks: dict[str, tuple[learning.Weights, float]] = {}
         for name, (of_pretext, of_main) in ROWS.items():
@@ -88,7 +77,7 @@ def main() -> None:
     show()
 
 
-def pretext(pixels: Pixels, changes: dict[str, Any], seed: int) -> learning.Weights:
+def pretext(pixels: Labelled, changes: dict[str, Any], seed: int) -> learning.Weights:
     recipe = replace(recipes().pretext, **{"epochs": 15, **changes})
     return finish(
         learning.train_pretext(pixels, POOL, recipe=recipe, seed=seed, device="cpu", checkpoint=NoCheckpoint())
@@ -96,7 +85,7 @@ def pretext(pixels: Pixels, changes: dict[str, Any], seed: int) -> learning.Weig
 
 
 def measure(
-    pixels: Pixels, network: learning.Weights, seconds: float, changes: dict[str, Any], seed: int
+    pixels: Labelled, network: learning.Weights, seconds: float, changes: dict[str, Any], seed: int
 ) -> dict[str, Any]:
     init = changes.get("init", network)
     recipe = replace(recipes().main, **{name: value for name, value in changes.items() if name != "init"})
@@ -111,14 +100,14 @@ def measure(
 
 
 def main_task(
-    pixels: Pixels, rows: np.ndarray, recipe: learning.MainRecipe, init: learning.Weights | None, seed: int
+    pixels: Labelled, rows: np.ndarray, recipe: learning.MainRecipe, init: learning.Weights | None, seed: int
 ) -> learning.Weights:
     return finish(
         learning.train_main(pixels, rows, pixels.targets[rows], 10, recipe=recipe, init=init, seed=seed, device="cpu")
     )
 
 
-def features(weights: learning.Weights, pixels: Pixels, rows: np.ndarray) -> np.ndarray:
+def features(weights: learning.Weights, pixels: Labelled, rows: np.ndarray) -> np.ndarray:
     return np.concatenate([part for _, part in learning.extract_features(weights, pixels, rows, device="cpu")])
 
 
@@ -130,14 +119,6 @@ def timed(work: Any, *arguments: Any) -> tuple[learning.Weights, float]:
     """The result, and the processor time it took."""
     started = time.process_time()
     return work(*arguments), time.process_time() - started
-
-
-def finish(work: Generator[Any, None, learning.Weights]) -> learning.Weights:
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            return end.value
 
 
 def saved() -> list[dict[str, Any]]:

@@ -30,16 +30,17 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import cv2  # comes with label-studio-sdk
 import datasets
 import numpy as np
 import torch
 import torch.nn.functional as F
+from by_hand import finish
 from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
@@ -65,8 +66,6 @@ DEVICE = "cpu"
 WRITTEN_AT_ONCE = 64  # images, as the worker does
 STEPS = ("decoding", "pretext_epoch", "losses_and_batches", "sampling")
 SIDES = ("published", "paper", "fast")
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -171,7 +170,7 @@ class Ours:
         recipe = replace(self._recipe.pretext, epochs=1, least_steps=0, most_steps=2**31)
         with tempfile.TemporaryDirectory(dir=self._pool.directory) as directory:
             checkpoint = CheckpointFile(Path(directory) / "checkpoint.safetensors")
-            _finished(
+            finish(
                 learning.train_pretext(
                     self._pixels, self._rows, recipe=recipe, seed=0, device=DEVICE, checkpoint=checkpoint
                 )
@@ -180,7 +179,7 @@ class Ours:
     def losses_and_batches(self) -> None:
         recipe = self._recipe.pretext
         weights = _weights(recipe.network, recipe.width, outputs=ROTATIONS)
-        losses = _finished(learning.pretext_losses(weights, self._pixels, self._rows, device=DEVICE))
+        losses = finish(learning.pretext_losses(weights, self._pixels, self._rows, device=DEVICE))
         batch = np.empty_like(self._rows)
         hardest_first = batches.hardest_first(losses, self._rows)
         batch[hardest_first] = batches.cut(len(self._rows), cycles=CYCLES, order=self._order, seed=0)
@@ -194,7 +193,7 @@ class Ours:
             features = FeatureFile(Path(directory) / "features.bin", width=learning.feature_size(weights))
             for chunk, values in learning.extract_features(weights, self._pixels, rows, device=DEVICE):
                 features.write(chunk, values)
-            opinion = refit(pool, features, classes=CLASSES, uncertainty=self._settings.uncertainty)
+            opinion = refit(pool, features, classes=CLASSES, uncertainty=self._settings.method.uncertainty)
             ranked = rank(pool, opinion, features, project, self._settings)
         assert ranked.round == 1
         assert len(ranked.window.picks) >= self._pool.query
@@ -317,14 +316,6 @@ def _rotation_loss(network: torch.nn.Module, views: list[torch.Tensor], turns: l
     """The mean cross-entropy over four rotations, a pass for each."""
     losses = [F.cross_entropy(network(view), turn) for view, turn in zip(views, turns, strict=True)]
     return torch.stack(losses).mean()
-
-
-def _finished(work: Generator[Any, None, T]) -> T:
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            return end.value
 
 
 def main() -> None:

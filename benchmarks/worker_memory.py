@@ -84,9 +84,9 @@ def main() -> None:
         worker = Worker(settings, store, lambda project: platform)
         before, began = psutil.Process().memory_info().rss, time.monotonic()
         stages: dict[str, float] = {}
-        while store.project(row.id).main_generation == 0 or worker.turn():  # type: ignore[union-attr]
+        while store.project(row.id).main_generation == 0 or worker.turn():
             worker.turn()
-            stages.setdefault(store.project(row.id).stage, round(time.monotonic() - began))  # type: ignore[union-attr]
+            stages.setdefault(store.project(row.id).stage, round(time.monotonic() - began))
         for _ in range(20):  # refits of the whole pool
             store.update(row.id, ranked_revision=-1)
             worker.turn()

@@ -25,7 +25,6 @@ from pt4al_backend.store.tables import Project
 from pt4al_backend.versions import version_name
 
 CHUNK = 4096  # rows whose features are in memory at a time
-FROM_SCIKIT_ACTIVEML = ("badge", "coreset", "typiclust")
 
 
 @dataclass(frozen=True)
@@ -58,13 +57,14 @@ def chosen_strategy(settings: Settings) -> Strategy:
     Raises:
         PT4ALError: it comes from a library that is not there.
     """
-    if settings.strategy in FROM_SCIKIT_ACTIVEML and importlib.util.find_spec("skactiveml") is None:
+    method = settings.method
+    chosen = strategy(settings.strategy, order=method.order, uncertainty=method.uncertainty, diversity=method.diversity)
+    if chosen.library and importlib.util.find_spec(chosen.library) is None:
         raise PT4ALError(
             f"The strategy {settings.strategy} comes from scikit-activeml: pip install 'pt4al-backend[strategies]', "
             "or choose another with PT4AL_STRATEGY."
         )
-    method = settings.method
-    return strategy(settings.strategy, order=method.order, uncertainty=method.uncertainty, diversity=method.diversity)
+    return chosen
 
 
 def refit(pool: PoolArrays, features: FeatureFile, *, classes: int, uncertainty: str) -> Opinion:

@@ -14,8 +14,8 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pt4al_backend.errors import PT4ALError
-
-Order = Literal["hard_first", "easy_first", "dealt", "shuffled", "bandit"]
+from pt4al_backend.sampling.batches import Order
+from pt4al_backend.sampling.strategies import Name
 
 
 def _also(name: str) -> AliasChoices:
@@ -75,12 +75,12 @@ class Settings(BaseSettings):
     preset: Literal["fast", "paper"] = Field(
         "fast", description="`fast`: quickest good results on this machine; `paper`: the protocol as published."
     )
-    strategy: Literal["pt4al", "random", "confidence", "margin", "entropy", "badge", "coreset", "typiclust"] = Field(
+    strategy: Name = Field(
         "pt4al",
         description="What chooses the images. All but `pt4al` look at the whole pool in every round and are there "
         "for comparison; the last three need scikit-activeml.",
     )
-    order: Literal["auto", "hard_first", "easy_first", "dealt", "shuffled", "bandit"] = Field(
+    order: Literal["auto", Order] = Field(
         "auto",
         description="How the sorted pool is cut into batches, and which comes next. `hard_first` is the paper's; "
         "`auto`: the preset's.",
@@ -108,6 +108,7 @@ class Settings(BaseSettings):
     )
     train_growth: float = Field(
         1.25,
+        ge=0,
         description="Train within a round too when there are so many times as many labels. 0: between rounds only.",
     )
     pretext_epochs: int = Field(0, ge=0, description="Epochs of rotation training. 0: the preset's.")

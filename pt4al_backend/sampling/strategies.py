@@ -26,6 +26,8 @@ class Strategy:
     """A query is chosen as a whole: it is not made anew for every label."""
     needs_features: bool = False
     """Even for the first query."""
+    library: str = ""
+    """The module it comes from, where that is an optional one."""
 
 
 def strategy(name: Name, *, order: str, uncertainty: str, diversity: str) -> Strategy:
@@ -49,7 +51,7 @@ _OTHERS: dict[str, Strategy] = {
     "confidence": Strategy(lanes.lucky, lanes.uncertain, uncertainty="confidence"),
     "margin": Strategy(lanes.lucky, lanes.uncertain, uncertainty="margin"),
     "entropy": Strategy(lanes.lucky, lanes.uncertain, uncertainty="entropy"),
-    "badge": Strategy(lanes.lucky, extras.badge, at_once=True),
-    "coreset": Strategy(lanes.lucky, extras.coreset, at_once=True),
-    "typiclust": Strategy(extras.typiclust, extras.typiclust, at_once=True, needs_features=True),
+    "badge": Strategy(lanes.lucky, extras.badge, at_once=True, library="skactiveml"),
+    "coreset": Strategy(lanes.lucky, extras.coreset, at_once=True, library="skactiveml"),
+    "typiclust": Strategy(extras.typiclust, extras.typiclust, at_once=True, needs_features=True, library="skactiveml"),
 }
