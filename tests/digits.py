@@ -96,9 +96,11 @@ def recorded_orders(data_dir: Path, number: int) -> Iterator[Callable[[float], l
 
     thread = threading.Thread(target=record)
     thread.start()
-    yield lambda moment: [order for until, order in list(seen) if until > moment]
-    over.set()
-    thread.join()
+    try:
+        yield lambda moment: [order for until, order in list(seen) if until > moment]
+    finally:
+        over.set()
+        thread.join()
 
 
 class _SlowDigits(http.server.BaseHTTPRequestHandler):
@@ -120,10 +122,12 @@ def slow_digits() -> Iterator[Callable[[int], str]]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _SlowDigits)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield lambda index: f"http://127.0.0.1:{server.server_port}/{index}.png"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield lambda index: f"http://127.0.0.1:{server.server_port}/{index}.png"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def digit_uri(index: int) -> str:

@@ -104,9 +104,16 @@ class LabelStudioClient:
         headers = {"Authorization": self.authorization(), "Accept": "application/json"}
         timeout = httpx.Timeout(seconds, connect=CONNECT_SECONDS)
         with self._sentences():
-            response = self._http.request(
+            request = self._http.build_request(
                 method, f"{self.url}/{path}", params=params, json=json, headers=headers, timeout=timeout
             )
+            try:
+                response = self._http.send(request)
+            except (httpx.RemoteProtocolError, httpx.ReadError):
+                # A server may close a connection that has been idle just as it is used again.
+                if method == "POST":  # it may have been heard, and twice is not the same as once
+                    raise
+                response = self._http.send(request)
             return response.json() if response.content else None
 
     @contextmanager

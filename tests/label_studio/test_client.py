@@ -121,6 +121,16 @@ def test_odd_answers(reply: Reply, unavailable: bool, says: str) -> None:
         failure(server.url, personal_token())  # the same happens to the request for an access token
 
 
+@pytest.mark.parametrize(("method", "times"), [("GET", 2), ("PATCH", 2), ("DELETE", 2), ("POST", 1)])
+def test_a_connection_closed_without_an_answer_is_tried_again_once(method: str, times: int) -> None:
+    with answering(lambda asked: Reply(0)) as server:
+        client = LabelStudioClient(server.url, LEGACY_TOKEN)
+        with pytest.raises(LabelStudioUnavailableError):
+            client.request(method, "api/projects/1")
+        assert len(server.asked) == times
+        client.close()
+
+
 @pytest.mark.parametrize("answer", [["x"], {}, {"access": None}, "x", None])
 def test_odd_access_tokens(answer: object) -> None:
     with answering(lambda asked: Reply.json(answer, 200 if "refresh" in asked.path else 401)) as server:

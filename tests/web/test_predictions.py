@@ -48,7 +48,7 @@ def work(store: Store, project: Project, after: float) -> threading.Thread:
         time.sleep(0.1)  # between the two /predict must not answer: the ranking is stale
         rank(store, project, 10, shift=0.5)
 
-    thread = threading.Thread(target=refit)
+    thread = threading.Thread(target=refit, daemon=True)
     thread.start()
     return thread
 
