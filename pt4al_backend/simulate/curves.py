@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def draw(runs: Sequence[Run], path: Path, *, title: str) -> None:
     axes.set_title(title, parse_math=False)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize="small")
-    unfinished = path.with_suffix(".tmp")
+    unfinished = path.with_suffix(f".{os.getpid()}.tmp")
     with rc_context({"svg.fonttype": "none"}):
         figure.savefig(unfinished, format="svg", metadata={"Date": None})
     unfinished.replace(path)
