@@ -40,7 +40,14 @@ TABLES = {
         "cifar10-tuning:5000",
         10,
         100,
-        "pt4al,random,pt4al+diversity=gradients,pt4al+diversity=off,pt4al+uncertainty=confidence,badge",
+        "pt4al,random,pt4al+diversity=coverage",
+    ),
+    "cifar10_tuning_imbalanced": Table(
+        "CIFAR-10, other training images, imbalanced 100 to 1, for choosing",
+        "cifar10-tuning-thinned:10000",
+        10,
+        50,
+        "pt4al,random,pt4al+diversity=coverage",
     ),
     "cifar10_small": Table(
         "CIFAR-10, 10,000 images", "cifar10:10000", 10, 200, f"{OWN},badge,typiclust,random+init=scratch"
@@ -50,7 +57,7 @@ TABLES = {
         "cifar10:5000",
         10,
         100,
-        "pt4al,random,pt4al+diversity=off,pt4al+order=hard_first,pt4al+order=easy_first,pt4al+order=shuffled,"
+        "pt4al,random,pt4al+diversity=coverage,pt4al+diversity=off,pt4al+order=hard_first,pt4al+order=easy_first,pt4al+order=shuffled,"
         "pt4al+order=bandit,pt4al+uncertainty=confidence,pt4al+uncertainty=entropy,pt4al+uncertainty=margin,"
         "pt4al+init=scratch,random+init=scratch,confidence,margin,entropy,badge,coreset,typiclust",
     ),
@@ -137,9 +144,8 @@ def images(data: str):  # -> tuple[LabelledImages, LabelledImages]
     name, _, size = data.partition(":")
     if name == "caltech101":
         return datasets.caltech101(int(size))
-    if name == "cifar10-tuning":
-        return datasets.cifar10_for_tuning(int(size))
-    pool, test = datasets.cifar10(int(size))
+    tuning = name.startswith("cifar10-tuning")
+    pool, test = (datasets.cifar10_for_tuning if tuning else datasets.cifar10)(int(size))
     return (datasets.thinned(pool, 100) if name.endswith("thinned") else pool), test
 
 

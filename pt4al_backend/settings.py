@@ -33,7 +33,7 @@ class Method:
 
 
 METHODS = {
-    "fast": Method(order="dealt", uncertainty="margin", diversity="coverage"),
+    "fast": Method(order="dealt", uncertainty="margin", diversity="gradients"),
     "paper": Method(order="hard_first", uncertainty="confidence", diversity="off"),
 }
 
@@ -92,7 +92,7 @@ class Settings(BaseSettings):
     )
     diversity: Literal["auto", "off", "coverage", "gradients"] = Field(
         "auto",
-        description="How a query avoids images that look alike. `auto`: `coverage` with `fast`, `off` with `paper`.",
+        description="How a query avoids images that look alike. `auto`: `gradients` with `fast`, `off` with `paper`.",
     )
     init: Literal["pretext", "scratch", "imagenet"] = Field(
         "pretext", description="Weights the main network starts from in every round."

@@ -8,7 +8,7 @@ from pt4al_backend.settings import Method, load_settings
 
 def test_auto_is_what_the_preset_does():
     assert load_settings(preset="paper").method == Method("hard_first", "confidence", "off")
-    assert load_settings(preset="fast").method == Method("dealt", "margin", "coverage")
+    assert load_settings(preset="fast").method == Method("dealt", "margin", "gradients")
 
 
 def test_what_is_asked_for_wins_over_the_preset():
