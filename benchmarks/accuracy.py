@@ -20,6 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 OWN = "pt4al,random,confidence,margin"
+SEGMENTING = "pt4al,random,entropy"
+
+
+AREAS = {"aubc": "AUBC", "balanced_aubc": "balanced AUBC", "network_aubc": "network's own AUBC"}
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,14 @@ TABLES = {
     "cold_start_100": Table("First 100 labels", "cifar10:10000", 10, 100, "pt4al,random,typiclust", 10, rounds=1),
     "cold_start_200": Table("First 200 labels", "cifar10:10000", 10, 200, "pt4al,random,typiclust", 10, rounds=1),
     "caltech101": Table("Caltech-101", "caltech101:30", 10, 113, OWN),
+    "camvid": Table("CamVid", "camvid:test", 8, 12, SEGMENTING),
+    "camvid_tuning": Table(
+        "CamVid, for choosing",
+        "camvid:val",
+        8,
+        12,
+        f"{SEGMENTING},pt4al+diversity=gradients,pt4al+diversity=off,pt4al+uncertainty=margin",
+    ),
     "own_500": Table("CIFAR-10, 500 images", "cifar10:500", 10, 10, OWN, 5),
     "own_2000": Table("CIFAR-10, 2,000 images", "cifar10:2000", 10, 40, OWN, 5),
     "cifar10_full_fast": Table("CIFAR-10, 50,000 images, fast", "cifar10:50000", 10, 1000, "pt4al,random,margin"),
@@ -117,17 +129,20 @@ def run(name: str, out: Path, seeds: int | None, strategies: str | None) -> None
 
 def markdown(name: str, results) -> str:
     """The table as it stands in the README, and under it what it was made with."""
-    from pt4al_backend.simulate.results import environment
+    from pt4al_backend.simulate.results import environment, metric
 
     rounds = len(results.runs[0]["rounds"])
     shown = sorted({0, rounds // 5, rounds // 2, rounds - 1})
     labels = [results.runs[0]["rounds"][k]["labels"] for k in shown]
-    head = ["strategy", "n", *(f"{count:,} labels" for count in labels), "AUBC", "balanced AUBC", "network's own AUBC"]
+    shows = metric(results.runs[0])
+    summary = results.summary()
+    areas = [key for key in AREAS if all(key in row for row in summary.values())]
+    head = ["strategy", "n", *(f"{count:,} labels" for count in labels), *(AREAS[key] for key in areas)]
     lines = ["| " + " | ".join(head) + " |", "| " + " | ".join(["---"] * len(head)) + " |"]
-    for strategy, row in results.summary().items():
+    for strategy, row in summary.items():
         own = [run["rounds"] for run in results.runs if run["strategy"] == strategy]
-        at = [_spread([100 * rounds[k]["accuracy"] for rounds in own]) for k in shown]
-        sums = [f"{row[key]:.1f} ± {row[key + '_sd']:.1f}" for key in ("aubc", "balanced_aubc", "network_aubc")]
+        at = [_spread([100 * rounds[k][shows] for rounds in own]) for k in shown]
+        sums = [f"{row[key]:.1f} ± {row[key + '_sd']:.1f}" for key in areas]
         lines.append("| " + " | ".join([f"`{strategy}`", str(row["n"]), *at, *sums]) + " |")
     made = ", ".join(f"{key} {value}" for key, value in environment().items())
     return "\n".join(lines) + f"\n\n`python benchmarks/accuracy.py {name}`; {made}.\n"
@@ -138,10 +153,12 @@ def _spread(values: list[float]) -> str:
     return f"{statistics.mean(values):.1f} ± {spread:.1f}"
 
 
-def images(data: str):  # -> tuple[LabelledImages, LabelledImages]
+def images(data: str):  # -> tuple[KnownImages, KnownImages]
     import datasets
 
     name, _, size = data.partition(":")
+    if name == "camvid":
+        return datasets.camvid("train"), datasets.camvid(size)
     if name == "caltech101":
         return datasets.caltech101(int(size))
     tuning = name.startswith("cifar10-tuning")

@@ -1,7 +1,8 @@
 """Real labelled images for the benchmarks, read in place.
 
 They lie in ``../shared/data`` beside the project, or where ``PT4AL_BENCH_DATA`` points: CIFAR-10 as sheets of
-100 x 100 lossless tiles and ``labels.npz``, Caltech-101 as one zip file with a folder per class.
+100 x 100 lossless tiles and ``labels.npz``, Caltech-101 as one zip file with a folder per class, CamVid as one with a
+folder for the images and one for the masks of each split.
 """
 
 from __future__ import annotations
@@ -16,9 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pt4al_backend.labelled_images import LabelledImages
+from pt4al_backend.labelled_images import LabelledImages, SegmentedImages
 
 CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CAMVID_CLASSES = (
+    *("sky", "building", "pole", "road", "pavement", "tree"),
+    *("sign", "fence", "car", "pedestrian", "bicyclist"),
+)
 
 
 def data_dir() -> Path:
@@ -39,6 +44,23 @@ def cifar10_for_tuning(pool: int) -> tuple[LabelledImages, LabelledImages]:
         _from_arrays(_sheet("train_3")[:pool], targets[20_000:]),
         _from_arrays(_sheet("train_5")[:5_000], targets[40_000:]),
     )
+
+
+def camvid(split: str) -> SegmentedImages:
+    """CamVid's ``train`` (367 frames), ``val`` (101) or ``test`` (233), in the order of the videos."""
+    archive = zipfile.ZipFile(data_dir() / "camvid" / "camvid_360x480.zip")
+    lock = threading.Lock()
+    names = sorted(name for name in archive.namelist() if name.startswith(f"{split}/") and name.endswith(".webp"))
+
+    def read(name: str) -> bytes:
+        with lock:
+            return archive.read(name)
+
+    def mask(position: int) -> NDArray[np.uint8]:
+        png = read(names[position].replace(f"{split}/", f"{split}annot/").removesuffix(".webp") + ".png")
+        return np.array(Image.open(io.BytesIO(png)))
+
+    return SegmentedImages(CAMVID_CLASSES, tuple(names), lambda position: read(names[position]), mask)
 
 
 def pixels_of(images: LabelledImages) -> NDArray[np.uint8]:

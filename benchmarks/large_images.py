@@ -68,7 +68,14 @@ def measure(images: Any, size: int, device: str) -> dict[str, Any]:
     def learn_classes() -> learning.Weights:
         return finish(
             learning.train_main(
-                pixels, rows, images.targets, 101, recipe=main_task, init=weights, seed=0, device=device
+                pixels,
+                rows,
+                [learning.Output("single", 101)],
+                [images.targets],
+                recipe=main_task,
+                init=weights,
+                seed=0,
+                device=device,
             )
         )
 

@@ -63,16 +63,16 @@ def measure(seed: int) -> dict[str, Any]:
             learning.train_main(
                 pixels,
                 OTHERS,
-                images.targets[OTHERS],
-                len(images.classes),
+                [learning.Output("single", len(images.classes))],
+                [images.targets[OTHERS]],
                 recipe=recipe.main,
                 init=init,
                 seed=seed,
                 device=device,
             )
         )
-        head = learning.network_head(network)
-        features = [part for _, part in learning.extract_features(network, pixels, POOL, device=device)]
+        head = learning.network_head(network, 0)
+        features = [part for _, part, _ in learning.extract_features(network, pixels, POOL, device=device)]
         probabilities = softmax(head.logits(np.concatenate(features)))
         truth = images.targets[POOL]
         main_losses = -np.log(np.maximum(probabilities[POOL, truth], 1e-12))

@@ -25,6 +25,7 @@ from by_hand import NoCheckpoint, Pixels, finish
 from pt4al_backend import learning
 from pt4al_backend.simulate.results import environment
 
+CLASSES = learning.Output("single", 10)
 OUT = Path(__file__).parent / "results" / "preset.json"
 POOL = np.arange(5_000)
 TEST = np.arange(5_000, 10_000)
@@ -93,7 +94,7 @@ def measure(
     for count in LABELS:
         rows = np.random.default_rng(seed).permutation(POOL)[:count]
         weights, spent = timed(main_task, pixels, rows, recipe, init, seed)
-        head = learning.fit_head(features(weights, pixels, rows), pixels.targets[rows], 10)
+        head = learning.fit_head(features(weights, pixels, rows), pixels.targets[rows], CLASSES)
         answers = head.logits(features(weights, pixels, TEST)).argmax(axis=1)
         told[str(count)] = {"accuracy": float((answers == pixels.targets[TEST]).mean()), "seconds": round(spent, 1)}
     return told
@@ -102,13 +103,14 @@ def measure(
 def main_task(
     pixels: Labelled, rows: np.ndarray, recipe: learning.MainRecipe, init: learning.Weights | None, seed: int
 ) -> learning.Weights:
+    targets = [pixels.targets[rows]]
     return finish(
-        learning.train_main(pixels, rows, pixels.targets[rows], 10, recipe=recipe, init=init, seed=seed, device="cpu")
+        learning.train_main(pixels, rows, [CLASSES], targets, recipe=recipe, init=init, seed=seed, device="cpu")
     )
 
 
 def features(weights: learning.Weights, pixels: Labelled, rows: np.ndarray) -> np.ndarray:
-    return np.concatenate([part for _, part in learning.extract_features(weights, pixels, rows, device="cpu")])
+    return np.concatenate([part for _, part, _ in learning.extract_features(weights, pixels, rows, device="cpu")])
 
 
 def recipes() -> learning.Recipe:

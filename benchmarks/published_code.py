@@ -49,8 +49,10 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from pt4al_backend import learning
+from pt4al_backend.labelling_platform import Question
 from pt4al_backend.learning.networks import initialised, network_spec, to_weights
-from pt4al_backend.ranking import rank, refit
+from pt4al_backend.opinion import Sources, refit
+from pt4al_backend.ranking import rank
 from pt4al_backend.sampling import batches
 from pt4al_backend.settings import Settings
 from pt4al_backend.simulate.results import environment
@@ -146,7 +148,7 @@ class Published:
         confidence = []
         with torch.no_grad():
             for image, _ in DataLoader(Files(batch, rotated=False), batch_size=1, num_workers=2):
-                probabilities = F.softmax(F.normalize(network(image), dim=1), dim=1)
+                probabilities = F.softmax(F.normalize(network(image)[0], dim=1), dim=1)
                 confidence.append(probabilities.max().item())
         query = [batch[k] for k in np.argsort(confidence)[: self._pool.query]]
         assert len(query) == self._pool.query
@@ -187,14 +189,19 @@ class Ours:
     def sampling(self) -> None:
         weights = _weights(self._recipe.main.network, self._recipe.main.width, outputs=CLASSES)
         pool = self._in_round_one()
-        rows = np.flatnonzero((pool.batch == 1) | (pool.target >= 0))
-        project = Project(classes=list(datasets.CIFAR_CLASSES), cycles=CYCLES, query_size=self._pool.query)
+        rows = np.flatnonzero((pool.batch == 1) | pool.labelled)
+        question = Question("class", "single", datasets.CIFAR_CLASSES)
+        answers = {
+            int(pool.task[k]): {"class": question.classes[self._pool.targets[k]]} for k in np.flatnonzero(pool.labelled)
+        }
+        project = Project(cycles=CYCLES, query_size=self._pool.query)
         with tempfile.TemporaryDirectory(dir=self._pool.directory) as directory:
             features = FeatureFile(Path(directory) / "features.bin", width=learning.feature_size(weights))
-            for chunk, values in learning.extract_features(weights, self._pixels, rows, device=DEVICE):
+            for chunk, values, _ in learning.extract_features(weights, self._pixels, rows, device=DEVICE):
                 features.write(chunk, values)
-            opinion = refit(pool, features, classes=CLASSES, uncertainty=self._settings.method.uncertainty)
-            ranked = rank(pool, opinion, features, project, self._settings)
+            sources = Sources(features, None, None, answers, None, background=True)
+            opinion = refit(pool, [question], sources, uncertainty=self._settings.measure)
+            ranked = rank(pool, opinion, project, self._settings)
         assert ranked.round == 1
         assert len(ranked.window.picks) >= self._pool.query
 
@@ -202,16 +209,15 @@ class Ours:
         """The pool when the query of batch 0 is labelled."""
         n = len(self._rows)
         batch = np.minimum(self._rows // self._pool.batch, CYCLES - 1)
-        target = np.full(n, -1, dtype=np.int64)
-        labelled = np.linspace(0, self._pool.batch - 1, self._pool.query).astype(np.int64)
-        target[labelled] = self._pool.targets[labelled]
+        labelled = np.zeros(n, dtype=bool)
+        labelled[np.linspace(0, self._pool.batch - 1, self._pool.query).astype(np.int64)] = True
         return PoolArrays(
             task=self._rows + 1,
             row=self._rows,
             loss=np.linspace(2, 0, n),
             batch=batch,
             rank=self._rows,
-            target=target,
+            labelled=labelled,
             skipped=np.zeros(n, dtype=bool),
         )
 
@@ -302,19 +308,23 @@ def write_files(images: int, directory: Path) -> Pool:
     return Pool(files, source.targets, directory)
 
 
+def _spec(name: str, width: int, *, outputs: int) -> dict[str, Any]:
+    return network_spec(name, width=width, image_size=SIDE, outputs=[learning.Output("single", outputs)])
+
+
 def _network(name: str, width: int, *, outputs: int) -> torch.nn.Module:
-    spec = network_spec(name, width=width, image_size=SIDE, outputs=outputs)
+    spec = _spec(name, width, outputs=outputs)
     return initialised(spec, generator=torch.Generator().manual_seed(0))
 
 
 def _weights(name: str, width: int, *, outputs: int) -> learning.Weights:
-    spec = network_spec(name, width=width, image_size=SIDE, outputs=outputs)
+    spec = _spec(name, width, outputs=outputs)
     return to_weights(_network(name, width, outputs=outputs), spec)
 
 
 def _rotation_loss(network: torch.nn.Module, views: list[torch.Tensor], turns: list[torch.Tensor]) -> torch.Tensor:
     """The mean cross-entropy over four rotations, a pass for each."""
-    losses = [F.cross_entropy(network(view), turn) for view, turn in zip(views, turns, strict=True)]
+    losses = [F.cross_entropy(network(view)[0], turn) for view, turn in zip(views, turns, strict=True)]
     return torch.stack(losses).mean()
 
 

@@ -64,7 +64,7 @@ def train_for_ever(steps: Any) -> None:
 
 def refit(features: np.ndarray, targets: np.ndarray) -> None:
     """What the worker does after a label."""
-    learning.fit_head(features[:LABELS], targets, CLASSES).logits(features)
+    learning.fit_head(features[:LABELS], targets, learning.Output("single", CLASSES)).logits(features)
 
 
 def measure(refits: int, *, child: bool) -> dict[str, float]:

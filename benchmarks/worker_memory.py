@@ -22,12 +22,13 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from pt4al_backend.labelling_platform import ProjectInfo, TaskState, Window
+from pt4al_backend.labelling_platform import SINGLE, ProjectInfo, Question, TaskState, Window
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
 from pt4al_backend.worker import Worker
 
 CLASSES = ("a", "b", "c")
+QUESTIONS = (Question("class", SINGLE, CLASSES),)
 
 
 class ManyImages:
@@ -46,14 +47,14 @@ class ManyImages:
         return file.getvalue()
 
     def project(self) -> ProjectInfo:
-        return ProjectInfo("many", "config", CLASSES, self._n, 300, 0, self.version, "Uncertainty sampling")
+        return ProjectInfo("many", "config", QUESTIONS, self._n, 300, 0, self.version, "Uncertainty sampling")
 
     def tasks(self, since: str | None) -> Iterator[tuple[list[TaskState], str]]:
         for start in range(1, self._n + 1 if since is None else 1, 1000):
             ids = range(start, min(start + 1000, self._n + 1))
             yield (
                 [
-                    TaskState(i, "image", "1", CLASSES[i % 3] if i <= 300 else None, False, int(i <= 300), 0)
+                    TaskState(i, "image", "1", {"class": CLASSES[i % 3]} if i <= 300 else {}, False, int(i <= 300), 0)
                     for i in ids
                 ],
                 "seen",

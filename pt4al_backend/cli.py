@@ -110,6 +110,10 @@ def simulate(
     test: Annotated[
         Path | None, typer.Option(help="Images to measure on, likewise. Default: a fifth of the others.")
     ] = None,
+    masks: Annotated[
+        Path | None, typer.Option(help="For segmentation: a directory with a mask (PNG, class numbers) for each image.")
+    ] = None,
+    test_masks: Annotated[Path | None, typer.Option(help="The masks of the images in --test.")] = None,
     strategies: Annotated[
         str, typer.Option(help="Comma-separated; settings of one are added, as in pt4al+order=hard_first.")
     ] = "pt4al,random",
@@ -128,11 +132,19 @@ def simulate(
 
     from pt4al_backend import simulate as simulate_room
 
+    if test_masks and not test:
+        raise PT4ALError("--test-masks says nothing without --test: name the images that these are the masks of.")
     settings = _settings(
         "simulate", log_level="WARNING", cycles=cycles, query_size=query_size, preset=preset, device=device
     )
     plan = simulate_room.plan(
-        images, test, settings, strategies=strategies, seeds=seeds, answers=answers, out=out.expanduser()
+        simulate_room.Source(images, masks),
+        simulate_room.Source(test, test_masks) if test else None,
+        settings,
+        strategies=strategies,
+        seeds=seeds,
+        answers=answers,
+        out=out.expanduser(),
     )
     simulate_room.run(plan, Console(soft_wrap=True))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import IO, Literal
 import numpy as np
 
 from pt4al_backend.errors import PT4ALError
+from pt4al_backend.labelling_platform import SEGMENTATION
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.checkpoints import load_arrays, save_arrays
 from pt4al_backend.store.store import Store
@@ -61,7 +63,7 @@ def _export_batches(store: Store, project: Project, output: Path) -> str:
     order = order[pool.rank[order] >= 0]
     if not len(order):
         raise PT4ALError(f"{name_of(project)} has no batches yet: the pretext task is still to be learnt.")
-    split = np.where(pool.target >= 0, "labelled", np.where(pool.skipped, "skipped", "unlabelled"))
+    split = np.where(pool.labelled, "labelled", np.where(pool.skipped, "skipped", "unlabelled"))
     columns = (pool.task, pool.loss, pool.batch, pool.rank, split)
     _write_csv(
         output,
@@ -72,9 +74,21 @@ def _export_batches(store: Store, project: Project, output: Path) -> str:
 
 
 def _export_labels(store: Store, project: Project, output: Path) -> str:
-    labels = store.labels(project.id)
-    _write_csv(output, ("task_id", "label"), labels)
-    return f"{len(labels):,} labels: {output}"
+    """A column per question; several classes and regions as JSON."""
+    given = store.answers(project.id)
+    names = [question["name"] for question in project.questions]
+    regions = store.regions(project.id, list(given))
+    about_pixels = {question["name"] for question in project.questions if question["kind"] == SEGMENTATION}
+
+    def cell(task: int, name: str) -> str:
+        answer = given[task].get(name)
+        if name in about_pixels and answer is not None:
+            answer = regions.get(task)
+        return "" if answer is None else answer if isinstance(answer, str) else json.dumps(answer)
+
+    header = ("task_id", *(names if len(names) > 1 else ["label"]))
+    _write_csv(output, header, ((task, *(cell(task, name) for name in names)) for task in given))
+    return f"{len(given):,} labels: {output}"
 
 
 def _export_model(store: Store, project: Project, output: Path) -> str:
@@ -85,7 +99,7 @@ def _export_model(store: Store, project: Project, output: Path) -> str:
     if stored is None:
         raise PT4ALError(f"{name_of(project)} has no trained network yet: the pretext task is still to be learnt.")
     arrays, meta = stored
-    meta = {"classes": project.classes, **meta, "network": kind, "generation": generation, "title": project.title}
+    meta = {"questions": project.questions, **meta, "network": kind, "generation": generation, "title": project.title}
     with _reported(output):
         _require_directory(output)
         save_arrays(output, arrays, meta)

@@ -6,9 +6,49 @@ which puts this directory first on ``sys.path``, and the standard library has a 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+SINGLE, MULTIPLE, SEGMENTATION = "single", "multiple", "segmentation"
+
+
+@dataclass(frozen=True)
+class Question:
+    """One thing that people answer about every image, and the main task learns."""
+
+    name: str
+    kind: str
+    """``single``: one class; ``multiple``: any number of classes; ``segmentation``: a class for every pixel."""
+    classes: tuple[str, ...]
+    """In the label config's order."""
+
+
+def questions_of(fields: Iterable[dict[str, Any]]) -> tuple[Question, ...]:
+    """Questions from their fields, as they are stored."""
+    return tuple(Question(entry["name"], entry["kind"], tuple(entry["classes"])) for entry in fields)
+
+
+Answers = dict[str, Any]
+"""Name of a question -> its answer, as JSON; what was not answered is absent.
+
+``single``: a class. ``multiple``: a list of classes, in the config's order. ``segmentation``: a list of regions,
+a later one on top of those before it, each ``{"label", "width", "height"}`` (of the image, in pixels) with ``"rle"``
+(Label Studio's brush format in base64) or ``"points"`` (corners of a polygon, in per cent of width and height).
+"""
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What the model thinks the answer to a question is."""
+
+    value: Any
+    """A class; a tuple of classes; a mask uint8 (m, m) of class numbers, ``len(classes)`` where no region is."""
+    probability: float
+    """Of the value; of a mask the mean over its pixels."""
 
 
 @dataclass(frozen=True)
@@ -17,12 +57,13 @@ class ProjectInfo:
 
     title: str
     label_config: str
-    classes: tuple[str, ...]  # the answers that can be given, in the config's order
+    questions: tuple[Question, ...]  # one at least
     tasks: int
     annotations: int  # submitted, not skipped
     skipped: int
     model_version: str  # the prediction version that orders the queue
     sampling: str
+    notes: tuple[str, ...] = ()  # one sentence for whatever of the label config is not learnt
 
 
 @dataclass(frozen=True)
@@ -32,10 +73,11 @@ class TaskState:
     id: int
     image: str  # the image's value: a path or URL
     version: str  # changes whenever the task or its annotations change
-    label: str | None  # the class it was given; None: not labelled, or with a class that is gone
-    skipped: bool  # answered without a label: skipped, left empty, or with a class that is gone
+    answers: Answers  # empty: not labelled, or with classes that are gone
+    skipped: bool  # annotated without an answer: skipped, left empty, or with classes that are gone
     annotations: int
     cancelled: int
+    notes: tuple[str, ...] = ()  # one sentence for whatever of its annotations could not be used
 
 
 @dataclass(frozen=True)
@@ -44,8 +86,9 @@ class Pick:
 
     task: int
     score: float
-    label: str | None = None  # what the model thinks it is
-    probability: float | None = None
+    guesses: dict[str, Guess] = field(default_factory=dict)  # by name of the question
+    width: int = 0  # of the upright image, in pixels; 0: not known, then masks are not published
+    height: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,6 +120,10 @@ class LabellingPlatform(Protocol):
 
     def image(self, task: int, value: str) -> bytes:
         """The bytes of a task's image; ``UnreadableImageError`` with the reason if there are none. Thread-safe."""
+        ...
+
+    def mask(self, question: Question, regions: Sequence[dict[str, Any]], *, side: int) -> NDArray[np.uint8]:
+        """A segmentation drawn: (side, side) class numbers, ``len(question.classes)`` where no region is."""
         ...
 
     def publish(self, window: Window, *, keep: Collection[str] = ()) -> None:

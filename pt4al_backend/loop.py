@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -23,17 +24,26 @@ from pt4al_backend.jobs import (
     Bench,
     Job,
     Step,
+    asks_otherwise,
     backbone,
     cut_as_wanted,
+    draw_a_few,
+    draw_masks,
     extract_features,
     fetch_images,
     pretext,
+    previews,
+    questions,
     recut,
     score_late_images,
+    segmentation,
+    start_anew,
     train_main,
+    undrawn,
 )
-from pt4al_backend.labelling_platform import ProjectInfo, Window
-from pt4al_backend.ranking import chosen_strategy, current_round, rank, refit, wanted_rows
+from pt4al_backend.labelling_platform import SEGMENTATION, ProjectInfo, TaskState, Window
+from pt4al_backend.opinion import Opinion, refit
+from pt4al_backend.ranking import Previews, chosen_strategy, current_round, rank, wanted_rows
 from pt4al_backend.sampling.strategies import Strategy
 from pt4al_backend.store import tables
 from pt4al_backend.store.store import PoolArrays, Totals
@@ -66,6 +76,7 @@ class ProjectLoop:
         self._serving: str | None = None  # the version the platform says it serves; None: not asked yet
         self._miscounts = 0  # looks in a row after which the platform counts otherwise than we do
         self._query: tuple[int, str, NDArray[np.int64]] = (-1, "", np.empty(0, np.int64))  # round, network, tasks
+        self._told: set[tuple[int, str]] = set()  # tasks, in these versions, whose notes have been logged
         self._accepted: tuple[int, ...] = ()  # such a difference that a full look did not mend
         self._rested: tuple[object, ...] | None = None  # what the project was like when nothing was missing
         self.has_looked = False  # whether the platform was asked since this process started
@@ -92,11 +103,14 @@ class ProjectLoop:
         bench, project = self.bench, self.bench.project()
         info = bench.platform.project()
         self._serving = info.model_version
-        reconfigured = info.label_config != project.label_config or list(info.classes) != project.classes
+        asked = [asdict(question) | {"classes": list(question.classes)} for question in info.questions]
+        reconfigured = info.label_config != project.label_config or asked != project.questions
+        about_pixels = next((question.name for question in info.questions if question.kind == SEGMENTATION), "")
         everything = reconfigured or not project.cursor or self._miscounts > 1
         changed, cursor = reconfigured, project.cursor
         for states, seen_to in bench.platform.tasks(None if everything else project.cursor):
-            changed |= bench.store.apply(bench.project_id, states)
+            changed |= bench.store.apply(bench.project_id, states, segmentation=about_pixels)
+            self._tell(project, states)
             cursor = seen_to
         totals = bench.store.totals(bench.project_id)
         if totals.tasks > info.tasks:
@@ -108,13 +122,22 @@ class ProjectLoop:
             cursor=cursor,
             title=info.title,
             label_config=info.label_config,
-            classes=list(info.classes),
+            questions=asked,
+            notes=list(info.notes),
             looked_at=max(started, project.wake_at),  # clocks of two machines differ
         )
         self.has_looked = True
         self._stale |= reconfigured
         self._compare(totals, info, settled=not changed, everything=everything)
         return changed
+
+    def _tell(self, project: Project, states: Sequence[TaskState]) -> None:
+        """Log, once, what of the annotations cannot be used."""
+        for state in states:
+            for note in state.notes if (state.id, state.version) not in self._told else ():
+                logger.warning("project %d, task %d: %s", project.number, state.id, note)
+            if state.notes:
+                self._told.add((state.id, state.version))
 
     def _remove_missing(self) -> bool:
         missing = self.bench.platform.missing(self.bench.store.task_ids(self.bench.project_id))
@@ -135,7 +158,7 @@ class ProjectLoop:
     def steer(self) -> None:
         """Refit, rank and publish, as far as each is due."""
         project = self.bench.project()
-        if not project.pretext_generation or not self._can_choose(project):
+        if not project.pretext_generation or asks_otherwise(project) or not self._can_choose(project):
             return
         if self._stale or self._window is None or project.ranked_revision != project.labels_revision:
             self._rank(project)
@@ -161,7 +184,7 @@ class ProjectLoop:
         if project.model_version or not chosen_strategy(settings).needs_features:
             return True
         pool = self.bench.store.pool(project).in_batches()
-        return not len(self.bench.features(backbone(project)).missing(wanted_rows(pool, project, settings)))
+        return not len(self.bench.missing(backbone(project), wanted_rows(pool, project, settings)))
 
     def _retired(self, project: Project, window: Window) -> list[dict[str, Any]]:
         """Versions that stay although ``window`` replaces them."""
@@ -172,24 +195,39 @@ class ProjectLoop:
         return retire(project.retired, project.model_version, project.published, unanswered)
 
     def _rank(self, project: Project) -> None:
-        pool = self.bench.store.pool(project).in_batches()
-        features = self.bench.features(backbone(project))
-        settings = self.bench.settings
+        bench, settings = self.bench, self.bench.settings
+        draw_a_few(bench, project)
+        pool = bench.store.pool(project).in_batches()
         strategy = chosen_strategy(settings)
-        opinion = refit(pool, features, classes=len(project.classes), uncertainty=strategy.uncertainty)
+        opinion = refit(
+            pool,
+            questions(project),
+            bench.sources(project, backbone(project)),
+            uncertainty=lambda kind: strategy.uncertainty or settings.measure(kind),
+        )
         kept = self._kept(strategy, project, pool)
-        ranked = rank(pool, opinion, features, project, settings, kept=kept)
+        ranked = rank(
+            pool,
+            opinion,
+            project,
+            settings,
+            kept=kept,
+            previews=self._previews(pool, opinion) if settings.preannotate and segmentation(project) else None,
+        )
         if kept is None:
             self._query = (ranked.round, backbone(project), np.array([pick.task for pick in ranked.window.picks]))
         self._window = ranked.window
         self._stale = False
-        self.bench.store.save_ranking(
+        bench.store.save_ranking(
             project.id,
             ranked.arrays,
-            classes=project.classes,
+            questions=project.questions,
             ranked_revision=project.labels_revision,
             round=ranked.round,
         )
+
+    def _previews(self, pool: PoolArrays, opinion: Opinion) -> Previews:
+        return lambda positions: previews(self.bench, pool, opinion, positions)
 
     def _kept(self, strategy: Strategy, project: Project, pool: PoolArrays) -> NDArray[np.int64] | None:
         """The query under way, where it is chosen as a whole and there is something left of it."""
@@ -198,7 +236,7 @@ class ProjectLoop:
         now = current_round(pool, project, settings)
         if not strategy.at_once or (round_, network) != (now, backbone(project)):
             return None
-        unlabelled = pool.task[(pool.target < 0) & ~pool.skipped]
+        unlabelled = pool.task[~pool.labelled & ~pool.skipped]
         left = tasks[np.isin(tasks, unlabelled)]
         return left if len(left) > settings.slack else None
 
@@ -232,6 +270,7 @@ class ProjectLoop:
         project = self.bench.project()
         return (
             project.labels_revision,
+            project.questions,
             project.round,
             project.train_requested_at,
             project.pretext_generation,
@@ -247,6 +286,8 @@ class ProjectLoop:
         if project.train_requested_at > project.retried_at:  # Start Training is also "try again"
             bench.store.retry_unreadable(project.id)
             bench.store.update(project.id, retried_at=project.train_requested_at)
+        if asks_otherwise(project):
+            return Current(tables.IMAGES, start_anew(bench))
         totals = bench.store.totals(bench.project_id)
         if totals.waiting:
             return Current(tables.IMAGES, fetch_images(bench))
@@ -262,15 +303,16 @@ class ProjectLoop:
             return Current(tables.PRETEXT, score_late_images(bench))
         if not cut_as_wanted(project, bench.settings):
             return Current(tables.PRETEXT, recut(bench))
-        features = bench.features(backbone(project))
-        missing = features.missing(wanted_rows(pool, project, bench.settings))
+        aside = tables.READY_STAGE if project.model_version else tables.PRETEXT
+        missing = bench.missing(backbone(project), wanted_rows(pool, project, bench.settings))
         if len(missing):
-            stage = tables.READY_STAGE if project.model_version else tables.PRETEXT
-            return Current(stage, extract_features(bench, missing))
-        labelled = int((pool.target >= 0).sum())
+            return Current(aside, extract_features(bench, missing))
+        if undrawn(bench, project):
+            return Current(aside, draw_masks(bench))
+        labelled = int(pool.labelled.sum())
         if self._training_due(project, labelled):
             return Current(tables.TRAINING, train_main(bench))
-        rest = features.missing(pool.row) if labelled else pool.row[:0]
+        rest = bench.missing(backbone(project), pool.row) if labelled and not project.dense else pool.row[:0]
         if len(rest):
             return Current(tables.READY_STAGE, extract_features(bench, rest))
         if project.model_version or self._everything_is_answered:

@@ -73,6 +73,8 @@ def _show_project(project: Mapping[str, Any], console: Console) -> None:
     )
     if project["error"]:
         console.print(f"  [red]{escape(project['error'])}[/]", soft_wrap=True)
+    for note in project["notes"]:
+        console.print(f"  {escape(note)}", soft_wrap=True)
 
 
 def _worker_line(worker: Mapping[str, Any]) -> str:

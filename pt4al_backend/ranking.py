@@ -1,45 +1,41 @@
-"""The quick step of the loop: refit the head on every label there is, rank the pool, choose the window.
-
-Well under a second, after every new label, while training goes on beside it.
-"""
+"""From an opinion on the pool to the queue: rank it and choose the window."""
 
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pt4al_backend import learning
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.labelling_platform import Pick, Window
+from pt4al_backend.labelling_platform import Guess, Pick, Window
+from pt4al_backend.opinion import Opinion, mistakes
 from pt4al_backend.sampling import lanes, queue
 from pt4al_backend.sampling.strategies import Strategy, strategy
-from pt4al_backend.sampling.uncertainty import UNCERTAINTIES, softmax
 from pt4al_backend.settings import Settings
-from pt4al_backend.store.features import FeatureFile
 from pt4al_backend.store.ranking import RankingArrays
 from pt4al_backend.store.store import PoolArrays
 from pt4al_backend.store.tables import Project
 from pt4al_backend.versions import version_name
 
-CHUNK = 4096  # rows whose features are in memory at a time
+PREVIEWED = 20
+"""Images at the front of a window that are published with a mask: each costs time, and all are published anew
+long before the others come to the front."""
 
 
 @dataclass(frozen=True)
-class Opinion:
-    """What the main model thinks of the pool; arrays (n,), no opinion = NaN, -1, 0."""
+class Preview:
+    """Guesses that are masks, by question, for an image of this size (upright, in pixels)."""
 
-    uncertainty: NDArray[np.float64]
-    choice: NDArray[np.int32]
-    probability: NDArray[np.float32]
-    head: learning.Head | None
+    guesses: dict[str, Guess]
+    width: int
+    height: int
 
-    @classmethod
-    def none(cls, n: int) -> Opinion:
-        """Before the first label."""
-        return cls(np.full(n, np.nan), np.full(n, -1, np.int32), np.zeros(n, np.float32), None)
+
+Previews = Callable[[NDArray[np.int64]], Sequence[Preview]]
+"""Positions in the pool -> what would be drawn on these images."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,7 @@ def chosen_strategy(settings: Settings) -> Strategy:
         PT4ALError: it comes from a library that is not there.
     """
     method = settings.method
-    chosen = strategy(settings.strategy, order=method.order, uncertainty=method.uncertainty, diversity=method.diversity)
+    chosen = strategy(settings.strategy, order=method.order, diversity=method.diversity)
     if chosen.library and importlib.util.find_spec(chosen.library) is None:
         raise PT4ALError(
             f"The strategy {settings.strategy} comes from scikit-activeml: pip install 'pt4al-backend[strategies]', "
@@ -67,41 +63,24 @@ def chosen_strategy(settings: Settings) -> Strategy:
     return chosen
 
 
-def refit(pool: PoolArrays, features: FeatureFile, *, classes: int, uncertainty: str) -> Opinion:
-    """Fit the head on all labels whose features are known, and ask it about all images whose features are."""
-    known = features.has(pool.row)
-    labelled = known & (pool.target >= 0)
-    if not labelled.any():
-        return Opinion.none(len(pool))
-    head = learning.fit_head(features.read(pool.row[labelled]), pool.target[labelled], classes)
-    opinion = replace(Opinion.none(len(pool)), head=head)
-    positions = np.flatnonzero(known)
-    for start in range(0, len(positions), CHUNK):
-        chunk = positions[start : start + CHUNK]
-        logits = head.logits(features.read(pool.row[chunk]))
-        opinion.uncertainty[chunk] = UNCERTAINTIES[uncertainty](logits)
-        opinion.choice[chunk] = logits.argmax(axis=1)
-        opinion.probability[chunk] = softmax(logits).max(axis=1)
-    return opinion
-
-
 def rank(
     pool: PoolArrays,
     opinion: Opinion,
-    features: FeatureFile,
     project: Project,
     settings: Settings,
     *,
     kept: NDArray[np.int64] | None = None,
+    previews: Previews | None = None,
 ) -> Ranked:
     """Sort the pool (all of it in batches) and choose the window.
 
     ``kept``: a query that was chosen as a whole, task ids in serving order; it is served on.
     """
     chosen = chosen_strategy(settings)
+    uncertainty = opinion.uncertainty
 
     def serve(members: NDArray[np.int64], round_: int, wanted: int) -> NDArray[np.int64]:
-        lane = _lane(pool, members, opinion, features, project, settings, round_)
+        lane = _lane(pool, members, opinion, uncertainty, project, settings, round_)
         order: lanes.Order = chosen.later if round_ else chosen.first
         if not wanted:  # its turn comes later
             order = lanes.uncertain
@@ -117,13 +96,23 @@ def rank(
         slack=settings.slack,
         serve=serve,
     )
-    picks = tuple(_pick(pool, opinion, project.classes, plan, position) for position in plan.window)
-    labelled = int((pool.target >= 0).sum())
-    return Ranked(
-        round=plan.round,
-        arrays=RankingArrays(pool.task, plan.scores, opinion.choice, opinion.probability),
-        window=Window(version=version_name(plan.round, labelled, picks), picks=picks),
-    )
+    arrays = RankingArrays(pool.task, plan.scores, opinion.guesses)
+    front = plan.window[:PREVIEWED]
+    drawn = dict(zip(front.tolist(), previews(front), strict=True)) if previews else {}
+
+    def pick(position: int) -> Pick:
+        preview = drawn.get(position, Preview({}, 0, 0))
+        return Pick(
+            task=int(pool.task[position]),
+            score=float(plan.scores[position]),
+            guesses=arrays.guesses_at(position, opinion.questions) | preview.guesses,
+            width=preview.width,
+            height=preview.height,
+        )
+
+    picks = tuple(pick(position) for position in plan.window.tolist())
+    version = version_name(plan.round, int(pool.labelled.sum()), picks)
+    return Ranked(round=plan.round, arrays=arrays, window=Window(version=version, picks=picks))
 
 
 def current_round(pool: PoolArrays, project: Project, settings: Settings) -> int:
@@ -138,7 +127,7 @@ def wanted_rows(pool: PoolArrays, project: Project, settings: Settings) -> NDArr
     Behind the last batch that is the whole pool.
     """
     now = current_round(pool, project, settings)
-    labelled = pool.target >= 0
+    labelled = pool.labelled
     whole = now + 1 >= project.cycles or not chosen_strategy(settings).batches
     near = (pool.batch == now) | (pool.batch == now + 1) | whole
     return np.concatenate([pool.row[labelled], pool.row[near & ~labelled]])
@@ -147,47 +136,46 @@ def wanted_rows(pool: PoolArrays, project: Project, settings: Settings) -> NDArr
 def _for_sampling(pool: PoolArrays, project: Project, chosen: Strategy) -> tuple[queue.Pool, int]:
     """The pool in the batches that rounds go through, and how many these are."""
     batch, cycles = (pool.batch, project.cycles) if chosen.batches else (np.zeros_like(pool.batch), 1)
-    return queue.Pool(batch=batch, labelled=pool.target >= 0, skipped=pool.skipped), cycles
+    return queue.Pool(batch=batch, labelled=pool.labelled, skipped=pool.skipped), cycles
 
 
 def _lane(
     pool: PoolArrays,
     members: NDArray[np.int64],
     opinion: Opinion,
-    features: FeatureFile,
+    uncertainty: NDArray[np.float64],
     project: Project,
     settings: Settings,
     round_: int,
 ) -> lanes.Lane:
-    head = opinion.head
+    features = opinion.sources.features
 
     def of(positions: NDArray[np.int64]) -> NDArray[np.float32]:
         rows = pool.row[members[positions]]
-        known = features.has(rows)
+        known = opinion.sources.known(rows)
         values = np.full((len(rows), features.width), np.nan, dtype=np.float32)
         values[known] = features.read(rows[known])
         return values
 
     def labelled() -> NDArray[np.float32]:
-        rows = pool.row[pool.target >= 0]
+        rows = pool.row[pool.labelled]
         return features.read(rows[features.has(rows)]).astype(np.float32)
 
-    def mistakes() -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        labels = np.flatnonzero((pool.target >= 0) & features.has(pool.row))
-        guessed = learning.out_of_fold(features.read(pool.row[labels]), pool.target[labels], len(project.classes))
-        return pool.batch[labels], guessed != pool.target[labels]
+    def mistaken() -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        positions, wrong = mistakes(pool, opinion.questions, opinion.sources)
+        return pool.batch[positions], wrong
 
     return lanes.Lane(
         batch=pool.batch[members],
         rank=pool.rank[members],
-        uncertainty=opinion.uncertainty[members],
+        uncertainty=uncertainty[members],
         luck=lanes.luck(pool.task[members], seed=settings.seed),
-        open=(pool.target[members] < 0) & ~pool.skipped[members],
+        open=~pool.labelled[members] & ~pool.skipped[members],
         query_size=settings.query_size or project.query_size,
         features=of,
         labelled=labelled,
-        predict=None if head is None else lambda some: softmax(head.logits(some)),
-        mistakes=mistakes,
+        predict=(lambda positions: opinion.probabilities(members[positions])) if opinion.views else None,
+        mistakes=mistaken,
         round=round_,
         seed=settings.seed,
     )
@@ -202,13 +190,3 @@ def _serve_on(tasks: NDArray[np.int64], kept: NDArray[np.int64]) -> lanes.Order:
         return lanes.then_the_rest(first[lane.open[first]], lane)
 
     return order
-
-
-def _pick(pool: PoolArrays, opinion: Opinion, classes: list[str], plan: queue.Plan, position: int) -> Pick:
-    choice = int(opinion.choice[position])
-    return Pick(
-        task=int(pool.task[position]),
-        score=float(plan.scores[position]),
-        label=classes[choice] if choice >= 0 else None,
-        probability=float(opinion.probability[position]) if choice >= 0 else None,
-    )

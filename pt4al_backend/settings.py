@@ -88,7 +88,8 @@ class Settings(BaseSettings):
     uncertainty: Literal["auto", "confidence", "margin", "entropy"] = Field(
         "auto",
         description="What makes an image uncertain. `confidence` is the paper's; `auto`: that with `paper`, `margin` "
-        "with `fast`.",
+        "with `fast`, and `entropy` with both for labels that do not exclude one another (their mean) and for "
+        "segmentation (the pixels' mean).",
     )
     diversity: Literal["auto", "off", "coverage", "gradients"] = Field(
         "auto",
@@ -100,6 +101,10 @@ class Settings(BaseSettings):
     imagenet_weights: str = Field(
         "https://huggingface.co/timm/resnet18.a1_in1k/resolve/main/model.safetensors",
         description="safetensors file (path or https address) of a ResNet-18, for `init=imagenet`.",
+    )
+    unlabelled_pixels: Literal["background", "ignore"] = Field(
+        "background",
+        description="What pixels outside all regions are: a class of their own, or nothing to learn from.",
     )
     cycles: int = Field(10, ge=1, le=1000, description="Number of batches the pool is cut into.")
     query_size: int = Field(0, ge=0, description="Images to label per round. 0: a fifth of a batch, 10 to 1,000.")
@@ -119,6 +124,9 @@ class Settings(BaseSettings):
 
     # Label Studio
     preannotate: bool = Field(True, description="Publish the model's own answer with every image.")
+    least_region: float = Field(
+        0.001, ge=0, lt=1, description="Regions smaller than this share of the image are left out of our answers."
+    )
     set_sampling: bool = Field(True, description="Set the project's task order to uncertainty sampling.")
     predict_wait: float = Field(10.0, ge=0, le=90, description="Seconds /predict waits for the newest labels.")
     poll_interval: float = Field(1.5, gt=0, description="Seconds between looks at an active project.")
@@ -144,6 +152,10 @@ class Settings(BaseSettings):
             uncertainty=usual.uncertainty if self.uncertainty == "auto" else self.uncertainty,
             diversity=usual.diversity if self.diversity == "auto" else self.diversity,
         )
+
+    def measure(self, kind: str) -> str:
+        """What makes an image uncertain where a question of this kind is asked about it."""
+        return self.method.uncertainty if self.uncertainty != "auto" or kind == "single" else "entropy"
 
     @field_validator("label_studio_url")
     @classmethod

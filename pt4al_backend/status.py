@@ -7,10 +7,14 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from pt4al_backend.labelling_platform import MULTIPLE, SEGMENTATION, SINGLE
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Project, Worker
 
+TASK_TYPES = {SINGLE: "classification", MULTIPLE: "multi-label classification", SEGMENTATION: "segmentation"}
+NOTES = 5
+"""Tasks whose unusable annotations are told of."""
 ALIVE_FOR = 15.0
 """Seconds that a worker counts as running after its last heartbeat."""
 
@@ -28,7 +32,7 @@ def project_status(store: Store, settings: Settings, project: Project) -> dict[s
         "label_studio_url": without_userinfo(project.label_studio_url),
         "project": project.number,
         "title": project.title,
-        "task_type": "classification",
+        "task_type": task_type(project),
         "stage": project.stage,
         "stage_progress": project.stage_progress,
         "stage_detail": project.stage_detail,
@@ -42,8 +46,15 @@ def project_status(store: Store, settings: Settings, project: Project) -> dict[s
         "model_version": project.model_version,
         "queue_length": queue_length(store, project),
         "error": project.error,
+        "notes": [*project.notes, *(f"Task {task}: {note}" for task, note in store.notes(project.id, limit=NOTES))],
         "updated_at": _iso(project.updated_at),
     }
+
+
+def task_type(project: Project) -> str:
+    """What is learnt: of each question, joined with " + "; "classification" before the questions are known."""
+    kinds = dict.fromkeys(question["kind"] for question in project.questions)
+    return " + ".join(TASK_TYPES[kind] for kind in kinds) or TASK_TYPES[SINGLE]
 
 
 def queue_length(store: Store, project: Project) -> int:

@@ -12,6 +12,8 @@ import time
 from collections.abc import Collection, Sequence
 from typing import Any
 
+import numpy as np
+
 from pt4al_backend.labelling_platform import Pick
 
 HEAD = 5  # images of a window that may have been handed out: LS serves from the front
@@ -21,8 +23,14 @@ LOCKED = 86400.0  # seconds for which Label Studio keeps a task for the annotato
 
 def version_name(round_: int, labelled: int, picks: Sequence[Pick]) -> str:
     """``pt4al-r<round>-n<labels>-<short hash>``: equal names mean equal queues."""
-    content = ";".join(f"{pick.task},{pick.score:.9f},{pick.label}" for pick in picks)
-    return f"pt4al-r{round_}-n{labelled}-{hashlib.sha256(content.encode()).hexdigest()[:7]}"
+    digest = hashlib.sha256()
+    for pick in picks:
+        digest.update(f"{pick.task},{pick.score:.9f};".encode())
+        for name, guess in pick.guesses.items():
+            value = guess.value
+            digest.update(f"{name}=".encode())
+            digest.update(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
+    return f"pt4al-r{round_}-n{labelled}-{digest.hexdigest()[:7]}"
 
 
 def retire(

@@ -10,14 +10,14 @@ import numpy as np
 
 from pt4al_backend.labelling_platform import TaskState
 from pt4al_backend.settings import Settings
-from pt4al_backend.store.ranking import RankingArrays
+from pt4al_backend.store.ranking import GuessArrays, RankingArrays
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Project
 
 LABEL_STUDIO = "http://label-studio.example"
 CREATED = "1700000000"
 CREATED_AT = "2023-11-14T22:13:20.654321Z"  # the same moment, as webhooks tell it
-CLASSES = ["cat", "dog"]
+QUESTIONS = [{"name": "kind", "kind": "single", "classes": ["cat", "dog"]}]
 CONFIG = """<View><Image name="image" value="$image"/><Choices name="kind" toName="image">
 <Choice value="cat"/><Choice value="dog"/></Choices></View>"""
 
@@ -31,7 +31,7 @@ def settings_in(data_dir: Path, **changes: Any) -> Settings:
 def add_project(store: Store, number: int = 12, *, created: str = CREATED, url: str = LABEL_STUDIO) -> Project:
     """A connected project without tasks, which the worker has looked at."""
     project = store.connect(url=url, number=number, created=created, access_token="", label_config=CONFIG)
-    store.update(project.id, classes=CLASSES, looked_at=project.wake_at)
+    store.update(project.id, questions=QUESTIONS, looked_at=project.wake_at)
     return reread(store, project)
 
 
@@ -55,14 +55,10 @@ def add_ranked(store: Store, number: int = 12, *, tasks: int = 10, **more: Any) 
 def rank(store: Store, project: Project, tasks: int, *, shift: float = 0.0) -> None:
     """The ranking after a refit: it knows all labels there are."""
     ids = np.arange(1, tasks + 1)
-    arrays = RankingArrays(
-        task=ids,
-        score=ids / 1000 + shift,
-        choice=np.where(ids % 2 == 0, 1, -1).astype(np.int32),
-        probability=np.where(ids % 2 == 0, 0.75, 0).astype(np.float32),
-    )
+    dogs = GuessArrays(np.where(ids % 2 == 0, 0.75, np.nan).astype(np.float32), np.ones(tasks, np.int32))
+    arrays = RankingArrays(task=ids, score=ids / 1000 + shift, guesses=(dogs,))
     revision = reread(store, project).labels_revision
-    store.save_ranking(project.id, arrays, classes=CLASSES, ranked_revision=revision)
+    store.save_ranking(project.id, arrays, questions=QUESTIONS, ranked_revision=revision)
 
 
 def state(task: int, label: str | None = None, **more: Any) -> TaskState:
@@ -70,7 +66,7 @@ def state(task: int, label: str | None = None, **more: Any) -> TaskState:
     values = {
         "image": f"/data/upload/{task}.png",
         "version": "1",
-        "label": label,
+        "answers": {} if label is None else {"kind": label},
         "skipped": False,
         "annotations": int(label is not None),
         "cancelled": 0,

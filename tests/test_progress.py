@@ -22,6 +22,7 @@ PROJECT: dict[str, Any] = {
     "labelled": 40,
     "queue_length": 39,
     "error": "",
+    "notes": [],
 }
 WORKER = {"alive": True, "device": "CPU, 2 threads", "busy_with": "project 12: learning rotations"}
 

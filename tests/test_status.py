@@ -33,7 +33,7 @@ def test_before_anything_is_connected(store: Store, tmp_path: Path) -> None:
 def test_a_project(store: Store, tmp_path: Path) -> None:
     store.beat(device="NVIDIA H200", busy_with="project 12: training")
     project = add_ranked(store, url="http://user:secret@ls.example:8080/label-studio")
-    store.images_done(project.id, ready=[(4, "/data/upload/4.png")], failed={5: "broken"})
+    store.images_done(project.id, ready={4: ("/data/upload/4.png", 40, 30)}, failed={5: "broken"})
     store.apply(project.id, [state(1, "cat", version="2"), state(9, "dog", version="2")])
     store.remove_tasks(project.id, [2])
     store.update(
@@ -70,8 +70,46 @@ def test_a_project(store: Store, tmp_path: Path) -> None:
         "model_version": "pt4al-r0-n0-p12",
         "queue_length": 3,  # of 1 to 5, task 1 was labelled and task 2 deleted
         "error": "",
+        "notes": [],
     }
     assert answer["worker"] == {"alive": True, "device": "NVIDIA H200", "busy_with": "project 12: training"}
+    json.dumps(answer, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "shown"),
+    [
+        ([], "classification"),
+        (["single"], "classification"),
+        (["single", "single"], "classification"),
+        (["multiple"], "multi-label classification"),
+        (["segmentation"], "segmentation"),
+        (["multiple", "single", "segmentation"], "multi-label classification + classification + segmentation"),
+    ],
+)
+def test_what_is_learnt(store: Store, tmp_path: Path, kinds: list[str], shown: str) -> None:
+    project = add_project(store)
+    questions = [{"name": f"q{k}", "kind": kind, "classes": ["a", "b"]} for k, kind in enumerate(kinds)]
+    store.update(project.id, questions=questions)
+    (answer,) = status(store, settings_in(tmp_path))["projects"]
+    assert answer["task_type"] == shown
+
+
+def test_notes_of_the_config_and_of_the_first_tasks(store: Store, tmp_path: Path) -> None:
+    project = add_project(store)
+    store.update(project.id, notes=["PT4AL does not learn from Rating."])
+    said = {9: ["no label", "no size"], 2: ["nothing is painted"]}
+    store.apply(project.id, [state(task, notes=tuple(said.get(task, ["torn"]))) for task in range(1, 13)])
+    store.apply(project.id, [state(1, version="2")])  # made again
+    (answer,) = status(store, settings_in(tmp_path))["projects"]
+    assert answer["notes"] == [
+        "PT4AL does not learn from Rating.",
+        "Task 2: nothing is painted",
+        *(f"Task {task}: torn" for task in range(3, 7)),
+    ]
+    store.apply(project.id, [state(task, version="3", notes=()) for task in [*range(2, 9), *range(10, 13)]])
+    (answer,) = status(store, settings_in(tmp_path))["projects"]
+    assert answer["notes"][1:] == ["Task 9: no label", "Task 9: no size"]
     json.dumps(answer, allow_nan=False)
 
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pt4al_backend import learning
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.labelling_platform import LabellingPlatform
+from pt4al_backend.labelling_platform import SEGMENTATION, LabellingPlatform, Question, questions_of
+from pt4al_backend.opinion import Sources
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.checkpoints import load_arrays
 from pt4al_backend.store.features import FeatureFile
+from pt4al_backend.store.masks import MaskFile
 from pt4al_backend.store.pixels import PixelStore
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Project
@@ -43,7 +51,7 @@ class Bench:
     settings: Settings
     device: str
     threads: ThreadPoolExecutor
-    _widths: dict[str, int] = field(default_factory=dict)  # features per image of each network
+    _shapes: dict[str, tuple[int, tuple[int, int] | None]] = field(default_factory=dict)  # of each network's features
 
     def project(self) -> Project:
         """The project's row now."""
@@ -71,15 +79,68 @@ class Bench:
         return learning.Weights(*loaded)
 
     def features(self, name: str) -> FeatureFile:
-        """Features of a stored network."""
-        if name not in self._widths:
-            self._widths[name] = learning.feature_size(self.weights(name))
-        return FeatureFile(self.model_path(f"features-{name}.bin"), width=self._widths[name])
+        """Features of a stored network, a vector per image."""
+        if name not in self._shapes:
+            weights = self.weights(name)
+            self._shapes[name] = learning.feature_size(weights), learning.grid_shape(weights)
+        return FeatureFile(self.model_path(f"features-{name}.bin"), width=self._shapes[name][0])
+
+    def grid(self, name: str) -> tuple[FeatureFile, tuple[int, int]] | None:
+        """Features of a stored network, a vector per cell of a grid over the image: (G, F). None if it has no such."""
+        self.features(name)
+        shape = self._shapes[name][1]
+        if shape is None:
+            return None
+        side, width = shape
+        return FeatureFile(self.model_path(f"grid-{name}.bin"), width=side * side * width), shape
+
+    def missing(self, name: str, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of ``rows`` whose features by a stored network are not there."""
+        grid = self.grid(name)
+        there = self.features(name).has(rows)
+        return rows[~there] if grid is None else rows[~(there & grid[0].has(rows))]
+
+    def masks(self, project: Project) -> MaskFile | None:
+        """The drawn answers to the project's segmentation question, None if it has none."""
+        question = segmentation(project)
+        if question is None:
+            return None
+        kind = hashlib.blake2b(json.dumps(question.classes).encode(), digest_size=6).hexdigest()
+        side = learning.mask_side(project.image_size)
+        return MaskFile(self.store.pixels_dir(self.project_id) / f"masks-{side}px-{kind}.bin", side=side)
+
+    def sources(self, project: Project, name: str) -> Sources:
+        """What heads on the features of a stored network are fitted on."""
+        grid, shape = self.grid(name) or (None, None)
+        return Sources(
+            features=self.features(name),
+            grid=grid,
+            grid_shape=shape,
+            answers=self.store.answers(project.id),
+            masks=self.masks(project),
+            background=self.background,
+        )
+
+    @property
+    def background(self) -> bool:
+        """Whether pixels outside all regions are a class of their own."""
+        return self.settings.unlabelled_pixels == "background"
+
+    def forget_networks(self) -> None:
+        """Delete all networks and their features."""
+        shutil.rmtree(self.store.models_dir(self.project_id), ignore_errors=True)
+        self._shapes.clear()
 
     def recipe(self, project: Project, *, pool: int) -> learning.Recipe:
         """How this project's networks are trained."""
         settings = self.settings
-        recipe = learning.recipes(settings.preset, device=self.device, pool=pool, image_size=project.image_size)
+        recipe = learning.recipes(
+            settings.preset,
+            device=self.device,
+            pool=pool,
+            image_size=project.image_size,
+            dense=segmentation(project) is not None,
+        )
         if settings.pretext_epochs:
             pretext = replace(recipe.pretext, epochs=settings.pretext_epochs, least_steps=0, most_steps=2**31)
             recipe = replace(recipe, pretext=pretext)
@@ -87,6 +148,16 @@ class Bench:
             main = replace(recipe.main, epochs=settings.main_epochs, least_steps=0, most_steps=2**31)
             recipe = replace(recipe, main=main)
         return recipe
+
+
+def questions(project: Project) -> tuple[Question, ...]:
+    """What the project asks."""
+    return questions_of(project.questions)
+
+
+def segmentation(project: Project) -> Question | None:
+    """The question about pixels, if the project has one."""
+    return next((question for question in questions(project) if question.kind == SEGMENTATION), None)
 
 
 def backbone(project: Project) -> str:
@@ -119,7 +190,8 @@ def tidy(bench: Bench) -> None:
     """Delete networks and features of generations that are out of office."""
     project = bench.project()
     current = {f"pretext-{project.pretext_generation}", f"main-{project.main_generation}"}
-    keep = {f"{name}.safetensors" for name in current} | {f"features-{backbone(project)}.bin"}
+    keep = {f"{name}.safetensors" for name in current}
+    keep |= {f"{what}-{backbone(project)}.bin" for what in ("features", "grid")}
     for path in bench.store.models_dir(bench.project_id).iterdir():
         if path.name not in keep:
             path.unlink()

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from pt4al_backend import learning
 from pt4al_backend.errors import UnreadableImageError
-from pt4al_backend.jobs.bench import Bench, Job, Step, backbone
+from pt4al_backend.jobs.bench import Bench, Job, Step, backbone, segmentation
 from pt4al_backend.store.decode import decode, probe_size
 from pt4al_backend.store.tables import Project
 
 T = TypeVar("T")
+Decoded = tuple[NDArray[np.uint8], int, int]
+"""The pixels at the project's size; width and height of the upright image."""
 IN_FLIGHT = 64  # images asked for at a time
 SAMPLE = 64  # images that decide at which size the project's images are learnt
 FALLBACK_SIDE = 64  # where none of those can be read
@@ -33,8 +35,9 @@ def fetch_images(bench: Bench) -> Job:
             return  # nothing readable among the first: they are set aside now, the rest comes next time
     limit = int(bench.settings.max_image_megapixels * 1e6)
 
-    def pixels_of(task: int, value: str) -> NDArray[np.uint8]:
-        return decode(bench.platform.image(task, value), size=project.image_size, max_pixels=limit)
+    def pixels_of(task: int, value: str) -> Decoded:
+        data = bench.platform.image(task, value)
+        return decode(data, size=project.image_size, max_pixels=limit), *probe_size(data)
 
     done, started = 0, time.monotonic()
     total = bench.store.totals(bench.project_id).waiting
@@ -50,6 +53,19 @@ def fetch_images(bench: Bench) -> Job:
         )
 
 
+def start_anew(bench: Bench) -> Job:
+    """Fetch all images again, because the project now asks for something that needs them in another size."""
+    yield Step(0.0, "starting anew: the questions have changed")
+    bench.forget_networks()
+    bench.pixels(bench.project()).remove()
+    bench.store.fetch_again(bench.project_id)
+
+
+def asks_otherwise(project: Project) -> bool:
+    """Whether the images and networks there are do not suit what the project asks now."""
+    return bool(project.image_size) and project.dense != (segmentation(project) is not None)
+
+
 def _waiting(bench: Bench) -> Iterator[tuple[int, str]]:
     """(task id, image value) of what is to be fetched. A page at a time: a value may be an image in itself (data:)."""
     after = -1
@@ -60,8 +76,9 @@ def _waiting(bench: Bench) -> Iterator[tuple[int, str]]:
 
 def _choose_size(bench: Bench) -> Job:
     """Choose at which size the project is learnt, from its first images; always the same ones, killed or not."""
+    dense = segmentation(bench.project()) is not None
     if bench.settings.image_size:
-        bench.store.update(bench.project_id, image_size=bench.settings.image_size)
+        bench.store.update(bench.project_id, image_size=bench.settings.image_size, dense=dense)
         return
     sample = iter(bench.store.first_images(bench.project_id, SAMPLE))
     sides: list[int] = []
@@ -70,14 +87,17 @@ def _choose_size(bench: Bench) -> Job:
     ):
         sides += [outcome for _, outcome in arrived if not isinstance(outcome, UnreadableImageError)]
         failed = {task: str(outcome) for (task, _), outcome in arrived if isinstance(outcome, UnreadableImageError)}
-        bench.store.images_done(bench.project_id, ready=[], failed=failed)
+        bench.store.images_done(bench.project_id, ready={}, failed=failed)
         yield Step(0.0, "looking at the first images")
     readable_elsewhere = not sides and bench.store.waiting_images(bench.project_id, limit=1)
     if sides or readable_elsewhere:
         size = learning.choose_image_size(
-            int(np.median(sides or [FALLBACK_SIDE])), preset=bench.settings.preset, device=bench.device
+            int(np.median(sides or [FALLBACK_SIDE])),
+            preset=bench.settings.preset,
+            device=bench.device,
+            dense=dense,
         )
-        bench.store.update(bench.project_id, image_size=size)
+        bench.store.update(bench.project_id, image_size=size, dense=dense)
 
 
 Arrived = list[tuple[tuple[int, str], "T | UnreadableImageError"]]
@@ -116,14 +136,18 @@ def _concurrently(
             future.cancel()
 
 
-def _keep(bench: Bench, project: Project, arrived: Arrived[NDArray[np.uint8]]) -> None:
+def _keep(bench: Bench, project: Project, arrived: Arrived[Decoded]) -> None:
     failed = {task: str(outcome) for (task, _), outcome in arrived if isinstance(outcome, UnreadableImageError)}
-    ready = [(item, outcome) for item, outcome in arrived if not isinstance(outcome, UnreadableImageError)]
-    ready.sort(key=lambda entry: entry[0][0])
-    if ready:
-        rows = bench.store.reserve_rows(bench.project_id, [task for (task, _), _ in ready])
+    found = [(item, outcome) for item, outcome in arrived if not isinstance(outcome, UnreadableImageError)]
+    found.sort(key=lambda entry: entry[0][0])
+    if found:
+        rows = bench.store.reserve_rows(bench.project_id, [task for (task, _), _ in found])
         there = rows >= 0  # a task may have been deleted meanwhile
-        bench.pixels(project).write(rows[there], np.stack([image for _, image in ready])[there])
+        bench.pixels(project).write(rows[there], np.stack([pixels for _, (pixels, _, _) in found])[there])
         if project.pretext_generation:
             bench.features(backbone(project)).forget(rows[there])
-    bench.store.images_done(bench.project_id, ready=[item for item, _ in ready], failed=failed)
+            grid = bench.grid(backbone(project))
+            if grid is not None:
+                grid[0].forget(rows[there])
+    ready = {task: (value, width, height) for (task, value), (_, width, height) in found}
+    bench.store.images_done(bench.project_id, ready=ready, failed=failed)

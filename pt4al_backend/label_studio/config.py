@@ -1,20 +1,24 @@
-"""Label configs: what a project asks, what its annotations answer, how an answer of ours is written.
+"""Label configs: what a project asks, what its annotations answer, how a guess of ours is written.
 
-PT4AL learns one question: a single-choice ``<Choices>`` on one ``<Image>``. Everything else in a
-config is left alone. Errors are plain ASCII sentences, because Label Studio's connect form shows
-them from an HTTP reason phrase (fact 18).
+PT4AL learns what is asked about one ``<Image>`` with ``<Choices>``, ``<BrushLabels>`` and ``<PolygonLabels>``.
+Everything else in a config is left alone. Errors are plain ASCII sentences, because Label Studio's connect form
+shows them from an HTTP reason phrase (fact 18).
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
 
 from pt4al_backend.errors import UnsupportedConfigError
+from pt4al_backend.label_studio.choices import Result, choices_question, choices_result, chosen, majorities, majority
+from pt4al_backend.label_studio.region_guesses import regions_result
+from pt4al_backend.label_studio.regions import KINDS, RegionControl, read_regions, regions_question
+from pt4al_backend.label_studio.tags import Tag, ascii_text
+from pt4al_backend.labelling_platform import MULTIPLE, SEGMENTATION, SINGLE, Answers, Guess, Question
 
 UNNAMED_KEY = "$undefined$"  # where Label Studio keeps files that were uploaded before there was a config
 
@@ -23,17 +27,21 @@ _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
 
 @dataclass(frozen=True)
-class Question:
-    """One single-choice question on one image.
+class LabelConfig:
+    """What is asked about one image.
 
-    ``classes`` are the answers as Label Studio stores them (a choice's alias where it has one),
-    in the config's order.
+    Classes are the answers as Label Studio stores them (an alias where there is one), in the config's order.
     """
 
-    control: str
     image: str
     image_key: str
-    classes: tuple[str, ...]
+    questions: tuple[Question, ...]
+    regions: tuple[RegionControl, ...] = ()
+    """The controls of the ``segmentation`` question, if there is one."""
+    controls: tuple[str, ...] = ()
+    """Names of all that can be answered, whether it is learnt or not."""
+    ignored: tuple[str, ...] = ()
+    """A sentence for each control that PT4AL does not learn from."""
 
     def image_of(self, data: Mapping[str, Any]) -> str:
         """The image's value in a task's data: a path or URL, "" if there is none."""
@@ -44,60 +52,117 @@ class Question:
             value = data.get(UNNAMED_KEY)
         return value if isinstance(value, str) else ""
 
-    def label(self, annotations: Sequence[Mapping[str, Any]]) -> str | None:
-        """The class a task was given: the majority's, and the newest of those that tie.
+    def answers(self, annotations: Sequence[Mapping[str, Any]], faults: list[str] | None = None) -> Answers:
+        """What a task's annotations answer; a sentence for each region that cannot be used goes to ``faults``.
 
-        Cancelled annotations do not count, nor do results of other controls or classes that the
-        config does not have (any more).
+        ``single``: the class most of them chose, the newest of those that tie. ``multiple``: the same for each
+        class. ``segmentation``: the newest that answers it. Cancelled annotations do not count, nor do classes
+        that the config does not have (any more).
+
+        What an annotation leaves empty is answered (none of the classes, no region) only where nothing else is
+        asked, and where the annotation has no results of controls that are gone.
         """
-        votes = [vote for vote in map(self._vote, sorted(annotations, key=_age)) if vote is not None]
-        if not votes:
-            return None
-        counts = Counter(votes)
-        return next(vote for vote in reversed(votes) if counts[vote] == max(counts.values()))
+        given = [_results(annotation) for annotation in sorted(annotations, key=_age) if _counts(annotation)]
+        answers: Answers = {}
+        for question in self.questions:
+            answer: Any
+            if question.kind == SEGMENTATION:
+                answer = self._newest_regions(question, given, faults)
+            else:
+                votes = [vote for results in given if (vote := self._vote(question, results)) is not None]
+                if question.kind == SINGLE:
+                    answer = majority([vote[0] for vote in votes if len(vote) == 1])
+                else:
+                    answer = majorities(question, votes)
+            if answer is not None:
+                answers[question.name] = answer
+        return answers
 
-    def result(self, label: str, probability: float | None) -> list[dict[str, Any]]:
-        """``label`` as the ``result`` of a prediction; ``probability`` becomes the result's own score."""
-        region: dict[str, Any] = {
-            "from_name": self.control,
-            "to_name": self.image,
-            "type": "choices",
-            "value": {"choices": [label]},
-        }
-        if probability is not None:
-            region["score"] = float(probability)
-        return [region]
+    def result(
+        self, guesses: Mapping[str, Guess], *, width: int = 0, height: int = 0, least_region: float = 0.0
+    ) -> list[Result]:
+        """Guesses, by name of the question, as the ``result`` of a prediction; each has its probability as score.
 
-    def _vote(self, annotation: Mapping[str, Any]) -> str | None:
-        """The one class an annotation chose; None if it chose none, several, or one that is gone."""
-        if annotation.get("was_cancelled"):
-            return None
-        chosen: set[str] = set()
-        for region in annotation.get("result") or ():
-            if region.get("from_name") == self.control and region.get("type") == "choices":
-                chosen.update(map(str, region["value"].get("choices") or ()))
-        if len(chosen) != 1:
-            return None
-        vote = chosen.pop()
-        return vote if vote in self.classes else None
+        Masks need the size of the upright image in pixels, else they are left out. So are regions smaller than
+        ``least_region``, a share of the image, and classes that the config does not have (any more).
+        """
+        found: list[Result] = []
+        for question in self.questions:
+            guess = guesses.get(question.name)
+            if guess is None:
+                continue
+            if question.kind != SEGMENTATION:
+                found += choices_result(question, guess, image=self.image)
+            elif not isinstance(guess.value, (str, tuple, list)):
+                found += regions_result(
+                    guess.value,
+                    self.regions,
+                    question.classes,
+                    image=self.image,
+                    width=width,
+                    height=height,
+                    least_region=least_region,
+                    score=guess.probability,
+                )
+        return found
+
+    def _vote(self, question: Question, results: Sequence[Result]) -> tuple[str, ...] | None:
+        vote = chosen(question, results)
+        return vote if vote or (question.kind == MULTIPLE and self._may_be_empty(results)) else None
+
+    def _newest_regions(
+        self, question: Question, given: Sequence[Sequence[Result]], faults: list[str] | None
+    ) -> list[dict[str, Any]] | None:
+        for results in reversed(given):
+            regions, unusable = read_regions(results, self.regions, question.classes)
+            if faults is not None:
+                faults += unusable
+            if regions or (not unusable and self._may_be_empty(results)):
+                return regions
+        return None
+
+    def _may_be_empty(self, results: Sequence[Result]) -> bool:
+        known = all(result.get("from_name") in (None, *self.controls) for result in results)  # relations have no name
+        return len(self.questions) == 1 and known
 
 
-def parse_config(label_config: str) -> Question:
-    """The question a label config asks.
+def parse_config(label_config: str) -> LabelConfig:
+    """The questions that a label config asks.
 
     Raises ``UnsupportedConfigError``, one ASCII sentence that says what to change.
     """
-    root = _parse_xml(label_config)
-    tags = [(element, _tag(element), _attributes(element)) for element in root.iter()]
+    tags = [Tag.of(element) for element in _parse_xml(label_config).iter()]
     image, image_key = _image(tags)
-    choices, attributes = _choices(tags, image)
-    control = attributes.get("name", "")
-    if not control:
-        raise UnsupportedConfigError('PT4AL needs a name on the Choices tag: add name="choice".')
-    return Question(control, image, image_key, _classes(choices))
+    names = {tag.name for tag in tags if tag.target is not None}
+    controls = [tag for tag in tags if tag.target is not None and tag.target not in names]  # a Filter asks nothing
+    learnt: list[Question | RegionControl] = []
+    ignored: list[str] = []
+    flaws: list[UnsupportedConfigError] = []
+    for tag in controls:
+        if tag.is_about_parts:
+            continue
+        if tag.target != image or tag.kind not in LEARNT:
+            ignored.append(str(tag.not_learnt()))
+            continue
+        try:
+            learnt.append(LEARNT[tag.kind](tag))
+        except UnsupportedConfigError as flaw:
+            flaws.append(flaw)
+            ignored.append(str(flaw))
+    questions = [control for control in learnt if isinstance(control, Question)]
+    regions = tuple(control for control in learnt if isinstance(control, RegionControl))
+    if regions:
+        questions.append(regions_question(regions))
+    if not questions:
+        raise flaws[0] if flaws else UnsupportedConfigError(_why_nothing(controls, image))
+    every = tuple(tag.name for tag in controls)
+    return LabelConfig(image, image_key, tuple(questions), regions, every, tuple(ignored))
 
 
-Tags = list[tuple[ElementTree.Element, str, dict[str, str]]]
+LEARNT: dict[str, Callable[[Tag], Question | RegionControl]] = {
+    "choices": choices_question,
+    **dict.fromkeys(KINDS, RegionControl.of),
+}
 
 
 def _parse_xml(label_config: str) -> ElementTree.Element:
@@ -112,83 +177,50 @@ def _parse_xml(label_config: str) -> ElementTree.Element:
         raise UnsupportedConfigError("The label config is not valid XML: mend it in Labeling Interface.") from None
 
 
-def _image(tags: Tags) -> tuple[str, str]:
+def _image(tags: Sequence[Tag]) -> tuple[str, str]:
     """Name of the only Image and the task's key that its value comes from."""
-    images = [attributes for _, tag, attributes in tags if tag == "image"]
+    images = [tag for tag in tags if tag.kind == "image"]
     if not images:
         raise UnsupportedConfigError('PT4AL needs an Image tag with value="$image": the label config has none.')
     if len(images) > 1:
         raise UnsupportedConfigError(
             f"PT4AL learns from one Image tag per task: the label config has {len(images)}, keep one."
         )
-    (attributes,) = images
-    if "valuelist" in attributes:
+    (tag,) = images
+    if "valuelist" in tag.attributes:
         raise UnsupportedConfigError("PT4AL learns from one image per task: its Image tag needs value, not valueList.")
-    key = _KEY.fullmatch(attributes.get("value", "").strip())
+    key = _KEY.fullmatch(tag.attributes.get("value", "").strip())
     if key is None:
         raise UnsupportedConfigError('PT4AL needs a task key as value of the Image tag, such as value="$image".')
-    if not attributes.get("name"):
+    if not tag.name:
         raise UnsupportedConfigError('PT4AL needs a name on the Image tag: add name="image".')
-    return attributes["name"], key.group(1)
+    return tag.name, key.group(1)
 
 
-def _choices(tags: Tags, image: str) -> tuple[ElementTree.Element, dict[str, str]]:
-    """The only Choices that asks about the whole image."""
-    every = [(element, attributes) for element, tag, attributes in tags if tag == "choices"]
-    about_image = [(element, attributes) for element, attributes in every if attributes.get("toname") == image]
-    whole = [
-        (element, attributes)
-        for element, attributes in about_image
-        if not (_is_true(attributes, "perregion") or _is_true(attributes, "peritem"))
-    ]
-    if len(whole) > 1:
-        raise UnsupportedConfigError(
-            f"PT4AL learns one question per project: the label config has {len(whole)} Choices tags, keep one."
-        )
-    if not whole:
-        raise UnsupportedConfigError(_why_no_choices(tags, every, about_image))
-    element, attributes = whole[0]
-    if attributes.get("choice", "single").strip().lower() == "multiple":
-        raise UnsupportedConfigError(
-            'PT4AL learns single choices only: remove choice="multiple" from the Choices tag, or use another project.'
-        )
-    if "$" in attributes.get("value", "") or "{{" in attributes.get("name", ""):
-        raise UnsupportedConfigError(
-            "PT4AL needs choices that are the same for every task: write them as Choice tags inside the Choices tag."
-        )
-    return element, attributes
-
-
-def _why_no_choices(
-    tags: Tags,
-    every: Sequence[tuple[ElementTree.Element, dict[str, str]]],
-    about_image: Sequence[tuple[ElementTree.Element, dict[str, str]]],
-) -> str:
-    if about_image:
+def _why_nothing(controls: Sequence[Tag], image: str) -> str:
+    of_a_kind = [tag for tag in controls if tag.kind in LEARNT]
+    if any(tag.target == image for tag in of_a_kind):
         return "PT4AL learns labels of whole images: remove perRegion and perItem from the Choices tag."
-    if every:
-        return "PT4AL needs a Choices tag on the image: set its toName to the name of the Image tag."
-    others = sorted({_ascii(element.tag) for element, _, attributes in tags if "toname" in attributes})
+    if of_a_kind:
+        display = ascii_text(of_a_kind[0].element.tag)
+        return f"PT4AL needs a question about the image: set toName of {display} to the name of the Image tag."
+    others = sorted({ascii_text(tag.element.tag) for tag in controls})
     found = f"only {', '.join(others[:5])}" if others else "no question at all"
-    return f"PT4AL needs a Choices tag on the image: the label config has {found}."
+    return f"PT4AL needs a Choices, BrushLabels or PolygonLabels tag on the image: the label config has {found}."
 
 
-def _classes(choices: ElementTree.Element) -> tuple[str, ...]:
-    """The answers, in order; the same answer given twice is one."""
-    found: dict[str, None] = {}
-    for choice in choices.iter():
-        if _tag(choice) != "choice":
-            continue
-        if any(_tag(inner) == "choice" for inner in choice):
-            raise UnsupportedConfigError("PT4AL learns flat lists of choices: take the nested Choice tags out.")
-        attributes = _attributes(choice)
-        answer = attributes.get("alias") or attributes.get("value")
-        if not answer:
-            raise UnsupportedConfigError("PT4AL needs a value on every Choice tag: one has none.")
-        found[answer] = None
-    if not found:
-        raise UnsupportedConfigError("PT4AL needs Choice tags inside the Choices tag: there are none.")
-    return tuple(found)
+def _counts(annotation: Mapping[str, Any]) -> bool:
+    return not annotation.get("was_cancelled") and isinstance(annotation.get("result"), list)
+
+
+def _results(annotation: Mapping[str, Any]) -> list[Result]:
+    return [result for result in annotation["result"] if isinstance(result, dict)]
+
+
+def _age(annotation: Mapping[str, Any]) -> tuple[str, int]:
+    """Sort key, oldest first. Time stamps are ISO texts in UTC; numbers tell annotations of one moment apart."""
+    stamp = annotation.get("updated_at") or annotation.get("created_at") or ""
+    return str(stamp), int(annotation.get("id") or 0)
 
 
 def _dig(data: Any, path: str) -> Any:
@@ -199,25 +231,3 @@ def _dig(data: Any, path: str) -> Any:
         else:
             data = data.get(name) if isinstance(data, Mapping) else None
     return data
-
-
-def _age(annotation: Mapping[str, Any]) -> tuple[str, int]:
-    """Sort key, oldest first. Time stamps are ISO texts in UTC; numbers tell annotations of one moment apart."""
-    stamp = annotation.get("updated_at") or annotation.get("created_at") or ""
-    return str(stamp), int(annotation.get("id") or 0)
-
-
-def _tag(element: ElementTree.Element) -> str:
-    return element.tag.lower() if isinstance(element.tag, str) else ""
-
-
-def _attributes(element: ElementTree.Element) -> dict[str, str]:
-    return {name.lower(): value for name, value in element.attrib.items()}
-
-
-def _is_true(attributes: Mapping[str, str], name: str) -> bool:
-    return attributes.get(name, "").strip().lower() == "true"
-
-
-def _ascii(text: str) -> str:
-    return text.encode("ascii", "replace").decode("ascii")[:40]

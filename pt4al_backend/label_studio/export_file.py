@@ -1,6 +1,6 @@
-"""Label Studio's JSON exports: images whose classes are what people answered.
+"""Label Studio's JSON exports: images and what people answered about them.
 
-An export does not hold the label config, so the question and the image are found in the tasks themselves.
+An export does not hold the label config, so the questions and the image are found in the tasks themselves.
 """
 
 from __future__ import annotations
@@ -15,16 +15,21 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from pt4al_backend.errors import PT4ALError, UnreadableImageError
 from pt4al_backend.label_studio.client import LabelStudioClient
-from pt4al_backend.label_studio.config import UNNAMED_KEY, Question
+from pt4al_backend.label_studio.config import UNNAMED_KEY, LabelConfig
 from pt4al_backend.label_studio.images import STORAGE_SCHEMES, ImageFetcher
 from pt4al_backend.label_studio.project import fetch_limits
-from pt4al_backend.labelled_images import ENDINGS, LabelledImages
+from pt4al_backend.label_studio.regions import KINDS, RegionControl, draw, regions_question
+from pt4al_backend.labelled_images import ENDINGS, KnownImages, LabelledImages, SegmentedImages
+from pt4al_backend.labelling_platform import MULTIPLE, SEGMENTATION, SINGLE, Answers, Question
 from pt4al_backend.settings import Settings
 
+MASK_SIDE = 512
+"""In pixels: regions are drawn at this size to be compared with."""
 ADDRESSES = ("http://", "https://", "/", *(f"{scheme}://" for scheme in STORAGE_SCHEMES))
 IN_EVERY_MIN_ROW = {"id", "annotation_id"}
 NO_ANSWER = {*IN_EVERY_MIN_ROW, "annotator", "created_at", "updated_at", "lead_time", "agreement"}
@@ -44,34 +49,92 @@ class _Task(BaseModel):
     annotations: list[_Annotation] = []
 
 
-def read_export(path: Path, settings: Settings) -> LabelledImages:
+@dataclass(frozen=True)
+class Export:
+    """Images of a project that were labelled."""
+
+    questions: tuple[Question, ...]
+    answers: tuple[Answers, ...]
+    """One entry per image; a question at least is answered in each."""
+    read: Callable[[int], bytes]
+    """The image file at a position. Thread-safe. May raise ``UnreadableImageError``."""
+    notes: tuple[str, ...]
+    """A sentence for whatever could not be used."""
+
+    def __len__(self) -> int:
+        return len(self.answers)
+
+    def images(self, *, background: bool) -> KnownImages:
+        """The images with the class of each, or of each pixel. ``PT4ALError`` where they do not have just one.
+
+        ``background``: pixels outside all regions are a class of their own; else nothing is known of them.
+        """
+        if len(self.questions) > 1:
+            names = ", ".join(question.name for question in self.questions)
+            raise PT4ALError(
+                f"The export answers several questions ({names}): one single choice can be replayed, so keep only "
+                "the results of one of them."
+            )
+        (question,) = self.questions
+        if question.kind == SEGMENTATION:
+            return self._segmented(question, background=background)
+        if question.kind != SINGLE:
+            raise PT4ALError(
+                f"{question.name} lets people choose several classes: only single choices and segmentations can be "
+                "replayed."
+            )
+        return self._labelled(question)
+
+    def _labelled(self, question: Question) -> LabelledImages:
+        number = {label: k for k, label in enumerate(question.classes)}
+        targets = np.array([number[answer[question.name]] for answer in self.answers], dtype=np.int64)
+        if len(set(targets.tolist())) < 2:
+            raise PT4ALError(
+                "The export holds images of only one class: label images of two classes at least, and export the "
+                "project again."
+            )
+        return LabelledImages(question.classes, targets, self.read)
+
+    def _segmented(self, question: Question, *, background: bool) -> SegmentedImages:
+        classes = question.classes
+        if background:
+            classes += (next(name for name in ("background", "no region", "(none)") if name not in classes),)
+
+        def mask(position: int) -> NDArray[np.uint8]:
+            regions = self.answers[position].get(question.name, [])
+            return draw(regions, question.classes, side=MASK_SIDE, background=background)
+
+        names = tuple(str(position) for position in range(len(self)))
+        return SegmentedImages(classes, names, self.read, mask)
+
+
+def read_export(path: Path, settings: Settings) -> Export:
     """The labelled images of an export in Label Studio's JSON format, or JSON-MIN where its meaning is plain.
 
+    A Choices control of which an annotation chose several is a ``multiple`` question, any other is ``single``.
     Images are read from the export's directory, or else fetched from where their addresses point.
 
     Raises:
-        PT4ALError: the file is no such export, or does not say which question or image is meant.
+        PT4ALError: the file is no such export, or does not say which image is meant.
     """
     path = path.expanduser().resolve()
     tasks = _tasks(_rows(path))
-    control, classes = _answers(tasks)
-    question = Question(control, "", _image_key([task.data for task in tasks]), classes)
-    number = {label: k for k, label in enumerate(classes)}
-    targets, images = [], []
+    config = _config(tasks)
+    answers, images = [], []
+    notes: dict[str, None] = {}
     for task in tasks:
-        label = question.label([annotation.model_dump() for annotation in task.annotations])
-        image = question.image_of(task.data).strip()
-        if label is not None and image:
-            targets.append(number[label])
+        faults: list[str] = []
+        answer = config.answers([annotation.model_dump() for annotation in task.annotations], faults)
+        notes |= {f"Task {task.id}: {fault}": None for fault in faults}
+        image = config.image_of(task.data).strip()
+        if answer and image:
+            answers.append(answer)
             images.append((task.id, image))
-    if len(set(targets)) < 2:
-        raise PT4ALError(
-            f"The export holds {'images of only one class' if targets else 'no labelled image'}: "
-            "label images of two classes at least, and export the project again."
-        )
+    if not answers:
+        raise PT4ALError("The export holds no labelled image: label some images, and export the project again.")
     files = _Files.below(path.parent, [image for _, image in images])
     source = _Source(tuple(images), files, _fetcher(settings), bool(settings.label_studio_url))
-    return LabelledImages(classes, np.array(targets, dtype=np.int64), source.read)
+    return Export(config.questions, tuple(answers), source.read, tuple(notes))
 
 
 # The file
@@ -134,46 +197,71 @@ def _annotation(row: Mapping[str, Any], control: str) -> dict[str, Any]:
     return {"id": row["annotation_id"], "updated_at": row.get("updated_at"), "result": [region]}
 
 
-# The question
+# The questions
 
 
-def _answers(tasks: Iterable[_Task]) -> tuple[str, tuple[str, ...]]:
-    """The one control that asks about whole images, and all its choices, sorted."""
-    chosen: dict[str, list[Any]] = {}
-    single = True
-    for region in _choices(tasks):
-        choices = region["value"]["choices"]
-        chosen.setdefault(str(region.get("from_name")), []).extend(choices)
-        single &= len(choices) < 2 and all(isinstance(choice, str) for choice in choices)
-    if not chosen:
+def _config(tasks: Sequence[_Task]) -> LabelConfig:
+    """What the label config may have been, as far as can be told from the results; classes are sorted."""
+    results = [(task, result) for task in tasks for result in _results(task)]
+    controls = sorted({str(result["from_name"]) for _, result in results if result.get("from_name") is not None})
+    questions = _choices([(task, result) for task, result in results if result.get("type") == "choices"])
+    regions = _regions([result for _, result in results if result.get("type") in KINDS])
+    if regions:
+        questions.append(regions_question(regions))
+    if not questions:
         raise PT4ALError(
-            "The export holds no choices about whole images: label images of a project with a Choices tag, "
-            "and export it again."
+            "The export holds no choices about whole images, and no brush or polygon regions: label images of a "
+            "project that asks for one of these, and export it again."
         )
-    if len(chosen) > 1:
-        raise PT4ALError(
-            f"The export answers several questions ({', '.join(sorted(chosen))}): PT4AL learns one, so keep only the "
-            "results of one of them."
-        )
-    ((control, choices),) = chosen.items()
-    if not single:
-        raise PT4ALError(f"{control} has several choices for one image: PT4AL learns flat, single choices only.")
-    return control, tuple(sorted(set(choices)))
+    return LabelConfig(
+        image="",
+        image_key=_image_key([task.data for task in tasks]),
+        questions=tuple(questions),
+        regions=regions,
+        controls=tuple(controls),
+    )
 
 
-def _choices(tasks: Iterable[_Task]) -> Iterator[dict[str, Any]]:
-    for task in tasks:
-        for annotation in task.annotations:
-            for region in annotation.result or ():
-                if region.get("type") != "choices" or annotation.was_cancelled:
-                    continue
-                value = region.get("value")
-                if not isinstance(value, dict) or not isinstance(value.get("choices"), list):
-                    raise PT4ALError(
-                        f"Task {task.id} of the export has choices without a list of them: export the project again."
-                    )
-                if value.keys() == {"choices"}:  # those of a region say where it is
-                    yield region
+def _results(task: _Task) -> Iterator[dict[str, Any]]:
+    for annotation in task.annotations:
+        if not annotation.was_cancelled:
+            yield from annotation.result or ()
+
+
+def _choices(results: Iterable[tuple[_Task, dict[str, Any]]]) -> list[Question]:
+    """A question for each control that asks about whole images."""
+    chosen: dict[str, set[str]] = {}
+    several = set()
+    for task, result in results:
+        value, control = result.get("value"), str(result.get("from_name"))
+        if not isinstance(value, dict) or not isinstance(value.get("choices"), list):
+            raise PT4ALError(
+                f"Task {task.id} of the export has choices without a list of them: export the project again."
+            )
+        if value.keys() != {"choices"}:  # those of a region say where it is
+            continue
+        if not all(isinstance(choice, str) for choice in value["choices"]):
+            raise PT4ALError(f"{control} has choices inside of choices: PT4AL learns flat lists of choices only.")
+        chosen.setdefault(control, set()).update(value["choices"])
+        if len(value["choices"]) > 1:
+            several.add(control)
+    return [
+        Question(control, MULTIPLE if control in several else SINGLE, tuple(sorted(chosen[control])))
+        for control in sorted(chosen)
+        if chosen[control]
+    ]
+
+
+def _regions(results: Iterable[dict[str, Any]]) -> tuple[RegionControl, ...]:
+    """The controls that made regions, with all their labels."""
+    labels: dict[tuple[str, str], set[str]] = {}
+    for result in results:
+        kind, value = result["type"], result.get("value")
+        given = value.get(kind) if isinstance(value, dict) else None
+        found = labels.setdefault((str(result.get("from_name")), kind), set())
+        if isinstance(given, list):
+            found.update(label for label in given if isinstance(label, str))
+    return tuple(RegionControl(name, kind, tuple(sorted(found))) for (name, kind), found in sorted(labels.items()))
 
 
 def _image_key(rows: Sequence[Mapping[str, Any]]) -> str:

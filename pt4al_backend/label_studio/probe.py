@@ -13,7 +13,7 @@ import httpx
 
 from pt4al_backend.errors import LabelStudioRefusedError, PT4ALError, UnreadableImageError
 from pt4al_backend.label_studio.client import LabelStudioClient
-from pt4al_backend.label_studio.config import Question, parse_config
+from pt4al_backend.label_studio.config import LabelConfig, parse_config
 from pt4al_backend.label_studio.images import ImageFetcher
 from pt4al_backend.label_studio.project import fetch_limits
 from pt4al_backend.settings import Settings
@@ -51,12 +51,17 @@ def probe_project(client: LabelStudioClient, number: int, settings: Settings, *,
     yield tried(f"{name}: rights", lambda: _may_change(client, path))
     yield from _connection(client, number, own_url)
     try:
-        question = parse_config(found["label_config"])
+        config = parse_config(found["label_config"])
     except PT4ALError as error:
         yield Finding(f"{name}: label config", False, str(error))
         return
-    yield Finding(f"{name}: label config", True, f"{len(question.classes)} classes.")
-    yield _images(client, settings, number, question)
+    yield Finding(f"{name}: label config", True, " ".join([_asked(config), *config.ignored]))
+    yield _images(client, settings, number, config)
+
+
+def _asked(config: LabelConfig) -> str:
+    questions = [f"{question.name} ({question.kind}, {len(question.classes)} classes)" for question in config.questions]
+    return f"PT4AL learns {', '.join(questions)}."
 
 
 def _may_change(client: LabelStudioClient, path: str) -> str:
@@ -131,7 +136,7 @@ def _webhooks(client: LabelStudioClient, name: str, number: int, url: str) -> Fi
     return Finding(name, True, f"Label Studio may send them to {url}.")
 
 
-def _images(client: LabelStudioClient, settings: Settings, number: int, question: Question) -> Finding:
+def _images(client: LabelStudioClient, settings: Settings, number: int, config: LabelConfig) -> Finding:
     name = f"project {number}: images"
     params = {"project": number, "include": "id,data", "resolve_uri": "false", "page_size": IMAGES}
     fetcher = ImageFetcher(
@@ -140,7 +145,7 @@ def _images(client: LabelStudioClient, settings: Settings, number: int, question
     read = 0
     try:
         for task in client.request("GET", "api/tasks", params=params)["tasks"]:
-            reason = _unreadable(fetcher, settings, question.image_of(task["data"]), task["id"])
+            reason = _unreadable(fetcher, settings, config.image_of(task["data"]), task["id"])
             if reason:
                 return Finding(name, False, f"Task {task['id']}: {reason}")
             read += 1

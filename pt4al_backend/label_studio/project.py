@@ -7,12 +7,16 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pt4al_backend.errors import LabelStudioError, LabelStudioRefusedError, ProjectGoneError
 from pt4al_backend.label_studio.client import LabelStudioClient
-from pt4al_backend.label_studio.config import Question, parse_config
+from pt4al_backend.label_studio.config import LabelConfig, parse_config
 from pt4al_backend.label_studio.images import FetchLimits, ImageFetcher
+from pt4al_backend.label_studio.regions import draw
 from pt4al_backend.label_studio.task_list import Row, TaskList, parse_time
-from pt4al_backend.labelling_platform import ProjectInfo, TaskState, Window
+from pt4al_backend.labelling_platform import Pick, ProjectInfo, Question, TaskState, Window
 from pt4al_backend.settings import Settings
 
 if TYPE_CHECKING:
@@ -22,6 +26,9 @@ VERSIONS = "pt4al-"  # what our prediction versions begin with; versions of othe
 UNCERTAINTY_SAMPLING = "Uncertainty sampling"
 SLOW = 180.0  # seconds; deleting predictions takes 7 ms each (fact 6), more on a busy machine
 IMPORT_TRIES = 3
+AT_ONCE = 1000  # predictions in one request ...
+AT_ONCE_WITH_REGIONS = 10  # ... a painted photo may take a megabyte
+NOTES = 10  # of one task
 FIELDS = (
     "title,label_config,task_number,total_annotations_number,skipped_annotations_number,"
     "model_version,sampling,created_at"
@@ -40,16 +47,21 @@ class LabelStudioProject:
         limits: FetchLimits,
         preannotate: bool = True,
         set_sampling: bool = True,
+        least_region: float = 0.001,
     ) -> None:
-        """``created`` is the project's time of creation as /setup tells it, in whole unix seconds (fact 13)."""
+        """``created`` is the project's time of creation as /setup tells it, in whole unix seconds (fact 13).
+
+        Regions smaller than ``least_region``, a share of the image, are left out of predictions.
+        """
         self.number = number
         self._client = client
         self._created = created
         self._preannotate = preannotate
         self._set_sampling = set_sampling
+        self._least_region = least_region
         self._images = ImageFetcher(label_studio_url=client.url, authorization=client.authorization, limits=limits)
         self._tasks = TaskList(self._ask, number)
-        self._question: Question | None = None
+        self._config: LabelConfig | None = None
 
     @classmethod
     def of(cls, project: Project, settings: Settings) -> LabelStudioProject:
@@ -66,6 +78,7 @@ class LabelStudioProject:
             limits=fetch_limits(settings),
             preannotate=settings.preannotate,
             set_sampling=settings.set_sampling,
+            least_region=settings.least_region,
         )
 
     def close(self) -> None:
@@ -76,23 +89,25 @@ class LabelStudioProject:
     def project(self) -> ProjectInfo:
         """See ``LabellingPlatform``. ``ProjectGoneError`` also where the number now is another project's."""
         found = self._project()
-        question = self._question = parse_config(found["label_config"])
+        config = self._config = parse_config(found["label_config"])
         return ProjectInfo(
             title=found["title"],
             label_config=found["label_config"],
-            classes=question.classes,
+            questions=config.questions,
             tasks=found["task_number"],
             annotations=found["total_annotations_number"],
             skipped=found["skipped_annotations_number"],
             model_version=found["model_version"] or "",
             sampling=found["sampling"] or "",
+            notes=config.ignored,
         )
 
     def tasks(self, since: str | None) -> Iterator[tuple[list[TaskState], str]]:
         """See ``LabellingPlatform``. Some tasks come twice."""
-        question = self._question or parse_config(self._project()["label_config"])
+        config = self._config or parse_config(self._project()["label_config"])
+        self._tasks.has_regions = bool(config.regions)
         for rows, cursor in self._tasks.changed(since):
-            yield [_state(row, question) for row in rows], cursor
+            yield [_state(row, config) for row in rows], cursor
 
     def missing(self, known: Sequence[int]) -> set[int]:
         """See ``LabellingPlatform``."""
@@ -101,6 +116,10 @@ class LabelStudioProject:
     def image(self, task: int, value: str) -> bytes:
         """See ``LabellingPlatform``."""
         return self._images.fetch(value, task_id=task)
+
+    def mask(self, question: Question, regions: Sequence[dict[str, Any]], *, side: int) -> NDArray[np.uint8]:
+        """See ``LabellingPlatform``."""
+        return draw(regions, question.classes, side=side, background=True)
 
     def publish(self, window: Window, *, keep: Collection[str] = ()) -> None:
         """See ``LabellingPlatform``. May be killed anywhere and called again. An empty window changes nothing."""
@@ -159,39 +178,46 @@ class LabelStudioProject:
     def _delete(self, version: str) -> None:
         self._ask("DELETE", f"{self._path}/model-versions/", json={"model_version": version}, seconds=SLOW)
 
-    def _import(self, window: Window, question: Question) -> int:
+    def _import(self, window: Window, config: LabelConfig) -> int:
         """Import the window's predictions, without those whose tasks have been deleted meanwhile. How many."""
-        predictions = self._predictions(window, question)
+        picks = window.picks
         for tries_left in reversed(range(IMPORT_TRIES)):
             try:
-                answer = self._ask("POST", f"{self._path}/import/predictions", json=predictions, seconds=SLOW)
+                created = self._send(window.version, picks, config)
                 break
             except LabelStudioRefusedError:
-                existing = self._tasks.existing([prediction["task"] for prediction in predictions])
-                if len(existing) == len(predictions) or not tries_left:
+                existing = self._tasks.existing([pick.task for pick in picks])
+                if len(existing) == len(picks) or not tries_left:
                     raise
-            predictions = [prediction for prediction in predictions if prediction["task"] in existing]
+            picks = tuple(pick for pick in picks if pick.task in existing)
             if window.version in self._versions():
                 self._delete(window.version)
-        if answer["created"] != len(predictions):
+        if created != len(picks):
             # Label Studio leaves out what it finds invalid, and says so only in its own log.
             self._delete(window.version)
             raise LabelStudioError(
-                f"Label Studio took {answer['created']} of {len(predictions)} predictions: look into its log for "
+                f"Label Studio took {created} of {len(picks)} predictions: look into its log for "
                 "'Prediction validation failed'."
             )
-        return len(predictions)
+        return len(picks)
 
-    def _predictions(self, window: Window, question: Question) -> list[Row]:
-        predictions = []
-        for pick in window.picks:
-            result: list[Row] = []
-            if self._preannotate and pick.label is not None and pick.label in question.classes:
-                result = question.result(pick.label, pick.probability)
-            predictions.append(
-                {"task": pick.task, "score": float(pick.score), "model_version": window.version, "result": result}
-            )
-        return predictions
+    def _send(self, version: str, picks: Sequence[Pick], config: LabelConfig) -> int:
+        """Import predictions. How many Label Studio took."""
+        created = 0
+        with_regions = self._preannotate and config.regions
+        at_once = AT_ONCE_WITH_REGIONS if with_regions else AT_ONCE
+        for start in range(0, len(picks), at_once):
+            predictions = [self._prediction(version, pick, config) for pick in picks[start : start + at_once]]
+            answer = self._ask("POST", f"{self._path}/import/predictions", json=predictions, seconds=SLOW)
+            created += answer["created"]
+        return created
+
+    def _prediction(self, version: str, pick: Pick, config: LabelConfig) -> Row:
+        result: list[Row] = []
+        if self._preannotate:
+            size = {"width": pick.width, "height": pick.height}
+            result = config.result(pick.guesses, **size, least_region=self._least_region)
+        return {"task": pick.task, "score": float(pick.score), "model_version": version, "result": result}
 
 
 def token_for(url: str, access_token: str, settings: Settings) -> str:
@@ -209,18 +235,20 @@ def fetch_limits(settings: Settings) -> FetchLimits:
     )
 
 
-def _state(row: Row, question: Question) -> TaskState:
+def _state(row: Row, config: LabelConfig) -> TaskState:
     annotations: list[Row] = row.get("annotations") or []
     cancelled = sum(bool(annotation.get("was_cancelled")) for annotation in annotations)
-    label = question.label(annotations)
+    faults: list[str] = []
+    answers = config.answers(annotations, faults)
     return TaskState(
         id=row["id"],
-        image=question.image_of(row["data"]),
+        image=config.image_of(row["data"]),
         version=_digest(row["data"], annotations),
-        label=label,
-        skipped=bool(annotations) and label is None,  # Label Studio does not serve it any more
+        answers=answers,
+        skipped=bool(annotations) and not answers,  # Label Studio does not serve it any more
         annotations=len(annotations) - cancelled,
         cancelled=cancelled,
+        notes=tuple(dict.fromkeys(faults))[:NOTES],
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from pt4al_backend.errors import LabelStudioError
 
 PAGE = 1000  # tasks; larger pages cost Label Studio more time per task
+PAGE_OF_REGIONS = 50  # tasks; a painted photo may take a megabyte
 IN_ONE_ADDRESS = 200  # task numbers; they are sent in the URL, which proxies bound
 OVERLAP = 10.0  # seconds; a transaction may commit so much later than the time it writes
 AHEAD = timedelta(minutes=10)  # times later than this in the future are wrong, not those of a fast clock
@@ -36,11 +37,13 @@ class TaskList:
     """The tasks of project ``number``. Not thread-safe.
 
     ``predicts_when_listed`` has to say whether the project has Label Studio ask /predict for every
-    task it lists (``evaluate_predictions_automatically``); it is kept from that.
+    task it lists (``evaluate_predictions_automatically``); it is kept from that. ``has_regions``:
+    whether annotations hold regions; fewer tasks are asked for at a time then.
     """
 
     def __init__(self, ask: Ask, number: int) -> None:
         self.predicts_when_listed = False
+        self.has_regions = False
         self._ask = ask
         self._number = number
         self._mark: tuple[str, float] = ("", 0.0)  # the newest cursor, and when it was first seen
@@ -55,7 +58,7 @@ class TaskList:
         low = None if since is None else self._lower_bound(since)
         while rows := self._rows([] if low is None else [_from(low)], "updated_at"):
             last = parse_time(rows[-1]["updated_at"])
-            if len(rows) < PAGE:
+            if len(rows) < self._page:
                 yield rows, _cursor(last)
                 return
             if last != low:
@@ -91,8 +94,12 @@ class TaskList:
         settled = time.monotonic() - self._mark[1] > OVERLAP
         return parse_time(since) + (INSTANT if settled else -timedelta(seconds=OVERLAP))
 
+    @property
+    def _page(self) -> int:
+        return min(PAGE, PAGE_OF_REGIONS) if self.has_regions else PAGE
+
     def _rows(self, filters: Sequence[Filter], order: str) -> list[Row]:
-        fields: Row = {"fields": "all", "include": FIELDS, "resolve_uri": "false", "page_size": PAGE}
+        fields: Row = {"fields": "all", "include": FIELDS, "resolve_uri": "false", "page_size": self._page}
         if self.predicts_when_listed:
             fields["review"] = "true"  # a listing for reviewers asks for no predictions
         rows: list[Row] = self._list(filters, order, **fields)["tasks"]

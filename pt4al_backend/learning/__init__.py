@@ -5,37 +5,63 @@ can do other small work in between. All is determined by its seed.
 """
 
 from pt4al_backend.learning.devices import describe_device, resolve_device
-from pt4al_backend.learning.features import extract_features
-from pt4al_backend.learning.head import Head, fit_head, network_head, out_of_fold
+from pt4al_backend.learning.features import extract_features, grid_shape, segment
 from pt4al_backend.learning.imagenet import load_imagenet
 from pt4al_backend.learning.main_task import train_main
-from pt4al_backend.learning.networks import feature_size
+from pt4al_backend.learning.networks import feature_size, mask_side
 from pt4al_backend.learning.pretext import pretext_losses, train_pretext
 from pt4al_backend.learning.recipes import MainRecipe, PretextRecipe, Recipe, choose_image_size, recipes
-from pt4al_backend.learning.types import Arrays, Checkpoint, Images, LearningError, Progress, Weights
+from pt4al_backend.learning.refit import Head, fit_head, fit_pixel_head, mask_shares, network_head, out_of_fold
+from pt4al_backend.learning.types import (
+    IGNORE,
+    MULTIPLE,
+    SEGMENTATION,
+    SINGLE,
+    Arrays,
+    Checkpoint,
+    Images,
+    LearningError,
+    Masks,
+    Output,
+    Progress,
+    Targets,
+    Weights,
+)
 
 __all__ = [
+    "IGNORE",
+    "MULTIPLE",
+    "SEGMENTATION",
+    "SINGLE",
     "Arrays",
     "Checkpoint",
     "Head",
     "Images",
     "LearningError",
     "MainRecipe",
+    "Masks",
+    "Output",
     "PretextRecipe",
     "Progress",
     "Recipe",
+    "Targets",
     "Weights",
     "choose_image_size",
     "describe_device",
     "extract_features",
     "feature_size",
     "fit_head",
+    "fit_pixel_head",
+    "grid_shape",
     "load_imagenet",
+    "mask_shares",
+    "mask_side",
     "network_head",
     "out_of_fold",
     "pretext_losses",
     "recipes",
     "resolve_device",
+    "segment",
     "train_main",
     "train_pretext",
 ]

@@ -43,6 +43,17 @@ def is_cuda(device: str) -> bool:
 
 
 @contextmanager
+def one_thread() -> Iterator[None]:
+    """For many small operations: on a busy machine threads that wait for each other made them ten times slower."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
 def computing(device: str, *, half: bool) -> Iterator[None]:
     """Reproducible kernels, and bf16 where `half` and a GPU meet. Never held across a yield of a caller."""
     if not is_cuda(device):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from os import PathLike
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
@@ -15,7 +14,7 @@ from pt4al_backend.learning.types import LearningError, Weights
 def load_imagenet(path: str | PathLike[str]) -> Weights:
     """The weights in a safetensors file with torchvision's or timm's names, for images of any size.
 
-    The classifier is left out: it is zero, with one output.
+    The classifier is left out: the network has no heads.
 
     Raises:
         LearningError: there is no such file, or it is not a ResNet-18.
@@ -24,18 +23,15 @@ def load_imagenet(path: str | PathLike[str]) -> Weights:
         found = load_file(path)
     except (OSError, SafetensorError) as error:
         raise LearningError(f"{path} cannot be read as a safetensors file ({error}).") from error
-    spec = network_spec("resnet18", width=64, kernel=7, image_size=224, outputs=1)
+    spec = network_spec("resnet18", width=64, kernel=7, image_size=224, outputs=[])
     arrays = {}
-    for name, expected in build(spec).state_dict().items():
+    for name, expected in build(spec).backbone.state_dict().items():
         if name.endswith("num_batches_tracked"):
-            continue
-        if name.startswith("fc."):
-            arrays[name] = torch.zeros(expected.shape).numpy()
             continue
         if name not in found or found[name].shape != expected.shape:
             raise LearningError(
                 f"{path} is not a ResNet-18: {name} is missing or has another shape. "
                 "Use a safetensors file of torchvision's or timm's resnet18."
             )
-        arrays[name] = found[name].float().numpy()
+        arrays[f"backbone.{name}"] = found[name].float().numpy()
     return Weights(arrays, spec)

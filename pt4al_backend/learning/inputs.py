@@ -7,11 +7,11 @@ training can be done again without doing the ones before it.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from pt4al_backend.learning.devices import is_cuda
@@ -61,18 +61,37 @@ class Pixels:
         return torch.from_numpy(pixels).to(self._device)
 
 
-def augmented(pixels: Tensor, *, generator: torch.Generator) -> Tensor:
-    """Random crop of the zero-padded image (4 pixels at 32) and horizontal flip, (n, S, S, 3)."""
-    n, size = pixels.shape[:2]
-    padding = size // 8
-    padded = F.pad(pixels, (0, 0, padding, padding, padding, padding))
-    top, left = torch.randint(0, 2 * padding + 1, (2, n, 1), generator=generator)
+@dataclass(frozen=True)
+class Crop:
+    """What is cut out of n images: rows (n, S) and columns (n, S), in pixels of the image they lie in or beside."""
+
+    down: Tensor
+    across: Tensor
+
+
+def random_crop(n: int, size: int, *, generator: torch.Generator) -> Crop:
+    """Images moved by up to an eighth of their side (4 pixels at 32), and half of them flipped."""
+    most = size // 8
+    top, left = torch.randint(0, 2 * most + 1, (2, n, 1), generator=generator) - most
     flip = torch.rand(n, 1, generator=generator) < 0.5
     along = torch.arange(size)
-    down = (top + along).to(pixels.device)
-    across = (left + torch.where(flip, along.flip(0), along)).to(pixels.device)
-    which = torch.arange(n, device=pixels.device)
-    return padded[which[:, None, None], down[:, :, None], across[:, None, :]]
+    return Crop(top + along, left + torch.where(flip, along.flip(0), along))
+
+
+def cut(values: Tensor, crop: Crop, *, outside: int = 0) -> Tensor:
+    """`values` (n, side, side, ...) of images, cut as `crop` says; `outside` is what lies beside an image.
+
+    Masks coarser than the images move to the nearest of their pixels.
+    """
+    n, side = values.shape[:2]
+    size = crop.down.shape[1]
+    centres = torch.arange(size // 2, size * side, size) // side  # of the values' pixels, in the image's
+    down = (crop.down[:, centres] * side // size).to(values.device)[:, :, None]
+    across = (crop.across[:, centres] * side // size).to(values.device)[:, None, :]
+    inside = (down >= 0) & (down < side) & (across >= 0) & (across < side)
+    which = torch.arange(n, device=values.device)[:, None, None]
+    moved = values[which, down.clamp(0, side - 1), across.clamp(0, side - 1)]
+    return moved.masked_fill(~inside.view(inside.shape + (1,) * (values.ndim - 3)), outside)
 
 
 def normalised(pixels: Tensor) -> Tensor:

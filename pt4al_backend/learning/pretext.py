@@ -18,8 +18,8 @@ from pt4al_backend.learning.devices import computing
 from pt4al_backend.learning.inputs import INIT, Pixels, generator, normalised, rotated, rotation_labels
 from pt4al_backend.learning.networks import Network, for_inference, initialised, network_spec, to_weights
 from pt4al_backend.learning.recipes import PretextRecipe, images_per_step
-from pt4al_backend.learning.training import Meter, Training
-from pt4al_backend.learning.types import Checkpoint, Images, LearningError, Progress, Weights
+from pt4al_backend.learning.training import Meter, Part, Training
+from pt4al_backend.learning.types import SINGLE, Checkpoint, Images, LearningError, Output, Progress, Weights
 
 _ROTATIONS = 4
 SAVE_SECONDS = 20.0
@@ -49,7 +49,13 @@ def train_pretext(
     """
     if len(rows) == 0:
         raise LearningError("There are no images to train on: import some that can be read.")
-    spec = network_spec(recipe.network, width=recipe.width, image_size=recipe.image_size, outputs=_ROTATIONS)
+    spec = network_spec(
+        recipe.network,
+        width=recipe.width,
+        image_size=recipe.image_size,
+        dense=recipe.dense,
+        outputs=[Output(SINGLE, _ROTATIONS)],
+    )
     network = initialised(spec, generator=generator(seed, INIT))
     training = Training(network, recipe=recipe, images=len(rows), seed=seed, device=device)
     fingerprint = _fingerprint(rows, recipe, seed)
@@ -64,8 +70,8 @@ def train_pretext(
             checkpoint.save(training.snapshot(), {"fingerprint": fingerprint, "step": training.step})
             last_save = time.monotonic()
 
-    def loss(network: Network, inputs: Tensor, _: npt.NDArray[np.int64], __: torch.Generator) -> Tensor:
-        return _losses(network, inputs)
+    def loss(network: Network, part: Part) -> Tensor:
+        return _losses(network, part.inputs)
 
     chunk = images_per_step(spec, device=device, inputs_per_image=_ROTATIONS, training=True)
     yield from training.run(Pixels(images, rows, device), loss, chunk=chunk, after_step=save)
@@ -95,7 +101,7 @@ def pretext_losses(
 def _losses(network: Network, inputs: Tensor) -> Tensor:
     """Pretext losses (n,) of inputs (n, 3, S, S)."""
     n = len(inputs)
-    logits = network(rotated(inputs))
+    (logits,) = network(rotated(inputs))
     labels = rotation_labels(n, device=str(inputs.device))
     return F.cross_entropy(logits.double(), labels, reduction="none").view(_ROTATIONS, n).mean(dim=0)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,17 @@ import torch
 from torch import Tensor
 
 from pt4al_backend.learning.devices import computing
-from pt4al_backend.learning.inputs import AUGMENT, ORDER, Pixels, augmented, generator, normalised, recoloured
+from pt4al_backend.learning.inputs import (
+    AUGMENT,
+    ORDER,
+    Crop,
+    Pixels,
+    cut,
+    generator,
+    normalised,
+    random_crop,
+    recoloured,
+)
 from pt4al_backend.learning.networks import Network, load_arrays, to_arrays
 from pt4al_backend.learning.recipes import TaskRecipe, steps_per_epoch
 from pt4al_backend.learning.types import Arrays, LearningError, Progress
@@ -21,8 +32,23 @@ _MOMENTUM = 0.9
 _WARM_UP = 0.2
 """Share of a one-cycle schedule in which the learning rate rises."""
 
-LossOf = Callable[[Network, Tensor, npt.NDArray[np.int64], torch.Generator], Tensor]
-"""Network, inputs (n, 3, S, S), their positions (n,) and this step's randomness -> the images' losses (n,)."""
+
+@dataclass(frozen=True)
+class Part:
+    """A batch, or as much of it as is computed at once."""
+
+    inputs: Tensor
+    """float32 (n, 3, S, S), augmented."""
+    positions: npt.NDArray[np.int64]
+    """(n,): which images they are."""
+    crop: Crop | None
+    """What was cut out of the images."""
+    random: torch.Generator
+    """For what else is drawn in this step."""
+
+
+LossOf = Callable[[Network, Part], Tensor]
+"""The images' losses (n,)."""
 
 
 class Meter:
@@ -116,13 +142,12 @@ class Training:
     ) -> None:
         images = pixels(positions)
         random = generator(self._seed, AUGMENT, self.step, part)
-        if self._recipe.augment:
-            images = augmented(images, generator=random)
-        inputs = normalised(images)
+        crop = random_crop(len(images), images.shape[1], generator=random) if self._recipe.augment else None
+        inputs = normalised(images if crop is None else cut(images, crop))
         if self._recipe.recolour:
             inputs = recoloured(inputs, strength=self._recipe.recolour, generator=random)
         with computing(self._device, half=True):
-            loss = loss_of(self.network, inputs, positions, random).sum() / batch
+            loss = loss_of(self.network, Part(inputs, positions, crop, random)).sum() / batch
         with computing(self._device, half=False):
             torch.autograd.backward(loss)
 

@@ -1,4 +1,4 @@
-"""What goes in and out of the learning room: numpy arrays, small frozen values and two protocols."""
+"""What goes in and out of the learning room: numpy arrays, small frozen values and three protocols."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
+
+SINGLE, MULTIPLE, SEGMENTATION = "single", "multiple", "segmentation"
+IGNORE = 255
+"""In a mask: a pixel that nobody answered."""
 
 
 class LearningError(ValueError):
@@ -42,12 +46,37 @@ class Images(Protocol):
 
 
 @dataclass(frozen=True)
+class Output:
+    """One thing a network says about every image."""
+
+    kind: str
+    """`single`: one class; `multiple`: any number of classes; `segmentation`: a class for every pixel."""
+    classes: int
+    """Of a segmentation with the background, which is a class like the others."""
+
+
+class Masks(Protocol):
+    """The answers to a segmentation."""
+
+    def read(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        """Class indices (k, m, m), IGNORE where unanswered, of the images at `positions` (k,); m is `mask_side`."""
+
+
+Targets = Array | Masks
+"""The answers to one output, for n images.
+
+`single`: int64 (n,), -1 = unanswered. `multiple`: int8 (n, classes) of 0 and 1, a row of -1 = unanswered.
+`segmentation`: `Masks`.
+"""
+
+
+@dataclass(frozen=True)
 class Weights:
     """A trained network: its tensors by name, and what rebuilds the module around them."""
 
     arrays: Arrays
     spec: dict[str, Any]
-    """JSON values: network, width, kernel, image_size, outputs."""
+    """JSON values: network, width, kernel, image_size, dense, outputs (a list of kind and classes)."""
 
 
 class Checkpoint(Protocol):
@@ -56,17 +85,3 @@ class Checkpoint(Protocol):
     def load(self) -> tuple[Arrays, dict[str, Any]] | None: ...
 
     def save(self, arrays: Arrays, meta: dict[str, Any]) -> None: ...
-
-
-def check_targets(targets: Array, classes: int, *, images: int) -> None:
-    """Refuse targets (n,) that are not one class index in [0, classes) per image.
-
-    Raises:
-        LearningError: with what is wrong.
-    """
-    if images == 0:
-        raise LearningError("There is nothing to learn from yet: label at least one image.")
-    if len(targets) != images:
-        raise LearningError(f"{images} images came with {len(targets)} labels; there must be one for each.")
-    if targets.min() < 0 or targets.max() >= classes:
-        raise LearningError(f"Labels must be class indices from 0 to {classes - 1}.")

@@ -29,7 +29,7 @@ def bandit(lane: Lane, wanted: int) -> Positions:
 
 def draw(
     batch: NDArray[np.integer],
-    wrong: NDArray[np.bool_],
+    wrong: NDArray[np.floating],
     *,
     arms: NDArray[np.integer],
     memory: int,
@@ -37,11 +37,11 @@ def draw(
 ) -> int:
     """One of ``arms``, drawn from Beta posteriors of the share of mistakes in each.
 
-    ``batch`` and ``wrong`` are (l,), one entry per label. All evidence together weighs as much as ``memory``
+    ``batch`` and ``wrong`` (0 to 1) are (l,), one entry per label. All evidence together weighs as much as ``memory``
     labels: as labels come in, older ones fade, and the draw never settles for good.
     """
     discount = min(1.0, memory / max(len(batch), 1))
     mistakes = np.array([wrong[batch == arm].sum() for arm in arms])
-    hits = np.array([(~wrong[batch == arm]).sum() for arm in arms])
+    hits = np.array([(1 - wrong[batch == arm]).sum() for arm in arms])
     shares = np.random.default_rng(seed).beta(1 + discount * mistakes, 1 + discount * hits)
     return int(arms[shares.argmax()])

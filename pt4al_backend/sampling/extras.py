@@ -21,16 +21,19 @@ def badge(lane: Lane, wanted: int) -> Positions:
     from skactiveml.base import SkactivemlClassifier
     from skactiveml.pool import Badge
 
+    candidates, _ = known(lane, np.flatnonzero(lane.open))
+    probabilities = lane.predict(candidates)
+
     class Fitted(SkactivemlClassifier):
-        """The refitted head, which answers for raw features."""
+        """The refitted heads, which are asked about the candidates only."""
 
         def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Fitted:
             return self
 
         def predict_proba(self, X: NDArray[np.floating]) -> NDArray[np.floating]:
-            return predict(X)
+            assert len(X) == len(probabilities)
+            return probabilities
 
-    predict = lane.predict
     strategy = Badge(missing_label=-1, random_state=lane.seed)
     return _query(strategy, lane, wanted, raw=True, clf=Fitted(missing_label=-1), fit_clf=False)
 

@@ -36,10 +36,11 @@ class Lane:
     """Features (k, D) of images of the lane; a row is NaN where they are not known yet."""
     labelled: Callable[[], NDArray[np.floating]]
     """Features (l, D) of all labelled images of the pool."""
-    predict: Callable[[NDArray[np.floating]], NDArray[np.floating]] | None
-    """Features (k, D) -> probabilities (k, classes); None before the first label."""
-    mistakes: Callable[[], tuple[NDArray[np.integer], NDArray[np.bool_]]]
-    """The batch of each labelled image of the pool, and whether a model that did not see its label is wrong. (l,)"""
+    predict: Callable[[Positions], NDArray[np.floating]] | None
+    """Probabilities (k, classes) of images whose features are known, summing to 1; None before the first label."""
+    mistakes: Callable[[], tuple[NDArray[np.integer], NDArray[np.floating]]]
+    """The batch of each labelled image of the pool, and the share of its answers that a model which did not see
+    them gets wrong. (l,)"""
     round: int
     seed: int
 
@@ -89,7 +90,7 @@ def gradients(lane: Lane, wanted: int) -> Positions:
         return typical(lane, wanted)
     positions, features = known(lane, np.flatnonzero(lane.open))
     scaled = (features - features.mean(axis=0)) / (features.std(axis=0) + 1e-6) if len(features) else features
-    picks = spread_out(scaled, lane.predict(features), wanted=wanted, seed=lane.seed)
+    picks = spread_out(scaled, lane.predict(positions), wanted=wanted, seed=lane.seed)
     return then_the_rest(positions[picks], lane)
 
 

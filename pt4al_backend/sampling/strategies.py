@@ -20,8 +20,8 @@ class Strategy:
     later: Order
     batches: bool = False
     """Whether each round has a batch of its own, sorted by pretext loss; else every round has the whole pool."""
-    uncertainty: str = "margin"
-    """What makes an image uncertain."""
+    uncertainty: str = ""
+    """What makes an image uncertain, where the strategy is named for it."""
     at_once: bool = False
     """A query is chosen as a whole: it is not made anew for every label."""
     needs_features: bool = False
@@ -30,20 +30,20 @@ class Strategy:
     """The module it comes from, where that is an optional one."""
 
 
-def strategy(name: Name, *, order: str, uncertainty: str, diversity: str) -> Strategy:
+def strategy(name: Name, *, order: str, diversity: str) -> Strategy:
     """The strategy of that name.
 
-    PT4AL has variants: ``order`` where it is ``bandit``, the measure of ``uncertainty``, and ``diversity``, how
-    queries avoid images like one another (``off``, ``coverage``, ``gradients``). The others are what they are.
+    PT4AL has variants: ``order`` where it is ``bandit``, and ``diversity``, how queries avoid images like one
+    another (``off``, ``coverage``, ``gradients``). The others are what they are.
     """
     if name != "pt4al":
         return _OTHERS[name]
     if order == "bandit":
-        return Strategy(bandit.bandit, bandit.bandit, uncertainty=uncertainty, at_once=True)
+        return Strategy(bandit.bandit, bandit.bandit, at_once=True)
     if diversity == "off":
-        return Strategy(lanes.even, lanes.uncertain, uncertainty=uncertainty, batches=True)
+        return Strategy(lanes.even, lanes.uncertain, batches=True)
     later = {"coverage": lanes.covering, "gradients": lanes.gradients}[diversity]
-    return Strategy(lanes.typical, later, uncertainty=uncertainty, batches=True, needs_features=True)
+    return Strategy(lanes.typical, later, batches=True, needs_features=True)
 
 
 _OTHERS: dict[str, Strategy] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,3 +48,27 @@ UNCERTAINTIES: dict[str, Callable[[Floats], NDArray[np.float64]]] = {
     "margin": margin,
     "entropy": entropy,
 }
+
+
+def of_labels(logits: Floats, measure: Callable[[Floats], NDArray[np.float64]]) -> NDArray[np.float64]:
+    """(n,) of logits (n, classes) of independent labels: the mean of ``measure`` over the labels, each there or not."""
+    n, classes = logits.shape
+    there_or_not = np.stack([np.zeros(n * classes), logits.reshape(-1)], axis=1)
+    return measure(there_or_not).reshape(n, classes).mean(axis=1)
+
+
+def of_pixels(logits: Floats, measure: Callable[[Floats], NDArray[np.float64]]) -> NDArray[np.float64]:
+    """(n,) of logits (n, height, width, classes): the mean of ``measure`` over the pixels."""
+    return measure(logits.reshape(-1, logits.shape[-1])).reshape(len(logits), -1).mean(axis=1)
+
+
+def mean_rank(uncertainties: Sequence[Floats]) -> NDArray[np.float64]:
+    """One uncertainty (n,) of several: the mean of the ranks in each, in (0, 1]. NaN where none is known."""
+    ranks = np.full((len(uncertainties), len(uncertainties[0])), np.nan)
+    for rank, uncertainty in zip(ranks, uncertainties, strict=True):
+        known = np.flatnonzero(np.isfinite(uncertainty))
+        _, tied, counts = np.unique(uncertainty[known], return_inverse=True, return_counts=True)
+        last = np.cumsum(counts)
+        rank[known] = (last - (counts - 1) / 2)[tied] / max(len(known), 1)
+    known_to = np.isfinite(ranks).sum(axis=0)
+    return np.where(known_to > 0, np.nansum(ranks, axis=0) / np.maximum(known_to, 1), np.nan)

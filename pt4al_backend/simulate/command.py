@@ -19,13 +19,13 @@ from rich.console import Console
 from pt4al_backend import learning
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.label_studio.export_file import read_export
-from pt4al_backend.labelled_images import LabelledImages, read_folder
+from pt4al_backend.labelled_images import KnownImages, SegmentedImages, read_folder, read_masks
 from pt4al_backend.progress import duration
 from pt4al_backend.ranking import chosen_strategy
 from pt4al_backend.sampling.batches import query_size_for
 from pt4al_backend.settings import Settings
 from pt4al_backend.simulate import curves
-from pt4al_backend.simulate.results import Results, show
+from pt4al_backend.simulate.results import NAMES, Results, metric, show
 from pt4al_backend.simulate.simulation import Replay, Round, Simulation
 from pt4al_backend.simulate.variants import Variant, parse
 
@@ -54,25 +54,46 @@ class Plan:
     out: Path
 
 
+@dataclass(frozen=True)
+class Source:
+    """Where known images are."""
+
+    images: Path
+    """A directory with one directory per class, a Label Studio export, or a directory whose images have ``masks``."""
+    masks: Path | None = None
+
+    def read(self, settings: Settings) -> KnownImages:
+        """The images with their answers. ``PT4ALError`` says what is wrong with them."""
+        path = self.images.expanduser()
+        if self.masks is not None:
+            return read_masks(path, self.masks.expanduser())
+        if path.suffix == ".json":
+            return read_export(path, settings).images(background=settings.unlabelled_pixels == "background")
+        return read_folder(path)
+
+
 def plan(
-    images: Path, test: Path | None, settings: Settings, *, strategies: str, seeds: int, answers: int, out: Path
+    source: Source, test: Source | None, settings: Settings, *, strategies: str, seeds: int, answers: int, out: Path
 ) -> Plan:
     """What the command line asks for."""
-    pool = _read(images, settings)
+    pool = source.read(settings)
+    held_out: KnownImages
     if test is None:
         pool, held_out = pool.split(TEST_SHARE, seed=0)
     else:
-        held_out = _read(test, settings).with_classes(pool.classes)
+        held_out = test.read(settings)
+        if type(held_out) is not type(pool):
+            raise PT4ALError(
+                "The images in --test have to be answered as the others are: "
+                "give --test-masks where --masks is given, and only there."
+            )
+        held_out = held_out.with_classes(pool.classes)
     cycles = min(settings.cycles, len(pool))
     query_size = settings.query_size or min(query_size_for(len(pool), cycles=cycles), len(pool) // cycles)
     replay = Replay(pool, held_out, rounds=cycles, query_size=query_size, answers=answers)
     settings = Settings(**settings.model_dump() | {"cycles": cycles})
-    return Plan(images.expanduser().resolve().name, replay, parse(strategies), tuple(range(seeds)), settings, out)
-
-
-def _read(source: Path, settings: Settings) -> LabelledImages:
-    source = source.expanduser()
-    return read_export(source, settings) if source.suffix == ".json" else read_folder(source)
+    title = source.images.expanduser().resolve().name
+    return Plan(title, replay, parse(strategies), tuple(range(seeds)), settings, out)
 
 
 def run(plan: Plan, console: Console) -> Results:
@@ -132,7 +153,7 @@ def _make(plan: Plan, results: Results, variant: Variant, seed: int, *, clock: _
         def tell(rounds: list[Round]) -> None:
             last = rounds[-1]
             console.print(
-                f"{label}: round {last['round']}, {last['labels']} labels, accuracy {last['accuracy']:.1%}, "
+                f"{label}: round {last['round']}, {last['labels']} labels, {_told(last)}, "
                 f"{duration(clock.left(len(rounds))) or 'remaining time unknown'}"
             )
 
@@ -146,6 +167,11 @@ def _make(plan: Plan, results: Results, variant: Variant, seed: int, *, clock: _
         curves.draw(results.runs, plan.out / "curves.svg", title=plan.title)
         shutil.rmtree(settings.data_dir, ignore_errors=True)
         return True
+
+
+def _told(round_: Round) -> str:
+    name = metric({"rounds": [round_]})
+    return f"{NAMES[name]} {round_[name]:.1%}"
 
 
 def _prepared(plan: Plan, home: Path, seed: int, console: Console) -> bool:
@@ -177,6 +203,8 @@ def _settings(plan: Plan, directory: Path, seed: int) -> Settings:
         "query_size": plan.replay.query_size,
         "train_growth": 0,  # one training a round, as in the paper
     }
+    if isinstance(plan.replay.pool, SegmentedImages):
+        changes["unlabelled_pixels"] = "ignore"  # a mask names the class of every pixel that is known
     return Settings(**plan.settings.model_dump() | changes)
 
 
@@ -186,7 +214,9 @@ def _check(plan: Plan) -> None:
     for variant in plan.variants:
         chosen_strategy(variant.applied_to(plan.settings))
     if not len(replay.test):
-        raise PT4ALError("No class has two images, so none is left to measure on: give others with --test.")
+        raise PT4ALError(
+            "There are too few images to leave out one to measure on, a class needs two: give others with --test."
+        )
     if replay.query_size * cycles > len(replay.pool):
         raise PT4ALError(
             f"{replay.query_size} images from each of {cycles} batches are more than the {len(replay.pool)} there are: "
@@ -209,7 +239,15 @@ def _config(plan: Plan) -> dict[str, Any]:
         "answers": replay.answers,
         "device": device.partition(":")[0],
         "preset": settings.preset,
-        "recipe": asdict(learning.recipes(settings.preset, device=device, pool=len(replay.pool), image_size=0)),
+        "recipe": asdict(
+            learning.recipes(
+                settings.preset,
+                device=device,
+                pool=len(replay.pool),
+                image_size=0,
+                dense=isinstance(replay.pool, SegmentedImages),
+            )
+        ),
         **asdict(settings.method),
         **{name: getattr(settings, name) for name in METHOD},
     }

@@ -1,4 +1,4 @@
-"""``curves.svg``: accuracy over labels, mean and spread of every strategy."""
+"""``curves.svg``: accuracy (or mean IoU) over labels, mean and spread of every strategy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from pt4al_backend.simulate.results import Run, curve
+from pt4al_backend.simulate.results import NAMES, Run, curve, metric
 
 
 def draw(runs: Sequence[Run], path: Path, *, title: str) -> None:
@@ -23,7 +23,7 @@ def draw(runs: Sequence[Run], path: Path, *, title: str) -> None:
         if len(values) > 1:
             spread = values.std(axis=0, ddof=1)
             axes.fill_between(labels, mean - spread, mean + spread, color=line.get_color(), alpha=0.15, linewidth=0)
-    axes.set(xlabel="labels", ylabel="accuracy on the test images, %")
+    axes.set(xlabel="labels", ylabel=f"{NAMES[metric(runs[0])]} on the test images, %")
     axes.set_title(title, parse_math=False)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize="small")

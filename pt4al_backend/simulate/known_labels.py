@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any
 
-from pt4al_backend.labelled_images import LabelledImages
-from pt4al_backend.labelling_platform import ProjectInfo, TaskState, Window
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pt4al_backend.labelled_images import UNKNOWN, KnownImages, SegmentedImages
+from pt4al_backend.labelling_platform import ProjectInfo, Question, TaskState, Window
 
 
 class KnownLabels:
     """One project whose task ``k + 1`` shows image ``k``: a ``LabellingPlatform``."""
 
-    def __init__(self, images: LabelledImages) -> None:
+    def __init__(self, images: KnownImages) -> None:
         self.window: Window | None = None
         self._images = images
         self._log: list[int] = list(range(1, len(images) + 1))  # every change, by task
@@ -35,7 +40,7 @@ class KnownLabels:
         return ProjectInfo(
             title="simulation",
             label_config="",
-            classes=self._images.classes,
+            questions=self._images.questions,
             tasks=len(self._images),
             annotations=len(self._answered),
             skipped=0,
@@ -54,6 +59,14 @@ class KnownLabels:
     def image(self, task: int, value: str) -> bytes:
         return self._images.read(task - 1)
 
+    def mask(self, question: Question, regions: Sequence[dict[str, Any]], *, side: int) -> NDArray[np.uint8]:
+        assert isinstance(self._images, SegmentedImages)
+        (region,) = regions
+        mask = Image.fromarray(self._images.mask(region["image"])).resize((side, side), Image.Resampling.NEAREST)
+        drawn = np.array(mask)
+        drawn[drawn >= len(question.classes)] = UNKNOWN
+        return drawn
+
     def publish(self, window: Window, *, keep: Collection[str] = ()) -> None:
         self.window = window
 
@@ -63,7 +76,7 @@ class KnownLabels:
             id=task,
             image=str(task),
             version=str(int(answered)),
-            label=self._images.classes[self._images.targets[task - 1]] if answered else None,
+            answers=self._images.answers(task - 1) if answered else {},
             skipped=False,
             annotations=int(answered),
             cancelled=0,

@@ -21,6 +21,14 @@ from pt4al_backend import __version__
 from pt4al_backend.errors import PT4ALError
 
 Run = dict[str, Any]
+NAMES = {"accuracy": "accuracy", "mean_iou": "mean IoU"}
+"""What a curve may show."""
+BESIDE = {
+    "balanced_accuracy": "balanced_aubc",
+    "network_accuracy": "network_aubc",
+    "network_mean_iou": "network_aubc",
+}
+"""Other figures of a round, and under which name the area under them is told."""
 LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn", "scikit-activeml")
 
 
@@ -65,8 +73,8 @@ class Results:
             saved = json.loads(self._path.read_text())
             config, runs = {**saved["config"]}, [{**run} for run in saved["runs"]]
             for run in runs:
-                run["strategy"], run["seed"], run["rounds"][0]["accuracy"]
-        except (ValueError, KeyError, TypeError, IndexError):
+                run["strategy"], run["seed"], metric(run)
+        except (ValueError, KeyError, TypeError, IndexError, StopIteration):
             raise PT4ALError(
                 f"{self._path} holds no results of a simulation: move it away, or choose another --out."
             ) from None
@@ -80,7 +88,8 @@ class Results:
 
 def show(results: Results, console: Console) -> None:
     """Print the summary, and what each strategy saves over ``random``."""
-    table = Table(title=f"{results.config['title']}: accuracy on {results.config['test']} test images, %")
+    shown = NAMES[metric(results.runs[0])]
+    table = Table(title=f"{results.config['title']}: {shown} on {results.config['test']} test images, %")
     for heading in ("strategy", "runs", "mean over all rounds", "at the end", "labels for random's end"):
         table.add_column(heading, justify="left" if heading == "strategy" else "right")
     last = results.config["rounds"] * results.config["query_size"]
@@ -138,10 +147,10 @@ def summary(runs: Sequence[Run]) -> dict[str, dict[str, float]]:
     for strategy, (labels, values) in curves.items():
         areas = [aubc(labels.tolist(), row) for row in values]
         told[strategy] = {"n": len(values), **_spread("aubc", areas), **_spread("final", values[:, -1])}
-        balanced = np.array([[r["balanced_accuracy"] for r in run["rounds"]] for run in _of(runs, strategy)])
-        told[strategy] |= _spread("balanced_aubc", [aubc(labels.tolist(), 100 * row) for row in balanced])
-        network = np.array([[r["network_accuracy"] for r in run["rounds"]] for run in _of(runs, strategy)])
-        told[strategy] |= _spread("network_aubc", [aubc(labels.tolist(), 100 * row) for row in network])
+        for figure, name in BESIDE.items():
+            own = [[entry[figure] for entry in run["rounds"] if figure in entry] for run in _of(runs, strategy)]
+            if all(own):
+                told[strategy] |= _spread(name, [aubc(labels.tolist(), (100 * np.array(row)).tolist()) for row in own])
         if "random" in curves:
             goal = curves["random"][1].mean(axis=0)[-1]
             needed = labels_for(labels, values.mean(axis=0), goal)
@@ -149,11 +158,16 @@ def summary(runs: Sequence[Run]) -> dict[str, dict[str, float]]:
     return told
 
 
+def metric(run: Run) -> str:
+    """The figure that a run's curve shows."""
+    return next(name for name in NAMES if name in run["rounds"][0])
+
+
 def curve(runs: Sequence[Run], strategy: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Labels (rounds,) and accuracies in per cent (runs, rounds) of a strategy."""
+    """Labels (rounds,) and the metric in per cent (runs, rounds) of a strategy."""
     own = _of(runs, strategy)
     labels = np.array([entry["labels"] for entry in own[0]["rounds"]], dtype=np.float64)
-    return labels, np.array([[100 * entry["accuracy"] for entry in run["rounds"]] for run in own])
+    return labels, np.array([[100 * entry[metric(run)] for entry in run["rounds"]] for run in own])
 
 
 def labels_for(labels: NDArray[np.float64], values: NDArray[np.float64], goal: float) -> float | None:

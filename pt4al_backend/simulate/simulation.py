@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pt4al_backend import learning
 from pt4al_backend.errors import PT4ALError, UnreadableImageError
 from pt4al_backend.jobs import Bench
-from pt4al_backend.labelled_images import LabelledImages
+from pt4al_backend.labelled_images import KnownImages, LabelledImages
 from pt4al_backend.loop import ProjectLoop
 from pt4al_backend.progress import duration
 from pt4al_backend.settings import Settings
 from pt4al_backend.simulate.known_labels import KnownLabels
+from pt4al_backend.simulate.measure import Measure, effort
 from pt4al_backend.store import tables
 from pt4al_backend.store.decode import decode
 from pt4al_backend.store.pixels import PixelStore
@@ -36,8 +36,8 @@ Round = dict[str, Any]
 class Replay:
     """What is replayed: ``pool`` is labelled, ``test`` is only measured on."""
 
-    pool: LabelledImages
-    test: LabelledImages
+    pool: KnownImages
+    test: KnownImages
     rounds: int
     query_size: int
     answers: int
@@ -62,7 +62,7 @@ class Simulation:
         self._seconds: dict[str, float] = {}
         if project.pretext_pool:
             pool = self._store.pool(project)
-            self._platform.answer(pool.task[pool.target >= 0].tolist())
+            self._platform.answer(pool.task[pool.labelled].tolist())
 
     def close(self) -> None:
         self._loop.close()
@@ -143,38 +143,28 @@ class Simulation:
         self._loop.steer()
 
     def _measured(self, number: int, labels: int) -> Round:
-        truth = self._replay.test.targets[json.loads((self._tests_dir / KEPT).read_text())]
-        answers, network = self._predicted(len(truth))
-        right = answers == truth
-        recalls = [right[truth == target].mean() for target in np.unique(truth)]
-        pool = self._store.pool(self._bench.project())
+        project = self._bench.project()
+        positions = np.array(json.loads((self._tests_dir / KEPT).read_text()), dtype=np.int64)
+        pixels = PixelStore(self._tests_dir, size=project.image_size)
+        figures = Measure(self._replay.test, positions, pixels).figures(self._bench)
         seconds, self._seconds = self._seconds, {}
         training = seconds.pop(tables.TRAINING, 0.0)
         return {
             "round": number,
             "labels": labels,
-            "accuracy": float(right.mean()),
-            "balanced_accuracy": float(np.mean(recalls)),
-            "network_accuracy": float((network == truth).mean()),
-            "classes_labelled": len(np.unique(pool.target[pool.target >= 0])),
+            **figures,
+            **self._learnt(),
             "train_seconds": round(training, 2),
             "other_seconds": round(sum(seconds.values()), 2),
         }
 
-    def _predicted(self, tests: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The class of each test image (n,): what the backend would answer, and what the trained network says."""
-        bench, project = self._bench, self._bench.project()
-        name = f"main-{project.main_generation}"
-        weights = bench.weights(name)
-        pool = self._store.pool(project)
-        labelled = pool.target >= 0
-        refitted = learning.fit_head(
-            bench.features(name).read(pool.row[labelled]), pool.target[labelled], len(project.classes)
-        )
-        heads = refitted, learning.network_head(weights)
-        predicted = np.empty((len(heads), tests), dtype=np.int64)
-        images = PixelStore(self._tests_dir, size=project.image_size)
-        for rows, features in learning.extract_features(weights, images, np.arange(tests), device=bench.device):
-            for k, head in enumerate(heads):
-                predicted[k, rows] = head.logits(features).argmax(axis=1)
-        return predicted[0], predicted[1]
+    def _learnt(self) -> dict[str, Any]:
+        """What has been labelled so far."""
+        pool = self._store.pool(self._bench.project())
+        positions = pool.task[pool.labelled] - 1
+        images = self._replay.pool
+        if isinstance(images, LabelledImages):
+            return {"classes_labelled": len(np.unique(images.targets[positions]))}
+        efforts = [effort(images.mask(int(position)), classes=len(images.classes)) for position in positions]
+        pixels, borders = np.sum(efforts, axis=0).tolist()
+        return {"labelled_pixels": pixels, "border_length": borders, "images": positions.tolist()}

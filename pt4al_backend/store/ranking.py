@@ -2,30 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
+from pt4al_backend.labelling_platform import Guess, Question
+
+
+@dataclass(frozen=True)
+class GuessArrays:
+    """What the model thinks the answers to one question are: (n,), by image."""
+
+    probability: NDArray[np.float32]
+    """NaN where it has no opinion."""
+    chosen: NDArray[np.integer]
+    """``single``: class numbers (n,). ``multiple``: 0 and 1 (n, classes). ``segmentation``: (0,), nothing is kept."""
+
+    def at(self, position: int, question: Question) -> Guess | None:
+        """The guess for one image, None where there is none."""
+        probability = float(self.probability[position])
+        if np.isnan(probability) or not len(self.chosen):
+            return None
+        if self.chosen.ndim == 1:
+            return Guess(question.classes[self.chosen[position]], probability)
+        names = zip(question.classes, self.chosen[position].tolist(), strict=True)
+        return Guess(tuple(name for name, chosen in names if chosen), probability)
+
 
 @dataclass(frozen=True)
 class RankingArrays:
-    """(n,) arrays, sorted by task id. ``choice`` is an index into the classes, -1 where there is no opinion."""
+    """(n,) arrays, sorted by task id; ``guesses`` are by question, in the project's order."""
 
     task: NDArray[np.int64]
     score: NDArray[np.float64]
-    choice: NDArray[np.int32]
-    probability: NDArray[np.float32]
+    guesses: tuple[GuessArrays, ...]
 
     def to_bytes(self) -> bytes:
         """Packed as safetensors."""
-        return save({name: np.ascontiguousarray(array) for name, array in vars(self).items()})
+        arrays: dict[str, NDArray[np.generic]] = {"task": self.task, "score": self.score}
+        for k, guess in enumerate(self.guesses):
+            arrays |= {f"probability.{k}": guess.probability, f"chosen.{k}": guess.chosen}
+        return save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> RankingArrays:
         """What ``to_bytes`` packed."""
-        return cls(**load(data))
+        arrays = load(data)
+        questions = (len(arrays) - 2) // 2
+        guesses = (GuessArrays(arrays[f"probability.{k}"], arrays[f"chosen.{k}"]) for k in range(questions))
+        return cls(arrays["task"], arrays["score"], tuple(guesses))
 
     def find(self, tasks: NDArray[np.int64]) -> NDArray[np.int64]:
         """Positions of task ids, -1 where unknown."""
@@ -33,3 +61,10 @@ class RankingArrays:
             return np.full(len(tasks), -1)
         positions = np.minimum(np.searchsorted(self.task, tasks), len(self.task) - 1)
         return np.where(self.task[positions] == tasks, positions, -1)
+
+    def guesses_at(self, position: int, questions: Sequence[Question]) -> dict[str, Guess]:
+        """The guesses for one image, by name of the question."""
+        found = {
+            question.name: guess.at(position, question) for question, guess in zip(questions, self.guesses, strict=True)
+        }
+        return {name: guess for name, guess in found.items() if guess is not None}

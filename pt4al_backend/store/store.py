@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 
+from pt4al_backend.labelling_platform import Question, questions_of
 from pt4al_backend.store.ranking import RankingArrays
 from pt4al_backend.store.tables import Project, Ranking, Task, Worker
 from pt4al_backend.store.tasks import PoolArrays, TaskStore, Totals
@@ -105,11 +106,13 @@ class Store(TaskStore):
 
     # Rankings
 
-    def save_ranking(self, project_id: int, arrays: RankingArrays, *, classes: Sequence[str], **columns: Any) -> None:
+    def save_ranking(
+        self, project_id: int, arrays: RankingArrays, *, questions: Sequence[dict[str, Any]], **columns: Any
+    ) -> None:
         """Replace a project's ranking, with project ``columns`` in the same transaction."""
         with self._session.begin() as session:
             session.merge(
-                Ranking(project_id=project_id, stamp=time.time(), classes=list(classes), arrays=arrays.to_bytes())
+                Ranking(project_id=project_id, stamp=time.time(), questions=list(questions), arrays=arrays.to_bytes())
             )
             session.execute(update(Project).where(Project.id == project_id).values(updated_at=time.time(), **columns))
 
@@ -118,11 +121,13 @@ class Store(TaskStore):
         with self._session() as session:
             return session.scalar(select(Ranking.stamp).where(Ranking.project_id == project_id))
 
-    def ranking(self, project_id: int) -> tuple[RankingArrays, list[str]] | None:
-        """The newest ranking and the classes its choices count in."""
+    def ranking(self, project_id: int) -> tuple[RankingArrays, tuple[Question, ...]] | None:
+        """The newest ranking and the questions its guesses answer."""
         with self._session() as session:
             ranking = session.get(Ranking, project_id)
-        return None if ranking is None else (RankingArrays.from_bytes(ranking.arrays), ranking.classes)
+        if ranking is None:
+            return None
+        return RankingArrays.from_bytes(ranking.arrays), questions_of(ranking.questions)
 
     # The worker
 

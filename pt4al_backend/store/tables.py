@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised when a table changes; a database of another version is refused with a sentence."""
 
 NEW, READY, UNREADABLE = "new", "ready", "unreadable"
@@ -20,7 +20,12 @@ WAITING, IMAGES, PRETEXT, TRAINING, READY_STAGE, ERROR = "waiting", "images", "p
 class Base(DeclarativeBase):
     """All tables."""
 
-    type_annotation_map: ClassVar = {dict[str, Any]: JSON, list[str]: JSON, str: Text}
+    type_annotation_map: ClassVar = {
+        dict[str, Any]: JSON(none_as_null=True),
+        list[dict[str, Any]]: JSON(none_as_null=True),
+        list[str]: JSON,
+        str: Text,
+    }
 
 
 class Schema(Base):
@@ -44,7 +49,8 @@ class Project(Base):
     access_token: Mapped[str] = mapped_column(default="")  # of /setup; belongs to label_studio_url
     title: Mapped[str] = mapped_column(default="")
     label_config: Mapped[str] = mapped_column(default="")
-    classes: Mapped[list[str]] = mapped_column(default=list)
+    questions: Mapped[list[dict[str, Any]]] = mapped_column(default=list)  # fields of ``Question``
+    notes: Mapped[list[str]] = mapped_column(default=list)  # what of the label config is not learnt
 
     # Wake-ups, unix seconds. Written by the web process, read by the worker.
     wake_at: Mapped[float] = mapped_column(default=0.0)
@@ -58,6 +64,7 @@ class Project(Base):
 
     # The pool
     image_size: Mapped[int] = mapped_column(default=0)
+    dense: Mapped[bool] = mapped_column(default=False)  # whether the images are learnt as segmentation needs them
     next_row: Mapped[int] = mapped_column(default=0)  # first unused row of the pixel store
     cycles: Mapped[int] = mapped_column(default=0)
     query_size: Mapped[int] = mapped_column(default=0)
@@ -75,7 +82,7 @@ class Project(Base):
     ranked_revision: Mapped[int] = mapped_column(default=-1)  # labels_revision the ranking was made from
     model_version: Mapped[str] = mapped_column(default="")  # what is published now
     published: Mapped[list[int]] = mapped_column(JSON, default=list)  # its tasks in serving order
-    retired: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)  # versions before it that must stay
+    retired: Mapped[list[dict[str, Any]]] = mapped_column(default=list)  # versions before it that must stay
 
     # What /api/status says
     stage: Mapped[str] = mapped_column(default=WAITING)
@@ -97,7 +104,9 @@ class Task(Base):
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)  # in Label Studio
     image: Mapped[str]
     version: Mapped[str]
-    label: Mapped[str | None]
+    answers: Mapped[dict[str, Any] | None]  # None: not labelled; of a segmentation a digest of its regions
+    regions: Mapped[list[dict[str, Any]] | None] = mapped_column(deferred=True)
+    notes: Mapped[list[str]] = mapped_column(default=list)  # what of its annotations could not be used
     skipped: Mapped[bool] = mapped_column(default=False)
     annotations: Mapped[int] = mapped_column(default=0)
     cancelled: Mapped[int] = mapped_column(default=0)
@@ -105,6 +114,8 @@ class Task(Base):
     state: Mapped[str] = mapped_column(default=NEW)
     reason: Mapped[str] = mapped_column(default="")  # why it is unreadable
     row: Mapped[int | None]  # in the pixel store
+    width: Mapped[int] = mapped_column(default=0)  # of the upright image, in pixels; 0: not known
+    height: Mapped[int] = mapped_column(default=0)
     pretext_loss: Mapped[float | None]
     batch: Mapped[int | None]
 
@@ -116,7 +127,7 @@ class Ranking(Base):
 
     project_id: Mapped[int] = mapped_column(ForeignKey("project.id", ondelete="CASCADE"), primary_key=True)
     stamp: Mapped[float]  # unix seconds; changes with every ranking
-    classes: Mapped[list[str]]
+    questions: Mapped[list[dict[str, Any]]]
     arrays: Mapped[bytes] = mapped_column(LargeBinary)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,17 +14,19 @@ from numpy.typing import NDArray
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from pt4al_backend.labelling_platform import TaskState
+from pt4al_backend.labelling_platform import Answers, TaskState
 from pt4al_backend.store.database import Database
 from pt4al_backend.store.tables import NEW, READY, UNREADABLE, Project, Task
+
+DIGEST = 16
+"""Bytes of the digest that tells regions apart."""
 
 
 @dataclass(frozen=True)
 class PoolArrays:
     """All usable images of a project, sorted by task id; arrays are (n,).
 
-    ``loss`` is NaN and ``batch``/``rank`` are -1 where not known yet; ``target`` is an index
-    into the project's classes, -1 where there is no label.
+    ``loss`` is NaN and ``batch``/``rank`` are -1 where not known yet; ``labelled``: a question at least is answered.
     """
 
     task: NDArray[np.int64]
@@ -30,7 +34,7 @@ class PoolArrays:
     loss: NDArray[np.float64]
     batch: NDArray[np.int64]
     rank: NDArray[np.int64]
-    target: NDArray[np.int64]
+    labelled: NDArray[np.bool_]
     skipped: NDArray[np.bool_]
 
     def __len__(self) -> int:
@@ -58,8 +62,10 @@ class Totals:
 class TaskStore(Database):
     """Each method is one transaction."""
 
-    def apply(self, project_id: int, states: Sequence[TaskState]) -> bool:
+    def apply(self, project_id: int, states: Sequence[TaskState], *, segmentation: str = "") -> bool:
         """Take in tasks as Label Studio shows them. True if any was new or changed.
+
+        ``segmentation`` names the question whose answers are regions, if there is one.
 
         A task whose image value changed is fetched again, and so is an unreadable one that
         changed in any way.
@@ -72,15 +78,23 @@ class TaskStore(Database):
                 for task in session.scalars(select(Task).where(Task.project_id == project_id, Task.id.in_(ids)))
             }
             for state in states:
+                answers, regions = _stored(state.answers, segmentation)
                 task = known.get(state.id)
                 if task is None:
                     task = Task(project_id=project_id, id=state.id, image=state.image, state=NEW)
                     session.add(task)
-                elif (task.version, task.label, task.image) == (state.version, state.label, state.image):
+                elif (task.version, task.answers, task.image, task.notes) == (
+                    state.version,
+                    answers,
+                    state.image,
+                    list(state.notes),
+                ):
                     continue
                 elif task.image != state.image or task.state == UNREADABLE:
                     task.image, task.state, task.reason, task.pretext_loss = state.image, NEW, "", None
-                _take_answer(task, state)
+                task.answers, task.regions, task.notes = answers, regions, list(state.notes)
+                task.version, task.skipped = state.version, state.skipped
+                task.annotations, task.cancelled = state.annotations, state.cancelled
                 changed = True
             if changed:
                 _revise(session, project_id)
@@ -123,17 +137,19 @@ class TaskStore(Database):
             rows = [-1 if (task := tasks.get(i)) is None or task.row is None else task.row for i in ids]
         return np.array(rows, dtype=np.int64)
 
-    def images_done(self, project_id: int, *, ready: Sequence[tuple[int, str]], failed: dict[int, str]) -> None:
-        """Mark fetched images: ``ready`` are (task id, image value), ``failed`` task id -> reason.
+    def images_done(
+        self, project_id: int, *, ready: Mapping[int, tuple[str, int, int]], failed: Mapping[int, str]
+    ) -> None:
+        """Mark fetched images: ``ready`` are task id -> (image value, width, height), ``failed`` task id -> reason.
 
         A task whose image changed while it was fetched stays to be fetched.
         """
         with self._session.begin() as session:
-            for chunk in _chunks([task for task, _ in ready]):
-                values = dict(ready)
+            for chunk in _chunks(list(ready)):
                 for task in session.scalars(select(Task).where(Task.project_id == project_id, Task.id.in_(chunk))):
-                    if task.state == NEW and task.image == values[task.id]:
-                        task.state, task.reason = READY, ""
+                    value, width, height = ready[task.id]
+                    if task.state == NEW and task.image == value:
+                        task.state, task.reason, task.width, task.height = READY, "", width, height
             for task_id, reason in failed.items():
                 session.execute(
                     update(Task)
@@ -143,12 +159,11 @@ class TaskStore(Database):
 
     def pool(self, project: Project) -> PoolArrays:
         """All usable images."""
-        columns = (Task.id, Task.row, Task.pretext_loss, Task.batch, Task.label, Task.skipped)
+        columns = (Task.id, Task.row, Task.pretext_loss, Task.batch, Task.answers.is_not(None), Task.skipped)
         query = select(*columns).where(Task.project_id == project.id, Task.state == READY).order_by(Task.id)
         with self._session() as session:
             records = session.execute(query).all()
-        index = {name: position for position, name in enumerate(project.classes)}
-        ids, rows, losses, batches, labels, skipped = zip(*records, strict=True) if records else ((),) * 6
+        ids, rows, losses, batches, labelled, skipped = zip(*records, strict=True) if records else ((),) * 6
         task = np.array(ids, dtype=np.int64)
         loss = np.array([np.nan if x is None else x for x in losses], dtype=np.float64)
         return PoolArrays(
@@ -157,7 +172,7 @@ class TaskStore(Database):
             loss=loss,
             batch=np.array([-1 if x is None else x for x in batches], dtype=np.int64),
             rank=_ranks(loss, task),
-            target=np.array([index.get(x, -1) for x in labels], dtype=np.int64),
+            labelled=np.array(labelled, dtype=bool),
             skipped=np.array(skipped, dtype=bool),
         )
 
@@ -185,6 +200,25 @@ class TaskStore(Database):
                 session.execute(update(Task), [row for row in rows if row["id"] in existing])
             _revise(session, project_id, **columns)
 
+    def fetch_again(self, project_id: int) -> None:
+        """Let every image be fetched again, and forget what was made of the old ones."""
+        with self._session.begin() as session:
+            session.execute(
+                update(Task)
+                .where(Task.project_id == project_id)
+                .values(state=NEW, reason="", pretext_loss=None, batch=None)
+            )
+            _revise(
+                session,
+                project_id,
+                image_size=0,
+                pretext_generation=0,
+                pretext_pool=0,
+                main_generation=0,
+                main_labels=0,
+                main_round=-1,
+            )
+
     def retry_unreadable(self, project_id: int) -> None:
         """Let every image that was set aside be fetched again."""
         with self._session.begin() as session:
@@ -208,15 +242,38 @@ class TaskStore(Database):
         """Those of ``ids`` that exist and are neither labelled nor skipped."""
         with self._session() as session:
             query = select(Task.id).where(
-                Task.project_id == project_id, Task.id.in_(list(ids)), Task.label.is_(None), ~Task.skipped
+                Task.project_id == project_id, Task.id.in_(list(ids)), Task.answers.is_(None), ~Task.skipped
             )
             return set(session.scalars(query))
 
-    def labels(self, project_id: int) -> list[tuple[int, str]]:
-        """(task id, class) of every labelled task, by id."""
+    def answers(self, project_id: int) -> dict[int, Answers]:
+        """Task id -> answers of every labelled task, by id. Of a segmentation it is a digest of the regions."""
         with self._session() as session:
-            query = select(Task.id, Task.label).where(Task.project_id == project_id, Task.label.is_not(None))
-            return [(row.id, row.label) for row in session.execute(query.order_by(Task.id))]
+            query = select(Task.id, Task.answers).where(Task.project_id == project_id, Task.answers.is_not(None))
+            return {row.id: row.answers for row in session.execute(query.order_by(Task.id))}
+
+    def regions(self, project_id: int, ids: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
+        """Task id -> regions of those of ``ids`` whose segmentation was answered."""
+        found: dict[int, list[dict[str, Any]]] = {}
+        with self._session() as session:
+            for chunk in _chunks(ids):
+                query = select(Task.id, Task.regions).where(Task.project_id == project_id, Task.id.in_(chunk))
+                found |= {row.id: row.regions for row in session.execute(query) if row.regions is not None}
+        return found
+
+    def sizes(self, project_id: int, ids: Sequence[int]) -> dict[int, tuple[int, int]]:
+        """Task id -> width and height of its upright image, (0, 0) where not known."""
+        with self._session() as session:
+            query = select(Task.id, Task.width, Task.height).where(Task.project_id == project_id, Task.id.in_(ids))
+            return {row.id: (row.width, row.height) for row in session.execute(query)}
+
+    def notes(self, project_id: int, limit: int = 20) -> list[tuple[int, str]]:
+        """(task id, sentence) of what could not be used of annotations, by id."""
+        with self._session() as session:
+            noted = func.json_array_length(Task.notes) > 0
+            query = select(Task.id, Task.notes).where(Task.project_id == project_id, noted)
+            rows = session.execute(query.order_by(Task.id).limit(limit)).all()
+        return [(row.id, note) for row in rows for note in row.notes][:limit]
 
     def totals(self, project_id: int) -> Totals:
         """Counts over all tasks of a project."""
@@ -226,11 +283,16 @@ class TaskStore(Database):
                     func.count(),
                     func.coalesce(func.sum(Task.annotations), 0),
                     func.coalesce(func.sum(Task.cancelled), 0),
-                    func.count(Task.label),
+                    func.count(Task.answers),
                     *(func.count().filter(Task.state == state) for state in (NEW, READY, UNREADABLE)),
                 ).where(Task.project_id == project_id)
             ).one()
         return Totals(*(int(value) for value in row))
+
+
+def digest_of(regions: list[dict[str, Any]]) -> str:
+    """What stands for the regions of an image among its answers."""
+    return hashlib.blake2b(json.dumps(regions, sort_keys=True).encode(), digest_size=DIGEST).hexdigest()
 
 
 def _ranks(loss: NDArray[np.float64], task: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -240,9 +302,12 @@ def _ranks(loss: NDArray[np.float64], task: NDArray[np.int64]) -> NDArray[np.int
     return np.where(np.isnan(loss), -1, ranks)
 
 
-def _take_answer(task: Task, state: TaskState) -> None:
-    task.version, task.label, task.skipped = state.version, state.label, state.skipped
-    task.annotations, task.cancelled = state.annotations, state.cancelled
+def _stored(answers: Answers, segmentation: str) -> tuple[Answers | None, list[dict[str, Any]] | None]:
+    """The two columns of an answer: regions are kept apart, so that all others can be read without them."""
+    if segmentation not in answers:
+        return answers or None, None
+    regions = answers[segmentation]
+    return answers | {segmentation: digest_of(regions)}, regions
 
 
 def _revise(session: Session, project_id: int, **columns: Any) -> None:

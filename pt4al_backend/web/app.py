@@ -8,6 +8,7 @@ from pt4al_backend.settings import Settings, load_settings
 from pt4al_backend.web import security
 from pt4al_backend.web.answers import refusal
 from pt4al_backend.web.context import open_context
+from pt4al_backend.web.requests import add_notes
 from pt4al_backend.web.sdk import create_sdk_app, load_sdk
 
 _WENT_WRONG = "Something went wrong inside pt4al-backend: its log says what."
@@ -49,4 +50,5 @@ def _finish(response: Response) -> Response:
     if response.status_code == 500:
         response = refusal(500, _WENT_WRONG)
     response.direct_passthrough = False  # the SDK's own hook, which comes next, reads every body, files too
+    response = add_notes(response)
     return security.add_headers(response)

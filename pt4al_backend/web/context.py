@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
+from pt4al_backend.labelling_platform import Question
 from pt4al_backend.settings import Settings, load_settings
 from pt4al_backend.store.ranking import RankingArrays
 from pt4al_backend.store.store import Store
@@ -20,10 +21,10 @@ class Rankings:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._kept: dict[int, tuple[float, RankingArrays, list[str]]] = {}
+        self._kept: dict[int, tuple[float, RankingArrays, tuple[Question, ...]]] = {}
 
-    def newest(self, project_id: int) -> tuple[RankingArrays, list[str]] | None:
-        """The ranking and the classes its choices count in; None before the first."""
+    def newest(self, project_id: int) -> tuple[RankingArrays, tuple[Question, ...]] | None:
+        """The ranking and the questions its guesses answer; None before the first."""
         stamp = self._store.ranking_stamp(project_id)
         kept = self._kept.get(project_id)
         if kept is not None and kept[0] == stamp:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from pt4al_backend.errors import UnsupportedConfigError
-from pt4al_backend.label_studio.config import Question, parse_config
+from pt4al_backend.label_studio.config import LabelConfig, parse_config
+from pt4al_backend.labelling_platform import Question
 from pt4al_backend.sampling.queue import LAST_PLACE
 from pt4al_backend.status import is_alive
 from pt4al_backend.store.ranking import RankingArrays
@@ -39,30 +40,30 @@ def predict(context: Context, project: Project, tasks: Sequence[Task], *, label_
     newest = context.rankings.newest(project.id)
     if newest is None:
         return [empty(version) for _ in tasks]
-    ranking, classes = newest
-    question = _question(label_config or project.label_config) if context.settings.preannotate else None
-    return answers(tasks, ranking, classes, question=question, version=version)
+    config = _config(label_config or project.label_config) if context.settings.preannotate else None
+    return answers(tasks, *newest, config=config, version=version)
 
 
 def answers(
     tasks: Sequence[Task],
     ranking: RankingArrays,
-    classes: Sequence[str],
+    questions: Sequence[Question],
     *,
-    question: Question | None,
+    config: LabelConfig | None,
     version: str,
 ) -> list[dict[str, Any]]:
-    """The ranking's opinion on each task; without a ``question`` the order alone."""
+    """The ranking's opinion on each task; without a ``config`` the order alone.
+
+    Masks are not kept for all images: they are in the predictions that are published.
+    """
     places = ranking.find(np.array([task["id"] for task in tasks], dtype=np.int64))
     predictions = []
     for place in places.tolist():
         prediction = empty(version)
         if place >= 0:
             prediction["score"] = float(ranking.score[place])
-            choice = int(ranking.choice[place])
-            label = classes[choice] if 0 <= choice < len(classes) else None
-            if question is not None and label in question.classes:
-                prediction["result"] = question.result(label, float(ranking.probability[place]))
+            if config is not None:
+                prediction["result"] = config.result(ranking.guesses_at(place, questions))
         predictions.append(prediction)
     return predictions
 
@@ -112,7 +113,7 @@ def _annotations(task: Task) -> int:
 
 
 @lru_cache(maxsize=64)
-def _question(label_config: str) -> Question | None:
+def _config(label_config: str) -> LabelConfig | None:
     """None where the config was changed to something that cannot be learnt: then only the order is answered."""
     try:
         return parse_config(label_config)

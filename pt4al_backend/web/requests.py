@@ -6,11 +6,12 @@ body, which Flask keeps for the request, holds only what the handlers read, in o
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from typing import Any
 
-from flask import Response, request
+from flask import Response, g, request
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import BadRequest
 
@@ -48,6 +49,14 @@ def check() -> Response | None:
     return None
 
 
+def add_notes(response: Response) -> Response:
+    """Flask's ``after_request``: the answer to a /setup says what of the label config is not learnt."""
+    answer = response.get_json(silent=True) if g.get("notes") and response.status_code == 200 else None
+    if isinstance(answer, dict):
+        response.set_data(json.dumps(answer | {"notes": list(g.notes)}))
+    return response
+
+
 def project_name(value: object) -> ProjectName:
     """Of a body's or a query's ``project``."""
     try:
@@ -64,7 +73,7 @@ def _setup(body: Body) -> None:
     label_config = _text(body, "schema")
     if not label_config:
         raise RefusedError(400, "The schema is missing: send the project's label config.")
-    parse_config(label_config)
+    g.notes = parse_config(label_config).ignored
     hostname, access_token = _text(body, "hostname"), _text(body, "access_token")
     projects.register(
         context().store,

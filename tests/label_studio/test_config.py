@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
+import numpy as np
 import pytest
 
 from pt4al_backend.errors import UnsupportedConfigError
-from pt4al_backend.label_studio.config import Question, parse_config
+from pt4al_backend.label_studio.config import LabelConfig, parse_config
+from pt4al_backend.labelling_platform import Guess, Question
 
 IMAGE = '<Image name="image" value="$image"/>'
 CHOICES = '<Choices name="choice" toName="image"><Choice value="cat"/><Choice value="dog"/></Choices>'
+TAGS = '<Choices name="tags" toName="image" choice="multiple"><Choice value="a"/><Choice value="b"/></Choices>'
+BRUSH = '<BrushLabels name="brush" toName="image"><Label value="car"/><Label value="Weg" alias="road"/></BrushLabels>'
+POLYGON = '<PolygonLabels name="poly" toName="image"><Label value="sky"/><Label value="car"/></PolygonLabels>'
 PLAIN = f"<View>{IMAGE}{CHOICES}</View>"
-QUESTION = Question("choice", "image", "image", ("cat", "dog"))
+ASKED = (Question("choice", "single", ("cat", "dog")),)
+CONFIG = parse_config(PLAIN)
+TAGGING = parse_config(f"<View>{IMAGE}{TAGS}</View>")
+OUTLINING = parse_config(f"<View>{IMAGE}{POLYGON}</View>")
+EVERYTHING = parse_config(f"<View>{IMAGE}{POLYGON}{TAGS}{BRUSH}{CHOICES}</View>")
 
 
 def annotation(*choices: str, cancelled: bool = False, at: str = "", control: str = "choice") -> dict[str, object]:
@@ -24,32 +34,91 @@ def annotation(*choices: str, cancelled: bool = False, at: str = "", control: st
     return {"result": result, "was_cancelled": cancelled, "updated_at": at}
 
 
+def polygon(label: str, *, control: str = "poly", kind: str = "polygonlabels", **more: object) -> dict[str, object]:
+    value = {"points": [[0, 0], [50, 0], [50, 50]], "closed": True, kind: [label]}
+    size = {"original_width": 30, "original_height": 20, "image_rotation": 0}
+    return {"id": "r", "from_name": control, "to_name": "image", "type": kind, "value": value} | size | more
+
+
+def given(*results: dict[str, Any], at: str = "") -> dict[str, object]:
+    return {"result": list(results), "was_cancelled": False, "updated_at": at}
+
+
+def label(config: LabelConfig, annotations: list[dict[str, object]]) -> object:
+    """The answer to the only question."""
+    answers = config.answers(annotations)
+    return answers.get(config.questions[0].name)
+
+
 @pytest.mark.parametrize(
-    "config",
+    ("config", "ignored"),
     [
-        PLAIN,
-        f'<?xml version="1.0" encoding="UTF-8"?>\n<!-- ours --><View>{IMAGE}{CHOICES}</View>',
-        f'<View><Header value="Which?"/><View style="x"><View>{IMAGE}</View></View>{CHOICES}</View>',
-        f'<View>{IMAGE}{CHOICES}<TextArea name="why" toName="image"/><Rating name="r" toName="image"/></View>',
-        PLAIN.replace("<Choices ", '<Choices choice="single" layout="select" required="true" '),
-        PLAIN.replace("<Choices ", '<Choices choice="single-radio" '),
-        PLAIN.replace('<Choice value="cat"/>', '<View><Choice value="cat" hotkey="1"/></View><Choice value="cat"/>'),
-        f'<View>{IMAGE}{CHOICES}<Text name="text" value="$t"/>'
-        '<Choices name="other" toName="text"><Choice value="x"/></Choices></View>',
-        f'<View>{IMAGE}{CHOICES}<RectangleLabels name="box" toName="image"><Label value="x"/></RectangleLabels>'
-        '<Choices name="each" toName="image" perRegion="true"><Choice value="x"/></Choices></View>',
+        (PLAIN, []),
+        (f'<?xml version="1.0" encoding="UTF-8"?>\n<!-- ours --><View>{IMAGE}{CHOICES}</View>', []),
+        (f'<View><Header value="Which?"/><View style="x"><View>{IMAGE}</View></View>{CHOICES}</View>', []),
+        (
+            f'<View>{IMAGE}{CHOICES}<TextArea name="why" toName="image"/><Rating name="r" toName="image"/></View>',
+            ['TextArea "why"', 'Rating "r"'],
+        ),
+        (PLAIN.replace("<Choices ", '<Choices choice="single" layout="select" required="true" '), []),
+        (PLAIN.replace("<Choices ", '<Choices choice="single-radio" '), []),
+        (
+            PLAIN.replace(
+                '<Choice value="cat"/>', '<View><Choice value="cat" hotkey="1"/></View><Choice value="cat"/>'
+            ),
+            [],
+        ),
+        (
+            f'<View>{IMAGE}{CHOICES}<Text name="text" value="$t"/>'
+            '<Choices name="other" toName="text"><Choice value="x"/></Choices></View>',
+            ['Choices "other"'],
+        ),
+        (
+            f'<View>{IMAGE}{CHOICES}<Filter name="f" toName="box"/>'
+            '<RectangleLabels name="box" toName="image"><Label value="x"/></RectangleLabels>'
+            '<Choices name="each" toName="image" perRegion="true"><Choice value="x"/></Choices></View>',
+            ['RectangleLabels "box"'],
+        ),
+        (
+            f'<View>{IMAGE}{CHOICES}<Labels name="what" toName="image"><Label value="x"/></Labels>'
+            '<Brush name="größe" toName="image"/><Polygon name="p" toName="image"/></View>',
+            ['Labels "what"', 'Brush "gr??e"', 'Polygon "p"'],
+        ),
+        (
+            f'<View>{IMAGE}<Choices name="deep" toName="image"><Choice value="x"><Choice value="y"/></Choice></Choices>'
+            f'{CHOICES}<BrushLabels name="any" toName="image" value="$labels"/></View>',
+            [
+                'Choices "deep": take the nested Choice tags out',
+                'BrushLabels "any": write Label tags inside it that are the same for every task',
+            ],
+        ),
     ],
 )
-def test_takes_a_single_choice_on_an_image_among_other_things(config: str) -> None:
-    assert parse_config(config) == QUESTION
+def test_takes_a_choice_on_an_image_and_tells_of_what_it_leaves(config: str, ignored: list[str]) -> None:
+    parsed = parse_config(config)
+    assert parsed.questions == ASKED
+    assert (parsed.image, parsed.image_key, parsed.regions) == ("image", "image", ())
+    assert list(parsed.ignored) == [f"PT4AL does not learn from {what}." for what in ignored]
+    assert all(text.isascii() and len(text) < 200 for text in parsed.ignored)
+
+
+def test_takes_any_number_of_questions() -> None:
+    assert EVERYTHING.questions == (
+        Question("tags", "multiple", ("a", "b")),
+        Question("choice", "single", ("cat", "dog")),
+        Question("poly+brush", "segmentation", ("sky", "car", "road")),
+    )
+    assert EVERYTHING.ignored == ()
+    twice = parse_config(f"<View>{IMAGE}{CHOICES}{CHOICES.replace('choice', 'again')}</View>")
+    assert [question.name for question in twice.questions] == ["choice", "again"]
 
 
 def test_classes_are_what_label_studio_stores() -> None:
     config = PLAIN.replace('value="cat"', 'value="Felis catus" alias="cat"')
-    assert parse_config(config).classes == ("cat", "dog")
+    assert parse_config(config).questions == ASKED
     many = "".join(f'<Choice value="{n}"/>' for n in range(1000))
-    assert len(parse_config(PLAIN.replace('<Choice value="cat"/>', many)).classes) == 1001
-    assert parse_config(PLAIN.replace("cat", "Kätzchen &amp; 猫")).classes == ("Kätzchen & 猫", "dog")
+    assert len(parse_config(PLAIN.replace('<Choice value="cat"/>', many)).questions[0].classes) == 1001
+    assert parse_config(PLAIN.replace("cat", "Kätzchen &amp; 猫")).questions[0].classes == ("Kätzchen & 猫", "dog")
 
 
 @pytest.mark.parametrize(
@@ -64,13 +133,15 @@ def test_classes_are_what_label_studio_stores() -> None:
         (PLAIN.replace("$image", "https://example.com/cat.jpg"), "task key"),
         (PLAIN.replace("$image", "$images[{{idx}}]"), "task key"),
         (f"<View>{IMAGE}</View>", "no question at all"),
-        (f'<View>{IMAGE}<BrushLabels name="b" toName="image"/></View>', "only BrushLabels"),
+        (f'<View>{IMAGE}<BrushLabels name="b" toName="image"/></View>', "there are none"),
+        (f'<View>{IMAGE}<Brush name="b" toName="image"/></View>', "only Brush"),
+        (f'<View>{IMAGE}<BrushLabels name="b" toName="image"><Label/></BrushLabels></View>', "one has none"),
+        (f"<View>{IMAGE}{BRUSH.replace('image', 'text')}</View>", "toName of BrushLabels"),
         (PLAIN.replace('toName="image"', 'toName="text"'), "toName"),
-        (PLAIN.replace("<Choices ", '<Choices choice="multiple" '), "multiple"),
         (PLAIN.replace("<Choices ", '<Choices perRegion="true" '), "perRegion"),
         (PLAIN.replace("<Choices ", '<Choices value="$options" '), "same for every task"),
         (PLAIN.replace('<Choice value="cat"/>', '<Choice value="cat"><Choice value="tom"/></Choice>'), "nested"),
-        (f"<View>{IMAGE}{CHOICES}{CHOICES.replace('choice', 'again')}</View>", "has 2 Choices tags"),
+        (PLAIN.replace('name="choice" ', ""), "has no name"),
         (f'<View>{IMAGE}<Choices name="choice" toName="image"/></View>', "there are none"),
         (PLAIN.replace('value="cat"', ""), "one has none"),
         (f'<View>{IMAGE}<Größe name="b" toName="image"/></View>', "only Gr??e"),
@@ -84,10 +155,20 @@ def test_refuses_the_rest_with_a_sentence_fit_for_a_status_line(config: str, say
     assert text.isascii() and text.isprintable() and text.endswith(".") and len(text) < 200
 
 
+def test_class_numbers_of_pixels_are_bytes() -> None:
+    labels = [f'<Label value="{n}"/>' for n in range(300)]
+    brush = [f'<BrushLabels name="b{k}" toName="image">{"".join(labels[k : k + 254])}</BrushLabels>' for k in (0, 1)]
+    assert len(parse_config(f"<View>{IMAGE}{brush[0]}</View>").questions[0].classes) == 254
+    with pytest.raises(UnsupportedConfigError, match="254 labels of regions at most: the label config has 255"):
+        parse_config(f"<View>{IMAGE}{brush[0]}{brush[1]}</View>")
+    with pytest.raises(UnsupportedConfigError, match="254 labels of regions at most"):
+        parse_config(f'<View>{IMAGE}<BrushLabels name="b" toName="image">{"".join(labels)}</BrushLabels></View>')
+
+
 def test_image_value() -> None:
-    assert QUESTION.image_of({"image": "/data/upload/1.png"}) == "/data/upload/1.png"
-    assert QUESTION.image_of({"$undefined$": "/data/upload/1.png"}) == "/data/upload/1.png"
-    assert QUESTION.image_of({}) == QUESTION.image_of({"image": None}) == QUESTION.image_of({"image": 3}) == ""
+    assert CONFIG.image_of({"image": "/data/upload/1.png"}) == "/data/upload/1.png"
+    assert CONFIG.image_of({"$undefined$": "/data/upload/1.png"}) == "/data/upload/1.png"
+    assert CONFIG.image_of({}) == CONFIG.image_of({"image": None}) == CONFIG.image_of({"image": 3}) == ""
     nested = parse_config(PLAIN.replace("$image", "$photo.files[1]"))
     assert nested.image_of({"photo": {"files": ["a", "b"]}}) == "b"
     assert nested.image_of({"photo.files[1]": "c"}) == "c"
@@ -96,13 +177,13 @@ def test_image_value() -> None:
 
 def test_label_is_the_majority_and_then_the_newest() -> None:
     cat, dog = annotation("cat", at="2026-01-01T00:00:01Z"), annotation("dog", at="2026-01-01T00:00:02Z")
-    assert QUESTION.label([]) is None
-    assert QUESTION.label([cat]) == "cat"
-    assert QUESTION.label([dog, cat]) == "dog"
-    assert QUESTION.label([cat, dog, annotation("cat")]) == "cat"
-    assert QUESTION.label([cat, annotation("dog", cancelled=True, at="2027")]) == "cat"
+    assert label(CONFIG, []) is None
+    assert label(CONFIG, [cat]) == "cat"
+    assert label(CONFIG, [dog, cat]) == "dog"
+    assert label(CONFIG, [cat, dog, annotation("cat")]) == "cat"
+    assert label(CONFIG, [cat, annotation("dog", cancelled=True, at="2027")]) == "cat"
     tied = [{**annotation("cat"), "id": 2}, {**annotation("dog"), "id": 1}]
-    assert QUESTION.label(tied) == "cat"
+    assert label(CONFIG, tied) == "cat"
 
 
 @pytest.mark.parametrize(
@@ -119,18 +200,88 @@ def test_label_is_the_majority_and_then_the_newest() -> None:
     ],
 )
 def test_these_are_no_labels(nothing: dict[str, object]) -> None:
-    assert QUESTION.label([nothing]) is None
-    assert QUESTION.label([nothing, annotation("dog")]) == "dog"
+    assert label(CONFIG, [nothing]) is None
+    assert label(CONFIG, [nothing, annotation("dog")]) == "dog"
 
 
-def test_a_result_reads_back_as_the_label() -> None:
-    (region,) = QUESTION.result("dog", 0.75)
-    assert region["score"] == 0.75
-    assert QUESTION.label([{"result": [region]}]) == "dog"
-    assert "score" not in QUESTION.result("dog", None)[0]
+def test_a_class_that_is_gone_counts_as_not_chosen() -> None:
+    assert label(CONFIG, [annotation("cat", "mouse")]) == "cat"
+    assert label(TAGGING, [annotation("b", "z", control="tags")]) == ["b"]
+    assert label(TAGGING, [annotation("z", control="tags")]) is None
+
+
+def test_several_choices_are_voted_on_one_by_one() -> None:
+    def tags(*classes: str, at: int = 0) -> dict[str, object]:
+        regions = {"from_name": "tags", "type": "choices", "value": {"choices": list(classes)}}
+        return given(*([regions] if classes else []), at=f"2026-01-0{at + 1}")
+
+    assert label(TAGGING, [tags("b", "a")]) == ["a", "b"]
+    assert label(TAGGING, [tags()]) == []
+    assert label(TAGGING, []) is None
+    assert label(TAGGING, [tags("a", at=1), tags("b", at=2)]) == ["b"]
+    assert label(TAGGING, [tags("a", at=2), tags("b", at=1)]) == ["a"]
+    assert label(TAGGING, [tags("a"), tags("a", "b"), tags("b", at=1)]) == ["a", "b"]
+    assert label(TAGGING, [tags("a"), tags("a", "b"), tags(at=1)]) == ["a"]
+    assert label(TAGGING, [tags("a"), tags(at=1)]) == []
+
+
+def test_regions_are_those_of_the_newest_that_has_some() -> None:
+    stored = {"label": "sky", "width": 30, "height": 20, "points": [[0.0, 0.0], [50.0, 0.0], [50.0, 50.0]]}
+    old, new = given(polygon("car"), at="1"), given(polygon("sky"), polygon("car"), at="2")
+    assert label(OUTLINING, [new, old]) == [stored, stored | {"label": "car"}]
+    assert label(OUTLINING, [old, given(at="2")]) == []
+    assert label(OUTLINING, [old, given(polygon("cloud"), at="2")]) == [stored | {"label": "car"}]
+    assert label(OUTLINING, [given(polygon("cloud"))]) is None
+    assert label(OUTLINING, [given({"type": "relation", "from_id": "a", "to_id": "b"})]) == []
+
+
+def test_empty_is_an_answer_to_the_only_question() -> None:
+    choice = {"from_name": "choice", "type": "choices", "value": {"choices": ["cat"]}}
+    assert EVERYTHING.answers([given(choice)]) == {"choice": "cat"}
+    assert EVERYTHING.answers([given()]) == {}
+    assert EVERYTHING.answers([given(choice), given(polygon("car"), at="2")]).keys() == {"choice", "poly+brush"}
+    assert CONFIG.answers([given()]) == {}
+    for config in (TAGGING, OUTLINING):
+        assert config.answers([{"result": None}]) == {}
+        assert config.answers([given(choice)]) == {}  # of a control that is gone: who knows what it meant
+
+
+def test_unusable_regions_are_told() -> None:
+    faults: list[str] = []
+    answers = OUTLINING.answers([given(polygon("cloud"), polygon("sky"), polygon("sky", image_rotation=90))], faults)
+    assert len(answers["poly"]) == 1
+    assert faults == [
+        'A region of "poly" is left out: the label config does not have its label any more.',
+        'A region of "poly" is left out: the image had been turned when it was made; turn it back and make it again.',
+    ]
+
+
+def test_a_result_reads_back_as_the_answers() -> None:
+    guesses = {"tags": Guess(("b", "a"), 0.5), "choice": Guess("dog", 0.75), "gone": Guess("x", 1.0)}
+    result = EVERYTHING.result(guesses)
+    assert [region["score"] for region in result] == [0.5, 0.75]
+    assert EVERYTHING.answers([given(*result)]) == {"tags": ["a", "b"], "choice": "dog"}
+
+
+@pytest.mark.parametrize("value", ["mouse", ("mouse",), (), ("cat", "dog"), np.zeros((2, 2), np.uint8)])
+def test_guesses_that_do_not_fit_the_config_are_left_out(value: object) -> None:
+    assert CONFIG.result({"choice": Guess(value, 0.5)}) == []
+
+
+def test_masks_become_regions_where_the_size_is_known() -> None:
+    mask = np.full((40, 40), 3, dtype=np.uint8)
+    mask[5:20, 5:20], mask[25:35, 5:35] = 0, 1
+    guess = {"poly+brush": Guess(mask, 0.5)}
+    assert EVERYTHING.result(guess) == EVERYTHING.result({"poly+brush": Guess("car", 0.5)}, width=60, height=40) == []
+    car, sky = EVERYTHING.result(guess, width=60, height=40)
+    assert (car["from_name"], car["type"], car["value"]["brushlabels"]) == ("brush", "brushlabels", ["car"])
+    assert (sky["from_name"], sky["type"], sky["value"]["polygonlabels"]) == ("poly", "polygonlabels", ["sky"])
+    assert [region["label"] for region in EVERYTHING.answers([given(car, sky)])["poly+brush"]] == ["car", "sky"]
+    (large,) = EVERYTHING.result(guess, width=60, height=40, least_region=0.17)
+    assert large["type"] == "brushlabels"
 
 
 def test_stays_light_for_the_web_process() -> None:
-    heavy = "{'torch', 'label_studio_sdk', 'numpy', 'lxml'} & set(sys.modules)"
+    heavy = "{'torch', 'label_studio_sdk', 'cv2', 'lxml'} & set(sys.modules)"
     program = f"import sys, pt4al_backend.label_studio.config; sys.exit(len({heavy}))"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -7,12 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from odd_servers import Asked, Reply, answering
 
 from pt4al_backend.errors import PT4ALError, UnreadableImageError
-from pt4al_backend.label_studio.export_file import read_export
-from pt4al_backend.labelled_images import LabelledImages
+from pt4al_backend.label_studio.export_file import Export, read_export
+from pt4al_backend.labelled_images import SegmentedImages
+from pt4al_backend.labelling_platform import Question
 from pt4al_backend.settings import Settings
 
 OFFLINE = Settings(label_studio_url="", label_studio_api_key="")
@@ -67,12 +69,24 @@ def export(directory: Path, content: Any) -> Path:
     return path
 
 
-def read(directory: Path, content: Any, settings: Settings = OFFLINE) -> LabelledImages:
+def read(directory: Path, content: Any, settings: Settings = OFFLINE) -> Export:
     return read_export(export(directory, content), settings)
 
 
-def labels(images: LabelledImages) -> list[str]:
-    return [images.classes[target] for target in images.targets]
+def labels(images: Export) -> list[str]:
+    return [answers["choice"] for answers in images.answers]
+
+
+def classes(images: Export) -> tuple[str, ...]:
+    (question,) = images.questions
+    assert (question.name, question.kind) == ("choice", "single")
+    return question.classes
+
+
+def polygon(label: str, *, control: str = "poly") -> dict[str, Any]:
+    value = {"points": [[0, 0], [50, 0], [50, 50]], "closed": True, "polygonlabels": [label]}
+    size = {"original_width": 30, "original_height": 20, "image_rotation": 0}
+    return {"id": "x2", "from_name": control, "to_name": "image", "type": "polygonlabels", "value": value} | size
 
 
 def write(path: Path, content: bytes) -> None:
@@ -95,7 +109,7 @@ def test_labels_are_what_the_annotations_agree_on(tmp_path: Path) -> None:
             task("/data/upload/3/6.png", dog, annotation(region("mouse"), cancelled=True)),
         ],
     )
-    assert images.classes == ("bird", "cat", "dog")
+    assert classes(images) == ("bird", "cat", "dog")
     assert labels(images) == ["dog", "cat", "dog"]
 
 
@@ -106,7 +120,7 @@ def test_other_tags_of_the_config_are_no_answers(tmp_path: Path) -> None:
     tasks = two_of(UPLOADS)
     tasks[0]["annotations"][0]["result"] += [box, arrow, inside]
     images = read(tmp_path, tasks)
-    assert images.classes == ("cat", "dog")
+    assert classes(images) == ("cat", "dog")
 
 
 @pytest.mark.parametrize(
@@ -124,11 +138,8 @@ def test_other_tags_of_the_config_are_no_answers(tmp_path: Path) -> None:
         ([task("/a.png")], "holds no choices"),
         ([task("/a.png", annotation({"type": "choices", "from_name": "choice"}))], "Task 12"),
         ([task("/a.png", annotation(region("cat", **BOX)))], "holds no choices"),
-        ([labelled("/a.png", "cat")], "only one class"),
         ([labelled("", "cat"), task("/a.png")], "no labelled image"),
-        ([task("/a.png", annotation(region("cat"), region("big", control="size")))], r"choice, size"),
-        ([task("/a.png", annotation(region("cat", "dog")))], "single choices only"),
-        ([task("/a.png", annotation(region(["animal", "cat"])))], "single choices only"),  # type: ignore[arg-type]
+        ([task("/a.png", annotation(region(["animal", "cat"])))], "flat lists of choices"),  # type: ignore[arg-type]
         ([labelled("/a.png", "cat", photo="https://example.com/2")], "image, photo"),
         ([labelled("nothing to see", "cat")], "No key"),
     ],
@@ -137,6 +148,58 @@ def test_what_cannot_be_used_is_told(tmp_path: Path, content: Any, says: str) ->
     with pytest.raises(PT4ALError, match=says) as raised:
         read(tmp_path, content)
     assert "\n" not in str(raised.value)
+
+
+def test_several_questions_are_read(tmp_path: Path) -> None:
+    tags, size = region("b", "a", control="tags"), region("big", control="size")
+    images = read(
+        tmp_path,
+        [
+            task("/1.png", annotation(region("cat"), tags, polygon("sky"), polygon("car", control="more"))),
+            task("/2.png", annotation(region("c", control="tags"))),
+            task("/3.png", annotation(size, polygon("car") | {"image_rotation": 90})),
+            task("/4.png", annotation()),
+        ],
+    )
+    assert images.questions == (
+        Question("choice", "single", ("cat",)),
+        Question("size", "single", ("big",)),
+        Question("tags", "multiple", ("a", "b", "c")),
+        Question("more+poly", "segmentation", ("car", "sky")),
+    )
+    first, *others = images.answers
+    assert [answer["label"] for answer in first.pop("more+poly")] == ["sky", "car"]
+    assert [first, *others] == [{"choice": "cat", "tags": ["a", "b"]}, {"tags": ["c"]}, {"size": "big"}]
+    (note,) = images.notes
+    assert note.startswith("Task 12: ") and "turned" in note
+
+
+def test_empty_is_an_answer_to_the_only_question(tmp_path: Path) -> None:
+    images = read(tmp_path, [task("/1.png", annotation(polygon("car"))), task("/2.png", annotation()), task("/3.png")])
+    assert [len(answers["poly"]) for answers in images.answers] == [1, 0]
+
+
+def test_one_single_choice_can_be_replayed(tmp_path: Path) -> None:
+    images = read(tmp_path, [labelled("/1.png", "dog"), labelled("/2.png", "cat"), labelled("/3.png", "dog")])
+    replayed = images.images(background=True)
+    assert (replayed.classes, replayed.targets.tolist(), len(images)) == (("cat", "dog"), [1, 0, 1], 3)
+    for tasks, says in (
+        ([labelled("/a.png", "cat")], "only one class"),
+        ([task("/a.png", annotation(region("cat"), region("big", control="size")))], r"choice, size"),
+        ([task("/a.png", annotation(region("cat", "dog")))], "choice lets people choose several classes"),
+    ):
+        with pytest.raises(PT4ALError, match=says):
+            read(tmp_path, tasks).images(background=True)
+
+
+def test_a_segmentation_can_be_replayed(tmp_path: Path) -> None:
+    export = read(tmp_path, [task("/1.png", annotation(polygon("car"))), task("/2.png", annotation())])
+    for background, classes, outside in ((True, ("car", "background"), 1), (False, ("car",), 255)):
+        images = export.images(background=background)
+        assert isinstance(images, SegmentedImages) and images.classes == classes
+        drawn, empty = images.mask(0), images.mask(1)
+        assert set(np.unique(drawn).tolist()) == {0, outside}
+        assert (empty == outside).all()
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
@@ -253,7 +316,7 @@ def test_json_min_is_read_where_it_is_plain(tmp_path: Path) -> None:
             {key: value for key, value in minimal("/3.png", "", annotation_id=None).items() if key != "choice"},
         ],
     )
-    assert images.classes == ("cat", "dog")
+    assert classes(images) == ("cat", "dog")
     assert labels(images) == ["dog", "cat"]
 
 

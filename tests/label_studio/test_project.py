@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from odd_servers import Asked, Reply, answering, below
 from PIL import Image
@@ -21,18 +22,28 @@ from pt4al_backend.errors import (
     ProjectGoneError,
     UnsupportedConfigError,
 )
+from pt4al_backend.label_studio import project as project_module
 from pt4al_backend.label_studio import task_list
 from pt4al_backend.label_studio.client import LabelStudioClient
 from pt4al_backend.label_studio.images import FetchLimits
 from pt4al_backend.label_studio.project import LabelStudioProject, token_for
-from pt4al_backend.labelling_platform import LabellingPlatform, Pick, TaskState, Window
+from pt4al_backend.labelling_platform import Guess, LabellingPlatform, Pick, Question, TaskState, Window
 from pt4al_backend.settings import Settings
 
 CONFIG = choices_config("cat", "dog")
+CAT, DOG = {"choice": "cat"}, {"choice": "dog"}
+SEVERAL = """<View>
+  <Image name="image" value="$image"/>
+  <Choices name="choice" toName="image"><Choice value="cat"/><Choice value="dog"/></Choices>
+  <Choices name="tags" toName="image" choice="multiple"><Choice value="new"/><Choice value="torn"/></Choices>
+  <BrushLabels name="brush" toName="image"><Label value="car"/><Label value="road"/></BrushLabels>
+  <PolygonLabels name="poly" toName="image"><Label value="sky"/></PolygonLabels>
+  <RectangleLabels name="box" toName="image"><Label value="box"/></RectangleLabels>
+</View>"""
 Opener = Callable[..., LabelStudioProject]
 
 
-def platform_of(url: str, token: str, number: int, created: str = "", **options: bool) -> LabelStudioProject:
+def platform_of(url: str, token: str, number: int, created: str = "", **options: Any) -> LabelStudioProject:
     return LabelStudioProject(LabelStudioClient(url, token), number, created, limits=FetchLimits(), **options)
 
 
@@ -40,7 +51,7 @@ def platform_of(url: str, token: str, number: int, created: str = "", **options:
 def opened(label_studio: Studio) -> Iterator[Opener]:
     projects = []
 
-    def opener(number: int, created: str = "", **options: bool) -> LabelStudioProject:
+    def opener(number: int, created: str = "", **options: Any) -> LabelStudioProject:
         projects.append(platform_of(label_studio.url, label_studio.token, number, created, **options))
         return projects[-1]
 
@@ -69,8 +80,9 @@ def act(studio: Studio, project: int, action: str, tasks: list[int]) -> None:
     studio.api("POST", f"/api/dm/actions?id={action}&project={project}", json=selected)
 
 
-def window_of(tasks: list[int], version: str, label: str | None = "cat") -> Window:
-    return Window(version, tuple(Pick(task, place / 100, label, 0.5) for place, task in enumerate(tasks)))
+def window_of(tasks: list[int], version: str, label: str = "cat") -> Window:
+    guesses = {"choice": Guess(label, 0.5)}
+    return Window(version, tuple(Pick(task, place / 100, guesses) for place, task in enumerate(tasks)))
 
 
 def published(studio: Studio, project: int) -> list[dict[str, Any]]:
@@ -82,9 +94,10 @@ def test_what_annotators_do_is_found(label_studio: Studio, opened: Opener, monke
     number, ids = new_project(label_studio, 5)
     project = opened(number)
     info = project.project()
-    assert (info.title, info.classes, info.tasks, info.annotations) == ("platform", ("cat", "dog"), 5, 0)
+    assert (info.title, info.tasks, info.annotations, info.notes) == ("platform", 5, 0, ())
+    assert info.questions == (Question("choice", "single", ("cat", "dog")),)
     first, cursor = read(project)
-    assert sorted(first) == ids and {state.label for state in first.values()} == {None}
+    assert sorted(first) == ids and all(state.answers == {} for state in first.values())
     assert first[ids[3]].image == "/data/upload/3.png"
 
     def changed() -> dict[int, TaskState]:
@@ -98,17 +111,17 @@ def test_what_annotators_do_is_found(label_studio: Studio, opened: Opener, monke
     label_studio.api("POST", f"/api/tasks/{ids[2]}/drafts", json={"result": [], "lead_time": 1})
     states = changed()
     assert states.keys() == {ids[0], ids[1]}
-    assert (states[ids[0]].label, states[ids[0]].annotations, states[ids[0]].skipped) == ("dog", 1, False)
-    assert (states[ids[1]].label, states[ids[1]].cancelled, states[ids[1]].skipped) == (None, 1, True)
+    assert (states[ids[0]].answers, states[ids[0]].annotations, states[ids[0]].skipped) == (DOG, 1, False)
+    assert (states[ids[1]].answers, states[ids[1]].cancelled, states[ids[1]].skipped) == ({}, 1, True)
     assert states[ids[0]].version != first[ids[0]].version
 
     label_studio.annotate(ids[1], "cat")
     answer = {"from_name": "choice", "to_name": "image", "type": "choices", "value": {"choices": ["cat"]}}
     label_studio.api("PATCH", f"/api/annotations/{annotation}", json={"result": [answer]})
     states = changed()
-    assert {task: (state.label, state.skipped) for task, state in states.items()} == {
-        ids[0]: ("cat", False),
-        ids[1]: ("cat", False),
+    assert {task: (state.answers, state.skipped) for task, state in states.items()} == {
+        ids[0]: (CAT, False),
+        ids[1]: (CAT, False),
     }
     info = project.project()
     assert (info.annotations, info.skipped) == (2, 1)
@@ -117,10 +130,10 @@ def test_what_annotators_do_is_found(label_studio: Studio, opened: Opener, monke
     label_studio.api("PATCH", f"/api/tasks/{ids[4]}", json={"data": {"other": "x"}})
     act(label_studio, number, "delete_tasks_annotations", [ids[1]])
     states = changed()
-    assert {task: (state.label, state.image) for task, state in states.items()} == {
-        ids[0]: (None, "/data/upload/0.png"),
-        ids[1]: (None, "/data/upload/1.png"),
-        ids[4]: (None, ""),
+    assert {task: (state.answers, state.image) for task, state in states.items()} == {
+        ids[0]: ({}, "/data/upload/0.png"),
+        ids[1]: ({}, "/data/upload/1.png"),
+        ids[4]: ({}, ""),
     }
     (new,) = label_studio.import_images(number, ["/data/upload/new.png"])
     assert changed().keys() == {new}
@@ -129,7 +142,7 @@ def test_what_annotators_do_is_found(label_studio: Studio, opened: Opener, monke
     assert changed() == {}  # else publishing would make work for the loop that published
     mice = choices_config("mouse", "dog")
     label_studio.api("PATCH", f"/api/projects/{number}", json={"label_config": mice})
-    assert project.project().classes == ("mouse", "dog")
+    assert project.project().questions == (Question("choice", "single", ("mouse", "dog")),)
 
 
 def test_pages_lose_nothing(label_studio: Studio, opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +159,7 @@ def test_pages_lose_nothing(label_studio: Studio, opened: Opener, monkeypatch: p
         seen.update({state.id: state for state in page})
         cursor = seen_to
     assert seen.keys() == set(ids)
-    assert [task for task in ids if seen[task].label] == [ids[0], ids[6]]
+    assert [task for task in ids if seen[task].answers] == [ids[0], ids[6]]
 
     for task in ids[:5]:
         label_studio.annotate(task, "cat")
@@ -155,7 +168,7 @@ def test_pages_lose_nothing(label_studio: Studio, opened: Opener, monkeypatch: p
     assert len(times) == 1
     for since in (None, cursor):
         states, _ = read(project, since)
-        assert [states[task].label for task in ids[:5]] == [None] * 5
+        assert [states[task].answers for task in ids[:5]] == [{}] * 5
     label_studio.api("PATCH", f"/api/projects/{number}", json={"evaluate_predictions_automatically": True})
     project.project()
     assert read(project)[0].keys() == set(ids)
@@ -232,11 +245,56 @@ def test_publish_is_content_with_nothing_less_than_all(label_studio: Studio, ope
     number, ids = new_project(label_studio, 3)
     project = opened(number, preannotate=False, set_sampling=False)
     with pytest.raises(LabelStudioError, match="took 1 of 2"):
-        project.publish(Window("pt4al-1", (Pick(ids[0], 0.5, "cat"), Pick(ids[1], 1.5, "cat"))))
+        project.publish(Window("pt4al-1", (Pick(ids[0], 0.5), Pick(ids[1], 1.5))))
     assert published(label_studio, number) == []
     project.publish(window_of(ids, "pt4al-2"))
     assert [p["result"] for p in published(label_studio, number)] == [[], [], []]
     assert project.project().sampling == "Sequential sampling"
+
+
+def test_several_questions(label_studio: Studio, opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is published can be submitted as it is, and reads back as what was published."""
+    monkeypatch.setattr(task_list, "PAGE_OF_REGIONS", 2)
+    monkeypatch.setattr(project_module, "AT_ONCE_WITH_REGIONS", 2)
+    number = label_studio.create_project("several", SEVERAL)
+    ids = label_studio.import_images(number, [f"/data/upload/{n}.png" for n in range(5)])
+    project = opened(number, least_region=0.01)
+    info = project.project()
+    questions = {question.name: question for question in info.questions}
+    assert {name: question.kind for name, question in questions.items()} == {
+        "choice": "single",
+        "tags": "multiple",
+        "brush+poly": "segmentation",
+    }
+    assert info.notes == ('PT4AL does not learn from RectangleLabels "box".',)
+
+    mask = np.full((48, 48), 3, dtype=np.uint8)
+    mask[4:20, 4:20], mask[25:40, 5:45], mask[8:12, 8:12], mask[20:24, 30:44], mask[0, 40] = 0, 1, 3, 2, 2
+    guesses = {"choice": Guess("dog", 0.5), "tags": Guess(("torn",), 0.25), "brush+poly": Guess(mask, 0.75)}
+    picks = [Pick(task, place / 10, guesses, width=64, height=480) for place, task in enumerate(ids)]
+    project.publish(Window("pt4al-1", (*picks[:4], Pick(ids[4], 0.9, guesses))))  # of the last no size is known
+    predictions = published(label_studio, number)
+    assert [p["task"] for p in predictions] == ids
+    assert [[region["type"] for region in p["result"]] for p in predictions[3:]] == [
+        ["choices", "choices", "brushlabels", "brushlabels", "polygonlabels"],
+        ["choices", "choices"],
+    ]
+    for task, prediction in zip(ids, predictions, strict=True):
+        label_studio.api("POST", f"/api/tasks/{task}/annotations", json={"result": prediction["result"]})
+    states, _ = read(project)
+    assert states.keys() == set(ids)
+    answers = states[ids[0]].answers
+    drawn = project.mask(questions["brush+poly"], answers["brush+poly"], side=48)
+    mask[0, 40] = 3
+    assert (drawn != mask).mean() < 0.02
+    assert {name: answers[name] for name in ("choice", "tags")} == {"choice": "dog", "tags": ["torn"]}
+    assert states[ids[4]].answers == {"choice": "dog", "tags": ["torn"]}
+    assert all(state.notes == () and not state.skipped for state in states.values())
+
+    broken = [region | {"image_rotation": 90} for region in predictions[0]["result"] if region["type"] != "choices"]
+    label_studio.api("POST", f"/api/tasks/{ids[4]}/annotations", json={"result": broken})
+    (note,) = read(project)[0][ids[4]].notes[:1]
+    assert "turned" in note
 
 
 def test_a_project_that_is_gone(label_studio: Studio, opened: Opener) -> None:

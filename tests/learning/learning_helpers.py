@@ -43,6 +43,44 @@ class MemoryCheckpoint:
         self.saves += 1
 
 
+@dataclass
+class ArrayMasks:
+    """Answers to a segmentation that are one array."""
+
+    masks: np.ndarray
+
+    def read(self, positions: np.ndarray) -> np.ndarray:
+        return self.masks[positions]
+
+
+def single(classes: int) -> learning.Output:
+    return learning.Output(learning.SINGLE, classes)
+
+
+def multiple(classes: int) -> learning.Output:
+    return learning.Output(learning.MULTIPLE, classes)
+
+
+SHAPES = learning.Output(learning.SEGMENTATION, 3)
+"""Red discs, green squares, background."""
+
+
+def shapes(n: int, *, size: int = 64, seed: int = 0) -> tuple[ArrayImages, np.ndarray]:
+    """A disc, a square, both or none on noise, the later on top, and their masks at half the side."""
+    random = np.random.default_rng(seed)
+    pixels = random.integers(0, 256, (n, size, size, 3), dtype=np.uint8)
+    masks = np.full((n, size, size), 2, dtype=np.uint8)
+    down, across = np.mgrid[:size, :size]
+    for image, mask in zip(pixels, masks, strict=True):
+        for shape in random.permutation(2)[: random.choice(3, p=[0.1, 0.4, 0.5])]:
+            y, x, radius = random.integers([0, 0, size // 8], [size, size, size // 3])
+            dy, dx = abs(down - y), abs(across - x)
+            within = dy**2 + dx**2 < radius**2 if shape == 0 else np.maximum(dy, dx) < radius
+            image[within, shape] = 255
+            mask[within] = shape
+    return ArrayImages(pixels), masks[:, ::2, ::2]
+
+
 def digits() -> tuple[ArrayImages, np.ndarray]:
     """scikit-learn's 1,797 handwritten digits at 16 pixels, and which they are."""
     data = load_digits()
@@ -57,7 +95,8 @@ def noise(n: int, size: int = 16, seed: int = 0) -> ArrayImages:
 
 def small(size: int = 16, *, pool: int = 100, **changes: Any) -> learning.Recipe:
     """The fast recipe, narrow and short."""
-    recipe = learning.recipes("fast", device="cpu", pool=pool, image_size=size)
+    dense = changes.pop("dense", False)
+    recipe = learning.recipes("fast", device="cpu", pool=pool, image_size=size, dense=dense)
     short: dict[str, Any] = {"width": 8, "batch": 16, "epochs": 2, "least_steps": 0} | changes
     return replace(recipe, pretext=replace(recipe.pretext, **short), main=replace(recipe.main, **short))
 
@@ -73,7 +112,18 @@ def finish(work: Generator[Any, None, T]) -> T:
 
 def features_of(weights: learning.Weights, images: ArrayImages, rows: np.ndarray) -> np.ndarray:
     chunks = learning.extract_features(weights, images, rows, device="cpu")
-    return np.concatenate([values for _, values in chunks])
+    return np.concatenate([pooled for _, pooled, _ in chunks])
+
+
+def grids_of(weights: learning.Weights, images: ArrayImages, rows: np.ndarray) -> np.ndarray:
+    chunks = learning.extract_features(weights, images, rows, device="cpu")
+    return np.concatenate([grid for _, _, grid in chunks if grid is not None])
+
+
+def segmented(weights: learning.Weights, head: learning.Head, images: ArrayImages, rows: np.ndarray) -> np.ndarray:
+    """The class of every pixel."""
+    chunks = learning.segment(weights, head, images, rows, device="cpu")
+    return np.concatenate([logits.argmax(axis=-1) for _, logits in chunks])
 
 
 def same(a: learning.Weights, b: learning.Weights) -> bool:

@@ -1,6 +1,8 @@
 import pytest
+import torch
 
 from pt4al_backend.learning import LearningError, describe_device, resolve_device
+from pt4al_backend.learning.devices import one_thread
 
 
 def test_auto_is_a_device_that_is_there():
@@ -21,3 +23,14 @@ def test_unknown_device_is_named_in_a_sentence(name):
 def test_a_gpu_that_is_not_there_is_refused():
     with pytest.raises(LearningError, match="'cuda:99'"):
         resolve_device("cuda:99")
+
+
+def test_one_thread_gives_the_others_back():
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(ZeroDivisionError), one_thread():
+            assert torch.get_num_threads() == 1
+            1 / 0  # noqa: B018
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torchvision
-from learning_helpers import features_of, finish, noise, small
+from learning_helpers import features_of, finish, noise, single, small
 from safetensors.torch import save_file
 
 from pt4al_backend.learning import LearningError, load_imagenet, train_main
@@ -24,16 +24,16 @@ def test_the_main_network_starts_from_the_file(file, state, size):
     weights = load_imagenet(file)
     images, rows = noise(2, size=size), np.arange(2)
     recipe = small(size, learning_rate=0.0, epochs=1).main
-    main = finish(train_main(images, rows, rows, 2, recipe=recipe, init=weights, seed=0, device="cpu"))
+    main = finish(train_main(images, rows, [single(2)], [rows], recipe=recipe, init=weights, seed=0, device="cpu"))
     assert main.spec["network"] == "resnet18" and main.spec["image_size"] == size
-    assert np.array_equal(main.arrays["layer4.1.conv2.weight"], state["layer4.1.conv2.weight"])
+    assert np.array_equal(main.arrays["backbone.layer4.1.conv2.weight"], state["layer4.1.conv2.weight"])
     assert features_of(main, images, rows).shape == (2, 896)
 
 
 def test_a_file_without_classifier_in_half_precision_will_do(state, tmp_path):
     path = tmp_path / "backbone.safetensors"
     save_file({name: value.half() for name, value in state.items() if not name.startswith("fc.")}, path)
-    assert load_imagenet(path).arrays["conv1.weight"].dtype == np.float32
+    assert load_imagenet(path).arrays["backbone.conv1.weight"].dtype == np.float32
 
 
 def test_another_network_is_refused(state, tmp_path):

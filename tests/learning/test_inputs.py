@@ -3,10 +3,12 @@ import torch
 from learning_helpers import ArrayImages, noise
 
 from pt4al_backend.learning.inputs import (
+    Crop,
     Pixels,
-    augmented,
+    cut,
     generator,
     normalised,
+    random_crop,
     recoloured,
     rotated,
     rotation_labels,
@@ -37,8 +39,8 @@ def test_normalised_keeps_red_first():
 
 def test_augmented_images_are_shifted_and_flipped_copies():
     pixels = torch.from_numpy(noise(20, size=16).pixels)
-    crops = augmented(pixels, generator=generator(3))
-    assert torch.equal(crops, augmented(pixels, generator=generator(3)))
+    crops = cut(pixels, random_crop(20, 16, generator=generator(3)))
+    assert torch.equal(crops, cut(pixels, random_crop(20, 16, generator=generator(3))))
     flips = set()
     for image, crop in zip(pixels, crops, strict=True):
         found = [
@@ -47,6 +49,21 @@ def test_augmented_images_are_shifted_and_flipped_copies():
         assert len(found) == 1
         flips.add(found[0][0])
     assert flips == {False, True}
+
+
+def test_masks_are_cut_as_the_images_are():
+    masks = torch.from_numpy(noise(20, size=8).pixels[..., 0])
+    pixels = masks.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)
+    crop = random_crop(20, 16, generator=generator(3))
+    same_side = cut(pixels, crop, outside=255)
+    assert torch.equal(cut(masks, crop, outside=255), same_side[:, 1::2, 1::2])
+    assert (cut(torch.zeros_like(masks), crop, outside=255) == 255).any()
+
+
+def test_what_lies_beside_an_image_is_said():
+    image = torch.tensor([[[1, 2], [3, 4]]])
+    moved = Crop(torch.tensor([[-1, 0]]), torch.tensor([[2, 1]]))
+    assert cut(image, moved, outside=9).tolist() == [[[9, 9], [9, 2]]]
 
 
 def test_recoloured_images_change_in_contrast_and_in_each_channel():

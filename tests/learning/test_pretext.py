@@ -113,7 +113,7 @@ def test_loss_is_the_mean_cross_entropy_over_four_rotations(undisturbed):
     network = for_inference(undisturbed, "cpu")
     image = normalised(torch.from_numpy(IMAGES.pixels[5:6]))
     with torch.inference_mode():
-        log_probabilities = [network(torch.rot90(image, k, (2, 3))).log_softmax(1)[0, k].item() for k in range(4)]
+        log_probabilities = [network(torch.rot90(image, k, (2, 3)))[0].log_softmax(1)[0, k].item() for k in range(4)]
     (loss,) = finish(pretext_losses(undisturbed, IMAGES, ROWS[:1], device="cpu"))
     assert loss == pytest.approx(-np.mean(log_probabilities), abs=1e-5)
 
@@ -144,3 +144,14 @@ def test_an_upside_down_picture_is_easy_to_learn():
         images, rows, recipe=small(epochs=20).pretext, seed=0, device="cpu", checkpoint=MemoryCheckpoint()
     )
     assert finish(pretext_losses(finish(work), images, rows, device="cpu")).max() < 0.1
+
+
+def test_a_dense_network_resumes_as_well(undisturbed):
+    recipe, checkpoint = small(dense=True).pretext, MemoryCheckpoint()
+    whole = finish(training(recipe=recipe))
+    assert whole.spec["dense"] and not same(whole, undisturbed)
+    work = training(checkpoint, recipe=recipe)
+    for _ in range(3):
+        next(work)
+    work.close()
+    assert same(whole, finish(training(checkpoint, recipe=recipe)))

@@ -1,4 +1,5 @@
 import pytest
+from learning_helpers import single
 
 from pt4al_backend.learning import LearningError, choose_image_size, recipes
 from pt4al_backend.learning.networks import network_spec
@@ -35,13 +36,13 @@ def test_fast_main_training_has_a_bounded_number_of_steps(labels):
 @pytest.mark.parametrize("size", [32, 64])
 def test_a_fast_step_is_one_piece(size):
     recipe = recipes("fast", device="cpu", pool=5_000, image_size=size)
-    spec = network_spec(recipe.pretext.network, width=recipe.pretext.width, image_size=size, outputs=4)
+    spec = network_spec(recipe.pretext.network, width=recipe.pretext.width, image_size=size, outputs=[single(4)])
     assert images_per_step(spec, device="cpu", inputs_per_image=4, training=True) >= recipe.pretext.batch
     assert images_per_step(spec, device="cpu", inputs_per_image=1, training=True) >= recipe.main.batch
 
 
 def test_a_paper_step_is_cut_on_a_cpu_and_whole_on_a_gpu():
-    spec = network_spec("resnet18", width=64, image_size=32, outputs=4)
+    spec = network_spec("resnet18", width=64, image_size=32, outputs=[single(4)])
     assert images_per_step(spec, device="cpu", inputs_per_image=4, training=True) == 8
     assert images_per_step(spec, device="cuda", inputs_per_image=4, training=True) == 256
 
@@ -67,3 +68,27 @@ def test_unknown_preset_is_refused():
 )
 def test_choose_image_size(median, preset, device, size):
     assert choose_image_size(median, preset=preset, device=device) == size
+
+
+@pytest.mark.parametrize(
+    ("median", "device", "size"),
+    [(20, "cpu", 32), (100, "cpu", 128), (4000, "cpu", 192), (300, "cuda", 384), (4000, "cuda", 512)],
+)
+def test_choose_image_size_where_pixels_are_told_apart(median, device, size):
+    assert choose_image_size(median, preset="fast", device=device, dense=True) == size
+
+
+@pytest.mark.parametrize("preset", ["fast", "paper"])
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_dense_recipes_say_so(preset, device):
+    for dense in (False, True):
+        recipe = recipes(preset, device=device, pool=100, image_size=96, dense=dense)
+        assert recipe.pretext.dense == recipe.main.dense == dense
+
+
+@pytest.mark.parametrize("pool", [1, 300, 100_000])
+def test_a_dense_pretext_training_on_a_cpu_is_bounded(pool):
+    pretext = recipes("fast", device="cpu", pool=pool, image_size=192, dense=True).pretext
+    steps = pretext.epochs * -(-pool // pretext.batch)
+    assert pretext.batch == 16
+    assert steps <= max(1.05 * pretext.most_steps, -(-pool // pretext.batch))

@@ -1,7 +1,18 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pt4al_backend.sampling.uncertainty import UNCERTAINTIES, confidence, entropy, margin, softmax
+from pt4al_backend.sampling.uncertainty import (
+    UNCERTAINTIES,
+    confidence,
+    entropy,
+    margin,
+    mean_rank,
+    of_labels,
+    of_pixels,
+    softmax,
+)
 
 SURE, TORN, LOST = [9.0, 0.0, 0.0], [3.0, 2.9, -4.0], [1.0, 1.0, 1.0]
 
@@ -38,3 +49,88 @@ def test_one_class_and_extreme_logits_stay_finite(name):
 
 def test_softmax_rows_sum_to_one():
     assert softmax(np.array([SURE, TORN, LOST])).sum(axis=1) == pytest.approx(1)
+
+
+# Labels that do not exclude one another, and pixels
+
+
+def test_labels_by_hand():
+    # Logit log 3: there with 0.75; logit 0: nobody knows.
+    logits = np.log(np.array([[3.0, 1.0], [1.0, 1.0], [3.0, 1 / 3]]))
+    assert of_labels(logits, margin) == pytest.approx([(0.5 + 1) / 2, 1, 0.5])
+    assert of_labels(logits, confidence) == pytest.approx([(0.25 + 0.5) / 2, 0.5, 0.25])
+    quarter = -(0.75 * np.log(0.75) + 0.25 * np.log(0.25))
+    assert of_labels(logits, entropy) == pytest.approx([(quarter + np.log(2)) / 2, np.log(2), quarter])
+
+
+@given(st.lists(st.lists(st.floats(-50, 50), min_size=3, max_size=3), min_size=1, max_size=8), st.data())
+def test_it_does_not_matter_which_label_is_unsure_nor_whether_it_is_there(rows, data):
+    logits = np.array(rows, dtype=np.float32)
+    shuffled = logits[:, data.draw(st.permutations(range(3)))] * data.draw(st.sampled_from([-1, 1]))
+    for measure in UNCERTAINTIES.values():
+        unsure = of_labels(logits, measure)
+        assert unsure.shape == (len(rows),)
+        assert (unsure >= 0).all() and (unsure <= 1 + 1e-6).all()
+        assert of_labels(shuffled, measure) == pytest.approx(unsure, abs=1e-5)
+        assert (of_labels(logits / 2, measure) >= unsure - 1e-6).all()
+
+
+@pytest.mark.parametrize("name", UNCERTAINTIES)
+def test_pixels_count_alike(name):
+    measure = UNCERTAINTIES[name]
+    image = np.random.default_rng(0).normal(size=(2, 4, 5, 3))
+    each = [np.mean([measure(image[k, y, x][None])[0] for y in range(4) for x in range(5)]) for k in range(2)]
+    assert of_pixels(image, measure) == pytest.approx(each)
+    assert of_pixels(np.stack([np.full((4, 5, 3), LOST), np.full((4, 5, 3), SURE)]), measure).argmax() == 0
+
+
+# Several questions
+
+
+def test_mean_ranks_by_hand():
+    nan = np.nan
+    first, second = np.array([0.3, 0.1, nan, 0.2, nan]), np.array([9.0, nan, 5.0, 5.0, nan])
+    # Ranks of three each: 3/3, 1/3, -, 2/3, - and 3/3, -, 1.5/3, 1.5/3, -.
+    assert mean_rank([first, second]) == pytest.approx([1, 1 / 3, 0.5, (2 / 3 + 0.5) / 2, nan], nan_ok=True)
+
+
+UNSURE = st.lists(
+    st.tuples(*[st.one_of(st.just(float("nan")), st.floats(-1e6, 1e6))] * 3), min_size=1, max_size=12
+).map(lambda rows: np.array(rows).T)
+
+
+@given(UNSURE)
+def test_mean_ranks_lie_between_0_and_1_where_anything_is_known(unsure):
+    found = mean_rank(unsure)
+    known = np.isfinite(unsure).any(axis=0)
+    assert (np.isfinite(found) == known).all()
+    assert (found[known] > 0).all() and (found[known] <= 1).all()
+
+
+@given(UNSURE)
+def test_mean_ranks_look_at_the_order_alone(unsure):
+    doubled = np.concatenate([unsure, unsure])
+    assert mean_rank(doubled) == pytest.approx(mean_rank(unsure), nan_ok=True)
+    orders = [np.unique(one[np.isfinite(one)], return_inverse=True)[1] for one in unsure]
+    other = np.full_like(unsure, np.nan)
+    for row, one, order in zip(other, unsure, orders, strict=True):
+        row[np.isfinite(one)] = np.exp(order / 4) - 100
+    assert mean_rank(other) == pytest.approx(mean_rank(unsure), nan_ok=True)
+
+
+@given(UNSURE)
+def test_the_mean_rank_of_one_question_is_its_order(unsure):
+    (found,) = [mean_rank(unsure[:1])]
+    known = np.isfinite(unsure[0])
+    for k in np.flatnonzero(known):
+        below, level = (unsure[0][known] < unsure[0][k]).sum(), (unsure[0][known] == unsure[0][k]).sum()
+        assert found[k] == pytest.approx((below + (level + 1) / 2) / known.sum())
+
+
+@given(UNSURE, st.data())
+def test_who_is_less_sure_of_all_questions_is_not_served_later(unsure, data):
+    image = data.draw(st.integers(0, unsure.shape[1] - 1))
+    more = np.concatenate([unsure, unsure[:, image : image + 1] + 1], axis=1)
+    found = mean_rank(more)
+    if np.isfinite(found[image]):
+        assert found[-1] > found[image]

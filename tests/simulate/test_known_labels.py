@@ -36,7 +36,7 @@ def test_tasks_are_numbered_from_one_and_show_the_images() -> None:
     platform = known()
     states, _ = changed(platform, None)
     assert [state.id for state in states] == [1, 2, 3, 4, 5, 6]
-    assert [state.label for state in states] == [None] * 6
+    assert [state.answers for state in states] == [{}] * 6
     assert [platform.image(state.id, state.image) for state in states[:5]] == [b"0", b"1", b"2", b"3", b"4"]
     with pytest.raises(UnreadableImageError, match="torn"):
         platform.image(6, states[5].image)
@@ -50,7 +50,10 @@ def test_answers_are_the_truth_and_are_told_once() -> None:
     platform.answer([4, 1])
     platform.answer([4])  # again: nothing changes
     states, cursor = changed(platform, cursor)
-    assert [(state.id, state.label, state.annotations) for state in states] == [(4, "dog", 1), (1, "cat", 1)]
+    assert [(state.id, state.answers, state.annotations) for state in states] == [
+        (4, {"class": "dog"}, 1),
+        (1, {"class": "cat"}, 1),
+    ]
     assert all(state.version != before[state.id] for state in states)
     assert changed(platform, cursor)[0] == []
     assert platform.project().annotations == 2
@@ -61,7 +64,7 @@ def test_a_listing_from_the_start_shows_tasks_as_they_are_now() -> None:
     platform = known()
     platform.answer([2])
     states, _ = changed(platform, None)
-    assert {state.id: state.label for state in states} == {1: None, 2: "dog", 3: None, 4: None, 5: None, 6: None}
+    assert {state.id: state.answers.get("class") for state in states} == dict.fromkeys(range(1, 7)) | {2: "dog"}
 
 
 @pytest.mark.parametrize("n", [1000, 2500])
@@ -72,7 +75,7 @@ def test_pages_hold_every_task(n: int) -> None:
     platform.answer(range(1, n + 1))
     states, _ = changed(platform, cursor)
     assert [state.id for state in states] == list(range(1, n + 1))
-    assert all(state.label for state in states)
+    assert all(state.answers for state in states)
 
 
 def test_a_cursor_between_two_pages_leaves_nothing_out() -> None:

@@ -26,6 +26,7 @@ from served import KEPT, NOT_INHERITED
 from pt4al_backend import cli, learning
 from pt4al_backend.errors import PT4ALError, UnreadableImageError
 from pt4al_backend.labelled_images import LabelledImages, read_folder
+from pt4al_backend.labelling_platform import questions_of
 from pt4al_backend.settings import Settings
 from pt4al_backend.simulate import command
 from pt4al_backend.simulate.simulation import Replay, Round, Simulation
@@ -352,7 +353,7 @@ class Stored:
             [project] = store.projects()
             pool = store.pool(project)
         losses = dict(zip(pool.task.tolist(), pool.loss.tolist(), strict=True))
-        return list(project.published), losses, set(pool.task[pool.target >= 0].tolist())
+        return list(project.published), losses, set(pool.task[pool.labelled].tolist())
 
     def model(self) -> tuple[learning.Weights, learning.Head, dict[int, float]]:
         """The network, the head refitted on all labels, and how uncertain that is of each task.
@@ -364,6 +365,7 @@ class Stored:
             pool = store.pool(project)
             ranking = store.ranking(project.id)
             models = store.models_dir(project.id)
+            answers = store.answers(project.id)
         assert ranking
         loaded = load_arrays(models / f"main-{project.main_generation}.safetensors")
         assert loaded
@@ -371,10 +373,13 @@ class Stored:
         stored = FeatureFile(
             models / f"features-main-{project.main_generation}.bin", width=learning.feature_size(weights)
         )
-        labelled = pool.target >= 0
-        head = learning.fit_head(stored.read(pool.row[labelled]), pool.target[labelled], len(project.classes))
+        [question] = questions_of(project.questions)
+        labelled = pool.task[pool.labelled].tolist()
+        targets = np.array([question.classes.index(answers[task]["class"]) for task in labelled])
+        output = learning.Output("single", len(question.classes))
+        head = learning.fit_head(stored.read(pool.row[pool.labelled]), targets, output)
         logits = head.logits(stored.read(pool.row)).astype(float)
-        assert ranking[0].choice.tolist() == logits.argmax(axis=1).tolist()  # the stored opinion is this one
+        assert ranking[0].guesses[0].chosen.tolist() == logits.argmax(axis=1).tolist()  # the stored opinion is this one
         unit = logits / np.linalg.norm(logits, axis=1, keepdims=True)
         top = (np.exp(unit) / np.exp(unit).sum(axis=1, keepdims=True)).max(axis=1)
         return weights, head, dict(zip(pool.task.tolist(), (1 - top).tolist(), strict=True))
@@ -441,11 +446,11 @@ def test_accuracies_worked_out_by_hand(tmp_path: Path) -> None:
 
     weights, head, _ = Stored(tmp_path / "data").model()
     tests = PixelStore(tmp_path / "data" / "test", size=32)
-    [(_, features)] = list(learning.extract_features(weights, tests, np.arange(10), device="cpu"))
+    [(_, features, _)] = list(learning.extract_features(weights, tests, np.arange(10), device="cpu"))
     right = (head.logits(features).argmax(axis=1) == [0] * 6 + [1] * 3 + [2]).tolist()
     assert last["accuracy"] == pytest.approx(sum(right) / 10)
     assert last["balanced_accuracy"] == pytest.approx((sum(right[:6]) / 6 + sum(right[6:9]) / 3 + right[9]) / 3)
-    own = learning.network_head(weights).logits(features).argmax(axis=1).tolist()
+    own = learning.network_head(weights, 0).logits(features).argmax(axis=1).tolist()
     assert last["network_accuracy"] == pytest.approx(
         sum(guess == truth for guess, truth in zip(own, [0] * 6 + [1] * 3 + [2], strict=True)) / 10
     )
@@ -498,7 +503,15 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_test_images_classes_are_the_pools(few: Path, tmp_path: Path) -> None:
     write_digits(tmp_path / "pool", 6, 5, 4)
     test = write_digits(tmp_path / "test", 0, 3, 2)
-    plan = command.plan(tmp_path / "pool", test, Settings(), strategies="random", seeds=2, answers=1, out=tmp_path)
+    plan = command.plan(
+        command.Source(tmp_path / "pool"),
+        command.Source(test),
+        Settings(),
+        strategies="random",
+        seeds=2,
+        answers=1,
+        out=tmp_path,
+    )
     assert plan.replay.pool.targets.tolist() == [0] * 6 + [1] * 5 + [2] * 4
     assert plan.replay.test.classes == ("0", "1", "2")
     assert plan.replay.test.targets.tolist() == [1, 1, 1, 2, 2]
@@ -516,7 +529,13 @@ def test_the_test_images_classes_are_the_pools(few: Path, tmp_path: Path) -> Non
 )
 def test_rounds_and_queries_fit_the_pool(digits: Path, asked: dict[str, int], cycles: int, query_size: int) -> None:
     plan = command.plan(
-        digits, None, Settings(**asked), strategies="random", seeds=1, answers=1, out=Path("never-made")
+        command.Source(digits),
+        None,
+        Settings(**asked),
+        strategies="random",
+        seeds=1,
+        answers=1,
+        out=Path("never-made"),
     )
     assert (plan.replay.rounds, plan.settings.cycles, plan.replay.query_size) == (cycles, cycles, query_size)
     assert not Path("never-made").exists()
@@ -566,11 +585,14 @@ def test_a_pool_of_one_image_a_class_has_nothing_to_measure_on(tmp_path: Path, s
 
 def test_the_results_are_returned(few: Path, tmp_path: Path) -> None:
     settings = Settings(cycles=2, query_size=2, device="cpu", pretext_epochs=2, main_epochs=3)
-    plan = command.plan(few, None, settings, strategies="random", seeds=1, answers=5, out=tmp_path / "deep" / "out")
+    plan = command.plan(
+        command.Source(few), None, settings, strategies="random", seeds=1, answers=5, out=tmp_path / "deep" / "out"
+    )
     console = Console(width=200)
     with console.capture() as capture:
         results = command.run(plan, console)
     assert results.has("random", 0)
     assert "random, seed 0: round 1, 4 labels, accuracy" in capture.get()
     with pytest.raises(PT4ALError, match="made with another"):
-        command.run(command.plan(few, None, settings, strategies="random", seeds=1, answers=1, out=plan.out), Console())
+        other = command.plan(command.Source(few), None, settings, strategies="random", seeds=1, answers=1, out=plan.out)
+        command.run(other, Console())

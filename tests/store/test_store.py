@@ -4,9 +4,16 @@ import numpy as np
 import pytest
 
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.labelling_platform import TaskState
-from pt4al_backend.store.ranking import RankingArrays
+from pt4al_backend.labelling_platform import Guess, TaskState, questions_of
+from pt4al_backend.store.ranking import GuessArrays, RankingArrays
 from pt4al_backend.store.store import Store
+
+QUESTIONS = [
+    {"name": "kind", "kind": "single", "classes": ["cat", "dog"]},
+    {"name": "tags", "kind": "multiple", "classes": ["small", "wet"]},
+    {"name": "where", "kind": "segmentation", "classes": ["cat", "dog"]},
+]
+QUESTIONS_ASKED = questions_of(QUESTIONS)
 
 
 @pytest.fixture
@@ -19,17 +26,18 @@ def store(tmp_path):
 @pytest.fixture
 def project(store):
     project = store.connect(url="http://x", number=7, created="99", access_token="", label_config="<View/>")
-    store.update(project.id, classes=["cat", "dog"])
+    store.update(project.id, questions=QUESTIONS)
     return project
 
 
 def state(task, *, version="1", label=None, image=None, skipped=False):
-    return TaskState(task, image or f"/{task}.png", version, label, skipped, int(label is not None), int(skipped))
+    answers = {} if label is None else {"kind": label}
+    return TaskState(task, image or f"/{task}.png", version, answers, skipped, int(label is not None), int(skipped))
 
 
 def fetch(store, project, ids):
     rows = store.reserve_rows(project.id, ids)
-    store.images_done(project.id, ready=[(i, f"/{i}.png") for i in ids], failed={})
+    store.images_done(project.id, ready={i: (f"/{i}.png", 40, 30) for i in ids}, failed={})
     return rows
 
 
@@ -79,13 +87,13 @@ def test_an_image_that_changed_while_it_was_fetched_stays_to_be_fetched(store, p
     store.apply(project.id, [state(1)])
     store.reserve_rows(project.id, [1])
     store.apply(project.id, [state(1, version="2", image="/new.png")])
-    store.images_done(project.id, ready=[(1, "/1.png")], failed={})
+    store.images_done(project.id, ready={1: ("/1.png", 40, 30)}, failed={})
     assert store.waiting_images(project.id) == [(1, "/new.png")]
 
 
 def test_an_unreadable_image_is_kept_with_its_reason_until_its_task_changes(store, project):
     store.apply(project.id, [state(1)])
-    store.images_done(project.id, ready=[], failed={1: "truncated"})
+    store.images_done(project.id, ready={}, failed={1: "truncated"})
     assert store.unreadable(project.id) == [(1, "truncated")]
     assert store.totals(project.id).unreadable == 1
     store.apply(project.id, [state(1, version="2")])
@@ -93,12 +101,12 @@ def test_an_unreadable_image_is_kept_with_its_reason_until_its_task_changes(stor
 
 
 def test_the_pool_as_arrays(store, project):
-    store.apply(project.id, [state(3), state(1, label="dog"), state(2, skipped=True), state(4, label="gone")])
+    store.apply(project.id, [state(3), state(1, label="dog"), state(2, skipped=True), state(4)])
     fetch(store, project, [1, 2, 3, 4])
     store.save_batches(project.id, task=np.array([1, 2]), loss=np.array([0.5, 1e-5]), batch=np.array([0, 1]))
     pool = store.pool(store.project(project.id))
     assert pool.task.tolist() == [1, 2, 3, 4]
-    assert pool.target.tolist() == [1, -1, -1, -1]
+    assert pool.labelled.tolist() == [True, False, False, False]
     assert pool.skipped.tolist() == [False, True, False, False]
     assert pool.batch.tolist() == [0, 1, -1, -1]
     assert pool.loss[:2].tolist() == [0.5, 1e-5]
@@ -116,13 +124,20 @@ def test_removed_tasks_are_gone_and_batches_of_a_removed_task_are_no_error(store
 def test_a_ranking_replaces_the_one_before(store, project):
     assert store.ranking(project.id) is None
     for score in (0.5, 0.25):
-        arrays = RankingArrays(
-            np.array([4, 9]), np.array([score, 1.0]), np.array([1, -1], np.int32), np.array([0.9, 0], np.float32)
-        )
-        store.save_ranking(project.id, arrays, classes=["cat", "dog"], ranked_revision=3)
-    found, classes = store.ranking(project.id)
+        kinds = GuessArrays(np.array([0.9, np.nan], np.float32), np.array([1, 0], np.int32))
+        tags = GuessArrays(np.array([0.8, 0.7], np.float32), np.array([[1, 1], [0, 0]], np.uint8))
+        mask = GuessArrays(np.full(2, np.nan, np.float32), np.zeros(0, np.uint8))
+        arrays = RankingArrays(np.array([4, 9]), np.array([score, 1.0]), (kinds, tags, mask))
+        store.save_ranking(project.id, arrays, questions=QUESTIONS, ranked_revision=3)
+    found, questions = store.ranking(project.id)
     assert found.score.tolist() == [0.25, 1.0]
-    assert classes == ["cat", "dog"]
+    assert questions == QUESTIONS_ASKED
+    first, second = (found.guesses_at(place, questions) for place in (0, 1))
+    assert first == {
+        "kind": Guess("dog", pytest.approx(0.9)),
+        "tags": Guess(("small", "wet"), pytest.approx(0.8)),
+    }
+    assert second == {"tags": Guess((), pytest.approx(0.7))}
     assert found.find(np.array([9, 5, 4, 100])).tolist() == [1, -1, 0, -1]
     assert store.project(project.id).ranked_revision == 3
 
@@ -162,6 +177,6 @@ def test_a_directory_that_cannot_be_written_is_a_sentence(tmp_path):
 
 
 def test_a_store_of_another_version_is_refused(tmp_path, store, monkeypatch):
-    monkeypatch.setattr("pt4al_backend.store.database.SCHEMA_VERSION", 2)
+    monkeypatch.setattr("pt4al_backend.store.database.SCHEMA_VERSION", 1)
     with pytest.raises(PT4ALError, match="another version"):
         Store(tmp_path)

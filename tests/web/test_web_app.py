@@ -46,6 +46,14 @@ def test_setup_takes_the_project_in_and_answers_what_is_published(client: FlaskC
     assert len(store.projects()) == 1
 
 
+def test_setup_says_what_is_not_learnt(client: FlaskClient) -> None:
+    boxes = '<RectangleLabels name="box" toName="image"><Label value="a"/></RectangleLabels></View>'
+    answer = client.post("/setup", json={**SETUP, "schema": SETUP["schema"].replace("</View>", boxes)})
+    assert answer.status_code == 200
+    [note] = answer.json["notes"]
+    assert "RectangleLabels" in note and "box" in note
+
+
 def test_setup_keeps_hostname_and_token_together(start: Callable[..., FlaskClient]) -> None:
     client = start(label_studio_url="", label_studio_api_key="")
     assert client.post("/setup", json=SETUP).status_code == 200

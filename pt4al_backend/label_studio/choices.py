@@ -1,0 +1,62 @@
+"""``<Choices>`` about the whole image: one class, or any number of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from pt4al_backend.label_studio.tags import Tag, answers_of
+from pt4al_backend.labelling_platform import MULTIPLE, SINGLE, Guess, Question
+
+Result = dict[str, Any]
+"""One entry of the ``result`` of an annotation or a prediction."""
+
+
+def choices_question(tag: Tag) -> Question:
+    """The question that a Choices tag asks. Raises ``UnsupportedConfigError``."""
+    classes = answers_of(tag, "choice")
+    several = tag.attributes.get("choice", "single").strip().lower() == "multiple"
+    return Question(tag.name, MULTIPLE if several else SINGLE, classes)
+
+
+def chosen(question: Question, results: Sequence[Result]) -> tuple[str, ...] | None:
+    """The classes that one annotation chose, in the config's order; None if all it chose are gone from there."""
+    given: set[str] = set()
+    for result in results:
+        value = result.get("value")
+        if result.get("from_name") == question.name and result.get("type") == "choices" and isinstance(value, dict):
+            given.update(map(str, value.get("choices") or ()))
+    known = tuple(name for name in question.classes if name in given)
+    return known if known or not given else None
+
+
+def majority(votes: Sequence[str]) -> str | None:
+    """The class that most chose, the newest of those that tie; ``votes`` are sorted by age, the oldest first."""
+    counts = Counter(votes)
+    return next((vote for vote in reversed(votes) if counts[vote] == max(counts.values())), None)
+
+
+def majorities(question: Question, votes: Sequence[tuple[str, ...]]) -> list[str] | None:
+    """The classes that more than half chose, or half with the newest vote, which is the last."""
+    if not votes:
+        return None
+    counts = Counter(name for vote in votes for name in vote)
+    return [name for name in question.classes if 2 * counts[name] + (name in votes[-1]) > len(votes)]
+
+
+def choices_result(question: Question, guess: Guess, *, image: str) -> list[Result]:
+    """A guess as results of a prediction; classes that are gone from the config are left out."""
+    values = guess.value if isinstance(guess.value, (tuple, list)) else (guess.value,)
+    known = [name for name in question.classes if any(isinstance(value, str) and value == name for value in values)]
+    if not known or (question.kind == SINGLE and len(known) > 1):
+        return []
+    return [
+        {
+            "from_name": question.name,
+            "to_name": image,
+            "type": "choices",
+            "value": {"choices": known},
+            "score": float(guess.probability),
+        }
+    ]

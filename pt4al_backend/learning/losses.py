@@ -1,0 +1,27 @@
+"""What an image's answers cost: its loss is the sum over the outputs that it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pt4al_backend.learning.types import IGNORE, MULTIPLE, SINGLE, Output
+
+
+def image_losses(outputs: Iterable[Output], logits: Iterable[Tensor], answers: Iterable[Tensor]) -> Tensor:
+    """The losses (n,) of n images, given each output's logits and answers."""
+    return torch.stack([_losses(*each) for each in zip(outputs, logits, answers, strict=True)]).sum(dim=0)
+
+
+def _losses(output: Output, logits: Tensor, answers: Tensor) -> Tensor:
+    """One output's losses (n,), 0 where it is unanswered."""
+    if output.kind == SINGLE:
+        return F.cross_entropy(logits, answers, reduction="none", ignore_index=-1)
+    if output.kind == MULTIPLE:
+        each = F.binary_cross_entropy_with_logits(logits, answers.clamp(min=0), reduction="none")
+        return each.sum(dim=1) * (answers[:, 0] >= 0)
+    each = F.cross_entropy(logits, answers, reduction="none", ignore_index=IGNORE)
+    return each.sum(dim=(1, 2)) / (answers != IGNORE).sum(dim=(1, 2)).clamp(min=1)

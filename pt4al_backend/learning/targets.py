@@ -1,0 +1,78 @@
+"""Answers, as they come in: checked, and read a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from pt4al_backend.learning.inputs import Crop, cut
+from pt4al_backend.learning.types import IGNORE, MULTIPLE, SINGLE, Array, LearningError, Masks, Output, Targets
+
+_NOTHING = "There is nothing to learn from yet: label at least one image."
+
+
+def check_targets(targets: Array, output: Output, *, images: int) -> None:
+    """Refuse answers to a `single` or `multiple` output that are not what `Targets` says; -1 is allowed.
+
+    Raises:
+        LearningError: with what is wrong.
+    """
+    if images == 0:
+        raise LearningError(_NOTHING)
+    if len(targets) != images:
+        raise LearningError(f"{images} images came with {len(targets)} labels; there must be one for each.")
+    if output.kind == SINGLE:
+        if targets.ndim != 1 or targets.min() < -1 or targets.max() >= output.classes:
+            raise LearningError(f"Labels must be class indices from 0 to {output.classes - 1}, or -1 for none.")
+    elif (
+        targets.shape != (images, output.classes)
+        or not (np.isin(targets, (0, 1)).all(axis=1) | (targets == -1).all(axis=1)).all()
+    ):
+        raise LearningError(f"Labels must be rows of {output.classes} zeros and ones, or of -1 for none.")
+
+
+def check_all(targets: Sequence[Targets], outputs: Sequence[Output], *, images: int) -> None:
+    """Refuse answers that a network with `outputs` cannot learn from.
+
+    Raises:
+        LearningError: with what is wrong.
+    """
+    if len(targets) != len(outputs):
+        raise LearningError(f"{len(outputs)} outputs came with answers to {len(targets)}.")
+    pairs = zip(targets, outputs, strict=True)
+    arrays = [(target, output) for target, output in pairs if isinstance(target, np.ndarray)]
+    for target, output in arrays:
+        check_targets(target, output, images=images)
+    if images == 0 or (len(arrays) == len(outputs) and all((target < 0).all() for target, _ in arrays)):
+        raise LearningError(_NOTHING)
+
+
+class Answers:
+    """The answers to one output by position, as tensors on the device."""
+
+    def __init__(self, targets: Targets, output: Output, *, side: int, device: str) -> None:
+        """`side` is that of the masks of a segmentation."""
+        self._output, self._side, self._device = output, side, device
+        self._targets: Tensor | Masks
+        if isinstance(targets, np.ndarray):
+            dtype = np.float32 if output.kind == MULTIPLE else np.int64
+            self._targets = torch.from_numpy(targets.astype(dtype)).to(device)
+        else:
+            self._targets = targets
+
+    def __call__(self, positions: npt.NDArray[np.int64], crop: Crop | None) -> Tensor:
+        """int64 (k,); float32 (k, classes); or, cut as the images were, int64 (k, side, side)."""
+        if isinstance(self._targets, Tensor):
+            return self._targets[positions]
+        masks = np.array(self._targets.read(positions), dtype=np.uint8)
+        if masks.shape != (len(positions), self._side, self._side):
+            raise LearningError(f"Masks came as {masks.shape}; they must be {self._side} x {self._side}.")
+        if masks.max(where=masks != IGNORE, initial=0) >= self._output.classes:
+            last = self._output.classes - 1
+            raise LearningError(f"Masks must hold class indices from 0 to {last}, or {IGNORE} for none.")
+        answers = torch.from_numpy(masks).to(self._device)
+        return (answers if crop is None else cut(answers, crop, outside=IGNORE)).long()

@@ -1,0 +1,103 @@
+"""How good the networks of a simulated project are, on images that are never labelled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pt4al_backend import learning
+from pt4al_backend.errors import PT4ALError
+from pt4al_backend.jobs import Bench, questions
+from pt4al_backend.labelled_images import KnownImages, LabelledImages, SegmentedImages
+from pt4al_backend.opinion import fit_heads
+from pt4al_backend.store.pixels import PixelStore
+
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Test images, decoded: row k of ``pixels`` shows the image at ``positions[k]`` of ``test``."""
+
+    test: KnownImages
+    positions: NDArray[np.int64]
+    pixels: PixelStore
+
+    @property
+    def metric(self) -> str:
+        """The figure that curves show."""
+        return METRICS[type(self.test)]
+
+    def figures(self, bench: Bench) -> Figures:
+        """All shares, 0 to 1: of what the backend would answer (refitted heads), and of the network itself."""
+        if isinstance(self.test, LabelledImages):
+            return self._classes(self.test, bench)
+        return self._masks(self.test, bench)
+
+    def _classes(self, test: LabelledImages, bench: Bench) -> Figures:
+        truth = test.targets[self.positions]
+        weights, head = _newest(bench)
+        heads = head, learning.network_head(weights, 0)
+        predicted = np.empty((len(heads), len(truth)), dtype=np.int64)
+        for rows, features, _ in learning.extract_features(
+            weights, self.pixels, np.arange(len(truth)), device=bench.device
+        ):
+            for k, each in enumerate(heads):
+                predicted[k, rows] = each.logits(features).argmax(axis=1)
+        right = predicted == truth
+        return {
+            "accuracy": float(right[0].mean()),
+            "balanced_accuracy": float(np.mean([right[0][truth == target].mean() for target in np.unique(truth)])),
+            "network_accuracy": float(right[1].mean()),
+        }
+
+    def _masks(self, test: SegmentedImages, bench: Bench) -> Figures:
+        weights, head = _newest(bench)
+        rows = np.arange(len(self.positions))
+        heads = {"mean_iou": head, "network_mean_iou": learning.network_head(weights, 0)}
+        return {
+            name: self._mean_iou(test, learning.segment(weights, each, self.pixels, rows, device=bench.device))
+            for name, each in heads.items()
+        }
+
+    def _mean_iou(self, test: SegmentedImages, found: Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]) -> float:
+        """Over the classes that occur, at the masks' own resolution; pixels that are not labelled do not count."""
+        classes = len(test.classes)
+        confusion = np.zeros((classes, classes), dtype=np.int64)
+        for rows, logits in found:
+            for row, image in zip(rows, logits, strict=True):
+                truth = test.mask(int(self.positions[row]))
+                known = truth < classes
+                guess = cv2.resize(image[..., :classes].astype(np.float32), truth.shape[::-1]).argmax(axis=-1)
+                pairs = classes * truth[known].astype(np.int64) + guess[known]
+                confusion += np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+        both, either = confusion.diagonal(), confusion.sum(axis=0) + confusion.sum(axis=1) - confusion.diagonal()
+        occurs = confusion.sum(axis=1) > 0
+        if not occurs.any():
+            raise PT4ALError("No pixel of the test masks is labelled, so there is nothing to measure: give others.")
+        return float((both[occurs] / either[occurs]).mean())
+
+
+METRICS: dict[type, str] = {LabelledImages: "accuracy", SegmentedImages: "mean_iou"}
+
+
+def _newest(bench: Bench) -> tuple[learning.Weights, learning.Head]:
+    """The main network, and the head that the newest answers were refitted to on its features."""
+    project = bench.project()
+    name = f"main-{project.main_generation}"
+    heads = fit_heads(bench.store.pool(project), questions(project), bench.sources(project, name))
+    if not heads:
+        raise PT4ALError("The masks labelled so far have no labelled pixel, so nothing is learnt: leave such out.")
+    return bench.weights(name), next(iter(heads.values()))
+
+
+def effort(mask: NDArray[np.uint8], *, classes: int) -> tuple[int, int]:
+    """What a mask cost a person: its labelled pixels, and the length of the borders between classes, in pixels."""
+    labelled = mask < classes
+    down = (mask[1:] != mask[:-1]) & labelled[1:] & labelled[:-1]
+    across = (mask[:, 1:] != mask[:, :-1]) & labelled[:, 1:] & labelled[:, :-1]
+    return int(labelled.sum()), int(down.sum() + across.sum())

@@ -1,0 +1,88 @@
+"""What people answered, as the networks learn it: class numbers, zeros and ones per class, masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pt4al_backend import learning
+from pt4al_backend.labelling_platform import MULTIPLE, SEGMENTATION, SINGLE, Answers, Question
+from pt4al_backend.store.masks import MaskFile
+
+
+def output(question: Question, *, background: bool) -> learning.Output:
+    """What a network has to give for a question. ``background``: pixels outside all regions are a class."""
+    own_class = background and question.kind == SEGMENTATION
+    return learning.Output(question.kind, len(question.classes) + own_class)
+
+
+def class_numbers(question: Question, answers: Sequence[Answers]) -> NDArray[np.int64]:
+    """Answers of a ``single`` question: (n,), -1 where it was not answered."""
+    number = {name: k for k, name in enumerate(question.classes)}
+    return np.array([number.get(answer.get(question.name, ""), -1) for answer in answers], dtype=np.int64)
+
+
+def chosen_classes(question: Question, answers: Sequence[Answers]) -> NDArray[np.int8]:
+    """Answers of a ``multiple`` question: (n, classes) of 0 and 1, rows of -1 where it was not answered."""
+    chosen = np.full((len(answers), len(question.classes)), -1, dtype=np.int8)
+    for row, answer in zip(chosen, answers, strict=True):
+        if question.name in answer:
+            row[:] = [name in answer[question.name] for name in question.classes]
+    return chosen
+
+
+class Drawn:
+    """Answers of a ``segmentation`` question that have been drawn: ``learning.Masks``."""
+
+    def __init__(self, masks: MaskFile, rows: NDArray[np.int64], drawn: NDArray[np.bool_], ignored: int | None) -> None:
+        """``rows`` (n,) of the mask file; those not ``drawn`` teach nothing, nor do pixels of the class ``ignored``."""
+        self.drawn = drawn
+        self._masks, self._rows, self._ignored = masks, rows, ignored
+
+    def read(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """(k, side, side) class numbers, ``learning.IGNORE`` where there is nothing to learn."""
+        side = self._masks.side
+        found = np.full((len(positions), side, side), learning.IGNORE, dtype=np.uint8)
+        drawn = self.drawn[positions]
+        found[drawn] = self._masks.read(self._rows[positions[drawn]])
+        if self._ignored is not None:
+            found[found == self._ignored] = learning.IGNORE
+        return found
+
+
+def targets(
+    question: Question,
+    answers: Sequence[Answers],
+    rows: NDArray[np.int64],
+    *,
+    masks: MaskFile | None,
+    background: bool,
+) -> learning.Targets:
+    """Answers (n of them) to a question about the images in ``rows`` (n,)."""
+    if question.kind == SINGLE:
+        return class_numbers(question, answers)
+    if question.kind == MULTIPLE:
+        return chosen_classes(question, answers)
+    assert masks is not None
+    drawn = drawn_masks(question, answers, rows, masks)
+    return Drawn(masks, rows, drawn, None if background else len(question.classes))
+
+
+def drawn_masks(
+    question: Question, answers: Sequence[Answers], rows: NDArray[np.int64], masks: MaskFile
+) -> NDArray[np.bool_]:
+    """(n,) whether the segmentation of each image was answered and drawn."""
+    digests = [answer.get(question.name) for answer in answers]
+    drawn = np.array([digest is not None for digest in digests], dtype=bool)
+    drawn[drawn] = masks.has(rows[drawn], [digest for digest in digests if digest is not None])
+    return drawn
+
+
+def answered(targets: learning.Targets) -> NDArray[np.bool_]:
+    """(n,) which images answer the question."""
+    if isinstance(targets, Drawn):
+        return targets.drawn
+    assert isinstance(targets, np.ndarray)
+    return np.asarray((targets >= 0) if targets.ndim == 1 else (targets >= 0).all(axis=1))

@@ -1,0 +1,36 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from learning_helpers import SHAPES, multiple, single
+
+from pt4al_backend.learning import IGNORE
+from pt4al_backend.learning.inputs import generator
+from pt4al_backend.learning.losses import image_losses
+
+OUTPUTS = [single(3), multiple(2), SHAPES]
+LOGITS = [torch.randn(shape, generator=generator(1)) for shape in ((4, 3), (4, 2), (4, 3, 2, 2))]
+ANSWERS = [
+    torch.tensor([0, 2, -1, -1]),
+    torch.tensor([[0.0, 1.0], [-1, -1], [1, 1], [-1, -1]]),
+    torch.tensor([[0, 1, 2, 2], [0, IGNORE, IGNORE, 1], [IGNORE] * 4, [IGNORE] * 4]).view(4, 2, 2),
+]
+
+
+def test_an_images_loss_is_the_sum_over_what_it_answers():
+    a, b, c = LOGITS
+    first = -a[0].log_softmax(0)[0] - F.logsigmoid(-b[0, 0]) - F.logsigmoid(b[0, 1])
+    log_p = c.log_softmax(1)
+    first -= (log_p[0, 0, 0, 0] + log_p[0, 1, 0, 1] + log_p[0, 2, 1, 0] + log_p[0, 2, 1, 1]) / 4
+    second = -a[1].log_softmax(0)[2] - (log_p[1, 0, 0, 0] + log_p[1, 1, 1, 1]) / 2
+    third = -F.logsigmoid(b[2]).sum()
+    expected = torch.stack([first, second, third, torch.tensor(0.0)])
+    torch.testing.assert_close(image_losses(OUTPUTS, LOGITS, ANSWERS), expected)
+
+
+@pytest.mark.parametrize("k", range(3))
+def test_what_is_unanswered_moves_nothing(k):
+    logits = LOGITS[k].clone().requires_grad_()
+    torch.autograd.backward(image_losses([OUTPUTS[k]], [logits], [ANSWERS[k]]).sum())
+    moved = logits.grad != 0
+    answered = (ANSWERS[k] >= 0) & (ANSWERS[k] != IGNORE)
+    assert torch.equal(moved, answered[:, None].expand_as(moved) if k != 1 else answered)
