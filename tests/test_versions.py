@@ -1,4 +1,6 @@
-from pt4al_backend.labelling_platform import Pick
+import numpy as np
+
+from pt4al_backend.labelling_platform import Guess, Pick
 from pt4al_backend.versions import HEAD, RECENT, retire, version_name
 
 
@@ -9,9 +11,17 @@ def replace_often(times, *, unanswered, retired=(), queue=range(100, 120)):
 
 
 def test_a_name_tells_round_and_labels_and_equal_queues_have_equal_names():
-    picks = [Pick(1, 0.1, "cat", 0.9), Pick(2, 0.2)]
+    mask = np.zeros((4, 4), np.uint8)
+    picks = [Pick(1, 0.1, {"kind": Guess("cat", 0.9), "where": Guess(mask, 0.5)}), Pick(2, 0.2)]
     assert version_name(2, 40, picks).startswith("pt4al-r2-n40-")
-    assert version_name(2, 40, picks) == version_name(2, 40, [Pick(1, 0.1, "cat", 0.3), Pick(2, 0.2)])
+    for guesses, equal in (
+        ({"kind": Guess("cat", 0.3), "where": Guess(mask.copy(), 0.5)}, True),
+        ({"kind": Guess("dog", 0.9), "where": Guess(mask, 0.5)}, False),
+        ({"kind": Guess("cat", 0.9), "where": Guess(mask + 1, 0.5)}, False),
+        ({"kind": Guess("cat", 0.9)}, False),
+    ):
+        other = [Pick(1, 0.1, guesses), Pick(2, 0.2)]
+        assert (version_name(2, 40, picks) == version_name(2, 40, other)) == equal
     assert version_name(2, 40, picks) != version_name(2, 40, picks[::-1])
 
 
