@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pt4al_backend.learning.inputs import INIT, Pixels, generator
-from pt4al_backend.learning.losses import image_losses
+from pt4al_backend.learning.losses import class_weights, image_losses
 from pt4al_backend.learning.networks import (
     Network,
     initialised,
@@ -24,7 +24,9 @@ from pt4al_backend.learning.networks import (
 from pt4al_backend.learning.recipes import MainRecipe, images_per_step
 from pt4al_backend.learning.targets import Answers, check_all
 from pt4al_backend.learning.training import Part, Training
-from pt4al_backend.learning.types import Images, Output, Progress, Targets, Weights
+from pt4al_backend.learning.types import IGNORE, Images, Output, Progress, Targets, Weights
+
+_MASKS_AT_ONCE = 64
 
 
 def train_main(
@@ -65,16 +67,33 @@ def train_main(
     side = mask_side(images.size)
     answers = [Answers(*each, side=side, device=device) for each in zip(targets, outputs, strict=True)]
 
+    weights = [
+        _weights(target, output, len(rows), recipe.balance, device)
+        for target, output in zip(targets, outputs, strict=True)
+    ]
+
     def loss(network: Network, part: Part) -> Tensor:
         own = [of(part.positions, part.crop) for of in answers]
         if not recipe.mixup:
-            return image_losses(outputs, network(part.inputs), own)
+            return image_losses(outputs, network(part.inputs), own, weights)
         other = torch.randperm(len(part.inputs), generator=part.random).to(device)
         share = math.sin(math.pi / 2 * torch.rand((), generator=part.random).item()) ** 2  # of Beta(1/2, 1/2)
         logits = network(share * part.inputs + (1 - share) * part.inputs[other])
-        losses = share * image_losses(outputs, logits, own)
-        return losses + (1 - share) * image_losses(outputs, logits, [answer[other] for answer in own])
+        losses = share * image_losses(outputs, logits, own, weights)
+        return losses + (1 - share) * image_losses(outputs, logits, [answer[other] for answer in own], weights)
 
     chunk = images_per_step(spec, device=device, inputs_per_image=1, training=True)
     yield from training.run(Pixels(images, rows, device), loss, chunk=chunk)
     return to_weights(training.network, spec)
+
+
+def _weights(target: Targets, output: Output, images: int, balance: float, device: str) -> Tensor | None:
+    """The weight of each class's pixels, where they are not all alike."""
+    if isinstance(target, np.ndarray) or not balance:
+        return None
+    counts = np.zeros(IGNORE + 1)
+    for start in range(0, images, _MASKS_AT_ONCE):
+        masks = target.read(np.arange(start, min(start + _MASKS_AT_ONCE, images)))
+        counts += np.bincount(masks.reshape(-1), minlength=IGNORE + 1)
+    own = torch.from_numpy(counts[: output.classes] / max(counts[: output.classes].sum(), 1)).float()
+    return class_weights(own, balance=balance).to(device) if own.any() else None

@@ -74,6 +74,8 @@ class MainRecipe(TaskRecipe):
 
     mixup: bool = False
     """Train on mixtures of two images and their labels (Zhang et al., ICLR 2018), Beta(1/2, 1/2)."""
+    balance: float = 0.0
+    """Of a segmentation: how much more a pixel of a rare class counts; 1: all classes count alike."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -59,27 +59,11 @@ class Measure:
         weights, head = _newest(bench)
         rows = np.arange(len(self.positions))
         heads = {"mean_iou": head, "network_mean_iou": learning.network_head(weights, 0)}
-        return {
-            name: self._mean_iou(test, learning.segment(weights, each, self.pixels, rows, device=bench.device))
-            for name, each in heads.items()
-        }
-
-    def _mean_iou(self, test: SegmentedImages, found: Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]) -> float:
-        """Over the classes that occur, at the masks' own resolution; pixels that are not labelled do not count."""
-        classes = len(test.classes)
-        confusion = np.zeros((classes, classes), dtype=np.int64)
-        for rows, logits in found:
-            for row, image in zip(rows, logits, strict=True):
-                truth = test.mask(int(self.positions[row]))
-                known = truth < classes
-                guess = cv2.resize(image[..., :classes].astype(np.float32), truth.shape[::-1]).argmax(axis=-1)
-                pairs = classes * truth[known].astype(np.int64) + guess[known]
-                confusion += np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-        both, either = confusion.diagonal(), confusion.sum(axis=0) + confusion.sum(axis=1) - confusion.diagonal()
-        occurs = confusion.sum(axis=1) > 0
-        if not occurs.any():
-            raise PT4ALError("No pixel of the test masks is labelled, so there is nothing to measure: give others.")
-        return float((both[occurs] / either[occurs]).mean())
+        told = {}
+        for name, each in heads.items():
+            found = learning.segment(weights, each, self.pixels, rows, device=bench.device)
+            told[name] = mean_iou(test, ((self.positions[chunk], logits) for chunk, logits in found))
+        return told
 
 
 METRICS: dict[type, str] = {LabelledImages: "accuracy", SegmentedImages: "mean_iou"}
@@ -93,6 +77,27 @@ def _newest(bench: Bench) -> tuple[learning.Weights, learning.Head]:
     if not heads:
         raise PT4ALError("The masks labelled so far have no labelled pixel, so nothing is learnt: leave such out.")
     return bench.weights(name), next(iter(heads.values()))
+
+
+def mean_iou(test: SegmentedImages, found: Iterable[tuple[NDArray[np.int64], NDArray[np.float16]]]) -> float:
+    """Over the classes that occur, at the masks' own resolution; pixels that are not labelled do not count.
+
+    ``found``: positions (k,) in ``test`` and logits (k, m, m, classes).
+    """
+    classes = len(test.classes)
+    confusion = np.zeros((classes, classes), dtype=np.int64)
+    for positions, logits in found:
+        for position, image in zip(positions.tolist(), logits, strict=True):
+            truth = test.mask(position)
+            known = truth < classes
+            guess = cv2.resize(image[..., :classes].astype(np.float32), truth.shape[::-1]).argmax(axis=-1)
+            pairs = classes * truth[known].astype(np.int64) + guess[known]
+            confusion += np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+    both, either = confusion.diagonal(), confusion.sum(axis=0) + confusion.sum(axis=1) - confusion.diagonal()
+    occurs = confusion.sum(axis=1) > 0
+    if not occurs.any():
+        raise PT4ALError("No pixel of the test masks is labelled, so there is nothing to measure: give others.")
+    return float((both[occurs] / either[occurs]).mean())
 
 
 def effort(mask: NDArray[np.uint8], *, classes: int) -> tuple[int, int]:

@@ -1,0 +1,185 @@
+"""What each choice of the preset `fast` is worth for segmentation: the same with one thing changed.
+
+    python benchmarks/preset_segmentation.py [--seeds 2]
+
+24 and 96 random labels of CamVid's 367 training frames, measured on its 101 validation frames: test frames are not
+looked at. Mean IoU over the 11 classes, in per cent, of the refitted last layer, which is what the backend answers
+with, and of the network's own. `benchmarks/results/preset_segmentation.json` holds every run; runs that are there are
+not made again, and several processes may work at it one seed each (`--only-seed`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+from by_hand import NoCheckpoint, Pixels, finish
+from PIL import Image
+
+from pt4al_backend import learning
+from pt4al_backend.simulate.results import environment
+from pt4al_backend.store.decode import decode
+
+OUT = Path(__file__).parent / "results" / "preset_segmentation.json"
+COMMAND = "python benchmarks/preset_segmentation.py"
+LABELS = (24, 96)
+CLASSES = learning.Output("segmentation", len(datasets.CAMVID_CLASSES))
+
+# name -> what is changed of the pretext recipe, and of the main recipe
+ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "as shipped": ({}, {}),
+    "from scratch": ({}, {"init": None}),
+    "classes balanced by half": ({}, {"balance": 0.5}),
+    "classes balanced": ({}, {"balance": 1.0}),
+    "mixup": ({}, {"mixup": True}),
+    "no colour changes in the main task": ({}, {"recolour": 0.0}),
+    "no crops and flips in the main task": ({}, {"augment": False}),
+    "learning rate 0.05": ({}, {"learning_rate": 0.05}),
+    "twice the main steps": ({}, {"epochs": 120, "least_steps": 600, "most_steps": 2_400}),
+    "128 pixels": ({"image_size": 128}, {"image_size": 128}),
+    "half the pretext steps": ({"most_steps": 200}, {}),
+}
+
+
+class Frames:
+    """Training and validation frames at one size, with their masks: ``learning.Images`` and ``learning.Masks``."""
+
+    def __init__(self, size: int) -> None:
+        pool, self.test = datasets.camvid("train"), datasets.camvid("val")
+        files = [part.read(k) for part in (pool, self.test) for k in range(len(part))]
+        self.pixels = Pixels(np.stack([decode(file, size=size) for file in files]))
+        self.pool = np.arange(len(pool))
+        self.tests = np.arange(len(pool), len(pool) + len(self.test))
+        side = learning.mask_side(size)
+        masks = (Image.fromarray(pool.mask(k)).resize((side, side), Image.Resampling.NEAREST) for k in self.pool)
+        self.masks = np.stack([np.array(mask) for mask in masks])
+        self.masks[self.masks >= CLASSES.classes] = learning.IGNORE
+
+
+class Answers:
+    """The masks of some frames."""
+
+    def __init__(self, masks: np.ndarray) -> None:
+        self._masks = masks
+
+    def read(self, positions: np.ndarray) -> np.ndarray:
+        return self._masks[positions]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--only-seed", type=int)
+    parser.add_argument("--rows", help="comma-separated; all by default")
+    options = parser.parse_args()
+    seeds = range(options.seeds) if options.only_seed is None else [options.only_seed]
+    rows = options.rows.split(",") if options.rows else list(ROWS)
+    frames: dict[int, Frames] = {}
+    for seed in seeds:
+        networks: dict[str, tuple[learning.Weights, float]] = {}
+        for name in rows:
+            of_pretext, of_main = ROWS[name]
+            if any((run["row"], run["seed"]) == (name, seed) for run in saved()):
+                continue
+            size = of_pretext.get("image_size", 192)
+            frames.setdefault(size, Frames(size))
+            key = json.dumps(of_pretext)
+            if key not in networks:
+                networks[key] = timed(pretext, frames[size], of_pretext, seed)
+            keep({"row": name, "seed": seed} | measure(frames[size], *networks[key], of_main, seed))
+    show()
+
+
+def pretext(frames: Frames, changes: dict[str, Any], seed: int) -> learning.Weights:
+    recipe = replace(recipes(frames.pixels.size).pretext, **changes)
+    return finish(
+        learning.train_pretext(
+            frames.pixels, frames.pool, recipe=recipe, seed=seed, device="cpu", checkpoint=NoCheckpoint()
+        )
+    )
+
+
+def measure(
+    frames: Frames, network: learning.Weights, seconds: float, changes: dict[str, Any], seed: int
+) -> dict[str, Any]:
+    init = changes.get("init", network)
+    recipe = replace(
+        recipes(frames.pixels.size).main, **{name: value for name, value in changes.items() if name != "init"}
+    )
+    told: dict[str, Any] = {"pretext_seconds": round(seconds, 1)}
+    for count in LABELS:
+        rows = np.random.default_rng(seed).permutation(frames.pool)[:count]
+        weights, spent = timed(main_task, frames, rows, recipe, init, seed)
+        grids = [grid for _, _, grid in learning.extract_features(weights, frames.pixels, rows, device="cpu")]
+        grid = np.concatenate(grids)
+        head = learning.fit_pixel_head(grid, learning.mask_shares(frames.masks[rows], CLASSES.classes, grid.shape[1]))
+        told[str(count)] = {
+            "mean_iou": mean_iou(frames, weights, head),
+            "network_mean_iou": mean_iou(frames, weights, learning.network_head(weights, 0)),
+            "seconds": round(spent, 1),
+        }
+    return told
+
+
+def main_task(
+    frames: Frames, rows: np.ndarray, recipe: learning.MainRecipe, init: learning.Weights | None, seed: int
+) -> learning.Weights:
+    answers = [Answers(frames.masks[rows])]
+    return finish(
+        learning.train_main(frames.pixels, rows, [CLASSES], answers, recipe=recipe, init=init, seed=seed, device="cpu")
+    )
+
+
+def mean_iou(frames: Frames, weights: learning.Weights, head: learning.Head) -> float:
+    from pt4al_backend.simulate.measure import mean_iou as over
+
+    found = learning.segment(weights, head, frames.pixels, frames.tests, device="cpu")
+    return over(frames.test, ((rows - len(frames.pool), logits) for rows, logits in found))
+
+
+def recipes(size: int) -> learning.Recipe:
+    return learning.recipes("fast", device="cpu", pool=367, image_size=size, dense=True)
+
+
+def timed(work: Any, *arguments: Any) -> tuple[learning.Weights, float]:
+    """The result, and the processor time it took."""
+    started = time.process_time()
+    return work(*arguments), time.process_time() - started
+
+
+def saved() -> list[dict[str, Any]]:
+    return json.loads(OUT.read_text())["runs"] if OUT.exists() else []
+
+
+def keep(run: dict[str, Any]) -> None:
+    told = {"command": COMMAND, "environment": environment(), "runs": [*saved(), run]}
+    OUT.write_text(json.dumps(told, indent=1) + "\n")
+    print(run, flush=True)
+
+
+def show() -> None:
+    print("| the shipped recipe, but | n | 24 labels | 96 labels | network's own | seconds for 96 | pretext seconds |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for name in ROWS:
+        runs = [run for run in saved() if run["row"] == name]
+        if runs:
+            cells = [_spread([100 * run[str(count)]["mean_iou"] for run in runs]) for count in LABELS]
+            cells.append(_spread([100 * run["96"]["network_mean_iou"] for run in runs]))
+            cells.append(f"{statistics.mean(run['96']['seconds'] for run in runs):.0f}")
+            cells.append(f"{statistics.mean(run['pretext_seconds'] for run in runs):.0f}")
+            print(f"| {name} | {len(runs)} | " + " | ".join(cells) + " |")
+
+
+def _spread(values: list[float]) -> str:
+    return f"{statistics.mean(values):.1f} ± {statistics.stdev(values) if len(values) > 1 else 0.0:.1f}"
+
+
+if __name__ == "__main__":
+    main()
