@@ -3,9 +3,9 @@ import torch
 import torch.nn.functional as F
 from learning_helpers import SHAPES, multiple, single
 
-from pt4al_backend.learning import IGNORE
+from pt4al_backend.learning import IGNORE, SEGMENTATION, Output
 from pt4al_backend.learning.inputs import generator
-from pt4al_backend.learning.losses import image_losses
+from pt4al_backend.learning.losses import class_weights, image_losses
 
 OUTPUTS = [single(3), multiple(2), SHAPES]
 LOGITS = [torch.randn(shape, generator=generator(1)) for shape in ((4, 3), (4, 2), (4, 3, 2, 2))]
@@ -24,13 +24,35 @@ def test_an_images_loss_is_the_sum_over_what_it_answers():
     second = -a[1].log_softmax(0)[2] - (log_p[1, 0, 0, 0] + log_p[1, 1, 1, 1]) / 2
     third = -F.logsigmoid(b[2]).sum()
     expected = torch.stack([first, second, third, torch.tensor(0.0)])
-    torch.testing.assert_close(image_losses(OUTPUTS, LOGITS, ANSWERS), expected)
+    torch.testing.assert_close(image_losses(OUTPUTS, LOGITS, ANSWERS, [None] * 3), expected)
 
 
 @pytest.mark.parametrize("k", range(3))
 def test_what_is_unanswered_moves_nothing(k):
     logits = LOGITS[k].clone().requires_grad_()
-    torch.autograd.backward(image_losses([OUTPUTS[k]], [logits], [ANSWERS[k]]).sum())
+    torch.autograd.backward(image_losses([OUTPUTS[k]], [logits], [ANSWERS[k]], [None]).sum())
     moved = logits.grad != 0
     answered = (ANSWERS[k] >= 0) & (ANSWERS[k] != IGNORE)
     assert torch.equal(moved, answered[:, None].expand_as(moved) if k != 1 else answered)
+
+
+@pytest.mark.parametrize(
+    ("shares", "balance", "expected"),
+    [
+        ([0.5, 0.5], 1.0, [1.0, 1.0]),
+        ([0.8, 0.2], 1.0, [0.625, 2.5]),  # both classes now weigh a half of all
+        ([0.64, 0.36], 0.5, [0.8928571, 1.1904762]),  # 1/0.8 and 1/0.6, divided by their mean 1.4
+        ([0.8, 0.2, 0.0], 1.0, [0.625, 2.5, 2.5]),  # one that does not occur weighs as much as the rarest
+        ([0.9, 0.1], 0.0, [1.0, 1.0]),
+    ],
+)
+def test_weights_by_hand(shares, balance, expected):
+    assert class_weights(torch.tensor(shares), balance=balance).tolist() == pytest.approx(expected)
+
+
+def test_a_pixel_counts_by_its_class_and_an_ignored_one_not_at_all():
+    logits = torch.randn(1, 2, 2, 2, generator=torch.Generator().manual_seed(0))
+    answers = torch.tensor([[[0, 1], [1, IGNORE]]])
+    [loss] = image_losses([Output(SEGMENTATION, 2)], [logits], [answers], [torch.tensor([0.5, 2.0])])
+    each = F.cross_entropy(logits, answers.clamp(max=1), reduction="none")[0]
+    assert loss.item() == pytest.approx(((0.5 * each[0, 0] + 2 * each[0, 1] + 2 * each[1, 0]) / 3).item())
