@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,12 +20,12 @@ from typing import Any
 import datasets
 import numpy as np
 from by_hand import NoCheckpoint, Pixels, finish
+from kept_runs import KeptRuns, spread, timed
 
 from pt4al_backend import learning
-from pt4al_backend.simulate.results import environment
 
 CLASSES = learning.Output("single", 10)
-OUT = Path(__file__).parent / "results" / "preset.json"
+RUNS = KeptRuns(Path(__file__).parent / "results" / "preset.json", "python benchmarks/preset.py")
 POOL = np.arange(5_000)
 TEST = np.arange(5_000, 10_000)
 LABELS = (200, 1_000)
@@ -69,12 +68,12 @@ def main() -> None:
     for seed in seeds:
         networks: dict[str, tuple[learning.Weights, float]] = {}
         for name, (of_pretext, of_main) in ROWS.items():
-            if any((run["row"], run["seed"]) == (name, seed) for run in saved()):
+            if RUNS.has(name, seed):
                 continue
             key = json.dumps(of_pretext)
             if key not in networks:
                 networks[key] = timed(pretext, pixels, of_pretext, seed)
-            keep({"row": name, "seed": seed} | measure(pixels, *networks[key], of_main, seed))
+            RUNS.add({"row": name, "seed": seed} | measure(pixels, *networks[key], of_main, seed))
     show()
 
 
@@ -117,36 +116,16 @@ def recipes() -> learning.Recipe:
     return learning.recipes("fast", device="cpu", pool=len(POOL), image_size=32)
 
 
-def timed(work: Any, *arguments: Any) -> tuple[learning.Weights, float]:
-    """The result, and the processor time it took."""
-    started = time.process_time()
-    return work(*arguments), time.process_time() - started
-
-
-def saved() -> list[dict[str, Any]]:
-    return json.loads(OUT.read_text())["runs"] if OUT.exists() else []
-
-
-def keep(run: dict[str, Any]) -> None:
-    told = {"command": "python benchmarks/preset.py", "environment": environment(), "runs": [*saved(), run]}
-    OUT.write_text(json.dumps(told, indent=1) + "\n")
-    print(run, flush=True)
-
-
 def show() -> None:
     print("| the shipped recipe, but | n | 200 labels | 1,000 labels | seconds for 1,000 | pretext seconds |")
     print("| --- | --- | --- | --- | --- | --- |")
     for name in ROWS:
-        runs = [run for run in saved() if run["row"] == name]
+        runs = RUNS.of(name)
         if runs:
-            cells = [_spread([100 * run[str(count)]["accuracy"] for run in runs]) for count in LABELS]
+            cells = [spread([100 * run[str(count)]["accuracy"] for run in runs]) for count in LABELS]
             cells.append(f"{statistics.mean(run['1000']['seconds'] for run in runs):.0f}")
             cells.append(f"{statistics.mean(run['pretext_seconds'] for run in runs):.0f}")
             print(f"| {name} | {len(runs)} | " + " | ".join(cells) + " |")
-
-
-def _spread(values: list[float]) -> str:
-    return f"{statistics.mean(values):.1f} ± {statistics.stdev(values) if len(values) > 1 else 0.0:.1f}"
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,14 +20,15 @@ from typing import Any
 import datasets
 import numpy as np
 from by_hand import NoCheckpoint, Pixels, finish
+from kept_runs import KeptRuns, spread, timed
 from PIL import Image
 
 from pt4al_backend import learning
-from pt4al_backend.simulate.results import environment
 from pt4al_backend.store.decode import decode
 
-OUT = Path(__file__).parent / "results" / "preset_segmentation.json"
-COMMAND = "python benchmarks/preset_segmentation.py"
+RUNS = KeptRuns(
+    Path(__file__).parent / "results" / "preset_segmentation.json", "python benchmarks/preset_segmentation.py"
+)
 LABELS = (24, 96)
 CLASSES = learning.Output("segmentation", len(datasets.CAMVID_CLASSES))
 
@@ -86,14 +86,14 @@ def main() -> None:
         networks: dict[str, tuple[learning.Weights, float]] = {}
         for name in rows:
             of_pretext, of_main = ROWS[name]
-            if any((run["row"], run["seed"]) == (name, seed) for run in saved()):
+            if RUNS.has(name, seed):
                 continue
             size = of_pretext.get("image_size", 192)
             frames.setdefault(size, Frames(size))
             key = json.dumps(of_pretext)
             if key not in networks:
                 networks[key] = timed(pretext, frames[size], of_pretext, seed)
-            keep({"row": name, "seed": seed} | measure(frames[size], *networks[key], of_main, seed))
+            RUNS.add({"row": name, "seed": seed} | measure(frames[size], *networks[key], of_main, seed))
     show()
 
 
@@ -148,37 +148,17 @@ def recipes(size: int) -> learning.Recipe:
     return learning.recipes("fast", device="cpu", pool=367, image_size=size, dense=True)
 
 
-def timed(work: Any, *arguments: Any) -> tuple[learning.Weights, float]:
-    """The result, and the processor time it took."""
-    started = time.process_time()
-    return work(*arguments), time.process_time() - started
-
-
-def saved() -> list[dict[str, Any]]:
-    return json.loads(OUT.read_text())["runs"] if OUT.exists() else []
-
-
-def keep(run: dict[str, Any]) -> None:
-    told = {"command": COMMAND, "environment": environment(), "runs": [*saved(), run]}
-    OUT.write_text(json.dumps(told, indent=1) + "\n")
-    print(run, flush=True)
-
-
 def show() -> None:
     print("| the shipped recipe, but | n | 24 labels | 96 labels | network's own | seconds for 96 | pretext seconds |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for name in ROWS:
-        runs = [run for run in saved() if run["row"] == name]
+        runs = RUNS.of(name)
         if runs:
-            cells = [_spread([100 * run[str(count)]["mean_iou"] for run in runs]) for count in LABELS]
-            cells.append(_spread([100 * run["96"]["network_mean_iou"] for run in runs]))
+            cells = [spread([100 * run[str(count)]["mean_iou"] for run in runs]) for count in LABELS]
+            cells.append(spread([100 * run["96"]["network_mean_iou"] for run in runs]))
             cells.append(f"{statistics.mean(run['96']['seconds'] for run in runs):.0f}")
             cells.append(f"{statistics.mean(run['pretext_seconds'] for run in runs):.0f}")
             print(f"| {name} | {len(runs)} | " + " | ".join(cells) + " |")
-
-
-def _spread(values: list[float]) -> str:
-    return f"{statistics.mean(values):.1f} ± {statistics.stdev(values) if len(values) > 1 else 0.0:.1f}"
 
 
 if __name__ == "__main__":
