@@ -12,17 +12,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from pt4al_backend.errors import PT4ALError, UnreadableImageError
-from pt4al_backend.label_studio.client import LabelStudioClient
+from pt4al_backend.errors import PT4ALError
 from pt4al_backend.label_studio.config import UNNAMED_KEY, LabelConfig
-from pt4al_backend.label_studio.images import STORAGE_SCHEMES, ImageFetcher
-from pt4al_backend.label_studio.project import fetch_limits
+from pt4al_backend.label_studio.export_images import ADDRESSES, ExportImages, location
 from pt4al_backend.label_studio.regions import KINDS, RegionControl, draw, regions_question
 from pt4al_backend.labelled_images import ENDINGS, KnownImages, LabelledImages, SegmentedImages
 from pt4al_backend.labelling_platform import MULTIPLE, SEGMENTATION, SINGLE, Answers, Question
@@ -30,7 +27,6 @@ from pt4al_backend.settings import Settings
 
 MASK_SIDE = 512
 """In pixels: regions are drawn at this size to be compared with."""
-ADDRESSES = ("http://", "https://", "/", *(f"{scheme}://" for scheme in STORAGE_SCHEMES))
 IN_EVERY_MIN_ROW = {"id", "annotation_id"}
 NO_ANSWER = {*IN_EVERY_MIN_ROW, "annotator", "created_at", "updated_at", "lead_time", "agreement"}
 
@@ -132,8 +128,7 @@ def read_export(path: Path, settings: Settings) -> Export:
             images.append((task.id, image))
     if not answers:
         raise PT4ALError("The export holds no labelled image: label some images, and export the project again.")
-    files = _Files.below(path.parent, [image for _, image in images])
-    source = _Source(tuple(images), files, _fetcher(settings), bool(settings.label_studio_url))
+    source = ExportImages.beside(path.parent, images, settings)
     return Export(config.questions, tuple(answers), source.read, tuple(notes))
 
 
@@ -293,93 +288,9 @@ def _is_address(value: str) -> bool:
     """Whether Label Studio could show this as an image, as far as can be told."""
     if value[:11].lower() == "data:image/":
         return True
-    kind = mimetypes.guess_type(PurePosixPath(_location(value)).name)[0] or ""
+    kind = mimetypes.guess_type(PurePosixPath(location(value)).name)[0] or ""
     return value.lower().startswith(ADDRESSES) and not kind.startswith(("text/", "audio/", "video/"))
 
 
 def _is_file_name(value: str) -> bool:
     return PurePosixPath(value).suffix.lower() in ENDINGS
-
-
-# The images
-
-
-@dataclass(frozen=True)
-class _Files:
-    """Looks below ``directory`` only, symbolic links included."""
-
-    directory: Path
-    sharing: Mapping[str, int]
-    """How many of the export's locations end so."""
-
-    @classmethod
-    def below(cls, directory: Path, images: Iterable[str]) -> _Files:
-        locations = {_location(image) for image in images}
-        return cls(directory, Counter(end for location in locations for end in _ends(location)))
-
-    def find(self, location: str) -> Path | None:
-        """The file that a location, or an end of it that belongs to no other, names here or in ``images``."""
-        for place, end in enumerate(_ends(location)):
-            if place and self.sharing[end] > 1:
-                continue
-            for path in (self.directory / end, self.directory / "images" / end):
-                try:
-                    path = path.resolve()
-                    if path.is_relative_to(self.directory) and path.is_file():
-                        return path
-                except (OSError, ValueError, RuntimeError):  # too long, a null character, links in a circle
-                    continue
-        return None
-
-
-@dataclass(frozen=True)
-class _Source:
-    images: tuple[tuple[int, str], ...]
-    """Number of the task, and its image's address."""
-    files: _Files
-    fetcher: ImageFetcher
-    has_home: bool
-
-    def read(self, position: int) -> bytes:
-        task, image = self.images[position]
-        location = _location(image)
-        path = self.files.find(location)
-        if path:
-            try:
-                return path.read_bytes()
-            except OSError as error:
-                raise UnreadableImageError(f"{path} cannot be read: {error.strerror}.") from None
-        if self.has_home or image.lower().startswith(("http://", "https://", "data:")):
-            return self.fetcher.fetch(image, task_id=task)
-        raise UnreadableImageError(
-            f"There is no {location[:200]!r} in {self.files.directory}: put the images beside the export, "
-            "or set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY."
-        )
-
-
-def _fetcher(settings: Settings) -> ImageFetcher:
-    """Sends the settings' token, where there is one, to the settings' Label Studio only."""
-    url, token = settings.label_studio_url, settings.label_studio_api_key.get_secret_value()
-    authorization = LabelStudioClient(url, token).authorization if url and token else lambda: None
-    return ImageFetcher(label_studio_url=url, authorization=authorization, limits=fetch_limits(settings))
-
-
-def _location(image: str) -> str:
-    """The path an address ends in, "" for a data: URI: ``pets/1 b.png`` for ``/data/local-files/?d=pets/1%20b.png``."""
-    if image[:5].lower() == "data:":
-        return ""
-    if not image.lower().startswith(ADDRESSES):
-        return image
-    try:
-        address = urlsplit(image)
-    except ValueError:
-        return ""
-    if address.path.rstrip("/").endswith("/data/local-files"):
-        return parse_qs(address.query).get("d", [""])[0].strip("/")
-    return unquote(address.path).strip("/")
-
-
-def _ends(location: str) -> list[str]:
-    """``a/b/c``, ``b/c`` and ``c``."""
-    parts = PurePosixPath(location).parts
-    return ["/".join(parts[begin:]) for begin in range(len(parts))]

@@ -1,0 +1,107 @@
+"""The images of a Label Studio export: files beside it, or fetched from where the tasks' addresses point."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from pt4al_backend.errors import UnreadableImageError
+from pt4al_backend.label_studio.client import LabelStudioClient
+from pt4al_backend.label_studio.images import STORAGE_SCHEMES, ImageFetcher
+from pt4al_backend.label_studio.project import fetch_limits
+from pt4al_backend.settings import Settings
+
+ADDRESSES = ("http://", "https://", "/", *(f"{scheme}://" for scheme in STORAGE_SCHEMES))
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Looks below ``directory`` only, symbolic links included."""
+
+    directory: Path
+    sharing: Mapping[str, int]
+    """How many of the export's locations end so."""
+
+    @classmethod
+    def below(cls, directory: Path, images: Iterable[str]) -> _Files:
+        named = {location(image) for image in images}
+        return cls(directory, Counter(end for each in named for end in _ends(each)))
+
+    def find(self, named: str) -> Path | None:
+        """The file that a location, or an end of it that belongs to no other, names here or in ``images``."""
+        for place, end in enumerate(_ends(named)):
+            if place and self.sharing[end] > 1:
+                continue
+            for path in (self.directory / end, self.directory / "images" / end):
+                try:
+                    path = path.resolve()
+                    if path.is_relative_to(self.directory) and path.is_file():
+                        return path
+                except (OSError, ValueError, RuntimeError):  # too long, a null character, links in a circle
+                    continue
+        return None
+
+
+@dataclass(frozen=True)
+class ExportImages:
+    """The images of an export's tasks: files beside it, or fetched from where their addresses point."""
+
+    images: tuple[tuple[int, str], ...]
+    """Number of the task, and its image's address."""
+    files: _Files
+    fetcher: ImageFetcher
+    has_home: bool
+
+    @classmethod
+    def beside(cls, directory: Path, images: Sequence[tuple[int, str]], settings: Settings) -> ExportImages:
+        """``directory`` is that of the export, ``images`` are (number of the task, address of its image)."""
+        files = _Files.below(directory, [image for _, image in images])
+        return cls(tuple(images), files, _fetcher(settings), bool(settings.label_studio_url))
+
+    def read(self, position: int) -> bytes:
+        """The image file at a position. Thread-safe. ``UnreadableImageError`` where there is none."""
+        task, image = self.images[position]
+        named = location(image)
+        path = self.files.find(named)
+        if path:
+            try:
+                return path.read_bytes()
+            except OSError as error:
+                raise UnreadableImageError(f"{path} cannot be read: {error.strerror}.") from None
+        if self.has_home or image.lower().startswith(("http://", "https://", "data:")):
+            return self.fetcher.fetch(image, task_id=task)
+        raise UnreadableImageError(
+            f"There is no {named[:200]!r} in {self.files.directory}: put the images beside the export, "
+            "or set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY."
+        )
+
+
+def _fetcher(settings: Settings) -> ImageFetcher:
+    """Sends the settings' token, where there is one, to the settings' Label Studio only."""
+    url, token = settings.label_studio_url, settings.label_studio_api_key.get_secret_value()
+    authorization = LabelStudioClient(url, token).authorization if url and token else lambda: None
+    return ImageFetcher(label_studio_url=url, authorization=authorization, limits=fetch_limits(settings))
+
+
+def location(image: str) -> str:
+    """The path an address ends in, "" for a data: URI: ``pets/1 b.png`` for ``/data/local-files/?d=pets/1%20b.png``."""
+    if image[:5].lower() == "data:":
+        return ""
+    if not image.lower().startswith(ADDRESSES):
+        return image
+    try:
+        address = urlsplit(image)
+    except ValueError:
+        return ""
+    if address.path.rstrip("/").endswith("/data/local-files"):
+        return parse_qs(address.query).get("d", [""])[0].strip("/")
+    return unquote(address.path).strip("/")
+
+
+def _ends(named: str) -> list[str]:
+    """``a/b/c``, ``b/c`` and ``c``."""
+    parts = PurePosixPath(named).parts
+    return ["/".join(parts[begin:]) for begin in range(len(parts))]
