@@ -140,28 +140,36 @@ def _paper(image_size: int, dense: bool) -> Recipe:
     )
 
 
+_FAST: dict[str, Any] = {
+    "learning_rate": 0.1,  # as published
+    "weight_decay": 5e-4,
+    "nesterov": True,
+    "drops": None,
+    "augment": True,
+    "recolour": 0.3,
+}
+"""What all recipes of `fast` have in common."""
+
+
 def _fast_cpu(image_size: int) -> Recipe:
     # What each choice is worth: benchmarks/preset.py.
     network: dict[str, Any] = {"network": "resnet9", "width": 16, "image_size": image_size}
-    sgd: dict[str, Any] = {"weight_decay": 5e-4, "nesterov": True, "drops": None, "augment": True, "recolour": 0.3}
     return Recipe(
         PretextRecipe(
             **network,
-            **sgd,
+            **_FAST,
             batch=64,  # small enough for many steps, large enough to keep both cores busy
             epochs=15,
             least_steps=400,  # 200 images and fewer still learn their edges
             most_steps=1200,  # bounds the wait for the first queue, for any pool up to 76,800 images
-            learning_rate=0.1,  # as published
         ),
         MainRecipe(
             **network,
-            **sgd,
+            **_FAST,
             batch=64,
             epochs=40,
             least_steps=250,
             most_steps=1000,  # bounds the time, however many labels
-            learning_rate=0.1,
             mixup=True,
         ),
     )
@@ -171,15 +179,7 @@ def _fast_gpu(image_size: int) -> Recipe:
     # width 64 is Page's own, wider than a CPU can train; augmentation as measured on CPUs; the rest of these
     # numbers was not measured on a GPU yet
     network: dict[str, Any] = {"network": "resnet9", "width": 64, "image_size": image_size}
-    sgd: dict[str, Any] = {
-        "batch": 128,
-        "learning_rate": 0.1,
-        "weight_decay": 5e-4,
-        "nesterov": True,
-        "drops": None,
-        "augment": True,
-        "recolour": 0.3,
-    }
+    sgd: dict[str, Any] = {**_FAST, "batch": 128}
     return Recipe(
         PretextRecipe(**network, **sgd, epochs=30, least_steps=1000, most_steps=12000),
         MainRecipe(**network, **sgd, epochs=60, least_steps=600, most_steps=8000, mixup=True),
@@ -189,15 +189,7 @@ def _fast_gpu(image_size: int) -> Recipe:
 def _dense_cpu(image_size: int) -> Recipe:
     # maps of 96 x 96 cost nine times those of 32 x 32, so fewer images in a step, and fewer steps
     network: dict[str, Any] = {"network": "resnet9", "width": 16, "image_size": image_size, "dense": True}
-    sgd: dict[str, Any] = {
-        "batch": 16,
-        "learning_rate": 0.1,
-        "weight_decay": 5e-4,
-        "nesterov": True,
-        "drops": None,
-        "augment": True,
-        "recolour": 0.3,
-    }
+    sgd: dict[str, Any] = {**_FAST, "batch": 16}
     return Recipe(
         PretextRecipe(**network, **sgd, epochs=15, least_steps=200, most_steps=400),
         MainRecipe(**network, **sgd, epochs=60, least_steps=300, most_steps=1200),
@@ -207,15 +199,7 @@ def _dense_cpu(image_size: int) -> Recipe:
 def _dense_gpu(image_size: int) -> Recipe:
     # as on a CPU, wider and longer; not measured on a GPU yet
     network: dict[str, Any] = {"network": "resnet9", "width": 64, "image_size": image_size, "dense": True}
-    sgd: dict[str, Any] = {
-        "batch": 32,
-        "learning_rate": 0.1,
-        "weight_decay": 5e-4,
-        "nesterov": True,
-        "drops": None,
-        "augment": True,
-        "recolour": 0.3,
-    }
+    sgd: dict[str, Any] = {**_FAST, "batch": 32}
     return Recipe(
         PretextRecipe(**network, **sgd, epochs=30, least_steps=500, most_steps=6000),
         MainRecipe(**network, **sgd, epochs=120, least_steps=600, most_steps=8000),
