@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from interrupting import assert_interruptions_change_nothing
 from known_labels import DIGITS, digit_png
 from rich.console import Console
 from served import KEPT, NOT_INHERITED
@@ -265,38 +266,11 @@ def test_an_interruption_at_any_moment_changes_nothing(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While images are read, within the pretext task, among a round's labels, within a training, after it."""
-    monkeypatch.setattr(sys.modules[Simulation.__module__], "SLICE", 0.02)
     replay = replay_of(digits, rounds=3, query_size=4, answers=3)
-    prepared: set[Path] = set()
-
-    def play(data_dir: Path, turns: int) -> list[Round] | None:
-        """The rounds; None if they need more than so many turns."""
-        left = turns
-
-        def show(_: str) -> None:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise InterruptedError
-
-        settings = settings_in(data_dir, cycles=3, query_size=4)
-        with closing(Simulation(replay, settings, show)) as simulation:
-            try:
-                if data_dir not in prepared:
-                    simulation.prepare()
-                    prepared.add(data_dir)
-                return without_seconds(simulation.play(lambda _: None))
-            except InterruptedError:
-                return None
-
-    expected = play(tmp_path / "undisturbed", 10_000)
-    assert expected and [entry["labels"] for entry in expected] == [4, 8, 12]
-    for interruptions in range(200):
-        rounds = play(tmp_path / "interrupted", interruptions // 2)
-        if rounds is not None:
-            break
-    assert interruptions > 5
-    assert rounds == expected
+    rounds = assert_interruptions_change_nothing(
+        replay, lambda data_dir: settings_in(data_dir, cycles=3, query_size=4), tmp_path, monkeypatch
+    )
+    assert [entry["labels"] for entry in rounds] == [4, 8, 12]
 
 
 def test_two_processes_share_the_work(undisturbed: Path, digits: Path, tmp_path: Path) -> None:

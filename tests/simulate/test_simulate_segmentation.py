@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from coloured_shapes import SHAPES, png, shape_mask, shape_png
+from interrupting import assert_interruptions_change_nothing
 from numpy.typing import NDArray
 from PIL import Image
 from served import KEPT, NOT_INHERITED
@@ -26,7 +27,7 @@ from pt4al_backend.labelling_platform import Question
 from pt4al_backend.settings import Settings
 from pt4al_backend.simulate.known_labels import KnownLabels
 from pt4al_backend.simulate.measure import effort
-from pt4al_backend.simulate.simulation import Replay, Round, Simulation
+from pt4al_backend.simulate.simulation import Replay, Simulation
 from pt4al_backend.store.checkpoints import load_arrays
 from pt4al_backend.store.features import FeatureFile
 from pt4al_backend.store.pixels import PixelStore
@@ -196,40 +197,12 @@ def test_an_interruption_at_any_moment_changes_nothing(
     drawings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also between an answer and its mask."""
-    monkeypatch.setattr(sys.modules[Simulation.__module__], "SLICE", 0.02)
     pool, test = all_of(drawings).split(0.2, seed=0)
     replay = Replay(pool, test, rounds=2, query_size=6, answers=6)  # more answers than are drawn on the way
-    prepared: set[Path] = set()
-
-    def play(data_dir: Path, turns: int) -> list[Round] | None:
-        """The rounds; None if they need more than so many turns."""
-        left = turns
-
-        def show(_: str) -> None:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise InterruptedError
-
-        settings = settings_in(data_dir, cycles=2, query_size=6)
-        with closing(Simulation(replay, settings, show)) as simulation:
-            try:
-                if data_dir not in prepared:
-                    simulation.prepare()
-                    prepared.add(data_dir)
-                rounds = simulation.play(lambda _: None)
-            except InterruptedError:
-                return None
-        return [{name: value for name, value in entry.items() if not name.endswith("_seconds")} for entry in rounds]
-
-    expected = play(tmp_path / "undisturbed", 10_000)
-    assert expected and [entry["labels"] for entry in expected] == [6, 12]
-    for interruptions in range(200):
-        rounds = play(tmp_path / "interrupted", interruptions // 2)
-        if rounds is not None:
-            break
-    assert interruptions > 5
-    assert rounds == expected
+    rounds = assert_interruptions_change_nothing(
+        replay, lambda data_dir: settings_in(data_dir, cycles=2, query_size=6), tmp_path, monkeypatch
+    )
+    assert [entry["labels"] for entry in rounds] == [6, 12]
 
 
 # The command line
