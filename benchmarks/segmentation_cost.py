@@ -51,7 +51,6 @@ def main() -> None:
         "labels": LABELS,
         "seconds_to_first_queue": round(first_queue, 1),
         "seconds_of_training": first["train_seconds"],
-        "seconds_of_all_else_in_the_round": first["other_seconds"],
         "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, 2),
         "environment": environment(),
     }

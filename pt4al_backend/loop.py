@@ -181,7 +181,7 @@ class ProjectLoop:
     def _can_choose(self, project: Project) -> bool:
         """Whether all is there for a first queue; from then on there is always one."""
         settings = self.bench.settings
-        if project.model_version or not chosen_strategy(settings).needs_features:
+        if project.model_version or not chosen_strategy(settings, dense=project.dense).needs_features:
             return True
         pool = self.bench.store.pool(project).in_batches()
         return not len(self.bench.missing(backbone(project), wanted_rows(pool, project, settings)))
@@ -198,7 +198,7 @@ class ProjectLoop:
         bench, settings = self.bench, self.bench.settings
         draw_a_few(bench, project)
         pool = bench.store.pool(project).in_batches()
-        strategy = chosen_strategy(settings)
+        strategy = chosen_strategy(settings, dense=project.dense)
         opinion = refit(
             pool,
             questions(project),

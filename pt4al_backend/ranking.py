@@ -47,14 +47,13 @@ class Ranked:
     window: Window
 
 
-def chosen_strategy(settings: Settings) -> Strategy:
-    """The query strategy that the settings ask for.
+def chosen_strategy(settings: Settings, *, dense: bool) -> Strategy:
+    """The query strategy that the settings ask for; ``dense``: where pixels are told apart.
 
     Raises:
         PT4ALError: it comes from a library that is not there.
     """
-    method = settings.method
-    chosen = strategy(settings.strategy, order=method.order, diversity=method.diversity)
+    chosen = strategy(settings.strategy, order=settings.method.order, diversity=settings.spread(dense=dense))
     if chosen.library and importlib.util.find_spec(chosen.library) is None:
         raise PT4ALError(
             f"The strategy {settings.strategy} comes from scikit-activeml: pip install 'pt4al-backend[strategies]', "
@@ -76,7 +75,7 @@ def rank(
 
     ``kept``: a query that was chosen as a whole, task ids in serving order; it is served on.
     """
-    chosen = chosen_strategy(settings)
+    chosen = chosen_strategy(settings, dense=project.dense)
     uncertainty = opinion.uncertainty
 
     def serve(members: NDArray[np.int64], round_: int, wanted: int) -> NDArray[np.int64]:
@@ -117,7 +116,7 @@ def rank(
 
 def current_round(pool: PoolArrays, project: Project, settings: Settings) -> int:
     """The round that the labels in ``pool`` (all of it in batches) have come to."""
-    in_rounds, cycles = _for_sampling(pool, project, chosen_strategy(settings))
+    in_rounds, cycles = _for_sampling(pool, project, chosen_strategy(settings, dense=project.dense))
     return queue.current_round(in_rounds, cycles=cycles, query_size=settings.query_size or project.query_size)
 
 
@@ -128,7 +127,7 @@ def wanted_rows(pool: PoolArrays, project: Project, settings: Settings) -> NDArr
     """
     now = current_round(pool, project, settings)
     labelled = pool.labelled
-    whole = now + 1 >= project.cycles or not chosen_strategy(settings).batches
+    whole = now + 1 >= project.cycles or not chosen_strategy(settings, dense=project.dense).batches
     near = (pool.batch == now) | (pool.batch == now + 1) | whole
     return np.concatenate([pool.row[labelled], pool.row[near & ~labelled]])
 

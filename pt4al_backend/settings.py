@@ -93,7 +93,8 @@ class Settings(BaseSettings):
     )
     diversity: Literal["auto", "off", "coverage", "gradients"] = Field(
         "auto",
-        description="How a query avoids images that look alike. `auto`: `gradients` with `fast`, `off` with `paper`.",
+        description="How a query avoids images that look alike. `auto`: `off` with `paper`; with `fast` `gradients`, "
+        "and `coverage` for segmentation.",
     )
     init: Literal["pretext", "scratch", "imagenet"] = Field(
         "pretext", description="Weights the main network starts from in every round."
@@ -156,6 +157,14 @@ class Settings(BaseSettings):
     def measure(self, kind: str) -> str:
         """What makes an image uncertain where a question of this kind is asked about it."""
         return self.method.uncertainty if self.uncertainty != "auto" or kind == "single" else "entropy"
+
+    def spread(self, *, dense: bool) -> str:
+        """How a query avoids images that look alike; ``dense``: where pixels are told apart.
+
+        Gradients are those of one answer per image: of an image's mean answer they say little.
+        """
+        usual = self.method.diversity
+        return "coverage" if dense and self.diversity == "auto" and usual == "gradients" else usual
 
     @field_validator("label_studio_url")
     @classmethod

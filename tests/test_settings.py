@@ -11,6 +11,13 @@ def test_auto_is_what_the_preset_does():
     assert load_settings(preset="fast").method == Method("dealt", "margin", "gradients")
 
 
+def test_segmentation_has_its_own_diversity():
+    assert load_settings(preset="fast").spread(dense=False) == "gradients"
+    assert load_settings(preset="fast").spread(dense=True) == "coverage"
+    assert load_settings(preset="fast", diversity="gradients").spread(dense=True) == "gradients"
+    assert load_settings(preset="paper").spread(dense=True) == "off"
+
+
 def test_what_is_asked_for_wins_over_the_preset():
     settings = load_settings(preset="paper", order="bandit", uncertainty="entropy", diversity="gradients")
     assert settings.method == Method("bandit", "entropy", "gradients")

@@ -20,6 +20,7 @@ from pt4al_backend import learning
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.label_studio.export_file import read_export
 from pt4al_backend.labelled_images import KnownImages, SegmentedImages, read_folder, read_masks
+from pt4al_backend.labelling_platform import SEGMENTATION, SINGLE
 from pt4al_backend.progress import duration
 from pt4al_backend.ranking import chosen_strategy
 from pt4al_backend.sampling.batches import query_size_for
@@ -203,7 +204,7 @@ def _settings(plan: Plan, directory: Path, seed: int) -> Settings:
         "query_size": plan.replay.query_size,
         "train_growth": 0,  # one training a round, as in the paper
     }
-    if isinstance(plan.replay.pool, SegmentedImages):
+    if _dense(plan):
         changes["unlabelled_pixels"] = "ignore"  # a mask names the class of every pixel that is known
     return Settings(**plan.settings.model_dump() | changes)
 
@@ -212,7 +213,7 @@ def _check(plan: Plan) -> None:
     """Refuse now what would otherwise be refused after hours."""
     replay, cycles = plan.replay, plan.settings.cycles
     for variant in plan.variants:
-        chosen_strategy(variant.applied_to(plan.settings))
+        chosen_strategy(variant.applied_to(plan.settings), dense=_dense(plan))
     if not len(replay.test):
         raise PT4ALError(
             "There are too few images to leave out one to measure on, a class needs two: give others with --test."
@@ -245,12 +246,19 @@ def _config(plan: Plan) -> dict[str, Any]:
                 device=device,
                 pool=len(replay.pool),
                 image_size=0,
-                dense=isinstance(replay.pool, SegmentedImages),
+                dense=_dense(plan),
             )
         ),
-        **asdict(settings.method),
+        "order": settings.method.order,
+        "uncertainty": settings.measure(SEGMENTATION if _dense(plan) else SINGLE),
+        "diversity": settings.spread(dense=_dense(plan)),
         **{name: getattr(settings, name) for name in METHOD},
     }
+
+
+def _dense(plan: Plan) -> bool:
+    """Whether pixels are told apart."""
+    return isinstance(plan.replay.pool, SegmentedImages)
 
 
 class _Clock:
