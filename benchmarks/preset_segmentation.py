@@ -24,6 +24,7 @@ from kept_runs import KeptRuns, spread, timed
 from PIL import Image
 
 from pt4al_backend import learning
+from pt4al_backend.labelled_images import SegmentedImages
 from pt4al_backend.store.decode import decode
 
 RUNS = KeptRuns(
@@ -36,7 +37,7 @@ CLASSES = learning.Output("segmentation", len(datasets.CAMVID_CLASSES))
 ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "as shipped": ({}, {}),
     "from scratch": ({}, {"init": None}),
-    "classes balanced by half": ({}, {"balance": 0.5}),
+    "pixels of all classes alike": ({}, {"balance": 0.0}),
     "classes balanced": ({}, {"balance": 1.0}),
     "mixup": ({}, {"mixup": True}),
     "no colour changes in the main task": ({}, {"recolour": 0.0}),
@@ -57,10 +58,17 @@ class Frames:
         self.pixels = Pixels(np.stack([decode(file, size=size) for file in files]))
         self.pool = np.arange(len(pool))
         self.tests = np.arange(len(pool), len(pool) + len(self.test))
-        side = learning.mask_side(size)
-        masks = (Image.fromarray(pool.mask(k)).resize((side, side), Image.Resampling.NEAREST) for k in self.pool)
-        self.masks = np.stack([np.array(mask) for mask in masks])
-        self.masks[self.masks >= CLASSES.classes] = learning.IGNORE
+        self.masks = self.masks_of(pool)
+
+    def masks_of(self, frames: SegmentedImages) -> np.ndarray:
+        """At half the images' side: uint8 (n, m, m)."""
+        side = learning.mask_side(self.pixels.size)
+        small = (
+            Image.fromarray(frames.mask(k)).resize((side, side), Image.Resampling.NEAREST) for k in range(len(frames))
+        )
+        masks = np.stack([np.array(mask) for mask in small])
+        masks[masks >= CLASSES.classes] = learning.IGNORE
+        return masks
 
 
 class Answers:
@@ -119,7 +127,8 @@ def measure(
         weights, spent = timed(main_task, frames, rows, recipe, init, seed)
         grids = [grid for _, _, grid in learning.extract_features(weights, frames.pixels, rows, device="cpu")]
         grid = np.concatenate(grids)
-        head = learning.fit_pixel_head(grid, learning.mask_shares(frames.masks[rows], CLASSES.classes, grid.shape[1]))
+        shares = learning.mask_shares(frames.masks[rows], CLASSES.classes, grid.shape[1])
+        head = learning.fit_pixel_head(grid, shares, balance=recipe.balance)
         told[str(count)] = {
             "mean_iou": mean_iou(frames, weights, head),
             "network_mean_iou": mean_iou(frames, weights, learning.network_head(weights, 0)),

@@ -40,6 +40,8 @@ class Sources:
     masks: MaskFile | None
     background: bool
     """Whether pixels outside all regions are a class of their own."""
+    balance: float = 0.0
+    """How much more a pixel of a rare class counts."""
 
     def known(self, rows: Rows) -> NDArray[np.bool_]:
         """(n,) whether the features of an image are there."""
@@ -137,7 +139,7 @@ def fit_heads(pool: PoolArrays, questions: Sequence[Question], sources: Sources)
         there = np.flatnonzero(answered(mine))
         if len(there):
             features = sources.read(question.kind, pool.row[labelled[there]])
-            head = _fit(features, mine, there, output(question, background=sources.background))
+            head = _fit(features, mine, there, output(question, background=sources.background), sources.balance)
             heads |= {} if head is None else {question.name: head}
     return heads
 
@@ -168,12 +170,18 @@ def _answers(pool: PoolArrays, question: Question, sources: Sources, positions: 
 
 
 def _fit(
-    features: NDArray[np.float16], mine: learning.Targets, there: NDArray[np.int64], wanted: learning.Output
+    features: NDArray[np.float16],
+    mine: learning.Targets,
+    there: NDArray[np.int64],
+    wanted: learning.Output,
+    balance: float,
 ) -> learning.Head | None:
     if isinstance(mine, np.ndarray):
         return learning.fit_head(features, mine[there], wanted)
     shares = learning.mask_shares(mine.read(there), wanted.classes, features.shape[1])
-    return learning.fit_pixel_head(features, shares) if shares.any() else None  # only pixels that are ignored
+    if not shares.any():
+        return None  # only pixels that are ignored
+    return learning.fit_pixel_head(features, shares, balance=balance)
 
 
 def _view(

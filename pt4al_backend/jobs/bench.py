@@ -119,6 +119,7 @@ class Bench:
             answers=self.store.answers(project.id),
             masks=self.masks(project),
             background=self.background,
+            balance=self.recipe(project, pool=project.pretext_pool).main.balance,
         )
 
     @property

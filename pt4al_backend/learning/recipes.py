@@ -187,12 +187,13 @@ def _fast_gpu(image_size: int) -> Recipe:
 
 
 def _dense_cpu(image_size: int) -> Recipe:
-    # maps of 96 x 96 cost nine times those of 32 x 32, so fewer images in a step, and fewer steps
+    # maps of 96 x 96 cost nine times those of 32 x 32, so fewer images in a step, and fewer steps;
+    # what each choice is worth: benchmarks/preset_segmentation.py
     network: dict[str, Any] = {"network": "resnet9", "width": 16, "image_size": image_size, "dense": True}
     sgd: dict[str, Any] = {**_FAST, "batch": 16}
     return Recipe(
         PretextRecipe(**network, **sgd, epochs=15, least_steps=200, most_steps=400),
-        MainRecipe(**network, **sgd, epochs=60, least_steps=300, most_steps=1200),
+        MainRecipe(**network, **sgd, epochs=60, least_steps=300, most_steps=1200, balance=0.5),
     )
 
 
@@ -202,5 +203,5 @@ def _dense_gpu(image_size: int) -> Recipe:
     sgd: dict[str, Any] = {**_FAST, "batch": 32}
     return Recipe(
         PretextRecipe(**network, **sgd, epochs=30, least_steps=500, most_steps=6000),
-        MainRecipe(**network, **sgd, epochs=120, least_steps=600, most_steps=8000),
+        MainRecipe(**network, **sgd, epochs=120, least_steps=600, most_steps=8000, balance=0.5),
     )

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pt4al_backend.learning.devices import one_thread
+from pt4al_backend.learning.losses import class_weights
 from pt4al_backend.learning.networks import feature_size, for_inference
 from pt4al_backend.learning.targets import check_targets
 from pt4al_backend.learning.types import SEGMENTATION, SINGLE, LearningError, Output, Weights
@@ -92,13 +93,16 @@ def fit_head(
 
 
 @one_thread()
-def fit_pixel_head(grid: npt.NDArray[np.floating], shares: npt.NDArray[np.float32], *, seconds: float = 0.7) -> Head:
+def fit_pixel_head(
+    grid: npt.NDArray[np.floating], shares: npt.NDArray[np.float32], *, balance: float = 0.0, seconds: float = 0.7
+) -> Head:
     """As `fit_head`, for the cells of images whose pixels were classified.
 
     Args:
         grid: float (n, G, G, F), the cells' features.
         shares: float32 (n, G, G, classes), each class's share of a cell's pixels, as `mask_shares`
             gives them; a cell of unanswered pixels has none and is left out.
+        balance: how much more a rare class counts, as in training (`MainRecipe.balance`).
 
     Raises:
         LearningError: no cell was answered.
@@ -112,6 +116,7 @@ def fit_pixel_head(grid: npt.NDArray[np.floating], shares: npt.NDArray[np.float3
         answered = np.sort(np.random.default_rng(0).permutation(answered)[:most])
     weights = torch.from_numpy(shares.reshape(-1, classes)[answered])
     weights = weights / weights.sum()
+    weights = weights * class_weights(weights.sum(dim=0), balance=balance)
 
     def loss(logits: Tensor) -> Tensor:
         return -(weights * logits.log_softmax(dim=1)).sum()

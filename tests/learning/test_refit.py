@@ -187,6 +187,16 @@ def test_a_pixel_head_tells_cells_apart():
     assert (head.logits(grid[10:]).argmax(axis=-1) == shares[10:].argmax(axis=-1)).mean() > 0.95
 
 
+def test_rare_classes_may_count_more():
+    random = np.random.default_rng(0)
+    rare = random.random((20, 6, 6)) < 0.1
+    grid = random.normal(loc=2.0 * rare)[..., None]  # two overlapping bells
+    shares = np.stack([~rare, rare], axis=-1).astype(np.float32)
+    heads = [fit_pixel_head(grid, shares, balance=balance) for balance in (0.0, 0.5, 1.0)]
+    found = [(head.logits(grid).argmax(axis=-1) == 1).mean() for head in heads]
+    assert found[0] < 0.1 < found[1] < found[2]
+
+
 def test_cells_that_are_unanswered_have_no_weight():
     grid, shares = cells(4)
     changed = grid.copy()

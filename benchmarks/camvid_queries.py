@@ -1,0 +1,76 @@
+"""What the queries of the CamVid table cost a person, and how alike their frames are.
+
+    python benchmarks/camvid_queries.py
+
+Reads `benchmarks/results/camvid/results.json`, which `accuracy.py camvid` makes, and writes `queries.md` beside it.
+Per frame that was asked for, over all rounds and seeds: labelled pixels, length of the borders between classes in
+pixels, and the share of frames whose nearest neighbour in the same query and video is at most 1, and at most 5,
+seconds away. The frames of a video are one second apart: with 12 frames in a row all of them would have one at 1 s.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+from kept_runs import spread
+
+TABLE = Path(__file__).parent / "results" / "camvid"
+FRAMES_PER_SECOND = 30
+SECONDS = (1, 5)
+
+
+def main() -> None:
+    told = json.loads((TABLE / "results.json").read_text())
+    places = [place(name) for name in datasets.camvid("train").names]
+    head = ["strategy", "n", "labelled pixels", "border", *(f"neighbour within {limit} s, %" for limit in SECONDS)]
+    lines = ["| " + " | ".join(head) + " |", "| " + " | ".join(["---"] * len(head)) + " |"]
+    for strategy in dict.fromkeys(run["strategy"] for run in told["runs"]):
+        rows = [figures(run["rounds"], places) for run in told["runs"] if run["strategy"] == strategy]
+        cells = [spread(column) for column in zip(*rows, strict=True)]
+        lines.append(f"| `{strategy}` | {len(rows)} | " + " | ".join(cells) + " |")
+    (TABLE / "queries.md").write_text("\n".join(lines) + "\n\n`python benchmarks/camvid_queries.py`\n")
+    print("\n".join(lines))
+
+
+def figures(rounds: Sequence[dict[str, Any]], places: Sequence[tuple[str, float]]) -> list[float]:
+    """Per frame of one run: labelled pixels, border, and the share with a near neighbour, per limit."""
+    near = np.array([seconds for query in queries(rounds) for seconds in to_neighbour([places[k] for k in query])])
+    last = rounds[-1]
+    costs = [last["labelled_pixels"] / last["labels"], last["border_length"] / last["labels"]]
+    return costs + [100 * float((near <= limit).mean()) for limit in SECONDS]
+
+
+def queries(rounds: Sequence[dict[str, Any]]) -> Iterator[list[int]]:
+    """The frames of each round's query, by position."""
+    before: set[int] = set()
+    for entry in rounds:
+        yield sorted(set(entry["images"]) - before)
+        before = set(entry["images"])
+
+
+def to_neighbour(query: Sequence[tuple[str, float]]) -> list[float]:
+    """Seconds from each frame to the nearest other one of the query; infinite where its video has no other."""
+    return [
+        min(
+            (abs(second - other) for k, (video, other) in enumerate(query) if k != own and video == of),
+            default=float("inf"),
+        )
+        for own, (of, second) in enumerate(query)
+    ]
+
+
+def place(name: str) -> tuple[str, float]:
+    """The video of a frame, and where it lies there, in seconds."""
+    found = re.search(r"/(\w+?)_f?(\d+)\.webp$", name)
+    assert found, name
+    return found[1], int(found[2]) / FRAMES_PER_SECOND
+
+
+if __name__ == "__main__":
+    main()
