@@ -158,7 +158,7 @@ class Settings(BaseSettings):
         """What makes an image uncertain where a question of this kind is asked about it."""
         return self.method.uncertainty if self.uncertainty != "auto" or kind == "single" else "entropy"
 
-    def spread(self, *, dense: bool) -> str:
+    def diversity_for(self, *, dense: bool) -> str:
         """How a query avoids images that look alike; ``dense``: where pixels are told apart.
 
         Gradients are those of one answer per image: of an image's mean answer they say little.

@@ -12,10 +12,10 @@ def test_auto_is_what_the_preset_does():
 
 
 def test_segmentation_has_its_own_diversity():
-    assert load_settings(preset="fast").spread(dense=False) == "gradients"
-    assert load_settings(preset="fast").spread(dense=True) == "coverage"
-    assert load_settings(preset="fast", diversity="gradients").spread(dense=True) == "gradients"
-    assert load_settings(preset="paper").spread(dense=True) == "off"
+    assert load_settings(preset="fast").diversity_for(dense=False) == "gradients"
+    assert load_settings(preset="fast").diversity_for(dense=True) == "coverage"
+    assert load_settings(preset="fast", diversity="gradients").diversity_for(dense=True) == "gradients"
+    assert load_settings(preset="paper").diversity_for(dense=True) == "off"
 
 
 def test_what_is_asked_for_wins_over_the_preset():

@@ -251,7 +251,7 @@ def _config(plan: Plan) -> dict[str, Any]:
         ),
         "order": settings.method.order,
         "uncertainty": settings.measure(SEGMENTATION if _dense(plan) else SINGLE),
-        "diversity": settings.spread(dense=_dense(plan)),
+        "diversity": settings.diversity_for(dense=_dense(plan)),
         **{name: getattr(settings, name) for name in METHOD},
     }
 
