@@ -147,7 +147,7 @@ def test_workers_killed_again_and_again_give_the_batches_of_an_undisturbed_one(l
         label_studio.connect_backend(project.number, backend.url)
         for _ in range(kills):
             kill_in_the_middle_of_pretext(backend, project)
-        wait_until(lambda: project.version.startswith("pt4al-r"))
+        wait_until(lambda: project.version.startswith("pt4al-r"), 240)  # on a busy machine too
         pool = stored(backend, project, lambda store, row: store.pool(row))
         return pool.batch.tolist(), pool.loss.tolist()
 
