@@ -29,10 +29,10 @@ from pt4al_backend.simulate.results import aubc
 RUNS = KeptRuns(Path(__file__).parent / "results" / "frozen_queries.json", "python benchmarks/frozen_queries.py")
 ROUNDS, QUERY, SIDE = 8, 12, 192
 STRATEGIES: dict[str, Strategy] = {
-    "random": strategy("random", order="dealt", diversity="off"),
-    "entropy": strategy("entropy", order="dealt", diversity="off"),
+    "random": strategy("random", order="dealt", diversity="off", dense=True),
+    "entropy": strategy("entropy", order="dealt", diversity="off", dense=True),
     **{
-        f"pt4al, {diversity}": strategy("pt4al", order="dealt", diversity=diversity)
+        f"pt4al, {diversity}": strategy("pt4al", order="dealt", diversity=diversity, dense=True)
         for diversity in ("off", "gradients", "coverage")
     },
 }

@@ -53,7 +53,8 @@ def chosen_strategy(settings: Settings, *, dense: bool) -> Strategy:
     Raises:
         PT4ALError: it comes from a library that is not there.
     """
-    chosen = strategy(settings.strategy, order=settings.method.order, diversity=settings.diversity_for(dense=dense))
+    order, diversity = settings.method.order, settings.diversity_for(dense=dense)
+    chosen = strategy(settings.strategy, order=order, diversity=diversity, dense=dense)
     if chosen.library and importlib.util.find_spec(chosen.library) is None:
         raise PT4ALError(
             f"The strategy {settings.strategy} comes from scikit-activeml: pip install 'pt4al-backend[strategies]', "

@@ -30,11 +30,14 @@ class Strategy:
     """The module it comes from, where that is an optional one."""
 
 
-def strategy(name: Name, *, order: str, diversity: str) -> Strategy:
+def strategy(name: Name, *, order: str, diversity: str, dense: bool) -> Strategy:
     """The strategy of that name.
 
     PT4AL has variants: ``order`` where it is ``bandit``, and ``diversity``, how queries avoid images like one
     another (``off``, ``coverage``, ``gradients``). The others are what they are.
+
+    ``dense``: pixels are told apart. There a dozen images that span all losses teach more than typical ones, which
+    lack what is rare (``benchmarks/first_queries.py``).
     """
     if name != "pt4al":
         return _OTHERS[name]
@@ -43,6 +46,8 @@ def strategy(name: Name, *, order: str, diversity: str) -> Strategy:
     if diversity == "off":
         return Strategy(lanes.even, lanes.uncertain, batches=True)
     later = {"coverage": lanes.covering, "gradients": lanes.gradients}[diversity]
+    if dense:
+        return Strategy(lanes.even, later, batches=True)
     return Strategy(lanes.typical, later, batches=True, needs_features=True)
 
 
