@@ -42,8 +42,10 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "half the main steps": ({}, {"epochs": 20, "least_steps": 125}),
     "twice the main steps": ({}, {"epochs": 80, "least_steps": 500, "most_steps": 2_000}),
     "no colour changes in the pretext task": ({"recolour": 0.0}, {}),
-    "half the pretext steps": ({"most_steps": 600}, {}),
-    "twice the pretext steps": ({"most_steps": 2_400, "epochs": 40}, {}),
+    "pretext batches of 64, learning rate 0.1": ({"batch": 64, "learning_rate": 0.1, "most_steps": 900}, {}),
+    "pretext learning rate 0.1": ({"learning_rate": 0.1}, {}),
+    "half the pretext steps": ({"most_steps": 900}, {}),
+    "twice the pretext steps": ({"most_steps": 3_600, "epochs": 30}, {}),
     "width 12": ({"width": 12}, {"width": 12}),
     "width 24": ({"width": 24}, {"width": 24}),
 }
@@ -62,12 +64,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only-seed", type=int)
+    parser.add_argument("--rows", help="comma-separated; all by default")
     options = parser.parse_args()
     seeds = range(options.seeds) if options.only_seed is None else [options.only_seed]
+    rows = options.rows.split(",") if options.rows else list(ROWS)
     pixels = Labelled()
     for seed in seeds:
         networks: dict[str, tuple[learning.Weights, float]] = {}
-        for name, (of_pretext, of_main) in ROWS.items():
+        for name in rows:
+            of_pretext, of_main = ROWS[name]
             if RUNS.has(name, seed):
                 continue
             key = json.dumps(of_pretext)

@@ -157,11 +157,11 @@ def _fast_cpu(image_size: int) -> Recipe:
     return Recipe(
         PretextRecipe(
             **network,
-            **_FAST,
-            batch=64,  # small enough for many steps, large enough to keep both cores busy
+            **{**_FAST, "learning_rate": 0.05},
+            batch=32,  # many steps for little computing
             epochs=15,
-            least_steps=400,  # 200 images and fewer still learn their edges
-            most_steps=1200,  # bounds the wait for the first queue, for any pool up to 76,800 images
+            least_steps=800,  # 200 images and fewer still learn their edges
+            most_steps=1800,  # bounds the wait for the first queue, for any pool up to 57,600 images
         ),
         MainRecipe(
             **network,
