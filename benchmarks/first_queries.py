@@ -1,11 +1,11 @@
 """Which dozen frames should be labelled first, when pixels are told apart?
 
-    python benchmarks/first_queries.py [--turns 8] [--rows a,b]
+    python benchmarks/first_queries.py [--networks 3]
 
-12 of CamVid's 367 training frames, a network trained on them as `fast` trains it, and the mean IoU over the 11 classes
-of its 101 validation frames, in per cent: test frames are not looked at. In turn k the frames come from batch k of
-PT4AL's, sorted by the losses of one pretext network: its most typical ones, those at even distances (section 3.3 of the
-paper), or, from the whole pool, 12 at random. Several processes may work at it some rows or turns each.
+12 of CamVid's 367 training frames and a refit on the frozen features of a pretext network, measured on its 101
+validation frames: mean IoU over the 11 classes on the 24 x 24 grid that refits see, in per cent. Each network, and each
+of its eight batches, has a turn: with the batch's frames at even distances (section 3.3 of the paper), its most typical
+ones, or random ones; and with random ones of the pool, or the most typical ones of a random half of it.
 """
 
 from __future__ import annotations
@@ -14,72 +14,60 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from by_hand import finish
+from frozen_queries import QUERY, ROUNDS, SIDE, Frozen, mean_iou
 from kept_runs import KeptRuns, spread
-from preset_segmentation import CLASSES, Frames, main_task, mean_iou, pretext, recipes
+from preset_segmentation import Frames, recipes
 
 from pt4al_backend import learning
 from pt4al_backend.sampling import batches, lanes
 from pt4al_backend.sampling.coverage import most_informative
 
 RUNS = KeptRuns(Path(__file__).parent / "results" / "first_queries.json", "python benchmarks/first_queries.py")
-ROUNDS, QUERY, SIDE = 8, 12, 192
-ROWS = ("typical", "even", "random")
-
-
-class Sorted:
-    """Frames as one pretext network sees them."""
-
-    def __init__(self, frames: Frames) -> None:
-        self.network = pretext(frames, {}, 0)
-        losses = finish(learning.pretext_losses(self.network, frames.pixels, frames.pool, device="cpu"))
-        self.hardest_first = batches.hardest_first(losses, frames.pool)
-        parts = learning.extract_features(self.network, frames.pixels, frames.pool, device="cpu")
-        self.features = np.concatenate([pooled for _, pooled, _ in parts]).astype(np.float32)
-
-    def query(self, row: str, turn: int) -> np.ndarray:
-        n = len(self.hardest_first)
-        batch = self.hardest_first[batches.cut(n, cycles=ROUNDS, order="dealt", seed=0) == turn % ROUNDS]
-        if row == "even":
-            return batch[lanes.at_even_distances(len(batch), QUERY)[:QUERY]]
-        if row == "typical":
-            features = self.features[batch]
-            return batch[most_informative(features, np.ones(len(batch)), features[:0], wanted=QUERY)]
-        return np.random.default_rng(turn).permutation(n)[:QUERY]
+ROWS = ("even", "typical", "random of the batch", "random", "typical of half the pool")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=ROUNDS)
-    parser.add_argument("--rows", help="comma-separated; all by default")
-    options = parser.parse_args()
-    rows = options.rows.split(",") if options.rows else ROWS
-    missing = [(row, turn) for turn in range(options.turns) for row in rows if not RUNS.has(row, turn)]
-    if missing:
-        frames = Frames(SIDE)
-        pool = Sorted(frames)
-        for row, turn in missing:
-            RUNS.add({"row": row, "seed": turn, "mean_iou": round(measure(frames, pool, row, turn), 4)})
+    parser.add_argument("--networks", type=int, default=3)
+    frames: Frames | None = None
+    for network in range(parser.parse_args().networks):
+        turns = range(network * ROUNDS, (network + 1) * ROUNDS)
+        missing = [(row, turn) for turn in turns for row in ROWS if not RUNS.has(row, turn)]
+        if missing:
+            frames = frames or Frames(SIDE)
+            frozen = Frozen(frames, network)
+            for row, turn in missing:
+                RUNS.add({"row": row, "seed": turn, "mean_iou": round(measure(frozen, query(frozen, row, turn)), 4)})
     show()
 
 
-def measure(frames: Frames, pool: Sorted, row: str, turn: int) -> float:
-    taught, recipe = np.sort(pool.query(row, turn)), recipes(SIDE).main
-    weights = main_task(frames, taught, recipe, pool.network, turn)
-    grids = learning.extract_features(weights, frames.pixels, taught, device="cpu")
-    grid = np.concatenate([grid for _, _, grid in grids])
-    shares = learning.mask_shares(frames.masks[taught], CLASSES.classes, grid.shape[1])
-    return mean_iou(frames, weights, learning.fit_pixel_head(grid, shares, balance=recipe.balance))
+def query(frozen: Frozen, row: str, turn: int) -> np.ndarray:
+    """The frames of a first query."""
+    n, random = len(frozen.pool), np.random.default_rng(turn)
+    batch = frozen.hardest_first[batches.cut(n, cycles=ROUNDS, order="dealt", seed=0) == turn % ROUNDS]
+    if row == "even":
+        return batch[lanes.at_even_distances(len(batch), QUERY)[:QUERY]]
+    if row == "random of the batch":
+        return random.permutation(batch)[:QUERY]
+    if row == "random":
+        return random.permutation(n)[:QUERY]
+    members = random.permutation(n)[: n // 2] if row == "typical of half the pool" else batch
+    features = frozen.pooled[members]
+    return members[most_informative(features, np.ones(len(members)), features[:0], wanted=QUERY)]
+
+
+def measure(frozen: Frozen, taught: np.ndarray) -> float:
+    head = learning.fit_pixel_head(frozen.grid[taught], frozen.shares[taught], balance=recipes(SIDE).main.balance)
+    return mean_iou(head.logits(frozen.grid[frozen.tests]), frozen.shares[frozen.tests])
 
 
 def show() -> None:
-    print("| first 12 frames | n | mean IoU | each |")
-    print("| --- | --- | --- | --- |")
+    print("| first 12 frames | n | mean IoU |")
+    print("| --- | --- | --- |")
     for row in ROWS:
-        runs = sorted(RUNS.of(row), key=lambda run: run["seed"])
-        if runs:
-            each = [100 * run["mean_iou"] for run in runs]
-            print(f"| {row} | {len(each)} | {spread(each)} | " + " ".join(f"{value:.1f}" for value in each) + " |")
+        values = [100 * run["mean_iou"] for run in RUNS.of(row)]
+        if values:
+            print(f"| {row} | {len(values)} | {spread(values)} |")
 
 
 if __name__ == "__main__":

@@ -41,8 +41,8 @@ STRATEGIES: dict[str, Strategy] = {
 class Frozen:
     """Frames as a pretext network sees them: pooled (n, D), grid (n, G, G, F), shares (n, G, G, classes) of a cell."""
 
-    def __init__(self, frames: Frames) -> None:
-        network = pretext(frames, {}, 0)
+    def __init__(self, frames: Frames, seed: int = 0) -> None:
+        network = pretext(frames, {}, seed)
         rows = np.concatenate([frames.pool, frames.tests])
         parts = list(learning.extract_features(network, frames.pixels, rows, device="cpu"))
         self.pooled = np.concatenate([pooled for _, pooled, _ in parts]).astype(np.float32)

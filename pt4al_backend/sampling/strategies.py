@@ -36,8 +36,8 @@ def strategy(name: Name, *, order: str, diversity: str, dense: bool) -> Strategy
     PT4AL has variants: ``order`` where it is ``bandit``, and ``diversity``, how queries avoid images like one
     another (``off``, ``coverage``, ``gradients``). The others are what they are.
 
-    ``dense``: pixels are told apart. There a dozen images that span all losses teach more than typical ones, which
-    lack what is rare (``benchmarks/first_queries.py``).
+    ``dense``: pixels are told apart. There typical images are no better a start than the paper's, which is there
+    sooner (``benchmarks/first_queries.py``).
     """
     if name != "pt4al":
         return _OTHERS[name]
