@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
 
 from pt4al_backend.learning.types import LearningError
 
@@ -42,6 +43,13 @@ def is_cuda(device: str) -> bool:
     return device.startswith("cuda")
 
 
+def sent(values: Tensor, device: str | torch.device) -> Tensor:
+    """`values` on the device. A GPU fetches them in their turn: a plain copy would wait until it has nothing to do."""
+    if values.is_cuda or not is_cuda(str(device)):
+        return values
+    return values.pin_memory().to(device, non_blocking=True)
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """For many small operations: on a busy machine threads that wait for each other made them ten times slower."""
@@ -62,6 +70,6 @@ def computing(device: str, *, half: bool) -> Iterator[None]:
         return
     with (
         torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=True),
-        torch.autocast("cuda", dtype=torch.bfloat16, enabled=half),
+        torch.autocast("cuda", dtype=torch.bfloat16, enabled=half, cache_enabled=False),
     ):
         yield

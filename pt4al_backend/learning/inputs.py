@@ -7,14 +7,15 @@ training can be done again without doing the ones before it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pt4al_backend.learning.devices import is_cuda
+from pt4al_backend.learning.devices import is_cuda, sent
 from pt4al_backend.learning.types import Images
 
 INIT, ORDER, AUGMENT = range(3)
@@ -40,6 +41,7 @@ class Pixels:
     """
 
     def __init__(self, images: Images, rows: npt.NDArray[np.int64], device: str) -> None:
+        self.size = images.size
         self._images, self._rows, self._device = images, rows, device
         self._cache: Tensor | None = None
         shape = (len(rows), images.size, images.size, 3)
@@ -52,17 +54,16 @@ class Pixels:
             return self._read(positions)
         missing = positions[~self._cached[positions]]
         if len(missing):
-            self._cache[torch.from_numpy(missing).to(self._device)] = self._read(missing)
+            self._cache[sent(torch.from_numpy(missing), self._device)] = self._read(missing)
             self._cached[missing] = True
-        return self._cache[torch.from_numpy(positions).to(self._device)]
+        return self._cache[sent(torch.from_numpy(positions), self._device)]
 
     def _read(self, positions: npt.NDArray[np.int64]) -> Tensor:
         pixels = np.array(self._images.read(self._rows[positions]), dtype=np.uint8)
-        return torch.from_numpy(pixels).to(self._device)
+        return sent(torch.from_numpy(pixels), self._device)
 
 
-@dataclass(frozen=True)
-class Crop:
+class Crop(NamedTuple):
     """What is cut out of n images: rows (n, S) and columns (n, S), in pixels of the image they lie in or beside."""
 
     down: Tensor
@@ -85,9 +86,9 @@ def cut(values: Tensor, crop: Crop, *, outside: int = 0) -> Tensor:
     """
     n, side = values.shape[:2]
     size = crop.down.shape[1]
-    centres = torch.arange(size // 2, size * side, size) // side  # of the values' pixels, in the image's
-    down = (crop.down[:, centres] * side // size).to(values.device)[:, :, None]
-    across = (crop.across[:, centres] * side // size).to(values.device)[:, None, :]
+    of_image = torch.arange(size // 2, size * side, size, device=values.device) // side  # centres of the values' pixels
+    down = (crop.down[:, of_image] * side // size)[:, :, None]
+    across = (crop.across[:, of_image] * side // size)[:, None, :]
     inside = (down >= 0) & (down < side) & (across >= 0) & (across < side)
     which = torch.arange(n, device=values.device)[:, None, None]
     moved = values[which, down.clamp(0, side - 1), across.clamp(0, side - 1)]
@@ -96,20 +97,33 @@ def cut(values: Tensor, crop: Crop, *, outside: int = 0) -> Tensor:
 
 def normalised(pixels: Tensor) -> Tensor:
     """uint8 (n, S, S, 3) -> float32 (n, 3, S, S), channels last in memory."""
-    mean = 255 * torch.tensor(_MEAN, device=pixels.device)
-    std = 255 * torch.tensor(_STD, device=pixels.device)
+    mean, std = _statistics(pixels.device)
     return ((pixels.float() - mean) / std).permute(0, 3, 1, 2)
 
 
-def recoloured(inputs: Tensor, *, strength: float, generator: torch.Generator) -> Tensor:
-    """Inputs (n, 3, S, S) with contrast, brightness and colour balance changed at random.
+@cache
+@torch.inference_mode(False)
+def _statistics(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each channel, 0..255."""
+    return 255 * torch.tensor(_MEAN, device=device), 255 * torch.tensor(_STD, device=device)
 
-    Contrast by a factor of 1 +- `strength`, each channel by an offset of +- `strength` standard deviations.
-    """
-    n = len(inputs)
+
+class Colours(NamedTuple):
+    """What n images' colours are changed by: a factor (n, 1, 1, 1), and an offset of each channel (n, 3, 1, 1)."""
+
+    contrast: Tensor
+    offset: Tensor
+
+
+def random_colours(n: int, *, strength: float, generator: torch.Generator) -> Colours:
+    """Contrast of 1 +- `strength`, offsets of +- `strength` standard deviations: brightness and colour balance."""
     contrast = 1 + strength * (2 * torch.rand(n, 1, 1, 1, generator=generator) - 1)
-    offset = strength * (2 * torch.rand(n, 3, 1, 1, generator=generator) - 1)
-    return inputs * contrast.to(inputs.device) + offset.to(inputs.device)
+    return Colours(contrast, strength * (2 * torch.rand(n, 3, 1, 1, generator=generator) - 1))
+
+
+def recoloured(inputs: Tensor, colours: Colours) -> Tensor:
+    """Inputs (n, 3, S, S) with their colours changed."""
+    return inputs * colours.contrast + colours.offset
 
 
 def rotated(inputs: Tensor) -> Tensor:

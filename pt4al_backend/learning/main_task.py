@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pt4al_backend.learning.inputs import INIT, Pixels, generator
+from pt4al_backend.learning.inputs import INIT, Crop, Pixels, generator
 from pt4al_backend.learning.losses import class_weights, image_losses
 from pt4al_backend.learning.networks import (
     Network,
@@ -23,7 +23,7 @@ from pt4al_backend.learning.networks import (
 )
 from pt4al_backend.learning.recipes import MainRecipe, images_per_step
 from pt4al_backend.learning.targets import Answers, check_all
-from pt4al_backend.learning.training import Part, Training
+from pt4al_backend.learning.training import Training
 from pt4al_backend.learning.types import IGNORE, Images, Output, Progress, Targets, Weights
 
 _MASKS_AT_ONCE = 64
@@ -63,28 +63,49 @@ def train_main(
     network = initialised(spec, generator=generator(seed, INIT))
     if init is not None:
         load_backbone(network, init.arrays)
-    training = Training(network, recipe=recipe, images=len(rows), seed=seed, device=device)
-    side = mask_side(images.size)
-    answers = [Answers(*each, side=side, device=device) for each in zip(targets, outputs, strict=True)]
-
-    weights = [
-        _weights(target, output, len(rows), recipe.balance, device)
-        for target, output in zip(targets, outputs, strict=True)
-    ]
-
-    def loss(network: Network, part: Part) -> Tensor:
-        own = [of(part.positions, part.crop) for of in answers]
-        if not recipe.mixup:
-            return image_losses(outputs, network(part.inputs), own, weights)
-        other = torch.randperm(len(part.inputs), generator=part.random).to(device)
-        share = math.sin(math.pi / 2 * torch.rand((), generator=part.random).item()) ** 2  # of Beta(1/2, 1/2)
-        logits = network(share * part.inputs + (1 - share) * part.inputs[other])
-        losses = share * image_losses(outputs, logits, own, weights)
-        return losses + (1 - share) * image_losses(outputs, logits, [answer[other] for answer in own], weights)
-
+    task = _Answering(len(rows), outputs, targets, recipe=recipe, side=mask_side(images.size), device=device)
+    training = Training(network, task, recipe=recipe, images=len(rows), seed=seed, device=device)
     chunk = images_per_step(spec, device=device, inputs_per_image=1, training=True)
-    yield from training.run(Pixels(images, rows, device), loss, chunk=chunk)
+    yield from training.run(Pixels(images, rows, device), chunk=chunk)
     return to_weights(training.network, spec)
+
+
+class _Answering:
+    """The main task: to say of each image what people said."""
+
+    def __init__(
+        self,
+        images: int,
+        outputs: Sequence[Output],
+        targets: Sequence[Targets],
+        *,
+        recipe: MainRecipe,
+        side: int,
+        device: str,
+    ) -> None:
+        pairs = list(zip(targets, outputs, strict=True))
+        self._outputs, self._mixup = outputs, recipe.mixup
+        self._answers = [Answers(target, output, side=side) for target, output in pairs]
+        self._weights = [_weights(target, output, images, recipe.balance, device) for target, output in pairs]
+
+    def answers(self, positions: npt.NDArray[np.int64], random: torch.Generator) -> list[Tensor]:
+        own = [answers(positions) for answers in self._answers]
+        if not self._mixup:
+            return own
+        other = torch.randperm(len(positions), generator=random)
+        share = math.sin(math.pi / 2 * torch.rand((), generator=random).item()) ** 2  # of Beta(1/2, 1/2)
+        return [*own, other, torch.tensor(share, dtype=torch.float64)]
+
+    def losses(self, network: Network, inputs: Tensor, crop: Crop | None, answers: list[Tensor]) -> Tensor:
+        given = answers[: len(self._answers)]
+        own = [each.cut(values, crop) for each, values in zip(self._answers, given, strict=True)]
+        if not self._mixup:
+            return image_losses(self._outputs, network(inputs), own, self._weights)
+        other, share = answers[len(self._answers) :]
+        logits = network(share * inputs + (1 - share) * inputs[other])
+        losses = share * image_losses(self._outputs, logits, own, self._weights)
+        others = [answer[other] for answer in own]
+        return losses + (1 - share) * image_losses(self._outputs, logits, others, self._weights)
 
 
 def _weights(target: Targets, output: Output, images: int, balance: float, device: str) -> Tensor | None:

@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pt4al_backend.learning.devices import computing
-from pt4al_backend.learning.inputs import INIT, Pixels, generator, normalised, rotated, rotation_labels
+from pt4al_backend.learning.inputs import INIT, Crop, Pixels, generator, normalised, rotated, rotation_labels
 from pt4al_backend.learning.networks import Network, for_inference, initialised, network_spec, to_weights
 from pt4al_backend.learning.recipes import PretextRecipe, images_per_step
-from pt4al_backend.learning.training import Meter, Part, Training
+from pt4al_backend.learning.training import Meter, Training
 from pt4al_backend.learning.types import SINGLE, Checkpoint, Images, LearningError, Output, Progress, Weights
 
 _ROTATIONS = 4
@@ -57,7 +57,7 @@ def train_pretext(
         outputs=[Output(SINGLE, _ROTATIONS)],
     )
     network = initialised(spec, generator=generator(seed, INIT))
-    training = Training(network, recipe=recipe, images=len(rows), seed=seed, device=device)
+    training = Training(network, _Rotations(), recipe=recipe, images=len(rows), seed=seed, device=device)
     fingerprint = _fingerprint(rows, recipe, seed)
     saved = checkpoint.load()
     if saved is not None and saved[1].get("fingerprint") == fingerprint:
@@ -70,11 +70,8 @@ def train_pretext(
             checkpoint.save(training.snapshot(), {"fingerprint": fingerprint, "step": training.step})
             last_save = time.monotonic()
 
-    def loss(network: Network, part: Part) -> Tensor:
-        return _losses(network, part.inputs)
-
     chunk = images_per_step(spec, device=device, inputs_per_image=_ROTATIONS, training=True)
-    yield from training.run(Pixels(images, rows, device), loss, chunk=chunk, after_step=save)
+    yield from training.run(Pixels(images, rows, device), chunk=chunk, after_step=save)
     return to_weights(training.network, spec)
 
 
@@ -96,6 +93,16 @@ def pretext_losses(
             losses[start : start + chunk] = _losses(network, inputs).cpu().numpy()
         yield meter.add(len(part))
     return losses
+
+
+class _Rotations:
+    """The pretext task: the images are all it needs."""
+
+    def answers(self, positions: npt.NDArray[np.int64], random: torch.Generator) -> list[Tensor]:
+        return []
+
+    def losses(self, network: Network, inputs: Tensor, crop: Crop | None, answers: list[Tensor]) -> Tensor:
+        return _losses(network, inputs)
 
 
 def _losses(network: Network, inputs: Tensor) -> Tensor:

@@ -176,8 +176,8 @@ def _fast_cpu(image_size: int) -> Recipe:
 
 
 def _fast_gpu(image_size: int) -> Recipe:
-    # width 64 is Page's own, wider than a CPU can train; augmentation as measured on CPUs; the rest of these
-    # numbers was not measured on a GPU yet
+    # width 64 is Page's own, wider than a CPU can train; augmentation as measured on CPUs; of the rest only the
+    # whole was measured on a GPU (benchmarks/results/cifar10_full_fast), no number against another
     network: dict[str, Any] = {"network": "resnet9", "width": 64, "image_size": image_size}
     sgd: dict[str, Any] = {**_FAST, "batch": 128}
     return Recipe(

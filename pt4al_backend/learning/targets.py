@@ -10,7 +10,17 @@ import torch
 from torch import Tensor
 
 from pt4al_backend.learning.inputs import Crop, cut
-from pt4al_backend.learning.types import IGNORE, MULTIPLE, SINGLE, Array, LearningError, Masks, Output, Targets
+from pt4al_backend.learning.types import (
+    IGNORE,
+    MULTIPLE,
+    SEGMENTATION,
+    SINGLE,
+    Array,
+    LearningError,
+    Masks,
+    Output,
+    Targets,
+)
 
 _NOTHING = "There is nothing to learn from yet: label at least one image."
 
@@ -52,20 +62,20 @@ def check_all(targets: Sequence[Targets], outputs: Sequence[Output], *, images: 
 
 
 class Answers:
-    """The answers to one output by position, as tensors on the device."""
+    """The answers to one output by position."""
 
-    def __init__(self, targets: Targets, output: Output, *, side: int, device: str) -> None:
+    def __init__(self, targets: Targets, output: Output, *, side: int) -> None:
         """`side` is that of the masks of a segmentation."""
-        self._output, self._side, self._device = output, side, device
+        self._output, self._side = output, side
         self._targets: Tensor | Masks
         if isinstance(targets, np.ndarray):
             dtype = np.float32 if output.kind == MULTIPLE else np.int64
-            self._targets = torch.from_numpy(targets.astype(dtype)).to(device)
+            self._targets = torch.from_numpy(targets.astype(dtype))
         else:
             self._targets = targets
 
-    def __call__(self, positions: npt.NDArray[np.int64], crop: Crop | None) -> Tensor:
-        """int64 (k,); float32 (k, classes); or, cut as the images were, int64 (k, side, side)."""
+    def __call__(self, positions: npt.NDArray[np.int64]) -> Tensor:
+        """On the CPU: int64 (k,); float32 (k, classes); or uint8 (k, side, side)."""
         if isinstance(self._targets, Tensor):
             return self._targets[positions]
         masks = np.array(self._targets.read(positions), dtype=np.uint8)
@@ -74,5 +84,10 @@ class Answers:
         if masks.max(where=masks != IGNORE, initial=0) >= self._output.classes:
             last = self._output.classes - 1
             raise LearningError(f"Masks must hold class indices from 0 to {last}, or {IGNORE} for none.")
-        answers = torch.from_numpy(masks).to(self._device)
+        return torch.from_numpy(masks)
+
+    def cut(self, answers: Tensor, crop: Crop | None) -> Tensor:
+        """Answers, cut as the images were: int64 (k,), float32 (k, classes) or int64 (k, side, side)."""
+        if self._output.kind != SEGMENTATION:
+            return answers
         return (answers if crop is None else cut(answers, crop, outside=IGNORE)).long()

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pt4al_backend.learning.devices import computing
+from pt4al_backend.learning.devices import computing, is_cuda, sent
+from pt4al_backend.learning.graphs import Graphs
 from pt4al_backend.learning.inputs import (
     AUGMENT,
     ORDER,
+    Colours,
     Crop,
     Pixels,
     cut,
     generator,
     normalised,
+    random_colours,
     random_crop,
     recoloured,
 )
@@ -33,22 +36,17 @@ _WARM_UP = 0.2
 """Share of a one-cycle schedule in which the learning rate rises."""
 
 
-@dataclass(frozen=True)
-class Part:
-    """A batch, or as much of it as is computed at once."""
+class Task(Protocol):
+    """What a network is trained to do."""
 
-    inputs: Tensor
-    """float32 (n, 3, S, S), augmented."""
-    positions: npt.NDArray[np.int64]
-    """(n,): which images they are."""
-    crop: Crop | None
-    """What was cut out of the images."""
-    random: torch.Generator
-    """For what else is drawn in this step."""
+    def answers(self, positions: npt.NDArray[np.int64], random: torch.Generator) -> list[Tensor]:
+        """All that the losses of the images at `positions` (n,) depend on beside the images, on the CPU."""
 
+    def losses(self, network: Network, inputs: Tensor, crop: Crop | None, answers: list[Tensor]) -> Tensor:
+        """Losses (n,) of augmented images (n, 3, S, S); `crop` is what was cut out of them.
 
-LossOf = Callable[[Network, Part], Tensor]
-"""The images' losses (n,)."""
+        Of tensors on the device alone: a GPU does not ask anew in every step what is to be computed.
+        """
 
 
 class Meter:
@@ -70,23 +68,28 @@ class Meter:
 class Training:
     """A network being trained: `step` says how far it is, `snapshot` is all it takes to go on."""
 
-    def __init__(self, network: Network, *, recipe: TaskRecipe, images: int, seed: int, device: str) -> None:
+    def __init__(
+        self, network: Network, task: Task, *, recipe: TaskRecipe, images: int, seed: int, device: str
+    ) -> None:
+        """`images` is how many there are."""
         self.network = network.to(memory_format=torch.channels_last).to(device).train()
         self.step = 0
-        self._recipe, self._images, self._seed, self._device = recipe, images, seed, device
+        self._task, self._recipe, self._images, self._seed, self._device = task, recipe, images, seed, device
         self._epochs = recipe.epochs_for(images)
         self._per_epoch = steps_per_epoch(images, batch=recipe.batch)
         self._order = (-1, np.empty(0, dtype=np.int64))
+        self._graphs = Graphs(self.network, self._add_gradients) if is_cuda(device) else None
         self._optimiser = torch.optim.SGD(
             self.network.parameters(),
             lr=recipe.learning_rate,
             momentum=_MOMENTUM,
             weight_decay=recipe.weight_decay,
             nesterov=recipe.nesterov,
+            fused=is_cuda(device),
         )
 
     def run(
-        self, pixels: Pixels, loss_of: LossOf, *, chunk: int, after_step: Callable[[], None] = lambda: None
+        self, pixels: Pixels, *, chunk: int, after_step: Callable[[], None] = lambda: None
     ) -> Generator[Progress, None, None]:
         """Train to the end, yielding after every `chunk` images or fewer.
 
@@ -101,7 +104,7 @@ class Training:
             batch = self._batch()
             parts = np.array_split(batch, math.ceil(len(batch) / chunk))
             for i, positions in enumerate(parts):
-                self._backward(pixels, loss_of, positions, part=i, batch=len(batch))
+                self._backward([pixels(positions), *self._drawn(positions, pixels.size, part=i)], batch=len(batch))
                 if i == len(parts) - 1:
                     self._update()
                     after_step()
@@ -137,17 +140,33 @@ class Training:
             self._order = (epoch, order.numpy())
         return self._order[1][self._start(k) : self._start(k + 1)]
 
-    def _backward(
-        self, pixels: Pixels, loss_of: LossOf, positions: npt.NDArray[np.int64], *, part: int, batch: int
-    ) -> None:
-        images = pixels(positions)
+    def _drawn(self, positions: npt.NDArray[np.int64], size: int, *, part: int) -> list[Tensor]:
+        """What is drawn for a part of a batch, and what its losses depend on; `_add_gradients` takes it apart."""
         random = generator(self._seed, AUGMENT, self.step, part)
-        crop = random_crop(len(images), images.shape[1], generator=random) if self._recipe.augment else None
-        inputs = normalised(images if crop is None else cut(images, crop))
+        drawn: list[Tensor] = []
+        if self._recipe.augment:
+            drawn += random_crop(len(positions), size, generator=random)
         if self._recipe.recolour:
-            inputs = recoloured(inputs, strength=self._recipe.recolour, generator=random)
+            drawn += random_colours(len(positions), strength=self._recipe.recolour, generator=random)
+        return drawn + self._task.answers(positions, random)
+
+    def _backward(self, part: list[Tensor], *, batch: int) -> None:
+        """Add the gradients of a part of a batch of so many images."""
+        if self._graphs is not None and len(part[0]) == batch:
+            self._graphs(part)
+        else:
+            self._add_gradients([sent(each, self._device) for each in part], batch=batch)
+
+    def _add_gradients(self, part: Sequence[Tensor], *, batch: int | None = None) -> None:
+        """Add those of a batch, or of a part of one, whose tensors are on the device: images, and what was drawn."""
+        images, *drawn = part
+        crop = Crop(drawn.pop(0), drawn.pop(0)) if self._recipe.augment else None
+        colours = Colours(drawn.pop(0), drawn.pop(0)) if self._recipe.recolour else None
+        inputs = normalised(images if crop is None else cut(images, crop))
+        if colours is not None:
+            inputs = recoloured(inputs, colours)
         with computing(self._device, half=True):
-            loss = loss_of(self.network, Part(inputs, positions, crop, random)).sum() / batch
+            loss = self._task.losses(self.network, inputs, crop, drawn).sum() / (batch or len(images))
         with computing(self._device, half=False):
             torch.autograd.backward(loss)
 

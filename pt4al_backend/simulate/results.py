@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from pt4al_backend import __version__
+from pt4al_backend import __version__, learning
 from pt4al_backend.errors import PT4ALError
 
 Run = dict[str, Any]
@@ -57,7 +57,7 @@ class Results:
             self.runs.append(run)
             told = {
                 "config": self.config,
-                "environment": environment(),
+                "environment": environment(self.config.get("device", "cpu")),
                 "summary": summary(self.runs),
                 "runs": self.runs,
             }
@@ -110,8 +110,8 @@ def _names(runs: Sequence[Run]) -> list[str]:
     return list(dict.fromkeys(run["strategy"] for run in runs))
 
 
-def environment() -> dict[str, Any]:
-    """The machine and the versions that figures depend on."""
+def environment(device: str = "cpu") -> dict[str, Any]:
+    """The machine and the versions that figures depend on; ``device`` computed."""
     versions = {}
     for library in LIBRARIES:
         try:
@@ -125,6 +125,7 @@ def environment() -> dict[str, Any]:
         **versions,
         "processor": _processor(),
         "cores": os.cpu_count(),
+        **({} if device == "cpu" else {"gpu": learning.describe_device(device)}),
     }
 
 

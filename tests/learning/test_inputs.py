@@ -8,6 +8,7 @@ from pt4al_backend.learning.inputs import (
     cut,
     generator,
     normalised,
+    random_colours,
     random_crop,
     recoloured,
     rotated,
@@ -69,7 +70,7 @@ def test_what_lies_beside_an_image_is_said():
 def test_recoloured_images_change_in_contrast_and_in_each_channel():
     inputs = torch.zeros(50, 3, 2, 2)
     inputs[..., 1] = 1  # a black and a white column
-    changed = recoloured(inputs, strength=0.3, generator=generator(3))
+    changed = recoloured(inputs, random_colours(len(inputs), strength=0.3, generator=generator(3)))
     offset, contrast = changed[..., 0, 0], changed[..., 0, 1] - changed[..., 0, 0]
     assert torch.equal(changed[..., 0, :], changed[..., 1, :])
     assert (offset.abs() <= 0.3).all() and ((contrast - 1).abs() <= 0.3 + 1e-6).all()
@@ -81,19 +82,19 @@ def test_recoloured_images_change_in_contrast_and_in_each_channel():
 
 
 def test_recolouring_is_the_generators():
-    inputs = normalised(torch.from_numpy(noise(4).pixels))
-    a, b, c = (recoloured(inputs, strength=0.3, generator=generator(seed)) for seed in (3, 3, 4))
-    assert torch.equal(a, b) and not torch.equal(a, c)
+    a, b, c = (random_colours(50, strength=0.3, generator=generator(seed)) for seed in (3, 3, 4))
+    assert torch.equal(a.contrast, b.contrast) and torch.equal(a.offset, b.offset)
+    assert not torch.equal(a.contrast, c.contrast) and not torch.equal(a.offset, c.offset)
 
 
 def test_recolouring_by_nothing_changes_nothing():
     inputs = normalised(torch.from_numpy(noise(4).pixels))
-    assert torch.equal(recoloured(inputs, strength=0.0, generator=generator(3)), inputs)
+    assert torch.equal(recoloured(inputs, random_colours(len(inputs), strength=0.0, generator=generator(3))), inputs)
 
 
 def test_recoloured_inputs_stay_channels_last():
     inputs = normalised(torch.from_numpy(noise(4).pixels))
-    changed = recoloured(inputs, strength=0.3, generator=generator(3))
+    changed = recoloured(inputs, random_colours(len(inputs), strength=0.3, generator=generator(3)))
     assert changed.shape == inputs.shape and changed.dtype == torch.float32
     assert changed.stride() == inputs.stride()
     assert changed.is_contiguous(memory_format=torch.channels_last)
