@@ -35,32 +35,33 @@ class Graphs:
     def __init__(self, network: nn.Module, compute: Callable[[Sequence[Tensor]], None]) -> None:
         """``compute`` adds the gradients for its inputs, which are on the GPU, to the network's parameters."""
         self._network, self._compute = network, compute
+        self._device = next(network.parameters()).device
         self._pool = torch.cuda.graph_pool_handle()  # one for all: of a call nothing is needed in the next
         self._recordings: dict[tuple[torch.Size, ...], _Recording] = {}
 
     def __call__(self, inputs: Sequence[Tensor]) -> None:
         """Give the network's parameters their gradients; older ones are dropped."""
-        shapes = tuple(each.shape for each in inputs)
-        if shapes not in self._recordings:
-            self._recordings[shapes] = self._recorded(inputs)
-        recording = self._recordings[shapes]
-        for own, given in zip(recording.inputs, inputs, strict=True):
-            own.copy_(given if given.is_cuda else given.pin_memory(), non_blocking=True)
-        recording.graph.replay()
+        with torch.cuda.device(self._device):
+            shapes = tuple(each.shape for each in inputs)
+            if shapes not in self._recordings:
+                self._recordings[shapes] = self._recorded(inputs)
+            recording = self._recordings[shapes]
+            for own, given in zip(recording.inputs, inputs, strict=True):
+                own.copy_(given if given.is_cuda else given.pin_memory(), non_blocking=True)
+            recording.graph.replay()
         for parameter, gradient in zip(self._network.parameters(), recording.gradients, strict=True):
             parameter.grad = gradient
 
     def _recorded(self, inputs: Sequence[Tensor]) -> _Recording:
-        device = next(self._network.parameters()).device
         statistics = [buffer.clone() for buffer in self._network.buffers()]
-        own = [sent(each, device).clone() for each in inputs]
-        stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        stream.wait_stream(torch.cuda.current_stream(device))
+        own = [sent(each, self._device).clone() for each in inputs]
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(_WARM_UPS):
                 self._network.zero_grad()
                 self._compute(own)
-        torch.cuda.current_stream(device).wait_stream(stream)
+        torch.cuda.current_stream().wait_stream(stream)
         self._network.zero_grad()  # so that the recording writes gradients and does not add to them
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=self._pool):
