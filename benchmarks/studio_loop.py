@@ -106,12 +106,22 @@ class Bench:
             time.sleep(1)
         return {**seen, "published": round(time.monotonic() - began, 1)}
 
+    def served(self) -> tuple[str, dict[str, Any]]:
+        """What an annotator gets, and the version that it is of."""
+        while True:
+            version = self.version()
+            task = self.studio.next_task(self.number)
+            assert task is not None
+            if self.version() == version:  # no other order was published meanwhile
+                return version, task
+
     def label_one(self) -> float:
         """Label what is served; seconds from the submitted annotation to the next order."""
-        before = self.version()
-        task = self.studio.next_task(self.number)
-        assert task is not None
-        assert any(prediction["model_version"] == before for prediction in task["predictions"]), "random fallback"
+        before, task = self.served()
+        versions = {prediction["model_version"] for prediction in task["predictions"]}
+        assert before in versions, (
+            f"random fallback: task {task['id']} has no prediction of {before}, but of {versions}"
+        )
         self.studio.annotate(task["id"], self.truth[task["id"]])
         began = time.monotonic()
         while self.version() == before:
