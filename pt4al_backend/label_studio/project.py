@@ -133,10 +133,10 @@ class LabelStudioProject:
                 self._delete(window.version)  # an import that was cut short
             if not self._import(window, parse_config(project["label_config"])):
                 return  # all its tasks have been deleted
-        if project["model_version"] != window.version:
-            self._patch(model_version=window.version)  # alone: see fact 4
         if self._set_sampling and project["sampling"] != UNCERTAINTY_SAMPLING:
             self._patch(sampling=UNCERTAINTY_SAMPLING)
+        if project["model_version"] != window.version:
+            self._patch(model_version=window.version)  # alone: see fact 4; last, as who sees it expects its order
         for version in versions:
             if version.startswith(VERSIONS) and version != window.version and version not in keep:
                 self._delete(version)

@@ -344,6 +344,23 @@ def test_label_studio_stops_in_the_middle(label_studio: Studio) -> None:
             label_studio.api("PATCH", f"/api/projects/{number}", json={"sampling": "Sequential sampling"})
 
 
+def test_an_order_is_served_as_soon_as_its_version_is_shown(label_studio: Studio) -> None:
+    number, ids = new_project(label_studio, 4)
+    forward = below("", label_studio.url)
+    served = []
+
+    def watched(asked: Asked) -> Reply:
+        reply = forward(asked)
+        if label_studio.project(number)["model_version"] == "pt4al-1":
+            served.append(label_studio.next_task(number))
+        return reply
+
+    with answering(watched) as proxy, closing(platform_of(proxy.url, label_studio.token, number)) as project:
+        project.publish(window_of(ids[::-1], "pt4al-1"))
+    assert served
+    assert {task["id"] for task in served if task is not None} == {ids[-1]}
+
+
 def test_images_are_fetched_with_the_token(label_studio: Studio, opened: Opener, tmp_path: Path) -> None:
     number = label_studio.create_project("images", CONFIG)
     Image.new("RGB", (8, 8), "red").save(tmp_path / "red.png")
