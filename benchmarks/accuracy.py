@@ -87,7 +87,11 @@ TABLES = {
         "CIFAR-10, 50,000 images, fast", "cifar10:50000", 10, 1000, "pt4al,random,margin", answers=1000
     ),
     "cifar10_full_paper": Table(
-        *("CIFAR-10, 50,000 images, paper", "cifar10:50000", 10, 1000, "pt4al,random,margin"),
+        "CIFAR-10, 50,000 images, paper",
+        "cifar10:50000",
+        10,
+        1000,
+        "pt4al,random,margin",
         preset="paper",
         answers=1000,
     ),
