@@ -63,9 +63,11 @@ TABLES = {
         "cifar10:5000",
         10,
         100,
-        "pt4al,random,pt4al+diversity=coverage,pt4al+diversity=off,pt4al+order=hard_first,pt4al+order=easy_first,pt4al+order=shuffled,"
-        "pt4al+order=bandit,pt4al+uncertainty=confidence,pt4al+uncertainty=entropy,pt4al+uncertainty=margin,"
-        "pt4al+init=scratch,random+init=scratch,confidence,margin,entropy,badge,coreset,typiclust",
+        "pt4al,random,pt4al+diversity=coverage,pt4al+diversity=off,pt4al+order=hard_first,pt4al+order=easy_first,"
+        "pt4al+order=shuffled,pt4al+order=bandit,pt4al+init=scratch,random+init=scratch,"
+        # uncertainty decides where gradients do not
+        "pt4al+diversity=off+uncertainty=confidence,pt4al+diversity=off+uncertainty=entropy,"
+        "confidence,margin,entropy,badge,coreset,typiclust",
     ),
     "cifar10_imbalanced": Table("CIFAR-10, imbalanced 100 to 1", "cifar10-thinned:10000", 10, 50, OWN),
     "cifar10_imbalanced_200": Table("CIFAR-10, imbalanced 100 to 1", "cifar10-thinned:10000", 10, 200, OWN),

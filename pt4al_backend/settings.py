@@ -89,7 +89,7 @@ class Settings(BaseSettings):
         "auto",
         description="What makes an image uncertain. `confidence` is the paper's; `auto`: that with `paper`, `margin` "
         "with `fast`, and `entropy` with both for labels that do not exclude one another (their mean) and for "
-        "segmentation (the pixels' mean).",
+        "segmentation (the pixels' mean). With `diversity=gradients` it orders only what comes behind the query.",
     )
     diversity: Literal["auto", "off", "coverage", "gradients"] = Field(
         "auto",
