@@ -90,8 +90,9 @@ def show(results: Results, console: Console) -> None:
     """Print the summary, and what each strategy saves over ``random``."""
     shown = NAMES[metric(results.runs[0])]
     table = Table(title=f"{results.config['title']}: {shown} on {results.config['test']} test images, %")
-    for heading in ("strategy", "runs", "mean over all rounds", "at the end", "labels for random's end"):
-        table.add_column(heading, justify="left" if heading == "strategy" else "right")
+    table.add_column("strategy", overflow="fold")  # cut off, many have the same name
+    for heading in ("runs", "mean over all rounds", "at the end", "labels for random's end"):
+        table.add_column(heading, justify="right")
     last = results.config["rounds"] * results.config["query_size"]
     compared = "random" in _names(results.runs)
     for name, row in results.summary().items():

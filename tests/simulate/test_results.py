@@ -36,8 +36,8 @@ def results(tmp_path: Path, **changes: Any) -> Results:
     return Results(tmp_path / "results.json", CONFIG | changes)
 
 
-def shown(kept: Results) -> str:
-    console = Console(width=200)
+def shown(kept: Results, *, width: int = 200) -> str:
+    console = Console(width=width)
     with console.capture() as capture:
         show(kept, console)
     return capture.get()
@@ -118,6 +118,14 @@ def test_what_is_shown(tmp_path: Path) -> None:
     }
     assert "70.0 ± 0.0" in lines["pt4al"] and "20 of 30" in lines["pt4al"]
     assert "never" in lines["margin"]
+
+
+def test_long_names_are_shown_whole_on_a_narrow_terminal(tmp_path: Path) -> None:
+    name = "pt4al+diversity=off+uncertainty=entropy"
+    kept = results(tmp_path)
+    kept.add(run(name, 0, 0.3, 0.6, 0.7))
+    parts = [line.split("│")[1].strip() for line in shown(kept, width=80).splitlines() if line.startswith("│")]
+    assert "".join(parts) == name
 
 
 def test_nothing_is_said_of_random_where_it_was_not_run(tmp_path: Path) -> None:
