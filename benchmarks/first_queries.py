@@ -62,12 +62,11 @@ def measure(frozen: Frozen, taught: np.ndarray) -> float:
 
 
 def show() -> None:
-    print("| first 12 frames | n | mean IoU |")
-    print("| --- | --- | --- |")
-    for row in ROWS:
-        values = [100 * run["mean_iou"] for run in RUNS.of(row)]
-        if values:
-            print(f"| {row} | {len(values)} | {spread(values)} |")
+    told = [(row, [100 * run["mean_iou"] for run in RUNS.of(row)]) for row in ROWS]
+    RUNS.tell(
+        ["first 12 frames", "n", "mean IoU"],
+        [[row, str(len(values)), spread(values)] for row, values in told if values],
+    )
 
 
 if __name__ == "__main__":

@@ -130,15 +130,14 @@ def mean_iou(logits: np.ndarray, shares: np.ndarray) -> float:
 
 
 def show() -> None:
-    labels = [QUERY * (k + 1) for k in range(ROUNDS)]
-    print(f"| strategy | n | {labels[0]} labels | {labels[3]} labels | {labels[-1]} labels | AUBC |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    labels, shown = [QUERY * (k + 1) for k in range(ROUNDS)], (0, 3, ROUNDS - 1)
+    rows = []
     for name in STRATEGIES:
         curves = [[100 * value for value in run["mean_iou"]] for run in RUNS.of(name)]
         if curves:
-            cells = [spread([curve[k] for curve in curves]) for k in (0, 3, ROUNDS - 1)]
-            cells.append(spread([aubc(labels, curve) for curve in curves]))
-            print(f"| {name} | {len(curves)} | " + " | ".join(cells) + " |")
+            cells = [spread([curve[k] for curve in curves]) for k in shown]
+            rows.append([name, str(len(curves)), *cells, spread([aubc(labels, curve) for curve in curves])])
+    RUNS.tell(["strategy", "n", *(f"{labels[k]} labels" for k in shown), "AUBC"], rows)
 
 
 if __name__ == "__main__":

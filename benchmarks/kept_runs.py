@@ -6,7 +6,7 @@ import fcntl
 import json
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,6 +41,14 @@ class KeptRuns:
             unfinished.write_text(json.dumps(told, indent=1) + "\n")
             unfinished.replace(self._path)
         print(run, flush=True)
+
+    def tell(self, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Print the table of the runs, and keep it beside them with what they were made with."""
+        table = "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
+        print(table)
+        told = json.loads(self._path.read_text())
+        made = ", ".join(f"{key} {value}" for key, value in told["environment"].items())
+        self._path.with_suffix(".md").write_text(f"{table}\n\n`{told['command']}`; {made}.\n")
 
 
 def timed(work: Callable[..., T], *arguments: Any) -> tuple[T, float]:

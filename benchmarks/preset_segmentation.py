@@ -158,8 +158,7 @@ def recipes(size: int) -> learning.Recipe:
 
 
 def show() -> None:
-    print("| the shipped recipe, but | n | 24 labels | 96 labels | network's own | seconds for 96 | pretext seconds |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    rows = []
     for name in ROWS:
         runs = RUNS.of(name)
         if runs:
@@ -167,7 +166,9 @@ def show() -> None:
             cells.append(spread([100 * run["96"]["network_mean_iou"] for run in runs]))
             cells.append(f"{statistics.mean(run['96']['seconds'] for run in runs):.0f}")
             cells.append(f"{statistics.mean(run['pretext_seconds'] for run in runs):.0f}")
-            print(f"| {name} | {len(runs)} | " + " | ".join(cells) + " |")
+            rows.append([name, str(len(runs)), *cells])
+    head = ["shipped recipe, but", "n", "24 labels", "96 labels", "network's own", "seconds for 96", "pretext seconds"]
+    RUNS.tell(head, rows)
 
 
 if __name__ == "__main__":
