@@ -6,16 +6,18 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib import rc_context
+from matplotlib import color_sequences, rc_context
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 
 from pt4al_backend.simulate.results import NAMES, Run, curve, metric
 
 
 def draw(runs: Sequence[Run], path: Path, *, title: str) -> None:
     """Write the curves of all strategies in ``runs`` to ``path``: lines are means, bands standard deviations."""
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = Figure(figsize=(10, 5), layout="constrained")
     axes = figure.subplots()
+    axes.set_prop_cycle(cycler(linestyle=["-", "--", ":"]) * cycler(color=color_sequences["tab10"]))
     for strategy in dict.fromkeys(run["strategy"] for run in runs):
         labels, values = curve(runs, strategy)
         mean = values.mean(axis=0)
@@ -26,7 +28,7 @@ def draw(runs: Sequence[Run], path: Path, *, title: str) -> None:
     axes.set(xlabel="labels", ylabel=f"{NAMES[metric(runs[0])]} on the test images, %")
     axes.set_title(title, parse_math=False)
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False, fontsize="small")
+    figure.legend(loc="outside right center", frameon=False, fontsize="small")
     unfinished = path.with_suffix(f".{os.getpid()}.tmp")
     with rc_context({"svg.fonttype": "none"}):
         figure.savefig(unfinished, format="svg", metadata={"Date": None})
