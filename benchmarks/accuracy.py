@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+import tables
 
 OWN = "pt4al,random,confidence,margin"
 SEGMENTING = "pt4al,random,entropy"
@@ -151,19 +152,14 @@ def markdown(name: str, results) -> str:
     summary = results.summary()
     areas = [key for key in AREAS if all(key in row for row in summary.values())]
     head = ["strategy", "n", *(f"{count:,} labels" for count in labels), *(AREAS[key] for key in areas)]
-    lines = ["| " + " | ".join(head) + " |", "| " + " | ".join(["---"] * len(head)) + " |"]
+    rows = []
     for strategy, row in summary.items():
         own = [run["rounds"] for run in results.runs if run["strategy"] == strategy]
-        at = [_spread([100 * rounds[k][shows] for rounds in own]) for k in shown]
+        at = [tables.spread([100 * rounds[k][shows] for rounds in own]) for k in shown]
         sums = [f"{row[key]:.1f} ± {row[key + '_sd']:.1f}" for key in areas]
-        lines.append("| " + " | ".join([f"`{strategy}`", str(row["n"]), *at, *sums]) + " |")
-    made = ", ".join(f"{key} {value}" for key, value in environment(results.config["device"]).items())
-    return "\n".join(lines) + f"\n\n`python benchmarks/accuracy.py {name}`; {made}.\n"
-
-
-def _spread(values: list[float]) -> str:
-    spread = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.1f} ± {spread:.1f}"
+        rows.append([f"`{strategy}`", str(row["n"]), *at, *sums])
+    command = f"python benchmarks/accuracy.py {name}"
+    return tables.signed(tables.markdown(head, rows), command, environment(results.config["device"]))
 
 
 def images(data: str):  # -> tuple[KnownImages, KnownImages]

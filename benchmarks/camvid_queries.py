@@ -18,7 +18,7 @@ from typing import Any
 
 import datasets
 import numpy as np
-from kept_runs import spread
+import tables
 
 TABLE = Path(__file__).parent / "results" / "camvid"
 FRAMES_PER_SECOND = 30
@@ -29,13 +29,13 @@ def main() -> None:
     told = json.loads((TABLE / "results.json").read_text())
     places = [place(name) for name in datasets.camvid("train").names]
     head = ["strategy", "n", "labelled pixels", "border", *(f"neighbour within {limit} s, %" for limit in SECONDS)]
-    lines = ["| " + " | ".join(head) + " |", "| " + " | ".join(["---"] * len(head)) + " |"]
+    rows = []
     for strategy in dict.fromkeys(run["strategy"] for run in told["runs"]):
-        rows = [figures(run["rounds"], places) for run in told["runs"] if run["strategy"] == strategy]
-        cells = [spread(column) for column in zip(*rows, strict=True)]
-        lines.append(f"| `{strategy}` | {len(rows)} | " + " | ".join(cells) + " |")
-    (TABLE / "queries.md").write_text("\n".join(lines) + "\n\n`python benchmarks/camvid_queries.py`\n")
-    print("\n".join(lines))
+        runs = [figures(run["rounds"], places) for run in told["runs"] if run["strategy"] == strategy]
+        rows.append([f"`{strategy}`", str(len(runs)), *(tables.spread(column) for column in zip(*runs, strict=True))])
+    table = tables.markdown(head, rows)
+    print(table)
+    (TABLE / "queries.md").write_text(tables.signed(table, "python benchmarks/camvid_queries.py", told["environment"]))
 
 
 def figures(rounds: Sequence[dict[str, Any]], places: Sequence[tuple[str, float]]) -> list[float]:

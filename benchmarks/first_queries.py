@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 from frozen_queries import QUERY, ROUNDS, SIDE, Frozen, mean_iou
-from kept_runs import KeptRuns, spread
+from kept_runs import KeptRuns
 from preset_segmentation import Frames, recipes
+from tables import spread
 
 from pt4al_backend import learning
 from pt4al_backend.sampling import batches, lanes

@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 from by_hand import finish
-from kept_runs import KeptRuns, spread
+from kept_runs import KeptRuns
 from preset_segmentation import CLASSES, Frames, pretext, recipes
+from tables import spread
 
 from pt4al_backend import learning
 from pt4al_backend.sampling import batches, lanes

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import json
-import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+
+import tables
 
 from pt4al_backend.simulate.results import environment
 
@@ -44,19 +45,13 @@ class KeptRuns:
 
     def tell(self, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Print the table of the runs, and keep it beside them with what they were made with."""
-        table = "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
+        table = tables.markdown(head, rows)
         print(table)
         told = json.loads(self._path.read_text())
-        made = ", ".join(f"{key} {value}" for key, value in told["environment"].items())
-        self._path.with_suffix(".md").write_text(f"{table}\n\n`{told['command']}`; {made}.\n")
+        self._path.with_suffix(".md").write_text(tables.signed(table, told["command"], told["environment"]))
 
 
 def timed(work: Callable[..., T], *arguments: Any) -> tuple[T, float]:
     """The result, and the processor time it took."""
     started = time.process_time()
     return work(*arguments), time.process_time() - started
-
-
-def spread(values: Sequence[float]) -> str:
-    """Mean and standard deviation."""
-    return f"{statistics.mean(values):.1f} ± {statistics.stdev(values) if len(values) > 1 else 0.0:.1f}"

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import datasets
 import numpy as np
 from by_hand import NoCheckpoint, Pixels, finish
 from scipy.stats import spearmanr
+from tables import spread
 
 from pt4al_backend import learning
 from pt4al_backend.sampling.uncertainty import softmax
@@ -44,8 +44,7 @@ def main() -> None:
             OUT.write_text(json.dumps(told, indent=1) + "\n")
     for name in ("pretext", "scratch"):
         rhos = [run[name]["rho"] for run in told["runs"]]
-        spread = statistics.stdev(rhos) if len(rhos) > 1 else 0.0
-        print(f"main network from {name}: rho {statistics.mean(rhos):.2f} ± {spread:.2f}, n = {len(rhos)}")
+        print(f"main network from {name}: rho {spread(rhos, 2)}, n = {len(rhos)}")
 
 
 def measure(seed: int) -> dict[str, Any]:

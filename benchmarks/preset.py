@@ -20,7 +20,8 @@ from typing import Any
 import datasets
 import numpy as np
 from by_hand import NoCheckpoint, Pixels, finish
-from kept_runs import KeptRuns, spread, timed
+from kept_runs import KeptRuns, timed
+from tables import spread
 
 from pt4al_backend import learning
 

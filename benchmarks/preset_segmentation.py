@@ -20,8 +20,9 @@ from typing import Any
 import datasets
 import numpy as np
 from by_hand import NoCheckpoint, Pixels, finish
-from kept_runs import KeptRuns, spread, timed
+from kept_runs import KeptRuns, timed
 from PIL import Image
+from tables import spread
 
 from pt4al_backend import learning
 from pt4al_backend.labelled_images import SegmentedImages
