@@ -67,7 +67,7 @@ def to_neighbour(query: Sequence[tuple[str, float]]) -> list[float]:
 
 def place(name: str) -> tuple[str, float]:
     """The video of a frame, and where it lies there, in seconds."""
-    found = re.search(r"/(\w+?)_f?(\d+)\.webp$", name)
+    found = re.search(r"/(\w+?)_f?(\d+)\.\w+$", name)
     assert found, name
     return found[1], int(found[2]) / FRAMES_PER_SECOND
 

