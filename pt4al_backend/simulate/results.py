@@ -191,7 +191,7 @@ def _of(runs: Sequence[Run], strategy: str) -> list[Run]:
 def _spread(name: str, values: Sequence[float] | NDArray[np.float64]) -> dict[str, float]:
     """Mean and standard deviation (of a sample; 0 where there is but one)."""
     spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-    return {name: round(float(np.mean(values)), 2), f"{name}_sd": round(spread, 2)}
+    return {name: float(np.mean(values)), f"{name}_sd": spread}
 
 
 def _processor() -> str:
