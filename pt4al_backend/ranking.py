@@ -57,8 +57,8 @@ def chosen_strategy(settings: Settings, *, dense: bool) -> Strategy:
     chosen = strategy(settings.strategy, order=order, diversity=diversity, dense=dense)
     if chosen.library and importlib.util.find_spec(chosen.library) is None:
         raise PT4ALError(
-            f"The strategy {settings.strategy} comes from scikit-activeml: pip install 'pt4al-backend[strategies]', "
-            "or choose another with PT4AL_STRATEGY."
+            f"The strategy {settings.strategy} comes from scikit-activeml, which is not installed: "
+            "pip install scikit-activeml, or choose another with PT4AL_STRATEGY."
         )
     return chosen
 
