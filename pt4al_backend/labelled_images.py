@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pt4al_backend.errors import PT4ALError
+from pt4al_backend.errors import PT4ALError, UnreadableImageError
 from pt4al_backend.labelling_platform import SEGMENTATION, SINGLE, Answers, Question
 
 UNKNOWN = 255
@@ -27,9 +30,16 @@ class LabelledImages:
     """(n,): which of ``classes``."""
     read: Callable[[int], bytes]
     """The image file at a position. Thread-safe. May raise ``UnreadableImageError``."""
+    files: str = ""
+    """A digest of the files behind them, as far as they are known."""
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    @property
+    def digest(self) -> str:
+        """Changes with the images and with what is true of them."""
+        return digest_of(self.files, self.classes, self.targets.tolist())
 
     @property
     def questions(self) -> tuple[Question, ...]:
@@ -81,9 +91,16 @@ class SegmentedImages:
     """The image file at a position. Thread-safe. May raise ``UnreadableImageError``."""
     mask: Callable[[int], NDArray[np.uint8]]
     """The mask (height, width) at a position: class numbers; what is none of them is not known. Thread-safe."""
+    files: str = ""
+    """A digest of the files behind them, as far as they are known."""
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def digest(self) -> str:
+        """Changes with the images and with what is true of them."""
+        return digest_of(self.files, self.classes, self.names)
 
     @property
     def questions(self) -> tuple[Question, ...]:
@@ -107,7 +124,10 @@ class SegmentedImages:
     def with_classes(self, classes: tuple[str, ...]) -> SegmentedImages:
         """The same images. ``PT4ALError`` unless their classes are these."""
         if self.classes != classes:
-            raise PT4ALError("The masks of the test images have other classes than the others: use one classes.txt.")
+            raise PT4ALError(
+                "The test images have other classes than the others: annotate both with the same labels; "
+                "for masks, use one classes.txt."
+            )
         return self
 
     def split(self, share: float, *, seed: int) -> tuple[SegmentedImages, SegmentedImages]:
@@ -118,6 +138,11 @@ class SegmentedImages:
 
 
 KnownImages = LabelledImages | SegmentedImages
+
+
+def digest_of(*parts: Any) -> str:
+    """What stands for all of ``parts`` (JSON)."""
+    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=8).hexdigest()
 
 
 def files_by_class(root: Path) -> list[tuple[Path, str]]:
@@ -192,7 +217,10 @@ def read_masks(root: Path, masks: Path) -> SegmentedImages:
         )
     if found.isdisjoint(range(len(classes))):
         raise PT4ALError(f"No pixel of the masks in {masks} is of a class that {told} names.")
-    return SegmentedImages(classes, tuple(names), lambda position: files[names[position]].read_bytes(), mask)
+    sizes = [(path.name, path.stat().st_size) for name in names for path in (files[name], paths[name])]
+    return SegmentedImages(
+        classes, tuple(names), lambda position: _content(files[names[position]]), mask, digest_of(sizes)
+    )
 
 
 def _by_name(paths: Iterable[Path]) -> dict[str, Path]:
@@ -220,8 +248,17 @@ def _directory(path: Path) -> Path:
 
 def read_folder(root: Path) -> LabelledImages:
     """The images below ``root``, whose directories are the classes."""
-    files = files_by_class(root.expanduser().resolve())
+    root = root.expanduser().resolve()
+    files = files_by_class(root)
     classes = tuple(dict.fromkeys(label for _, label in files))
     number = {label: k for k, label in enumerate(classes)}
     targets = np.array([number[label] for _, label in files], dtype=np.int64)
-    return LabelledImages(classes, targets, lambda position: files[position][0].read_bytes())
+    sizes = [(path.relative_to(root).as_posix(), path.stat().st_size) for path, _ in files]
+    return LabelledImages(classes, targets, lambda position: _content(files[position][0]), digest_of(sizes))
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UnreadableImageError(f"{path} cannot be read: {error.strerror}.") from None

@@ -214,8 +214,8 @@ class ProjectLoop:
             kept=kept,
             previews=self._previews(pool, opinion) if settings.preannotate and segmentation(project) else None,
         )
-        if kept is None:
-            self._query = (ranked.round, backbone(project), np.array([pick.task for pick in ranked.window.picks]))
+        if kept is None and not len(bench.missing(backbone(project), wanted_rows(pool, project, settings))):
+            self._query = (ranked.round, backbone(project), ranked.query)
         self._window = ranked.window
         self._stale = False
         bench.store.save_ranking(
@@ -230,15 +230,17 @@ class ProjectLoop:
         return lambda positions: previews(self.bench, pool, opinion, positions)
 
     def _kept(self, strategy: Strategy, project: Project, pool: PoolArrays) -> NDArray[np.int64] | None:
-        """The query under way, where it is chosen as a whole and there is something left of it."""
+        """The query under way, where it is chosen as a whole and there is something left of it.
+
+        One that was chosen while images of its lane had no features yet is not kept.
+        """
         round_, network, tasks = self._query
-        settings = self.bench.settings
-        now = current_round(pool, project, settings)
+        now = current_round(pool, project, self.bench.settings)
         if not strategy.at_once or (round_, network) != (now, backbone(project)):
             return None
         unlabelled = pool.task[~pool.labelled & ~pool.skipped]
         left = tasks[np.isin(tasks, unlabelled)]
-        return left if len(left) > settings.slack else None
+        return left if len(left) else None
 
     # What is slow
 

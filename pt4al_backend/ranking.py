@@ -43,6 +43,8 @@ class Ranked:
     """The pool in order: for ``/predict``, and for the queue."""
 
     round: int
+    query: NDArray[np.int64]
+    """Tasks that are left of the round's query, in serving order."""
     arrays: RankingArrays
     window: Window
 
@@ -95,6 +97,7 @@ def rank(
         query_size=settings.query_size or project.query_size,
         slack=settings.slack,
         serve=serve,
+        at_once=chosen.at_once,
     )
     arrays = RankingArrays(pool.task, plan.scores, opinion.guesses)
     front = plan.window[:PREVIEWED]
@@ -112,7 +115,8 @@ def rank(
 
     picks = tuple(pick(position) for position in plan.window.tolist())
     version = version_name(plan.round, int(pool.labelled.sum()), picks)
-    return Ranked(round=plan.round, arrays=arrays, window=Window(version=version, picks=picks))
+    window = Window(version=version, picks=picks)
+    return Ranked(round=plan.round, query=pool.task[plan.query], arrays=arrays, window=window)
 
 
 def current_round(pool: PoolArrays, project: Project, settings: Settings) -> int:

@@ -10,6 +10,7 @@ from known_labels import QUESTION, KnownLabels
 from pt4al_backend.errors import LabelStudioUnavailableError
 from pt4al_backend.jobs import Bench
 from pt4al_backend.loop import ProjectLoop
+from pt4al_backend.sampling import queue
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
 
@@ -100,6 +101,35 @@ def test_a_query_that_is_chosen_as_a_whole_stays_while_it_is_labelled(tmp_path):
     rig.look()
     assert rig.platform.queue[:5] == before[1:6]
     rig.close()
+
+
+def test_a_large_query_is_chosen_as_a_whole_and_published_in_parts(tmp_path, monkeypatch):
+    rig = Rig(tmp_path / "whole", strategy="typiclust", train_growth=0)
+    rig.settle()
+    whole = rig.platform.queue[:6]
+    rig.close()
+    monkeypatch.setattr(queue, "MOST_PUBLISHED", 5)
+    rig = Rig(tmp_path / "parts", strategy="typiclust", train_growth=0)
+    rig.settle()
+    assert rig.platform.queue == whole[:5]
+    for task in whole:
+        assert rig.platform.queue[0] == task
+        rig.platform.label(task)
+        rig.look()
+    rig.close()
+
+
+def test_a_query_is_chosen_anew_when_it_was_chosen_without_all_features(tmp_path):
+    fresh = Rig(tmp_path / "fresh", strategy="typiclust", train_growth=0)
+    fresh.settle()
+    fresh.close()
+    rig = Rig(tmp_path / "switched", train_growth=0)
+    rig.settle()  # with pt4al, which knows two of the four batches
+    rig.close()
+    switched = Rig(tmp_path / "switched", strategy="typiclust", train_growth=0)
+    switched.settle()
+    assert switched.platform.queue[:6] == fresh.platform.queue[:6]
+    switched.close()
 
 
 def test_first_queue_is_the_cold_start_of_batch_0(settled):

@@ -21,7 +21,7 @@ from pt4al_backend.errors import PT4ALError
 from pt4al_backend.label_studio.config import UNNAMED_KEY, LabelConfig
 from pt4al_backend.label_studio.export_images import ADDRESSES, ExportImages, location
 from pt4al_backend.label_studio.regions import KINDS, RegionControl, draw, regions_question
-from pt4al_backend.labelled_images import ENDINGS, KnownImages, LabelledImages, SegmentedImages
+from pt4al_backend.labelled_images import ENDINGS, KnownImages, LabelledImages, SegmentedImages, digest_of
 from pt4al_backend.labelling_platform import MULTIPLE, SEGMENTATION, SINGLE, Answers, Question
 from pt4al_backend.settings import Settings
 
@@ -56,6 +56,8 @@ class Export:
     """The image file at a position. Thread-safe. May raise ``UnreadableImageError``."""
     notes: tuple[str, ...]
     """A sentence for whatever could not be used."""
+    digest: str = ""
+    """Changes with the images' addresses and with the answers."""
 
     def __len__(self) -> int:
         return len(self.answers)
@@ -89,7 +91,7 @@ class Export:
                 "The export holds images of only one class: label images of two classes at least, and export the "
                 "project again."
             )
-        return LabelledImages(question.classes, targets, self.read)
+        return LabelledImages(question.classes, targets, self.read, self.digest)
 
     def _segmented(self, question: Question, *, background: bool) -> SegmentedImages:
         classes = question.classes
@@ -101,7 +103,7 @@ class Export:
             return draw(regions, question.classes, side=MASK_SIDE, background=background)
 
         names = tuple(str(position) for position in range(len(self)))
-        return SegmentedImages(classes, names, self.read, mask)
+        return SegmentedImages(classes, names, self.read, mask, self.digest)
 
 
 def read_export(path: Path, settings: Settings) -> Export:
@@ -129,7 +131,7 @@ def read_export(path: Path, settings: Settings) -> Export:
     if not answers:
         raise PT4ALError("The export holds no labelled image: label some images, and export the project again.")
     source = ExportImages.beside(path.parent, images, settings)
-    return Export(config.questions, tuple(answers), source.read, tuple(notes))
+    return Export(config.questions, tuple(answers), source.read, tuple(notes), digest_of(images, answers))
 
 
 # The file

@@ -38,7 +38,7 @@ def draw(
     """One of ``arms``, drawn from Beta posteriors of the share of mistakes in each.
 
     ``batch`` and ``wrong`` (0 to 1) are (l,), one entry per label. All evidence together weighs as much as ``memory``
-    labels: as labels come in, older ones fade, and the draw never settles for good.
+    labels at most: what each tells fades as others come in, and the draw never settles for good.
     """
     discount = min(1.0, memory / max(len(batch), 1))
     mistakes = np.array([wrong[batch == arm].sum() for arm in arms])

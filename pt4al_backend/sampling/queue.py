@@ -35,9 +35,13 @@ class Pool:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to serve: ``window`` are positions in serving order, ``scores`` (n,) the queue scores of the pool."""
+    """What to serve: ``window`` are positions in serving order, ``scores`` (n,) the queue scores of the pool.
+
+    ``query``: positions of what is left of the round's query, which may be more than a window holds.
+    """
 
     round: int
+    query: NDArray[np.int64]
     window: NDArray[np.int64]
     scores: NDArray[np.float64]
 
@@ -57,14 +61,18 @@ Serve = Callable[[NDArray[np.int64], int, int], NDArray[np.int64]]
 """Positions of a lane, the round, and how many images are wanted -> the lane's open positions in serving order."""
 
 
-def plan(pool: Pool, *, cycles: int, query_size: int, slack: int, serve: Serve) -> Plan:
-    """Choose the window: what is left of the round's query, then ``slack`` more from the batches after it."""
+def plan(pool: Pool, *, cycles: int, query_size: int, slack: int, serve: Serve, at_once: bool = False) -> Plan:
+    """Choose the window: what is left of the round's query, then ``slack`` more from the batches after it.
+
+    ``at_once``: all that is left of the query is wanted of ``serve``, and no slack: how many are chosen together
+    matters. Else as many as are published, since the rest is chosen anew before its turn.
+    """
     now = current_round(pool, cycles=cycles, query_size=query_size)
     behind = np.flatnonzero(pool.batch < now)
     lanes = [np.flatnonzero(pool.batch == batch) for batch in range(now, cycles)] or [behind]
     wanted = _wanted(pool, now, cycles=cycles, query_size=query_size)
     limit = max(MOST_PUBLISHED, slack)
-    served = [serve(lanes[0], now, min(wanted + slack, limit))]
+    served = [serve(lanes[0], now, wanted if at_once else min(wanted + slack, limit))]
     served += [serve(lane, now + 1 + ahead, 0) for ahead, lane in enumerate(lanes[1:])]
     if now < cycles:
         served.append(serve(behind, cycles, 0))
@@ -72,7 +80,7 @@ def plan(pool: Pool, *, cycles: int, query_size: int, slack: int, serve: Serve) 
     for ahead, lane in enumerate(served):
         scores[lane] = (ahead + np.arange(len(lane)) / max(len(lane), 1)) / cycles
     window = _window(served, wanted, slack=slack)[:limit]
-    return Plan(now, window[np.argsort(scores[window], kind="stable")], np.minimum(scores, LAST_PLACE))
+    return Plan(now, served[0][:wanted], window[np.argsort(scores[window], kind="stable")], scores)
 
 
 def _wanted(pool: Pool, now: int, *, cycles: int, query_size: int) -> int:

@@ -19,7 +19,7 @@ from rich.console import Console
 from pt4al_backend import learning
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.label_studio.export_file import read_export
-from pt4al_backend.labelled_images import KnownImages, SegmentedImages, read_folder, read_masks
+from pt4al_backend.labelled_images import KnownImages, SegmentedImages, digest_of, read_folder, read_masks
 from pt4al_backend.labelling_platform import SEGMENTATION, SINGLE
 from pt4al_backend.progress import duration
 from pt4al_backend.ranking import chosen_strategy
@@ -106,13 +106,11 @@ def run(plan: Plan, console: Console) -> Results:
     try:
         _check(plan)
         plan.out.mkdir(parents=True, exist_ok=True)
+        _tidy(plan.out)
         with (plan.out / ".work.lock").open("w") as users:
             fcntl.flock(users, fcntl.LOCK_SH)
             results = _make_all(plan, console)
-            fcntl.flock(users, fcntl.LOCK_UN)
-            with _claimed(plan.out / ".work.lock") as alone:
-                if alone:
-                    shutil.rmtree(plan.out / "work", ignore_errors=True)
+        _tidy(plan.out)
     except learning.LearningError as error:
         raise PT4ALError(str(error)) from error
     except OSError as error:
@@ -121,8 +119,23 @@ def run(plan: Plan, console: Console) -> Results:
     return results
 
 
+def _tidy(out: Path) -> None:
+    """Where nobody works on it, remove what is left of finished runs, and all work that belongs to no results."""
+    work = out / "work"
+    with _claimed(out / ".work.lock") as alone:
+        if not alone or not work.exists():
+            return
+        for seed in list(work.iterdir()):
+            unfinished = {path.name for path in seed.iterdir() if path.is_dir()} - {"ready"}
+            if not unfinished or not (out / "results.json").exists():
+                shutil.rmtree(seed, ignore_errors=True)
+        if not any(work.iterdir()):
+            work.rmdir()
+
+
 def _make_all(plan: Plan, console: Console) -> Results:
     results = Results(plan.out / "results.json", _config(plan))
+    results.begin()
     jobs = [(variant, seed) for seed in plan.seeds for variant in plan.variants]
     clock = _Clock(len(jobs), plan.replay.rounds)
     while missing := [job for job in jobs if not results.has(job[0].name, job[1])]:
@@ -214,6 +227,11 @@ def _check(plan: Plan) -> None:
     replay, cycles = plan.replay, plan.settings.cycles
     for variant in plan.variants:
         chosen_strategy(variant.applied_to(plan.settings), dense=_dense(plan))
+    if len(replay.pool.classes) < 2:
+        raise PT4ALError(
+            f"All regions are of one class, {replay.pool.classes[0]}: with PT4AL_UNLABELLED_PIXELS=background, what is "
+            "outside of them is another."
+        )
     if not len(replay.test):
         raise PT4ALError(
             "There are too few images to leave out one to measure on, a class needs two: give others with --test."
@@ -231,6 +249,7 @@ def _config(plan: Plan) -> dict[str, Any]:
     device = learning.resolve_device(settings.device)
     return {
         "title": plan.title,
+        "images": digest_of(replay.pool.digest, replay.test.digest),
         "pool": len(replay.pool),
         "test": len(replay.test),
         "classes": len(replay.pool.classes),

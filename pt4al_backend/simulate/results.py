@@ -39,6 +39,8 @@ class Results:
         self._path = path
         self.config = dict(config)
         self.runs: list[Run] = []
+        self.environment: dict[str, Any] = {}
+        """Where the last of them was made."""
         self.refresh()
 
     def summary(self) -> dict[str, dict[str, float]]:
@@ -49,15 +51,25 @@ class Results:
         """Whether a run is finished, as far as is known since the last ``refresh``."""
         return any((run["strategy"], run["seed"]) == (strategy, seed) for run in self.runs)
 
+    def begin(self) -> None:
+        """Put the config on disk, so that runs of another are refused even before the first is finished."""
+        self._add([])
+
     def add(self, run: Run) -> None:
         """Keep a finished run, on disk when this returns."""
+        self._add([run])
+
+    def _add(self, runs: list[Run]) -> None:
         with (self._path.parent / ".results.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             self.refresh()
-            self.runs.append(run)
+            if self._path.exists() and not runs:
+                return
+            self.runs += runs
+            self.environment = environment(self.config.get("device", "cpu"))
             told = {
                 "config": self.config,
-                "environment": environment(self.config.get("device", "cpu")),
+                "environment": self.environment,
                 "summary": summary(self.runs),
                 "runs": self.runs,
             }
@@ -73,7 +85,7 @@ class Results:
             saved = json.loads(self._path.read_text())
             config, runs = {**saved["config"]}, [{**run} for run in saved["runs"]]
             for run in runs:
-                run["strategy"], run["seed"], metric(run)
+                run["strategy"], run["seed"], [(entry["labels"], entry[metric(run)]) for entry in run["rounds"]]
         except (ValueError, KeyError, TypeError, IndexError, StopIteration):
             raise PT4ALError(
                 f"{self._path} holds no results of a simulation: move it away, or choose another --out."
@@ -83,7 +95,7 @@ class Results:
             raise PT4ALError(
                 f"{self._path} was made with another {' and '.join(other)}: choose another --out, or delete it."
             )
-        self.runs = runs
+        self.runs, self.environment = runs, saved.get("environment", {})
 
 
 def show(results: Results, console: Console) -> None:
@@ -150,8 +162,9 @@ def summary(runs: Sequence[Run]) -> dict[str, dict[str, float]]:
         areas = [aubc(labels.tolist(), row) for row in values]
         told[strategy] = {"n": len(values), **_spread("aubc", areas), **_spread("final", values[:, -1])}
         for figure, name in BESIDE.items():
-            own = [[entry[figure] for entry in run["rounds"] if figure in entry] for run in _of(runs, strategy)]
-            if all(own):
+            shown = [run["rounds"][: len(labels)] for run in _of(runs, strategy)]
+            own = [[entry[figure] for entry in rounds if figure in entry] for rounds in shown]
+            if all(len(row) == len(labels) for row in own):
                 told[strategy] |= _spread(name, [aubc(labels.tolist(), (100 * np.array(row)).tolist()) for row in own])
         if "random" in curves:
             goal = curves["random"][1].mean(axis=0)[-1]
@@ -166,10 +179,15 @@ def metric(run: Run) -> str:
 
 
 def curve(runs: Sequence[Run], strategy: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Labels (rounds,) and the metric in per cent (runs, rounds) of a strategy."""
+    """Labels (rounds,) and the metric in per cent (runs, rounds) of a strategy.
+
+    Where images could not be read a run may be shorter than others, or have fewer labels at its end: the curve goes as
+    far as all do, over the mean of their labels.
+    """
     own = _of(runs, strategy)
-    labels = np.array([entry["labels"] for entry in own[0]["rounds"]], dtype=np.float64)
-    return labels, np.array([[100 * entry[metric(run)] for entry in run["rounds"]] for run in own])
+    length = min(len(run["rounds"]) for run in own)
+    labels = np.mean([[float(entry["labels"]) for entry in run["rounds"][:length]] for run in own], axis=0)
+    return labels, np.array([[100 * entry[metric(run)] for entry in run["rounds"][:length]] for run in own])
 
 
 def labels_for(labels: NDArray[np.float64], values: NDArray[np.float64], goal: float) -> float | None:

@@ -77,6 +77,7 @@ class Simulation:
         self._settle()
         tests = PixelStore(self._tests_dir, size=self._bench.project().image_size)
         faults = [reason for _, reason in self._store.unreadable(self._bench.project_id, limit=len(self._replay.pool))]
+        unread: list[str] = []
         kept: list[int] = []
         for start in range(0, len(self._replay.test), CHUNK):
             pixels = []
@@ -84,16 +85,16 @@ class Simulation:
                 try:
                     pixels.append(decode(self._replay.test.read(position), size=tests.size))
                 except UnreadableImageError as error:
-                    faults.append(str(error))
+                    unread.append(str(error))
                 else:
                     kept.append(position)
             if pixels:
                 tests.write(np.arange(len(kept) - len(pixels), len(kept)), np.stack(pixels))
-            self._show(f"test images: {start + CHUNK} of {len(self._replay.test)}")
+            self._show(f"test images: {min(start + CHUNK, len(self._replay.test))} of {len(self._replay.test)}")
         if not kept:
-            raise PT4ALError(f"None of the test images could be read. The first: {faults[0]}")
+            raise PT4ALError(f"None of the test images could be read. The first: {unread[0]}")
         (self._tests_dir / KEPT).write_text(json.dumps(kept))
-        return faults
+        return faults + unread
 
     def play(self, tell: Callable[[list[Round]], None]) -> list[Round]:
         """Label and train to the end; one entry per round. ``tell`` hears of the rounds so far, after each."""

@@ -44,7 +44,7 @@ def plan(a_pool, *, cycles, query_size, slack, uncertainty=None):
     )
 
 
-def asked(a_pool, *, cycles, query_size, slack):
+def asked(a_pool, *, cycles, query_size, slack, at_once=False):
     """What ``plan`` asks of ``serve``: members of the lane, round, how many are wanted."""
     calls = []
 
@@ -52,7 +52,7 @@ def asked(a_pool, *, cycles, query_size, slack):
         calls.append((members.tolist(), round_, wanted))
         return members[a_pool.open[members]]
 
-    queue.plan(a_pool, cycles=cycles, query_size=query_size, slack=slack, serve=served)
+    queue.plan(a_pool, cycles=cycles, query_size=query_size, slack=slack, serve=served, at_once=at_once)
     return calls
 
 
@@ -163,6 +163,15 @@ def test_only_the_rounds_own_lane_is_asked_for_images():
 
 def test_no_more_images_are_asked_for_than_are_published():
     assert asked(pool([0] * 400), cycles=1, query_size=300, slack=20)[0][2] == MOST_PUBLISHED
+
+
+def test_what_is_chosen_at_once_is_all_that_is_left_of_the_query():
+    a_pool = pool([0] * 400, labelled=range(40))
+    assert asked(a_pool, cycles=1, query_size=300, slack=20, at_once=True)[0][2] == 260
+    assert (
+        plan(a_pool, cycles=1, query_size=300, slack=20).query.tolist()
+        == plan(a_pool, cycles=1, query_size=300, slack=400).window[:260].tolist()
+    )
 
 
 @settings(deadline=None)

@@ -114,6 +114,16 @@ def test_one_run_has_no_spread_and_what_is_never_reached_is_left_out() -> None:
     assert "labels_for_random" not in summary([run("margin", 0, 0.3, 0.8)])["margin"]
 
 
+def test_runs_may_differ_in_length_and_labels() -> None:
+    short, lacking = run("random", 1, 0.4, 0.6), run("random", 2, 0.5, 0.7, 0.9)
+    lacking["rounds"][1]["labels"] = 17
+    labels, values = curve([run("random", 0, 0.2, 0.4, 0.6), short, lacking], "random")
+    assert labels.tolist() == [10, 19]
+    np.testing.assert_allclose(values, [[20, 40], [40, 60], [50, 70]])
+    told = summary([run("random", 0, 0.2, 0.4, 0.6), short, lacking])
+    assert told["random"]["final"] == pytest.approx(170 / 3)
+
+
 def test_what_is_shown(tmp_path: Path) -> None:
     kept = results(tmp_path)
     for entry in (run("random", 0, 0.2, 0.4, 0.6), run("pt4al", 0, 0.3, 0.6, 0.7), run("margin", 0, 0.1, 0.1, 0.2)):

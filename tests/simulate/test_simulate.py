@@ -252,13 +252,36 @@ def test_a_killed_simulation_goes_on(undisturbed: Path, digits: Path, tmp_path: 
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=30)
     assert process.returncode == -signal.SIGKILL
-    assert not (tmp_path / "results.json").exists()
+    assert json.loads((tmp_path / "results.json").read_text())["runs"] == []
     last = started(*given)
     out, error = last.communicate(timeout=120)
     assert last.returncode == 0, error
     assert "pretext task" not in out and "pt4al, seed 0: round 1," not in out
     assert "pt4al, seed 0: round 3," in out
     assert outcome(tmp_path) == outcome(undisturbed)
+    assert not (tmp_path / "work").exists()
+
+
+def test_unfinished_runs_are_not_gone_on_with_otherwise(digits: Path, tmp_path: Path, simulate: Simulate) -> None:
+    given = (*SMALL, "--seeds", 1, "--out", tmp_path)
+    process = started(digits, *given)
+    assert process.stdout
+    assert any("pt4al, seed 0: round 0," in line for line in process.stdout)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=30)
+    assert "made with another query_size" in refused(simulate(digits, *given, "--query-size", 3))
+    images = sorted(digits.glob("*/*.png"))
+    content = images[0].read_bytes()
+    images[0].write_bytes(images[-1].read_bytes())
+    try:
+        assert "made with another images" in refused(simulate(digits, *given))
+    finally:
+        images[0].write_bytes(content)
+    # as the sentence says
+    (tmp_path / "results.json").unlink()
+    done = simulate(digits, *given, "--query-size", 3, "--strategies", "random")
+    assert done.code == 0, done
+    assert "learning the pretext task" in done.out
     assert not (tmp_path / "work").exists()
 
 
