@@ -99,7 +99,6 @@ class ProjectLoop:
 
     def look(self) -> bool:
         """Take in what changed on the platform. True if anything did."""
-        started = time.time()
         bench, project = self.bench, self.bench.project()
         info = bench.platform.project()
         self._serving = info.model_version
@@ -124,7 +123,7 @@ class ProjectLoop:
             label_config=info.label_config,
             questions=asked,
             notes=list(info.notes),
-            looked_at=max(started, project.wake_at),  # clocks of two machines differ
+            looked_at=project.wake_at,
         )
         self.has_looked = True
         self._stale |= reconfigured
@@ -333,9 +332,9 @@ class ProjectLoop:
         )
 
     def _training_due(self, project: Project, labelled: int) -> bool:
-        asked = project.train_requested_at > project.main_started_at
+        asked = project.train_requested_at > project.main_requested_at
         if asked and not labelled:  # there is nothing to learn from: the wish is forgotten
-            self.bench.store.update(project.id, main_started_at=project.train_requested_at)
+            self.bench.store.update(project.id, main_requested_at=project.train_requested_at)
         if not labelled:
             return False
         growth = self.bench.settings.train_growth

@@ -54,11 +54,18 @@ class Step:
         """Wait twice as long as the last time before trying again."""
         self.failures += 1
         self.error, self.transient = error, transient
-        self.not_before = time.monotonic() + min(2.0**self.failures, BACKOFF_MOST)
+        self.not_before = time.monotonic() + min(2.0 ** min(self.failures, 16), BACKOFF_MOST)
 
     def succeeded(self) -> None:
         """Forget past trouble."""
         self.failures, self.error = 0, ""
+
+
+@dataclass
+class Opening(Step):
+    """The connecting of a project, in answer to a wake-up."""
+
+    woken_at: float = 0.0
 
 
 @dataclass
@@ -67,6 +74,8 @@ class Lane:
 
     loop: ProjectLoop
     number: int  # the project's id in Label Studio
+    connection: tuple[str, str]  # its Label Studio, and the token that came with it
+    woken_at: float
     look: Step = field(default_factory=Step)
     steer: Step = field(default_factory=Step)
     work: Step = field(default_factory=Step)
@@ -105,6 +114,7 @@ class Worker:
             raise PT4ALError(str(error)) from None
         self._threads = ThreadPoolExecutor(settings.fetch_workers, thread_name_prefix="images")
         self._lanes: dict[int, Lane] = {}
+        self._openings: dict[int, Opening] = {}  # those that have failed
 
     def run(self, stop: Stop) -> None:
         """Go round until asked to stop."""
@@ -129,7 +139,8 @@ class Worker:
         return busy
 
     def _turn_of(self, project_id: int, wake_at: float) -> bool:
-        if project_id not in self._lanes and not self._open(project_id):
+        lane = self._lanes.get(project_id)
+        if (lane is None or lane.woken_at != wake_at) and not self._open(project_id, wake_at):
             return False
         lane = self._lanes[project_id]
         before = lane.error()
@@ -145,19 +156,36 @@ class Worker:
             self._show_error(project_id, lane)
         return busy
 
-    def _open(self, project_id: int) -> bool:
+    def _open(self, project_id: int, wake_at: float) -> bool:
+        """Make a project's lane, or connect it anew where a wake-up has brought another address or token."""
+        opening = self._openings.setdefault(project_id, Opening())
+        if opening.woken_at == wake_at and time.monotonic() < opening.not_before:
+            return False
+        opening.woken_at = wake_at
         project = self._store.project(project_id)
         if project is None:
             return False
+        lane, connection = self._lanes.get(project_id), (project.label_studio_url, project.access_token)
+        if lane and lane.connection == connection:
+            lane.woken_at = wake_at
+            return True
         try:
             platform = self._platform_for(project)
-        except PT4ALError as error:
-            if project.error != str(error):
-                self._store.update(project_id, stage=tables.ERROR, error=str(error))
+        except Exception as error:  # as in _try
+            if not isinstance(error, PT4ALError):
+                logger.exception("project %d", project_id)
+            opening.failed(_told(error), transient=False)
+            if project.error != opening.error:
+                self._store.update(project_id, stage=tables.ERROR, error=opening.error)
             return False
-        bench = Bench(project_id, self._store, platform, self._settings, self.device, self._threads)
-        self._lanes[project_id] = Lane(ProjectLoop(bench), project.number)
-        if project.error:  # of a worker before this one
+        del self._openings[project_id]
+        if lane is None:
+            bench = Bench(project_id, self._store, platform, self._settings, self.device, self._threads)
+            self._lanes[project_id] = Lane(ProjectLoop(bench), project.number, connection, wake_at)
+        else:
+            lane.loop.bench.platform = platform
+            lane.connection, lane.woken_at, lane.look = connection, wake_at, Step()
+        if project.error:  # of a worker before this one, or of the connection before
             self._store.update(project_id, error="")
         return True
 
@@ -189,7 +217,7 @@ class Worker:
             step.failed(str(error), transient=False)
         except Exception as error:  # shown on every page and tried again: one project must not stop the others
             logger.exception("project %d", lane.loop.bench.project_id)
-            step.failed(f"Unexpected {type(error).__name__}; the worker's log has the details.", transient=False)
+            step.failed(_told(error), transient=False)
         else:
             step.succeeded()
             return result
@@ -221,10 +249,19 @@ class Worker:
         return ", ".join(f"project {number}: {stage}" for number, stage in loops if stage)
 
 
+def _told(error: Exception) -> str:
+    if isinstance(error, PT4ALError):
+        return str(error)
+    return f"Unexpected {type(error).__name__}; the worker's log has the details."
+
+
 def _beat(worker: Worker, store: Store, device: str, over: threading.Event) -> None:
     """Tell every two seconds that the worker lives, also while one step takes long."""
     while not over.wait(2):
-        store.beat(device=device, busy_with=worker.busy_with)
+        try:
+            store.beat(device=device, busy_with=worker.busy_with)
+        except Exception:  # a database that is away for a moment must not end it
+            logger.exception("the worker cannot tell that it lives")
 
 
 def run(settings: Settings) -> int:

@@ -1,12 +1,15 @@
 import logging
+import threading
+import time
 
 import pytest
 from known_labels import KnownLabels
+from sqlalchemy.exc import OperationalError
 
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
-from pt4al_backend.worker import Worker, _only_worker
+from pt4al_backend.worker import BACKOFF_MOST, Step, Worker, _beat, _only_worker
 
 
 class Rig:
@@ -27,7 +30,16 @@ class Rig:
         for number, size in enumerate(sizes, 1):
             project = self.store.connect(url="http://x", number=number, created="1", access_token="", label_config="")
             self.platforms[project.id] = KnownLabels(size)
-        self.worker = Worker(settings, self.store, lambda project: self.platforms[project.id])
+        self.tokens = []
+        self.worker = Worker(settings, self.store, self.platform_for)
+
+    def platform_for(self, project):
+        self.tokens.append(project.access_token)
+        if project.access_token == "expired":
+            raise PT4ALError("The token has expired.")
+        if project.access_token == "odd":
+            raise OverflowError
+        return self.platforms[project.id]
 
     def turn_until(self, condition, turns=3000):
         for _ in range(turns):
@@ -104,6 +116,68 @@ def test_an_error_nobody_foresaw_is_shown_and_tried_again(rig, caplog):
     rig.worker._lanes[first.id].look.not_before = 0
     rig.turn_until(lambda: platform.published)
     assert rig.store.project(first.id).error == ""
+
+
+def test_a_step_may_fail_for_days():
+    step = Step()
+    for _ in range(5000):
+        step.failed("down", transient=True)
+    assert step.not_before - time.monotonic() == pytest.approx(BACKOFF_MOST, abs=1)
+
+
+def connect(rig, token):
+    return rig.store.connect(url="http://x", number=1, created="1", access_token=token, label_config="")
+
+
+@pytest.mark.parametrize(("token", "says"), [("expired", "has expired"), ("odd", "OverflowError")])
+def test_a_project_that_cannot_be_connected_stops_no_other(rig, token, says, caplog):
+    caplog.set_level(logging.CRITICAL)
+    first = connect(rig, token)
+    rig.turn_until(lambda: rig.platforms[2].published)
+    assert says in rig.store.project(first.id).error
+    assert rig.tokens.count(token) < 5, "it is not tried in every turn"
+    connect(rig, "new")
+    rig.turn_until(lambda: rig.platforms[first.id].published)
+    assert rig.store.project(first.id).error == ""
+
+
+def test_a_new_token_is_used_at_once(rig):
+    first = connect(rig, "old")
+    rig.turn_until(lambda: rig.platforms[first.id].published)
+    rig.platforms[first.id].down = True
+    rig.turn_until(lambda: rig.store.project(first.id).error)
+    rig.platforms[first.id] = KnownLabels(30)
+    connect(rig, "new")
+    rig.turn_until(lambda: rig.platforms[first.id].published)
+    rig.store.wake([first.id])
+    rig.worker.turn()
+    assert [token for token in rig.tokens if token] == ["old", "new"]
+    assert rig.store.project(first.id).error == ""
+
+
+def test_the_heart_goes_on_beating_when_the_database_was_away(rig, monkeypatch, caplog):
+    caplog.set_level(logging.CRITICAL)
+    beats, over = [], threading.Event()
+
+    def beat(**told):
+        beats.append(told)
+        if len(beats) == 1:
+            raise OperationalError("", {}, Exception("database is locked"))
+        over.set()
+
+    monkeypatch.setattr(rig.store, "beat", beat)
+    monkeypatch.setattr(over, "wait", lambda seconds: over.is_set())
+    _beat(rig.worker, rig.store, "cpu", over)
+    assert len(beats) == 2
+
+
+def test_wake_ups_go_forward_when_the_clock_is_set_back(rig, monkeypatch):
+    first = rig.store.projects()[0]
+    monkeypatch.setattr(time, "time", lambda: 1000.0)
+    rig.store.wake([first.id], train=True)
+    now = rig.store.project(first.id)
+    assert now.wake_at > first.wake_at > 1000
+    assert now.train_requested_at > first.train_requested_at
 
 
 def test_two_workers_on_one_store_are_refused(tmp_path):

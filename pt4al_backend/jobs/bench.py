@@ -41,9 +41,9 @@ class Step:
 Job = Generator[Step, None, None]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Bench:
-    """What a project's jobs work with."""
+    """What a project's jobs work with. Only ``platform`` changes: with the project's address or token."""
 
     project_id: int
     store: Store

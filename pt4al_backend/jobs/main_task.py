@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator
 from concurrent.futures import wait
 from pathlib import Path
@@ -27,7 +26,6 @@ from pt4al_backend.targets import drawn_masks, output, targets
 def train_main(bench: Bench) -> Job:
     """Train the main network on every label there is; it takes office once the features it needs are there."""
     project = bench.project()
-    started = max(time.time(), project.train_requested_at)  # clocks of two machines differ
     pool = bench.store.pool(project)
     pool_round = project.round
     labelled = np.flatnonzero(pool.labelled)
@@ -65,7 +63,7 @@ def train_main(bench: Bench) -> Job:
         main_generation=generation,
         main_labels=len(labelled),
         main_round=pool_round,
-        main_started_at=started,
+        main_requested_at=project.train_requested_at,
     )
     tidy(bench)
 

@@ -134,6 +134,10 @@ class LabelStudioClient:
                 "Account & Settings and set LABEL_STUDIO_API_KEY to it.",
                 status=401,
             ) from None
+        except OverflowError:  # of the time at which a token ends
+            raise LabelStudioError(
+                "The personal access token makes no sense: make a new one in Label Studio under Account & Settings."
+            ) from None
         except (ValueError, KeyError, TypeError, AttributeError):
             raise LabelStudioError(
                 f"What answers at {self.url} does not answer as Label Studio does: "

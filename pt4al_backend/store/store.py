@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import case, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from pt4al_backend.labelling_platform import Question, questions_of
@@ -22,6 +22,8 @@ from pt4al_backend.store.tables import Project, Ranking, Task, Worker
 from pt4al_backend.store.tasks import PoolArrays, TaskStore, Totals
 
 __all__ = ["PoolArrays", "Store", "Totals"]
+
+TICK = 0.001  # seconds between two wake-ups, at least
 
 
 class Store(TaskStore):
@@ -49,7 +51,7 @@ class Store(TaskStore):
             if access_token:
                 project.access_token = access_token
             project.label_config = project.label_config or label_config
-            project.wake_at = time.time()
+            project.wake_at = max(time.time(), (project.wake_at or 0.0) + TICK)
         return project
 
     def projects(self) -> list[Project]:
@@ -78,7 +80,8 @@ class Store(TaskStore):
     def wake(self, project_ids: Iterable[int], *, train: bool = False) -> None:
         """Leave a wake-up for the worker. Many merge into one."""
         now = time.time()
-        columns = {"wake_at": now, "train_requested_at": now} if train else {"wake_at": now}
+        later = case((Project.wake_at >= now, Project.wake_at + TICK), else_=now)  # also where the clock was set back
+        columns = {"wake_at": later, "train_requested_at": later} if train else {"wake_at": later}
         with self._session.begin() as session:
             session.execute(update(Project).where(Project.id.in_(list(project_ids))).values(**columns))
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised when a table changes; a database of another version is refused with a sentence."""
 
 NEW, READY, UNREADABLE = "new", "ready", "unreadable"
@@ -56,7 +56,7 @@ class Project(Base):
     wake_at: Mapped[float] = mapped_column(default=0.0)
     train_requested_at: Mapped[float] = mapped_column(default=0.0)
     retried_at: Mapped[float] = mapped_column(default=0.0)  # when images that were set aside were last tried again
-    looked_at: Mapped[float] = mapped_column(default=0.0)  # the worker has seen everything up to here
+    looked_at: Mapped[float] = mapped_column(default=0.0)  # the wake-up that the worker's last look answered
 
     # What has been seen of Label Studio
     cursor: Mapped[str] = mapped_column(default="")
@@ -76,7 +76,7 @@ class Project(Base):
     main_generation: Mapped[int] = mapped_column(default=0)
     main_labels: Mapped[int] = mapped_column(default=0)  # labels it was trained on
     main_round: Mapped[int] = mapped_column(default=-1)  # round whose labels it has seen
-    main_started_at: Mapped[float] = mapped_column(default=0.0)
+    main_requested_at: Mapped[float] = mapped_column(default=0.0)  # the request that its training answered
 
     # The queue
     ranked_revision: Mapped[int] = mapped_column(default=-1)  # labels_revision the ranking was made from

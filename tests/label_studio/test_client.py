@@ -66,7 +66,13 @@ def test_label_studio_refuses(label_studio: Studio) -> None:
 
 @pytest.mark.parametrize(
     ("token", "says"),
-    [("", "no token"), ("  ", "no token"), (make_jwt(exp=1), "has expired"), (make_jwt(), "has expired")],
+    [
+        ("", "no token"),
+        ("  ", "no token"),
+        (make_jwt(exp=1), "has expired"),
+        (make_jwt(), "has expired"),
+        (make_jwt(exp=10**30), "makes no sense"),
+    ],
 )
 def test_tokens_that_cannot_work_are_not_sent(token: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", LEGACY_TOKEN)  # the SDK would take it for any host
