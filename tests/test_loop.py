@@ -1,5 +1,6 @@
 """The loop against a platform that answers by itself; real networks, real images, a real store."""
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ from known_labels import QUESTION, KnownLabels
 
 from pt4al_backend.errors import LabelStudioUnavailableError
 from pt4al_backend.jobs import Bench
+from pt4al_backend.jobs.images import TRIES
 from pt4al_backend.loop import ProjectLoop
 from pt4al_backend.sampling import queue
 from pt4al_backend.settings import Settings
@@ -146,6 +148,45 @@ def test_batches_are_dealt_from_the_sorted_losses(settled):
     hardest_first = np.argsort(pool.rank)
     assert np.diff(pool.loss[hardest_first]).max() <= 0
     assert (pool.batch[hardest_first] == np.arange(120) % 4).all()
+
+
+def test_an_image_that_the_platform_fails_at_is_set_aside_after_some_tries(rig):
+    healthy = rig.platform.image
+
+    def image(task, value):
+        if task == 7:
+            raise LabelStudioUnavailableError("502 Bad Gateway")
+        return healthy(task, value)
+
+    rig.platform.image = image
+    for tries in range(1, TRIES + 1):
+        rig.look()
+        with contextlib.suppress(LabelStudioUnavailableError):
+            while rig.loop.work(0.5):
+                pass
+        totals = rig.store.totals(rig.id)
+        assert (totals.unreadable == 1) == (tries == TRIES), "the first try is that of the images' sizes"
+    assert rig.store.unreadable(rig.id) == [(7, "502 Bad Gateway")]
+    rig.settle()
+    assert len(rig.pool()) == 119
+    rig.platform.image = healthy
+    rig.store.wake([rig.id], train=True)  # Start Training
+    rig.settle()
+    assert len(rig.pool()) == 120
+
+
+def test_no_image_is_set_aside_while_the_platform_is_down(rig):
+    def image(task, value):
+        raise LabelStudioUnavailableError("The platform is down; it is tried again.")
+
+    rig.look()
+    healthy, rig.platform.image, rig.platform.down = rig.platform.image, image, True
+    for _ in range(2 * TRIES):
+        with pytest.raises(LabelStudioUnavailableError):
+            rig.loop.work(0.5)
+    rig.platform.image, rig.platform.down = healthy, False
+    rig.settle()
+    assert len(rig.pool()) == 120
 
 
 def test_annotating_goes_through_the_rounds_and_ends_in_one_pool(rig):

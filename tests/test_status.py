@@ -33,7 +33,9 @@ def test_before_anything_is_connected(store: Store, tmp_path: Path) -> None:
 def test_a_project(store: Store, tmp_path: Path) -> None:
     store.beat(device="NVIDIA H200", busy_with="project 12: training")
     project = add_ranked(store, url="http://user:secret@ls.example:8080/label-studio")
-    store.images_done(project.id, ready={4: ("/data/upload/4.png", 40, 30)}, failed={5: "broken"})
+    store.images_done(
+        project.id, ready={4: ("/data/upload/4.png", 40, 30)}, failed={5: ("/data/upload/5.png", "broken")}
+    )
     store.apply(project.id, [state(1, "cat", version="2"), state(9, "dog", version="2")])
     store.remove_tasks(project.id, [2])
     store.update(

@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pt4al_backend import learning
-from pt4al_backend.errors import UnreadableImageError
+from pt4al_backend.errors import LabelStudioError, UnreadableImageError
 from pt4al_backend.jobs.bench import Bench, Job, Step, backbone, segmentation
 from pt4al_backend.store.decode import decode, probe_size
 from pt4al_backend.store.tables import Project
@@ -23,6 +23,7 @@ Decoded = tuple[NDArray[np.uint8], int, int]
 IN_FLIGHT = 64  # images asked for at a time
 SAMPLE = 64  # images that decide at which size the project's images are learnt
 FALLBACK_SIDE = 64  # where none of those can be read
+TRIES = 5  # of an image that the platform itself fails at: with the pauses of the loop, for half a minute
 
 
 def fetch_images(bench: Bench) -> Job:
@@ -41,7 +42,7 @@ def fetch_images(bench: Bench) -> Job:
 
     done, started = 0, time.monotonic()
     total = bench.store.totals(bench.project_id).waiting
-    for arrived in _concurrently(bench.threads, _waiting(bench), pixels_of):
+    for arrived in _concurrently(bench, _waiting(bench), pixels_of):
         if arrived:
             _keep(bench, project, arrived)
         done += len(arrived)
@@ -82,12 +83,9 @@ def _choose_size(bench: Bench) -> Job:
         return
     sample = iter(bench.store.first_images(bench.project_id, SAMPLE))
     sides: list[int] = []
-    for arrived in _concurrently(
-        bench.threads, sample, lambda task, value: min(probe_size(bench.platform.image(task, value)))
-    ):
+    for arrived in _concurrently(bench, sample, lambda task, value: min(probe_size(bench.platform.image(task, value)))):
         sides += [outcome for _, outcome in arrived if not isinstance(outcome, UnreadableImageError)]
-        failed = {task: str(outcome) for (task, _), outcome in arrived if isinstance(outcome, UnreadableImageError)}
-        bench.store.images_done(bench.project_id, ready={}, failed=failed)
+        bench.store.images_done(bench.project_id, ready={}, failed=_failed(arrived))
         yield Step(0.0, "looking at the first images")
     readable_elsewhere = not sides and bench.store.waiting_images(bench.project_id, limit=1)
     if sides or readable_elsewhere:
@@ -104,40 +102,59 @@ Arrived = list[tuple[tuple[int, str], "T | UnreadableImageError"]]
 
 
 def _concurrently(
-    threads: ThreadPoolExecutor, items: Iterator[tuple[int, str]], work: Callable[[int, str], T]
+    bench: Bench, items: Iterator[tuple[int, str]], work: Callable[[int, str], T]
 ) -> Iterator[Arrived[T]]:
     """Run ``work(task, value)`` for all, a bounded number at a time; yield what arrived every 0.3 s or sooner.
 
-    An unreadable image arrives as its error; any other error ends it, after what arrived was yielded.
+    An unreadable image arrives as its error. So does, after some tries, one that the platform itself fails at again and
+    again although it answers otherwise; until then its error is raised at the end. Any other error ends all, after
+    what arrived was yielded.
     """
     pending: dict[Future[T], tuple[int, str]] = {}
+    in_trouble: LabelStudioError | None = None
     try:
         while True:
             for item in itertools.islice(items, IN_FLIGHT - len(pending)):
-                pending[threads.submit(work, *item)] = item
+                pending[bench.threads.submit(work, *item)] = item
             if not pending:
-                return
+                break
             finished, _ = wait(pending, timeout=0.3)
             arrived: Arrived[T] = []
+            refused: list[tuple[tuple[int, str], LabelStudioError]] = []
             broken: BaseException | None = None
             for future in finished:
                 item, error = pending.pop(future), future.exception()
-                if isinstance(error, UnreadableImageError):
-                    arrived.append((item, error))
-                elif error is not None:
-                    broken = error
-                else:
+                if error is None:
                     arrived.append((item, future.result()))
+                elif isinstance(error, UnreadableImageError):
+                    arrived.append((item, error))
+                elif isinstance(error, LabelStudioError):
+                    refused.append((item, error))
+                else:
+                    broken = error
             yield arrived
             if broken is not None:
                 raise broken
+            if refused:
+                bench.platform.project()  # raises where it is not the images that are in trouble
+                given_up = [(item, error) for item, error in refused if bench.tries(*item) >= TRIES]
+                yield [(item, UnreadableImageError(str(error))) for item, error in given_up]
+                in_trouble = next((error for item, error in refused if (item, error) not in given_up), in_trouble)
+        if in_trouble:
+            raise in_trouble
     finally:
         for future in pending:
             future.cancel()
 
 
+def _failed(arrived: Arrived[T]) -> dict[int, tuple[str, str]]:
+    """Task id -> image value and reason, of what cannot be read."""
+    return {
+        task: (value, str(outcome)) for (task, value), outcome in arrived if isinstance(outcome, UnreadableImageError)
+    }
+
+
 def _keep(bench: Bench, project: Project, arrived: Arrived[Decoded]) -> None:
-    failed = {task: str(outcome) for (task, _), outcome in arrived if isinstance(outcome, UnreadableImageError)}
     found = [(item, outcome) for item, outcome in arrived if not isinstance(outcome, UnreadableImageError)]
     found.sort(key=lambda entry: entry[0][0])
     if found:
@@ -150,4 +167,4 @@ def _keep(bench: Bench, project: Project, arrived: Arrived[Decoded]) -> None:
             if grid is not None:
                 grid[0].forget(rows[there])
     ready = {task: (value, width, height) for (task, value), (_, width, height) in found}
-    bench.store.images_done(bench.project_id, ready=ready, failed=failed)
+    bench.store.images_done(bench.project_id, ready=ready, failed=_failed(arrived))

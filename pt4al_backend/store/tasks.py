@@ -138,9 +138,9 @@ class TaskStore(Database):
         return np.array(rows, dtype=np.int64)
 
     def images_done(
-        self, project_id: int, *, ready: Mapping[int, tuple[str, int, int]], failed: Mapping[int, str]
+        self, project_id: int, *, ready: Mapping[int, tuple[str, int, int]], failed: Mapping[int, tuple[str, str]]
     ) -> None:
-        """Mark fetched images: ``ready`` are task id -> (image value, width, height), ``failed`` task id -> reason.
+        """Mark fetched images: ``ready`` are task id -> (image value, width, height), ``failed`` -> (value, reason).
 
         A task whose image changed while it was fetched stays to be fetched.
         """
@@ -150,12 +150,9 @@ class TaskStore(Database):
                     value, width, height = ready[task.id]
                     if task.state == NEW and task.image == value:
                         task.state, task.reason, task.width, task.height = READY, "", width, height
-            for task_id, reason in failed.items():
-                session.execute(
-                    update(Task)
-                    .where(Task.project_id == project_id, Task.id == task_id, Task.state == NEW)
-                    .values(state=UNREADABLE, reason=reason)
-                )
+            for task_id, (value, reason) in failed.items():
+                same = (Task.project_id == project_id, Task.id == task_id, Task.image == value)
+                session.execute(update(Task).where(*same, Task.state == NEW).values(state=UNREADABLE, reason=reason))
 
     def pool(self, project: Project) -> PoolArrays:
         """All usable images."""

@@ -89,11 +89,13 @@ def test_an_image_that_changed_while_it_was_fetched_stays_to_be_fetched(store, p
     store.apply(project.id, [state(1, version="2", image="/new.png")])
     store.images_done(project.id, ready={1: ("/1.png", 40, 30)}, failed={})
     assert store.waiting_images(project.id) == [(1, "/new.png")]
+    store.images_done(project.id, ready={}, failed={1: ("/1.png", "404")})
+    assert store.waiting_images(project.id) == [(1, "/new.png")]
 
 
 def test_an_unreadable_image_is_kept_with_its_reason_until_its_task_changes(store, project):
     store.apply(project.id, [state(1)])
-    store.images_done(project.id, ready={}, failed={1: "truncated"})
+    store.images_done(project.id, ready={}, failed={1: ("/1.png", "truncated")})
     assert store.unreadable(project.id) == [(1, "truncated")]
     assert store.totals(project.id).unreadable == 1
     store.apply(project.id, [state(1, version="2")])

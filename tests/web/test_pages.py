@@ -21,7 +21,11 @@ def test_before_anything_is_connected(client: FlaskClient) -> None:
 def test_a_project(client: FlaskClient, store: Store) -> None:
     store.beat(device="cpu", busy_with="project 12: pretext task")
     project = add_ranked(store)
-    store.images_done(project.id, ready={}, failed=dict.fromkeys(range(1, 4), "The file is <broken>."))
+    store.images_done(
+        project.id,
+        ready={},
+        failed={task: (f"/data/upload/{task}.png", "The file is <broken>.") for task in range(1, 4)},
+    )
     store.update(project.id, title="Cats & <b>dogs</b>", stage="pretext", stage_progress=0.25, eta_seconds=240.0)
     page = client.get("/dashboard").get_data(as_text=True)
     assert "Cats &amp; &lt;b&gt;dogs&lt;/b&gt;" in page

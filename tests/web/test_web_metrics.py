@@ -37,7 +37,9 @@ def test_metrics(client: FlaskClient, store: Store) -> None:
     store.beat(device="cpu", busy_with="")
     project = add_ranked(store)
     store.apply(project.id, [state(1, "cat", version="2")])
-    store.images_done(project.id, ready={2: ("/data/upload/2.png", 40, 30)}, failed={3: "broken"})
+    store.images_done(
+        project.id, ready={2: ("/data/upload/2.png", 40, 30)}, failed={3: ("/data/upload/3.png", "broken")}
+    )
     store.update(project.id, stage_progress=0.5)
     add_project(store, 13, url='http://od"d\\')
     answer = client.get("/metrics")
