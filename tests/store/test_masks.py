@@ -52,12 +52,11 @@ def test_another_process_sees_it(masks: MaskFile, tmp_path: Path) -> None:
     assert there(other, (2, FIRST)) == [True]
 
 
-def test_a_kill_leaves_no_half_drawn_mask(masks: MaskFile) -> None:
-    """The digest is written last: an array that fails to become one is what a kill in between leaves."""
-    with pytest.raises(ValueError, match="broadcast"):
+def test_what_is_no_mask_is_not_written(masks: MaskFile) -> None:
+    masks.write(6, FIRST, mask(20))
+    with pytest.raises(ValueError, match="are wanted"):
         masks.write(5, FIRST, mask(10, side=4))
-    assert there(masks, (5, FIRST)) == [False]
     with pytest.raises(ValueError, match="non-hexadecimal"):
         masks.write(5, "no digest", mask(10))
-    assert masks.read(np.array([5]))[0].tolist() == mask(10).tolist()
-    assert there(masks, (5, FIRST)) == [False]
+    assert there(masks, (5, FIRST), (6, FIRST)) == [False, True]
+    assert masks.read(np.array([6]))[0].tolist() == mask(20).tolist()
