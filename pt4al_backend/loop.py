@@ -103,7 +103,8 @@ class ProjectLoop:
         info = bench.platform.project()
         self._serving = info.model_version
         asked = [asdict(question) | {"classes": list(question.classes)} for question in info.questions]
-        reconfigured = info.label_config != project.label_config or asked != project.questions
+        asks_anew = asked != project.questions
+        reconfigured = info.label_config != project.label_config or asks_anew
         about_pixels = next((question.name for question in info.questions if question.kind == SEGMENTATION), "")
         everything = reconfigured or not project.cursor or self._miscounts > 1
         changed, cursor = reconfigured, project.cursor
@@ -124,6 +125,7 @@ class ProjectLoop:
             questions=asked,
             notes=list(info.notes),
             looked_at=project.wake_at,
+            **({"main_labels": 0, "main_round": -1} if asks_anew else {}),  # it has learnt nothing of that
         )
         self.has_looked = True
         self._stale |= reconfigured
@@ -339,8 +341,9 @@ class ProjectLoop:
             return False
         growth = self.bench.settings.train_growth
         more = growth > 0 and labelled >= max(growth * project.main_labels, project.main_labels + FEW_LABELS)
+        less = growth > 0 and project.main_labels >= max(growth * labelled, labelled + FEW_LABELS)  # taken back
         round_complete = project.round > max(project.main_round, 0)
-        return more or round_complete or asked
+        return more or less or round_complete or asked
 
     def _show(self, step: Step) -> None:
         current = self._current

@@ -237,6 +237,69 @@ def test_late_images_join_and_a_broken_one_is_set_aside_and_tried_again(settled)
     assert settled.store.unreadable(settled.id) == []
 
 
+@pytest.mark.parametrize("order", ["dealt", "hard_first", "easy_first", "bandit"])
+def test_a_pool_that_is_replaced_as_a_whole_is_cut_anew(tmp_path, order):
+    rig = Rig(tmp_path, n=20, order=order)
+    rig.settle()
+    for task in range(1, 21):
+        rig.platform.delete(task)
+    rig.platform.add(range(101, 104))  # fewer than batches
+    rig.settle()
+    pool = rig.pool()
+    assert pool.task.tolist() == [101, 102, 103]
+    assert len(set(pool.batch.tolist())) == 3
+    assert sorted(rig.platform.queue) == [101, 102, 103]
+    rig.close()
+
+
+def test_batches_are_cut_anew_once_where_the_pool_has_become_smaller_than_their_number(tmp_path):
+    rig = Rig(tmp_path, n=20)
+    rig.settle()
+    for task in range(4, 21):
+        rig.platform.delete(task)
+    rig.settle()
+    rig.close()
+    rig = Rig(tmp_path, n=3, order="easy_first")
+    rig.settle()
+    assert rig.project.order == "easy_first"
+    rig.close()
+
+
+def test_other_classes_are_trained_from_the_start(tmp_path):
+    rig = Rig(tmp_path, n=60)
+    rig.settle()
+    for task in range(1, 31):
+        rig.platform.label(task)
+    rig.settle()
+    trained = rig.project.main_generation
+    assert rig.project.main_labels == 30
+    rig.platform.classes = rig.platform.classes[:6]
+    rig.settle()
+    left = int(rig.pool().labelled.sum())
+    assert 10 < left < 24
+    assert rig.project.main_generation == trained + 1
+    assert rig.project.main_labels == left
+    rig.close()
+
+
+def test_labels_that_are_taken_back_are_unlearnt(tmp_path):
+    rig = Rig(tmp_path, n=60)
+    rig.settle()
+    for task in range(1, 31):
+        rig.platform.label(task)
+    rig.settle()
+    trained = rig.project.main_generation
+    for task in range(1, 6):
+        rig.platform.unlabel(task)
+    rig.settle()
+    assert rig.project.main_generation == trained
+    for task in range(6, 16):
+        rig.platform.unlabel(task)
+    rig.settle()
+    assert (rig.project.main_generation, rig.project.main_labels) == (trained + 1, 15)
+    rig.close()
+
+
 def test_a_changed_config_drops_labels_of_classes_that_are_gone(settled):
     task = settled.platform.queue[0]
     settled.platform.label(task)

@@ -50,7 +50,7 @@ def pretext(bench: Bench) -> Job:
         bench.project_id,
         task=task,
         loss=losses,
-        **_cut(bench, task, losses),
+        **_cut(bench, task, losses, trained_on=len(task)),
         pretext_generation=generation,
         pretext_pool=len(task),
         main_round=-1,  # rounds are counted anew
@@ -62,9 +62,10 @@ def pretext(bench: Bench) -> Job:
 
 def recut(bench: Bench) -> Job:
     """Cut the batches anew from the losses there are, because the settings ask for other ones."""
-    pool = bench.store.pool(bench.project())
+    project = bench.project()
+    pool = bench.store.pool(project)
     yield Step(0.0, "cutting batches")
-    columns = _cut(bench, pool.task, pool.loss)
+    columns = _cut(bench, pool.task, pool.loss, trained_on=project.pretext_pool)
     bench.store.save_batches(bench.project_id, task=pool.task, loss=pool.loss, **columns, main_round=-1)
 
 
@@ -82,10 +83,10 @@ def _pool_snapshot(path: Path, pool: PoolArrays) -> tuple[NDArray[np.int64], NDA
     return pool.task, pool.row
 
 
-def _cut(bench: Bench, task: NDArray[np.int64], losses: NDArray[np.float64]) -> dict[str, Any]:
+def _cut(bench: Bench, task: NDArray[np.int64], losses: NDArray[np.float64], *, trained_on: int) -> dict[str, Any]:
     """The batch of each image, and the project's columns that say how they were cut."""
     settings = bench.settings
-    cycles = min(settings.cycles, len(task))
+    cycles = min(settings.cycles, trained_on)
     order = settings.method.order
     batch = np.empty(len(task), dtype=np.int64)
     hardest_first = batches.hardest_first(losses, task)
@@ -109,6 +110,10 @@ def score_late_images(bench: Bench) -> Job:
         ),
         "measuring the pretext loss of new images",
     )
+    if late.all():  # the whole pool was replaced
+        columns = _cut(bench, pool.task, losses, trained_on=project.pretext_pool)
+        bench.store.save_batches(bench.project_id, task=pool.task, loss=losses, **columns, main_round=-1)
+        return
     order: batches.Order = project.order  # type: ignore[assignment]  # written by _cut
     joined = batches.join(losses[late], losses[~late], pool.batch[~late], cycles=project.cycles, order=order)
     bench.store.save_batches(bench.project_id, task=pool.task[late], loss=losses[late], batch=joined)

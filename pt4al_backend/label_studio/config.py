@@ -42,6 +42,8 @@ class LabelConfig:
     """Names of all that can be answered, whether it is learnt or not."""
     ignored: tuple[str, ...] = ()
     """A sentence for each control that PT4AL does not learn from."""
+    draws: bool = False
+    """Whether annotations may hold drawings, learnt or not: a painted photo may take a megabyte."""
 
     def image_of(self, data: Mapping[str, Any]) -> str:
         """The image's value in a task's data: a path or URL, "" if there is none."""
@@ -156,9 +158,12 @@ def parse_config(label_config: str) -> LabelConfig:
     if not questions:
         raise flaws[0] if flaws else UnsupportedConfigError(_why_nothing(controls, image))
     every = tuple(tag.name for tag in controls)
-    return LabelConfig(image, image_key, tuple(questions), regions, every, tuple(ignored))
+    draws = any(kind in tag.kind for tag in tags for kind in DRAWN)
+    return LabelConfig(image, image_key, tuple(questions), regions, every, tuple(ignored), draws)
 
 
+DRAWN = ("brush", "bitmask", "polygon")
+"""What kinds of controls with many points or pixels have in their names."""
 LEARNT: dict[str, Callable[[Tag], Question | RegionControl]] = {
     "choices": choices_question,
     **dict.fromkeys(KINDS, RegionControl.of),

@@ -14,18 +14,33 @@ from collections.abc import Iterable
 from typing import Any
 
 import httpcore
+import httpx
 
-from pt4al_backend.errors import UnreadableImageError
+from pt4al_backend.errors import PT4ALError, UnreadableImageError
 
 CONNECT_SECONDS = 10.0  # a host that swallows packets must not cost the whole time limit
 METADATA_ADDRESSES = {  # cloud metadata services that are not link-local
     ipaddress.ip_address(text)
     for text in ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")
 }
-NAT64 = ipaddress.ip_network("64:ff9b::/96")
+EMBEDDING = (  # IPv6 networks whose last 32 bits are an IPv4 address: NAT64, also of a site's own, and "compatible"
+    *map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "::/96")),
+)
 THIS_HOST = ipaddress.ip_network("0.0.0.0/8")
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def refuse_metadata(url: str) -> None:
+    """``PT4ALError`` where the host of an address that a stranger may have chosen is a metadata service or the like."""
+    parts = httpx.URL(url)
+    try:
+        addresses = _look_up(parts.host, parts.port or 80)
+    except httpcore.ConnectError:
+        return  # whoever connects is told
+    reasons = [_refusal(address, private_allowed=True) for address in addresses]
+    if any(reasons):
+        raise PT4ALError(f"Label Studio cannot be at {url}: it is {next(filter(None, reasons))}.")
 
 
 class GuardedBackend(httpcore.NetworkBackend):
@@ -116,9 +131,9 @@ def _refusal(address: IPAddress, *, private_allowed: bool) -> str | None:
 
 def _embedded_ipv4(address: IPAddress) -> IPAddress:
     """The IPv4 address that an IPv6 address stands for (mapped, 6to4, NAT64), or the address itself."""
-    if isinstance(address, ipaddress.IPv4Address):
+    if isinstance(address, ipaddress.IPv4Address) or int(address) < 2:  # neither :: nor ::1 stands for one
         return address
-    if address in NAT64:
+    if any(address in network for network in EMBEDDING):
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour or address
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pt4al_backend.errors import LabelStudioError, LabelStudioRefusedError, ProjectGoneError
 from pt4al_backend.label_studio.client import LabelStudioClient
 from pt4al_backend.label_studio.config import LabelConfig, parse_config
+from pt4al_backend.label_studio.guard import refuse_metadata
 from pt4al_backend.label_studio.images import FetchLimits, ImageFetcher
 from pt4al_backend.label_studio.regions import draw
 from pt4al_backend.label_studio.task_list import Row, TaskList, parse_time
@@ -71,6 +72,8 @@ class LabelStudioProject:
         that its own /setup brought.
         """
         url = project.label_studio_url
+        if url != settings.label_studio_url:  # it came with a /setup
+            refuse_metadata(url)
         return cls(
             LabelStudioClient(url, token_for(url, project.access_token, settings)),
             project.number,
@@ -105,7 +108,7 @@ class LabelStudioProject:
     def tasks(self, since: str | None) -> Iterator[tuple[list[TaskState], str]]:
         """See ``LabellingPlatform``. Some tasks come twice."""
         config = self._config or parse_config(self._project()["label_config"])
-        self._tasks.has_regions = bool(config.regions)
+        self._tasks.has_regions = config.draws
         for rows, cursor in self._tasks.changed(since):
             yield [_state(row, config) for row in rows], cursor
 

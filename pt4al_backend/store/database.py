@@ -61,7 +61,18 @@ def _writable(directory: Path) -> None:
 
 def _engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True, hide_parameters=True)
+        try:
+            return create_engine(url, pool_pre_ping=True, hide_parameters=True)
+        except (SQLAlchemyError, ValueError):  # the address may hold a password: it is not told
+            raise PT4ALError(
+                "PT4AL_DATABASE_URL is not an address of a database: write it like "
+                "postgresql+psycopg://user:password@host/name."
+            ) from None
+        except ModuleNotFoundError as error:
+            raise PT4ALError(
+                f"The database of PT4AL_DATABASE_URL needs the Python package {error.name}, which is not installed: "
+                "for PostgreSQL, pip install 'psycopg[binary]' and let the address begin with postgresql+psycopg://."
+            ) from None
     engine = create_engine(url, connect_args={"timeout": 30}, hide_parameters=True)  # tokens are parameters
 
     @event.listens_for(engine, "connect")

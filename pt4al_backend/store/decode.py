@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import re
+import threading
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +30,32 @@ TURN = {  # EXIF orientation -> what brings the image upright
 ORIENTATION = 0x0112
 DEPTHS = (255, 1023, 4095, 16383, 65535)  # white of 8, 10, 12, 14 and 16 bits
 BAND_PIXELS = 1_000_000
+PIXELS_AT_ONCE = 50_000_000  # decoded at the same time: one takes up to 12 bytes, and threads are many
 SILENCE = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
+
+
+class _Room:
+    """Lets threads work on so many pixels at a time, all together; one image may always."""
+
+    def __init__(self, pixels: int) -> None:
+        self._all = self._free = pixels
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def for_pixels(self, pixels: int) -> Iterator[None]:
+        wanted = min(pixels, self._all)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= wanted)
+            self._free -= wanted
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += wanted
+                self._changed.notify_all()
+
+
+_room = _Room(PIXELS_AT_ONCE)
 
 
 def decode(data: bytes, *, size: int, max_pixels: int = 100_000_000) -> NDArray[np.uint8]:
@@ -42,8 +69,9 @@ def decode(data: bytes, *, size: int, max_pixels: int = 100_000_000) -> NDArray[
     image, orientation = _open(data, max_pixels=max_pixels)
     try:
         image.draft(None, (2 * size, 2 * size))  # a JPEG is then read at a fraction of its size
-        image.load()
-        small = _eight_bits(image).resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0)
+        with _room.for_pixels(image.width * image.height):
+            image.load()
+            small = _eight_bits(image).resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0)
         if small.mode == "RGBa":
             small = _over_white(small)
         if orientation in TURN:

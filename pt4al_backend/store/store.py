@@ -31,23 +31,31 @@ class Store(TaskStore):
 
     # Projects
 
-    def connect(self, *, url: str, number: int, created: str, access_token: str, label_config: str) -> Project:
-        """Remember a project that Label Studio set up, and wake the worker for it."""
-        try:
-            return self._connect(url, number, created, access_token, label_config)
-        except IntegrityError:  # another request was first
-            return self._connect(url, number, created, access_token, label_config)
+    def connect(
+        self, *, url: str, number: int, created: str, access_token: str, label_config: str, only: bool = False
+    ) -> Project:
+        """Remember a project that Label Studio set up, and wake the worker for it.
 
-    def _connect(self, url: str, number: int, created: str, access_token: str, label_config: str) -> Project:
+        ``only``: there is no Label Studio but that at ``url``. A project of the same number and time that is known
+        from another address then is this one.
+        """
+        try:
+            return self._connect(url, number, created, access_token, label_config, only)
+        except IntegrityError:  # another request was first
+            return self._connect(url, number, created, access_token, label_config, only)
+
+    def _connect(
+        self, url: str, number: int, created: str, access_token: str, label_config: str, only: bool
+    ) -> Project:
         with self._session.begin() as session:
-            project = session.scalar(
-                select(Project).where(
-                    Project.label_studio_url == url, Project.number == number, Project.created == created
-                )
-            )
+            same = select(Project).where(Project.number == number, Project.created == created).order_by(Project.id)
+            project = session.scalar(same.where(Project.label_studio_url == url))
+            if project is None and only and created:
+                project = session.scalar(same)
             if project is None:
-                project = Project(label_studio_url=url, number=number, created=created)
+                project = Project(number=number, created=created)
                 session.add(project)
+            project.label_studio_url = url
             if access_token:
                 project.access_token = access_token
             project.label_config = project.label_config or label_config

@@ -69,7 +69,12 @@ def register(
     """
     url, token = _connection(settings, hostname=hostname, access_token=access_token)
     return store.connect(
-        url=url, number=name.number, created=name.created, access_token=token, label_config=label_config
+        url=url,
+        number=name.number,
+        created=name.created,
+        access_token=token,
+        label_config=label_config,
+        only=bool(settings.label_studio_url),
     )
 
 

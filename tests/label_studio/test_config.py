@@ -165,6 +165,18 @@ def test_class_numbers_of_pixels_are_bytes() -> None:
         parse_config(f'<View>{IMAGE}<BrushLabels name="b" toName="image">{"".join(labels)}</BrushLabels></View>')
 
 
+def test_drawings_are_expected_from_controls_that_are_not_learnt_too() -> None:
+    assert not CONFIG.draws and not TAGGING.draws
+    assert OUTLINING.draws and EVERYTHING.draws
+    for control in (
+        '<Brush name="b" toName="image"/>',
+        '<BrushLabels name="b" toName="image" value="$labels"/>',
+        '<BitmaskLabels name="b" toName="image"><Label value="x"/></BitmaskLabels>',
+    ):
+        config = parse_config(f"<View>{IMAGE}{CHOICES}{control}</View>")
+        assert config.questions == ASKED and config.draws
+
+
 def test_image_value() -> None:
     assert CONFIG.image_of({"image": "/data/upload/1.png"}) == "/data/upload/1.png"
     assert CONFIG.image_of({"$undefined$": "/data/upload/1.png"}) == "/data/upload/1.png"

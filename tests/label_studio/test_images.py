@@ -235,6 +235,8 @@ def test_everything_else_is_refused_with_a_sentence(net: Net, value: object, say
         "2852039166",  # the same as one number
         "[::ffff:169.254.169.254]",
         "[64:ff9b::a9fe:a9fe]",  # the same behind NAT64
+        "[64:ff9b:1::a9fe:a9fe]",  # and behind a site's own
+        "[::a9fe:a9fe]",
         "[fe80::1]",
         "[fd00:ec2::254]",
         "100.100.100.200",

@@ -14,12 +14,13 @@ import pytest
 from odd_servers import Asked, Reply, answering, below
 from PIL import Image
 from pydantic import SecretStr
-from studio import Studio, choices_config
+from studio import LEGACY_TOKEN, Studio, choices_config
 
 from pt4al_backend.errors import (
     LabelStudioError,
     LabelStudioUnavailableError,
     ProjectGoneError,
+    PT4ALError,
     UnsupportedConfigError,
 )
 from pt4al_backend.label_studio import project as project_module
@@ -29,6 +30,7 @@ from pt4al_backend.label_studio.images import FetchLimits
 from pt4al_backend.label_studio.project import LabelStudioProject, token_for
 from pt4al_backend.labelling_platform import Guess, LabellingPlatform, Pick, Question, TaskState, Window
 from pt4al_backend.settings import Settings
+from pt4al_backend.store.tables import Project
 
 CONFIG = choices_config("cat", "dog")
 CAT, DOG = {"choice": "cat"}, {"choice": "dog"}
@@ -368,6 +370,15 @@ def test_images_are_fetched_with_the_token(label_studio: Studio, opened: Opener,
     project = opened(number)
     states, _ = read(project)
     assert project.image(task, states[task].image) == (tmp_path / "red.png").read_bytes()
+
+
+def test_a_setup_cannot_send_us_to_a_metadata_service() -> None:
+    row = Project(label_studio_url="http://169.254.169.254", number=1, created="1", access_token=LEGACY_TOKEN)
+    with pytest.raises(
+        PT4ALError, match=r"cannot be at http://169\.254\.169\.254: it is a link-local or cloud metadata"
+    ):
+        LabelStudioProject.of(row, Settings())
+    assert LabelStudioProject.of(row, Settings(label_studio_url=row.label_studio_url, label_studio_api_key="key"))
 
 
 def test_whose_token_goes_where() -> None:

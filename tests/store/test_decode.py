@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pt4al_backend.errors import UnreadableImageError
-from pt4al_backend.store.decode import decode, probe_size
+from pt4al_backend.store.decode import _Room, decode, probe_size
 
 RED, GREEN, BLUE, GREY = (200, 40, 40), (40, 180, 60), (50, 60, 210), (128, 128, 128)
 QUARTERS = ((RED, GREEN), (BLUE, GREY))  # top left, top right; bottom left, bottom right
@@ -319,6 +319,22 @@ def test_threads_decode_at_once_with_warnings_as_errors() -> None:
     with ThreadPoolExecutor(8) as threads:
         together = list(threads.map(lambda data: decode(data, size=8), files))
     np.testing.assert_array_equal(together, alone)
+
+
+def test_large_images_are_not_all_decoded_at_once() -> None:
+    room, inside, most = _Room(100), [], []
+
+    def work(pixels: int) -> None:
+        with room.for_pixels(pixels):
+            inside.append(pixels)
+            most.append(sum(min(pixels, 100) for pixels in list(inside)))
+            time.sleep(0.01)
+            inside.remove(pixels)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(work, [10, 60, 30, 5000, 40, 100, 20, 60] * 5))
+    assert len(most) == 40
+    assert 60 < max(most) <= 100
 
 
 SAMPLES = [noise("JPEG"), noise("PNG"), noise("GIF"), noise("WEBP"), noise("TIFF"), bad_exif()]

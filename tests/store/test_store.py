@@ -172,6 +172,35 @@ def test_web_and_worker_write_at_the_same_time(tmp_path, store, project):
     assert store.project(project.id).wake_at > 0
 
 
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("nonsense", "is not an address of a database: write it like postgresql"),
+        ("postgresql://me:hidden@here:port/x", "is not an address of a database: write it like postgresql"),
+        ("oracle+nothing://me:hidden@here/x", "is not an address of a database: write it like postgresql"),
+        ("mysql+pymysql://me:hidden@here/x", "needs the Python package pymysql, which is not installed"),
+    ],
+)
+def test_a_database_that_cannot_be_opened_is_a_sentence(tmp_path, url, says):
+    with pytest.raises(PT4ALError, match=says) as caught:
+        Store(tmp_path, url)
+    assert "hidden" not in str(caught.value)
+
+
+def test_a_project_follows_the_only_label_studio_to_another_address(store, project):
+    def connect(url, created=project.created, only=True):
+        return store.connect(
+            url=url, number=project.number, created=created, access_token="", label_config="", only=only
+        )
+
+    assert connect("http://other", only=False).id != project.id  # two Label Studios may count alike
+    assert connect("http://other").id != project.id
+    assert connect("http://new", created="2").id != project.id
+    moved = connect("http://new")
+    assert (moved.id, moved.label_studio_url) == (project.id, "http://new")
+    assert len(store.projects()) == 3
+
+
 def test_a_directory_that_cannot_be_written_is_a_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(PT4ALError, match="cannot be written"):
