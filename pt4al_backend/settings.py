@@ -69,7 +69,11 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("PT4AL_DATA_DIR", "MODEL_DIR"),
         description="The one directory for database, decoded images and networks.",
     )
-    database_url: str = Field("", description="SQLAlchemy URL, e.g. PostgreSQL. Empty: SQLite in the data directory.")
+    database_url: str = Field(
+        "",
+        description="SQLAlchemy URL, such as postgresql+psycopg://user:password@host/name (needs the package psycopg). "
+        "Empty: SQLite in the data directory.",
+    )
 
     # The method
     preset: Literal["fast", "paper"] = Field(
