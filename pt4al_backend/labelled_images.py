@@ -53,7 +53,12 @@ class LabelledImages:
     def take(self, positions: NDArray[np.integer]) -> LabelledImages:
         """Only the images at ``positions``, in that order."""
         read = self.read
-        return replace(self, targets=self.targets[positions], read=lambda position: read(int(positions[position])))
+        return replace(
+            self,
+            targets=self.targets[positions],
+            read=lambda position: read(int(positions[position])),
+            files=digest_of(self.files, positions.tolist()),
+        )
 
     def with_classes(self, classes: tuple[str, ...]) -> LabelledImages:
         """The same images, their classes counted as in ``classes``.
@@ -119,6 +124,7 @@ class SegmentedImages:
             names=tuple(self.names[position] for position in positions),
             read=lambda position: read(int(positions[position])),
             mask=lambda position: mask(int(positions[position])),
+            files=digest_of(self.files, positions.tolist()),
         )
 
     def with_classes(self, classes: tuple[str, ...]) -> SegmentedImages:

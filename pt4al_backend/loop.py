@@ -105,6 +105,8 @@ class ProjectLoop:
         asked = [asdict(question) | {"classes": list(question.classes)} for question in info.questions]
         asks_anew = asked != project.questions
         reconfigured = info.label_config != project.label_config or asks_anew
+        if asks_anew:
+            self.close()  # a training learns what was asked before
         about_pixels = next((question.name for question in info.questions if question.kind == SEGMENTATION), "")
         everything = reconfigured or not project.cursor or self._miscounts > 1
         changed, cursor = reconfigured, project.cursor
@@ -184,8 +186,11 @@ class ProjectLoop:
         settings = self.bench.settings
         if project.model_version or not chosen_strategy(settings, dense=project.dense).needs_features:
             return True
-        pool = self.bench.store.pool(project).in_batches()
-        return not len(self.bench.missing(backbone(project), wanted_rows(pool, project, settings)))
+        return not len(self._missing(project, self.bench.store.pool(project).in_batches()))
+
+    def _missing(self, project: Project, pool: PoolArrays) -> NDArray[np.int64]:
+        """Rows that the next rankings need and that have no features yet."""
+        return self.bench.missing(backbone(project), wanted_rows(pool, project, self.bench.settings))
 
     def _retired(self, project: Project, window: Window) -> list[dict[str, Any]]:
         """Versions that stay although ``window`` replaces them."""
@@ -215,7 +220,7 @@ class ProjectLoop:
             kept=kept,
             previews=self._previews(pool, opinion) if settings.preannotate and segmentation(project) else None,
         )
-        if kept is None and not len(bench.missing(backbone(project), wanted_rows(pool, project, settings))):
+        if strategy.at_once and kept is None and not len(self._missing(project, pool)):
             self._query = (ranked.round, backbone(project), ranked.query)
         self._window = ranked.window
         self._stale = False
@@ -307,7 +312,7 @@ class ProjectLoop:
         if not cut_as_wanted(project, bench.settings):
             return Current(tables.PRETEXT, recut(bench))
         aside = tables.READY_STAGE if project.model_version else tables.PRETEXT
-        missing = bench.missing(backbone(project), wanted_rows(pool, project, bench.settings))
+        missing = self._missing(project, pool)
         if len(missing):
             return Current(aside, extract_features(bench, missing))
         if undrawn(bench, project):

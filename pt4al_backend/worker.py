@@ -82,6 +82,7 @@ class Lane:
     interval: float = 0.0
     looked_for: float = 0.0  # the wake-up that the last look answered
     gone_since: float | None = None
+    shown: tuple[str, bool] | None = None  # the error that the project's row has; None: it may have another
 
     def error(self) -> tuple[str, bool]:
         """The first thing that is wrong, and whether it may pass by itself."""
@@ -143,7 +144,6 @@ class Worker:
         if (lane is None or lane.woken_at != wake_at) and not self._open(project_id, wake_at):
             return False
         lane = self._lanes[project_id]
-        before = lane.error()
         began = time.monotonic()
         self._look(lane, wake_at)
         busy = False
@@ -152,7 +152,7 @@ class Worker:
             # As long again as the quick steps took: a slow Label Studio must not starve training.
             share = min(max(SLICE, time.monotonic() - began), SLICE_MOST)
             busy = self._try(lane, lane.work, lambda: lane.loop.work(share)) or False
-        if project_id in self._lanes and lane.error() != before:
+        if project_id in self._lanes and lane.error() != lane.shown:
             self._show_error(project_id, lane)
         return busy
 
@@ -167,7 +167,8 @@ class Worker:
             return False
         lane, connection = self._lanes.get(project_id), (project.label_studio_url, project.access_token)
         if lane and lane.connection == connection:
-            lane.woken_at = wake_at
+            lane.woken_at, lane.shown = wake_at, None
+            del self._openings[project_id]
             return True
         try:
             platform = self._platform_for(project)
@@ -184,9 +185,7 @@ class Worker:
             self._lanes[project_id] = Lane(ProjectLoop(bench), project.number, connection, wake_at)
         else:
             lane.loop.bench.platform = platform
-            lane.connection, lane.woken_at, lane.look = connection, wake_at, Step()
-        if project.error:  # of a worker before this one, or of the connection before
-            self._store.update(project_id, error="")
+            lane.connection, lane.woken_at, lane.look, lane.shown = connection, wake_at, Step(), None
         return True
 
     def _look(self, lane: Lane, wake_at: float) -> None:
@@ -236,7 +235,7 @@ class Worker:
         self._store.forget(lane.loop.bench.project_id)
 
     def _show_error(self, project_id: int, lane: Lane) -> None:
-        error, transient = lane.error()
+        error, transient = lane.shown = lane.error()
         lane.loop.failing = bool(error) and not transient
         if error:
             logger.warning("project %d: %s", lane.number, error)

@@ -1,6 +1,7 @@
 """The loop against a platform that answers by itself; real networks, real images, a real store."""
 
 import contextlib
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -9,8 +10,7 @@ import pytest
 from known_labels import QUESTION, KnownLabels
 
 from pt4al_backend.errors import LabelStudioUnavailableError
-from pt4al_backend.jobs import Bench
-from pt4al_backend.jobs.images import TRIES
+from pt4al_backend.jobs import Bench, images
 from pt4al_backend.loop import ProjectLoop
 from pt4al_backend.sampling import queue
 from pt4al_backend.settings import Settings
@@ -150,29 +150,68 @@ def test_batches_are_dealt_from_the_sorted_losses(settled):
     assert (pool.batch[hardest_first] == np.arange(120) % 4).all()
 
 
-def test_an_image_that_the_platform_fails_at_is_set_aside_after_some_tries(rig):
-    healthy = rig.platform.image
+def broken(platform, *tasks):
+    """The platform now fails at these images, all by default. The way it was before."""
+    healthy = platform.image
 
     def image(task, value):
-        if task == 7:
+        if not tasks or task in tasks:
             raise LabelStudioUnavailableError("502 Bad Gateway")
         return healthy(task, value)
 
-    rig.platform.image = image
-    for tries in range(1, TRIES + 1):
-        rig.look()
+    platform.image = image
+    return healthy
+
+
+def work_on(rig):
+    """Until there is nothing to do, or an error."""
+    rig.look()
+    while rig.loop.work(0.5):
+        pass
+
+
+def test_an_image_that_the_platform_fails_at_for_long_is_set_aside(rig, monkeypatch):
+    monkeypatch.setattr(images, "PATIENCE", 0.5)
+    healthy = broken(rig.platform, 7)
+    began = time.monotonic()
+    with pytest.raises(LabelStudioUnavailableError, match="502"):
+        work_on(rig)
+    totals = rig.store.totals(rig.id)
+    assert (totals.pool, totals.waiting, totals.unreadable) == (119, 1, 0)
+    while rig.store.totals(rig.id).waiting:
         with contextlib.suppress(LabelStudioUnavailableError):
-            while rig.loop.work(0.5):
-                pass
-        totals = rig.store.totals(rig.id)
-        assert (totals.unreadable == 1) == (tries == TRIES), "the first try is that of the images' sizes"
+            work_on(rig)
+    assert time.monotonic() - began > 0.5
     assert rig.store.unreadable(rig.id) == [(7, "502 Bad Gateway")]
     rig.settle()
     assert len(rig.pool()) == 119
+    rig.store.wake([rig.id], train=True)  # Start Training tries it again, as long
+    with pytest.raises(LabelStudioUnavailableError, match="502"):
+        work_on(rig)
+    assert rig.store.totals(rig.id).waiting == 1
     rig.platform.image = healthy
-    rig.store.wake([rig.id], train=True)  # Start Training
     rig.settle()
     assert len(rig.pool()) == 120
+
+
+@pytest.mark.parametrize("some", [0, 30])
+def test_no_image_is_set_aside_while_the_platform_fails_at_all(tmp_path, monkeypatch, some):
+    monkeypatch.setattr(images, "PATIENCE", 0.0)
+    rig = Rig(tmp_path, n=some, image_size=0)
+    if some:
+        rig.settle()
+        rig.platform.add(range(some + 1, 101))
+    else:
+        rig.platform.add(range(1, 101))
+    healthy = broken(rig.platform)
+    for _ in range(5):
+        with pytest.raises(LabelStudioUnavailableError, match="502"):
+            work_on(rig)
+    assert rig.project.image_size == (32 if some else 0)
+    rig.platform.image = healthy
+    rig.settle()
+    assert (len(rig.pool()), rig.project.image_size) == (100, 32)
+    rig.close()
 
 
 def test_no_image_is_set_aside_while_the_platform_is_down(rig):
@@ -181,7 +220,7 @@ def test_no_image_is_set_aside_while_the_platform_is_down(rig):
 
     rig.look()
     healthy, rig.platform.image, rig.platform.down = rig.platform.image, image, True
-    for _ in range(2 * TRIES):
+    for _ in range(10):
         with pytest.raises(LabelStudioUnavailableError):
             rig.loop.work(0.5)
     rig.platform.image, rig.platform.down = healthy, False
@@ -279,6 +318,22 @@ def test_other_classes_are_trained_from_the_start(tmp_path):
     assert 10 < left < 24
     assert rig.project.main_generation == trained + 1
     assert rig.project.main_labels == left
+    rig.close()
+
+
+def test_a_training_that_learns_what_was_asked_before_is_given_up(tmp_path):
+    rig = Rig(tmp_path, n=60, main_epochs=60)
+    rig.settle()
+    for task in range(1, 31):
+        rig.platform.label(task)
+    rig.look()
+    while rig.loop.busy_with != "training":
+        rig.loop.work(0.01)
+    rig.loop.work(0.1)
+    rig.platform.classes = rig.platform.classes[:6]
+    rig.settle()
+    left = int(rig.pool().labelled.sum())
+    assert (rig.project.main_generation, rig.project.main_labels) == (1, left)
     rig.close()
 
 

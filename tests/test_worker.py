@@ -155,6 +155,30 @@ def test_a_new_token_is_used_at_once(rig):
     assert rig.store.project(first.id).error == ""
 
 
+def test_what_was_wrong_with_an_old_token_is_not_shown_any_longer(rig, caplog):
+    caplog.set_level(logging.CRITICAL)
+    first = connect(rig, "old")
+    rig.turn_until(lambda: rig.store.project(first.id).stage == "ready")
+    platform = rig.platforms[first.id]
+    healthy = platform.project
+
+    def refuse():
+        raise PT4ALError("Label Studio does not know the token.")
+
+    for mend in ("new", "expired", "new"):  # as the last one that worked
+        if mend == "new":
+            platform.project = refuse
+            rig.store.wake([first.id])
+            rig.turn_until(lambda: rig.store.project(first.id).stage == "error")
+            platform.project = healthy
+        connect(rig, mend)
+        if mend == "expired":
+            rig.turn_until(lambda: "has expired" in rig.store.project(first.id).error)
+        else:
+            rig.turn_until(lambda: rig.store.project(first.id).stage == "ready")
+            assert rig.store.project(first.id).error == ""
+
+
 def test_the_heart_goes_on_beating_when_the_database_was_away(rig, monkeypatch, caplog):
     caplog.set_level(logging.CRITICAL)
     beats, over = [], threading.Event()

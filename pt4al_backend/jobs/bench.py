@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections import Counter
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -52,13 +51,8 @@ class Bench:
     settings: Settings
     device: str
     threads: ThreadPoolExecutor
+    failing_since: dict[tuple[int, str], float] = field(default_factory=dict)  # images that the platform fails at
     _shapes: dict[str, tuple[int, tuple[int, int] | None]] = field(default_factory=dict)  # of each network's features
-    _tries: Counter[tuple[int, str]] = field(default_factory=Counter)
-
-    def tries(self, task: int, value: str) -> int:
-        """Count another try of an image. How many there were, in this process."""
-        self._tries[task, value] += 1
-        return self._tries[task, value]
 
     def project(self) -> Project:
         """The project's row now."""

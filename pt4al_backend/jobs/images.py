@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pt4al_backend import learning
-from pt4al_backend.errors import LabelStudioError, UnreadableImageError
+from pt4al_backend.errors import LabelStudioError, PT4ALError, UnreadableImageError
 from pt4al_backend.jobs.bench import Bench, Job, Step, backbone, segmentation
 from pt4al_backend.store.decode import decode, probe_size
 from pt4al_backend.store.tables import Project
@@ -23,7 +23,7 @@ Decoded = tuple[NDArray[np.uint8], int, int]
 IN_FLIGHT = 64  # images asked for at a time
 SAMPLE = 64  # images that decide at which size the project's images are learnt
 FALLBACK_SIDE = 64  # where none of those can be read
-TRIES = 5  # of an image that the platform itself fails at: with the pauses of the loop, for half a minute
+PATIENCE = 60.0  # seconds for which an image is tried that the platform itself fails at
 
 
 def fetch_images(bench: Bench) -> Job:
@@ -40,9 +40,11 @@ def fetch_images(bench: Bench) -> Job:
         data = bench.platform.image(task, value)
         return decode(data, size=project.image_size, max_pixels=limit), *probe_size(data)
 
+    failing: dict[tuple[int, str], LabelStudioError] = {}
     done, started = 0, time.monotonic()
     total = bench.store.totals(bench.project_id).waiting
     for arrived in _concurrently(bench, _waiting(bench), pixels_of):
+        failing |= {item: outcome for item, outcome in arrived if isinstance(outcome, LabelStudioError)}
         if arrived:
             _keep(bench, project, arrived)
         done += len(arrived)
@@ -52,6 +54,7 @@ def fetch_images(bench: Bench) -> Job:
             f"{done} of {total} images, {done / seconds:.0f} images/s",
             max(total - done, 0) * seconds / max(done, 1),
         )
+    yield from _set_aside(bench, failing)
 
 
 def start_anew(bench: Bench) -> Job:
@@ -83,10 +86,14 @@ def _choose_size(bench: Bench) -> Job:
         return
     sample = iter(bench.store.first_images(bench.project_id, SAMPLE))
     sides: list[int] = []
+    failing: list[LabelStudioError] = []
     for arrived in _concurrently(bench, sample, lambda task, value: min(probe_size(bench.platform.image(task, value)))):
-        sides += [outcome for _, outcome in arrived if not isinstance(outcome, UnreadableImageError)]
+        sides += [outcome for _, outcome in arrived if not isinstance(outcome, PT4ALError)]
+        failing += [outcome for _, outcome in arrived if isinstance(outcome, LabelStudioError)]
         bench.store.images_done(bench.project_id, ready={}, failed=_failed(arrived))
         yield Step(0.0, "looking at the first images")
+    if failing and not sides:
+        raise failing[0]
     readable_elsewhere = not sides and bench.store.waiting_images(bench.project_id, limit=1)
     if sides or readable_elsewhere:
         size = learning.choose_image_size(
@@ -98,7 +105,7 @@ def _choose_size(bench: Bench) -> Job:
         bench.store.update(bench.project_id, image_size=size, dense=dense)
 
 
-Arrived = list[tuple[tuple[int, str], "T | UnreadableImageError"]]
+Arrived = list[tuple[tuple[int, str], "T | UnreadableImageError | LabelStudioError"]]
 
 
 def _concurrently(
@@ -106,21 +113,19 @@ def _concurrently(
 ) -> Iterator[Arrived[T]]:
     """Run ``work(task, value)`` for all, a bounded number at a time; yield what arrived every 0.3 s or sooner.
 
-    An unreadable image arrives as its error. So does, after some tries, one that the platform itself fails at again and
-    again although it answers otherwise; until then its error is raised at the end. Any other error ends all, after
-    what arrived was yielded.
+    An unreadable image arrives as its error, and so does one that the platform itself fails at although it answers
+    otherwise. Any other error ends all, after what arrived was yielded.
     """
     pending: dict[Future[T], tuple[int, str]] = {}
-    in_trouble: LabelStudioError | None = None
     try:
         while True:
             for item in itertools.islice(items, IN_FLIGHT - len(pending)):
                 pending[bench.threads.submit(work, *item)] = item
             if not pending:
-                break
+                return
             finished, _ = wait(pending, timeout=0.3)
             arrived: Arrived[T] = []
-            refused: list[tuple[tuple[int, str], LabelStudioError]] = []
+            failed: Arrived[T] = []
             broken: BaseException | None = None
             for future in finished:
                 item, error = pending.pop(future), future.exception()
@@ -129,22 +134,42 @@ def _concurrently(
                 elif isinstance(error, UnreadableImageError):
                     arrived.append((item, error))
                 elif isinstance(error, LabelStudioError):
-                    refused.append((item, error))
+                    failed.append((item, error))
                 else:
                     broken = error
             yield arrived
             if broken is not None:
                 raise broken
-            if refused:
+            if failed:
                 bench.platform.project()  # raises where it is not the images that are in trouble
-                given_up = [(item, error) for item, error in refused if bench.tries(*item) >= TRIES]
-                yield [(item, UnreadableImageError(str(error))) for item, error in given_up]
-                in_trouble = next((error for item, error in refused if (item, error) not in given_up), in_trouble)
-        if in_trouble:
-            raise in_trouble
+                yield failed
     finally:
         for future in pending:
             future.cancel()
+
+
+def _set_aside(bench: Bench, failed: dict[tuple[int, str], LabelStudioError]) -> Job:
+    """Set aside what the platform has failed at for long, if it can still read other images; else raise the error."""
+    now, since = time.monotonic(), bench.failing_since
+    for image in since.keys() - failed.keys():
+        del since[image]
+    for image in failed:
+        since.setdefault(image, now)
+    late = {image: error for image, error in failed.items() if now - since[image] >= PATIENCE}
+    readable = bench.store.readable_image(bench.project_id) if late else None
+    if readable:
+        read = bench.threads.submit(bench.platform.image, *readable)
+        while not read.done():
+            wait([read], timeout=0.3)
+            yield Step(0.0, "looking whether other images can be read")
+        if read.exception() is None:
+            bench.store.images_done(
+                bench.project_id, ready={}, failed={task: (value, str(late[task, value])) for task, value in late}
+            )
+            for image in late:
+                del since[image], failed[image]
+    for error in failed.values():
+        raise error
 
 
 def _failed(arrived: Arrived[T]) -> dict[int, tuple[str, str]]:
@@ -155,7 +180,7 @@ def _failed(arrived: Arrived[T]) -> dict[int, tuple[str, str]]:
 
 
 def _keep(bench: Bench, project: Project, arrived: Arrived[Decoded]) -> None:
-    found = [(item, outcome) for item, outcome in arrived if not isinstance(outcome, UnreadableImageError)]
+    found = [(item, outcome) for item, outcome in arrived if not isinstance(outcome, PT4ALError)]
     found.sort(key=lambda entry: entry[0][0])
     if found:
         rows = bench.store.reserve_rows(bench.project_id, [task for (task, _), _ in found])

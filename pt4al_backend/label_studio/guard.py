@@ -12,9 +12,9 @@ import ssl
 import time
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpcore
-import httpx
 
 from pt4al_backend.errors import PT4ALError, UnreadableImageError
 
@@ -32,15 +32,15 @@ IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def refuse_metadata(url: str) -> None:
-    """``PT4ALError`` where the host of an address that a stranger may have chosen is a metadata service or the like."""
-    parts = httpx.URL(url)
+    """``PT4ALError`` where the host of an address, which a stranger may have chosen, is a cloud's metadata service."""
     try:
-        addresses = _look_up(parts.host, parts.port or 80)
+        addresses = _look_up(urlsplit(url).hostname or "", 80)
     except httpcore.ConnectError:
         return  # whoever connects is told
-    reasons = [_refusal(address, private_allowed=True) for address in addresses]
-    if any(reasons):
-        raise PT4ALError(f"Label Studio cannot be at {url}: it is {next(filter(None, reasons))}.")
+    # IPv6 link-local addresses cannot be connected to without a zone, and a machine's own name may have one.
+    addresses = [address for address in addresses if address.version == 4 or not address.is_link_local] or addresses
+    if any(_is_metadata(_embedded_ipv4(address)) for address in addresses):
+        raise PT4ALError(f"Label Studio cannot be at {url}: that is a link-local or cloud metadata address.")
 
 
 class GuardedBackend(httpcore.NetworkBackend):
@@ -119,7 +119,7 @@ def _look_up(host: str, port: int) -> list[IPAddress]:
 def _refusal(address: IPAddress, *, private_allowed: bool) -> str | None:
     """Why nothing is fetched from this address; None when it may be."""
     address = _embedded_ipv4(address)
-    if address.is_link_local or address in METADATA_ADDRESSES:
+    if _is_metadata(address):
         return "a link-local or cloud metadata address, and nothing is fetched from those"
     reserved = address.version == 4 and (address.is_reserved or address in THIS_HOST)
     if reserved or address.is_multicast or address.is_unspecified:
@@ -127,6 +127,10 @@ def _refusal(address: IPAddress, *, private_allowed: bool) -> str | None:
     if not private_allowed and not address.is_global:
         return "a private address, and fetching from private addresses is switched off"
     return None
+
+
+def _is_metadata(address: IPAddress) -> bool:
+    return address.is_link_local or address in METADATA_ADDRESSES
 
 
 def _embedded_ipv4(address: IPAddress) -> IPAddress:

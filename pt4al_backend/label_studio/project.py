@@ -72,10 +72,11 @@ class LabelStudioProject:
         that its own /setup brought.
         """
         url = project.label_studio_url
+        client = LabelStudioClient(url, token_for(url, project.access_token, settings))
         if url != settings.label_studio_url:  # it came with a /setup
             refuse_metadata(url)
         return cls(
-            LabelStudioClient(url, token_for(url, project.access_token, settings)),
+            client,
             project.number,
             project.created,
             limits=fetch_limits(settings),

@@ -106,11 +106,12 @@ def run(plan: Plan, console: Console) -> Results:
     try:
         _check(plan)
         plan.out.mkdir(parents=True, exist_ok=True)
-        _tidy(plan.out)
+        if not (plan.out / "results.json").exists():
+            _tidy(plan.out, unfinished=True)
         with (plan.out / ".work.lock").open("w") as users:
             fcntl.flock(users, fcntl.LOCK_SH)
             results = _make_all(plan, console)
-        _tidy(plan.out)
+        _tidy(plan.out, unfinished=False)
     except learning.LearningError as error:
         raise PT4ALError(str(error)) from error
     except OSError as error:
@@ -119,15 +120,15 @@ def run(plan: Plan, console: Console) -> Results:
     return results
 
 
-def _tidy(out: Path) -> None:
-    """Where nobody works on it, remove what is left of finished runs, and all work that belongs to no results."""
+def _tidy(out: Path, *, unfinished: bool) -> None:
+    """Where nobody works on it, remove what is left of finished runs, or ``unfinished`` ones too."""
     work = out / "work"
     with _claimed(out / ".work.lock") as alone:
         if not alone or not work.exists():
             return
         for seed in list(work.iterdir()):
-            unfinished = {path.name for path in seed.iterdir() if path.is_dir()} - {"ready"}
-            if not unfinished or not (out / "results.json").exists():
+            begun = {path.name for path in seed.iterdir() if path.is_dir()} - {"ready"}
+            if unfinished or not begun:
                 shutil.rmtree(seed, ignore_errors=True)
         if not any(work.iterdir()):
             work.rmdir()

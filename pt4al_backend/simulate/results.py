@@ -85,7 +85,8 @@ class Results:
             saved = json.loads(self._path.read_text())
             config, runs = {**saved["config"]}, [{**run} for run in saved["runs"]]
             for run in runs:
-                run["strategy"], run["seed"], [(entry["labels"], entry[metric(run)]) for entry in run["rounds"]]
+                shown = metric(run)
+                run["strategy"], run["seed"], [(entry["labels"], entry[shown]) for entry in run["rounds"]]
         except (ValueError, KeyError, TypeError, IndexError, StopIteration):
             raise PT4ALError(
                 f"{self._path} holds no results of a simulation: move it away, or choose another --out."

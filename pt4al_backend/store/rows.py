@@ -24,7 +24,7 @@ class RowFile:
     """A table of ``columns`` numbers of one kind, the first ``mark`` of which tell that a row is there.
 
     A row that was never written reads as zeros. The mark is taken away first and put there last, when the rest is on
-    disk: a kill, or a power cut, leaves no half-written row that says it is there.
+    disk: a kill leaves no half-written row that says it is there.
     """
 
     def __init__(self, path: Path, *, dtype: DTypeLike, columns: int, mark: int) -> None:

@@ -55,7 +55,8 @@ class Store(TaskStore):
             if project is None:
                 project = Project(number=number, created=created)
                 session.add(project)
-            project.label_studio_url = url
+            if project.label_studio_url != url:
+                project.label_studio_url, project.access_token = url, ""  # a token belongs to its address
             if access_token:
                 project.access_token = access_token
             project.label_config = project.label_config or label_config

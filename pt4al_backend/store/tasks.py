@@ -124,6 +124,13 @@ class TaskStore(Database):
             query = select(Task.id, Task.image).where(Task.project_id == project_id)
             return [(row.id, row.image) for row in session.execute(query.order_by(Task.id).limit(limit))]
 
+    def readable_image(self, project_id: int) -> tuple[int, str] | None:
+        """(task id, image value) of an image that has been read, if there is one."""
+        with self._session() as session:
+            query = select(Task.id, Task.image).where(Task.project_id == project_id, Task.state == READY)
+            row = session.execute(query.order_by(Task.id.desc()).limit(1)).first()
+            return None if row is None else (row.id, row.image)
+
     def reserve_rows(self, project_id: int, ids: Sequence[int]) -> NDArray[np.int64]:
         """Rows of the pixel store for these tasks: their old ones, or new ones. (n,)"""
         with self._session.begin() as session:

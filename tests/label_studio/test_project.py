@@ -375,7 +375,7 @@ def test_images_are_fetched_with_the_token(label_studio: Studio, opened: Opener,
 def test_a_setup_cannot_send_us_to_a_metadata_service() -> None:
     row = Project(label_studio_url="http://169.254.169.254", number=1, created="1", access_token=LEGACY_TOKEN)
     with pytest.raises(
-        PT4ALError, match=r"cannot be at http://169\.254\.169\.254: it is a link-local or cloud metadata"
+        PT4ALError, match=r"cannot be at http://169\.254\.169\.254: that is a link-local or cloud metadata"
     ):
         LabelStudioProject.of(row, Settings())
     assert LabelStudioProject.of(row, Settings(label_studio_url=row.label_studio_url, label_studio_api_key="key"))

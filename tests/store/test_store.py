@@ -196,8 +196,9 @@ def test_a_project_follows_the_only_label_studio_to_another_address(store, proje
     assert connect("http://other", only=False).id != project.id  # two Label Studios may count alike
     assert connect("http://other").id != project.id
     assert connect("http://new", created="2").id != project.id
+    store.connect(url="http://x", number=7, created="99", access_token="t", label_config="")
     moved = connect("http://new")
-    assert (moved.id, moved.label_studio_url) == (project.id, "http://new")
+    assert (moved.id, moved.label_studio_url, moved.access_token) == (project.id, "http://new", "")
     assert len(store.projects()) == 3
 
 
