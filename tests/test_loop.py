@@ -304,11 +304,16 @@ def test_batches_are_cut_anew_once_where_the_pool_has_become_smaller_than_their_
     rig.close()
 
 
-def test_other_classes_are_trained_from_the_start(tmp_path):
-    rig = Rig(tmp_path, n=60)
+def label_half(rig):
+    """Tasks 1 to 30, when the first queue is there."""
     rig.settle()
     for task in range(1, 31):
         rig.platform.label(task)
+
+
+def test_other_classes_are_trained_from_the_start(tmp_path):
+    rig = Rig(tmp_path, n=60)
+    label_half(rig)
     rig.settle()
     trained = rig.project.main_generation
     assert rig.project.main_labels == 30
@@ -323,9 +328,7 @@ def test_other_classes_are_trained_from_the_start(tmp_path):
 
 def test_a_training_that_learns_what_was_asked_before_is_given_up(tmp_path):
     rig = Rig(tmp_path, n=60, main_epochs=60)
-    rig.settle()
-    for task in range(1, 31):
-        rig.platform.label(task)
+    label_half(rig)
     rig.look()
     while rig.loop.busy_with != "training":
         rig.loop.work(0.01)
@@ -339,9 +342,7 @@ def test_a_training_that_learns_what_was_asked_before_is_given_up(tmp_path):
 
 def test_labels_that_are_taken_back_are_unlearnt(tmp_path):
     rig = Rig(tmp_path, n=60)
-    rig.settle()
-    for task in range(1, 31):
-        rig.platform.label(task)
+    label_half(rig)
     rig.settle()
     trained = rig.project.main_generation
     for task in range(1, 6):
