@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -41,14 +40,15 @@ from pt4al_backend.jobs import (
     train_main,
     undrawn,
 )
-from pt4al_backend.labelling_platform import SEGMENTATION, ProjectInfo, TaskState, Window
+from pt4al_backend.labelling_platform import Window
 from pt4al_backend.opinion import Opinion, refit
 from pt4al_backend.ranking import Previews, chosen_strategy, current_round, rank, wanted_rows
 from pt4al_backend.sampling.strategies import Strategy
 from pt4al_backend.store import tables
-from pt4al_backend.store.store import PoolArrays, Totals
+from pt4al_backend.store.store import PoolArrays
 from pt4al_backend.store.tables import Project
 from pt4al_backend.versions import retire
+from pt4al_backend.watch import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -70,14 +70,12 @@ class ProjectLoop:
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
+        self._watch = Watch(bench)
         self._current: Current | None = None
         self._window: Window | None = None
         self._stale = True  # the ranking may be out of date for a reason that no label shows
         self._serving: str | None = None  # the version the platform says it serves; None: not asked yet
-        self._miscounts = 0  # looks in a row after which the platform counts otherwise than we do
         self._query: tuple[int, str, NDArray[np.int64]] = (-1, "", np.empty(0, np.int64))  # round, network, tasks
-        self._told: set[tuple[int, str]] = set()  # tasks, in these versions, whose notes have been logged
-        self._accepted: tuple[int, ...] = ()  # such a difference that a full look did not mend
         self._rested: tuple[object, ...] | None = None  # what the project was like when nothing was missing
         self.has_looked = False  # whether the platform was asked since this process started
         self.last_stage = ""  # of the last job that was worked on
@@ -99,62 +97,13 @@ class ProjectLoop:
 
     def look(self) -> bool:
         """Take in what changed on the platform. True if anything did."""
-        bench, project = self.bench, self.bench.project()
-        info = bench.platform.project()
-        self._serving = info.model_version
-        asked = [asdict(question) | {"classes": list(question.classes)} for question in info.questions]
-        asks_anew = asked != project.questions
-        reconfigured = info.label_config != project.label_config or asks_anew
-        if asks_anew:
+        seen = self._watch.look()
+        if seen.asks_anew:
             self.close()  # a training learns what was asked before
-        about_pixels = next((question.name for question in info.questions if question.kind == SEGMENTATION), "")
-        everything = reconfigured or not project.cursor or self._miscounts > 1
-        changed, cursor = reconfigured, project.cursor
-        for states, seen_to in bench.platform.tasks(None if everything else project.cursor):
-            changed |= bench.store.apply(bench.project_id, states, segmentation=about_pixels)
-            self._tell(project, states)
-            cursor = seen_to
-        totals = bench.store.totals(bench.project_id)
-        if totals.tasks > info.tasks:
-            changed |= self._remove_missing()
-            totals = bench.store.totals(bench.project_id)
-        # After the tasks, so that a pass that is killed is made again as a whole.
-        bench.store.update(
-            bench.project_id,
-            cursor=cursor,
-            title=info.title,
-            label_config=info.label_config,
-            questions=asked,
-            notes=list(info.notes),
-            looked_at=project.wake_at,
-            **({"main_labels": 0, "main_round": -1} if asks_anew else {}),  # it has learnt nothing of that
-        )
+        self._serving = seen.serving
+        self._stale |= seen.reconfigured
         self.has_looked = True
-        self._stale |= reconfigured
-        self._compare(totals, info, settled=not changed, everything=everything)
-        return changed
-
-    def _tell(self, project: Project, states: Sequence[TaskState]) -> None:
-        """Log, once, what of the annotations cannot be used."""
-        for state in states:
-            for note in state.notes if (state.id, state.version) not in self._told else ():
-                logger.warning("project %d, task %d: %s", project.number, state.id, note)
-            if state.notes:
-                self._told.add((state.id, state.version))
-
-    def _remove_missing(self) -> bool:
-        missing = self.bench.platform.missing(self.bench.store.task_ids(self.bench.project_id))
-        if missing:
-            self.bench.store.remove_tasks(self.bench.project_id, missing)
-        return bool(missing)
-
-    def _compare(self, totals: Totals, info: ProjectInfo, *, settled: bool, everything: bool) -> None:
-        """Counts that stay different while nothing changes mean that a change was missed: look at everything."""
-        difference = (totals.tasks - info.tasks, totals.annotations - info.annotations, totals.cancelled - info.skipped)
-        if everything:
-            self._accepted = difference
-        wrong = any(difference) and difference != self._accepted
-        self._miscounts = self._miscounts + 1 if wrong and settled else 0
+        return seen.changed
 
     # What is quick
 

@@ -32,9 +32,11 @@ STAYS_OUT_OF = {
     "learning": PROJECT_ROOMS - {"learning"},
     "sampling": PROJECT_ROOMS - {"sampling"},
     "loop": {"label_studio", "web", "simulate"},
+    "watch": {"label_studio", "web", "simulate", "loop", "worker", "learning", "sampling"},
+    "jobs": {"label_studio", "web", "simulate", "loop", "watch", "worker"},
     "web": {"simulate"},
-    "store": {"label_studio", "web", "loop", "worker", "learning"},
-    "label_studio": {"web", "loop", "worker", "learning", "sampling"},
+    "store": {"label_studio", "web", "loop", "watch", "jobs", "worker", "learning"},
+    "label_studio": {"web", "loop", "watch", "jobs", "worker", "learning", "sampling"},
 }
 
 # room -> libraries and rooms that it does not even reach through others

@@ -35,7 +35,7 @@ from pt4al_backend.sampling.uncertainty import mean_rank
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Project
-from pt4al_backend.store.tasks import digest_of
+from pt4al_backend.store.tasks import regions_digest
 
 EMPTY = Question("empty", SINGLE, ("yes", "no"))
 PRESENT = Question("present", MULTIPLE, SHAPES)
@@ -507,5 +507,6 @@ def test_notes_follow_the_config(tmp_path: Path) -> None:
 
 def test_digests_tell_regions_apart() -> None:
     first, second = shape_regions(1), shape_regions(2)
-    assert digest_of(first) == digest_of([dict(reversed(region.items())) for region in first]) != digest_of(second)
-    assert digest_of([]) != digest_of(first)
+    in_other_order = [dict(reversed(region.items())) for region in first]
+    assert regions_digest(first) == regions_digest(in_other_order) != regions_digest(second)
+    assert regions_digest([]) != regions_digest(first)

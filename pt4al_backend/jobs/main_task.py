@@ -19,7 +19,7 @@ from pt4al_backend.store.checkpoints import save_arrays
 from pt4al_backend.store.download import download
 from pt4al_backend.store.store import PoolArrays
 from pt4al_backend.store.tables import Project
-from pt4al_backend.store.tasks import digest_of
+from pt4al_backend.store.tasks import regions_digest
 from pt4al_backend.targets import drawn_masks, output, targets
 
 
@@ -127,7 +127,7 @@ def _draw(bench: Bench, project: Project, task: int) -> None:
     row = int(bench.store.reserve_rows(project.id, [task])[0])
     if question is None or masks is None or regions is None or row < 0:
         return  # it was taken back meanwhile
-    masks.write(row, digest_of(regions), bench.platform.mask(question, regions, side=masks.side))
+    masks.write(row, regions_digest(regions), bench.platform.mask(question, regions, side=masks.side))
 
 
 def _initial_weights(bench: Bench, project: Project) -> Generator[Step, None, learning.Weights | None]:

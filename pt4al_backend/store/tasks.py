@@ -294,7 +294,7 @@ class TaskStore(Database):
         return Totals(*(int(value) for value in row))
 
 
-def digest_of(regions: list[dict[str, Any]]) -> str:
+def regions_digest(regions: list[dict[str, Any]]) -> str:
     """What stands for the regions of an image among its answers."""
     return hashlib.blake2b(json.dumps(regions, sort_keys=True).encode(), digest_size=DIGEST).hexdigest()
 
@@ -311,7 +311,7 @@ def _stored(answers: Answers, segmentation: str) -> tuple[Answers | None, list[d
     if segmentation not in answers:
         return answers or None, None
     regions = answers[segmentation]
-    return answers | {segmentation: digest_of(regions)}, regions
+    return answers | {segmentation: regions_digest(regions)}, regions
 
 
 def _revise(session: Session, project_id: int, **columns: Any) -> None:
