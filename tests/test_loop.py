@@ -222,7 +222,8 @@ def test_no_image_is_set_aside_while_the_platform_is_down(rig):
     healthy, rig.platform.image, rig.platform.down = rig.platform.image, image, True
     for _ in range(10):
         with pytest.raises(LabelStudioUnavailableError):
-            rig.loop.work(0.5)
+            while rig.loop.work(0.5):
+                pass
     rig.platform.image, rig.platform.down = healthy, False
     rig.settle()
     assert len(rig.pool()) == 120
