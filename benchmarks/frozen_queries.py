@@ -22,9 +22,11 @@ from preset_segmentation import CLASSES, Frames, pretext, recipes
 from tables import spread
 
 from pt4al_backend import learning
+from pt4al_backend.labelling_platform import SEGMENTATION
+from pt4al_backend.opinion import ERRORS
 from pt4al_backend.sampling import batches, lanes
 from pt4al_backend.sampling.strategies import Strategy, strategy
-from pt4al_backend.sampling.uncertainty import UNCERTAINTIES, of_pixels, softmax
+from pt4al_backend.sampling.uncertainty import UNCERTAINTIES, of_pixels
 from pt4al_backend.simulate.results import aubc
 
 RUNS = KeptRuns(Path(__file__).parent / "results" / "frozen_queries.json", "python benchmarks/frozen_queries.py")
@@ -99,12 +101,11 @@ def lane_of(
     turn: int,
 ) -> lanes.Lane:
     uncertainty = np.full(len(members), np.nan)
-    shares: Any = None
+    errors: Any = None
     if head is not None:
         logits = head.logits(frozen.grid[members])
         uncertainty = of_pixels(logits, UNCERTAINTIES["entropy"])
-        pixels = softmax(logits.reshape(-1, logits.shape[-1]))
-        shares = pixels.reshape(len(members), -1, logits.shape[-1]).mean(axis=1)
+        errors = ERRORS[SEGMENTATION](logits)
     return lanes.Lane(
         batch=batch[members],
         rank=rank[members],
@@ -114,7 +115,8 @@ def lane_of(
         query_size=QUERY,
         features=lambda positions: frozen.pooled[members[positions]],
         labelled=lambda: frozen.pooled[frozen.pool[labelled]],
-        predict=None if shares is None else lambda positions: shares[positions],
+        errors=None if errors is None else lambda positions: errors[positions],
+        predict=None,
         mistakes=lambda: (np.empty(0, np.int64), np.empty(0)),
         round=0,
         seed=turn,

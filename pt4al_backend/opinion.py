@@ -97,19 +97,36 @@ class Opinion:
         nothing = GuessArrays(np.full(len(self.rows), np.nan, np.float32), np.zeros(len(self.rows), np.int32))
         return tuple(by_name.get(question.name, nothing) for question in self.questions)
 
-    def probabilities(self, positions: NDArray[np.int64]) -> NDArray[np.float64]:
-        """What may be on images whose features are known: (k, classes of all questions), summing to 1."""
-        parts = [self._shares(view, positions) for view in self.views]
-        return np.concatenate(parts, axis=1) / len(parts)
+    @property
+    def exclusive(self) -> bool:
+        """Whether there is an opinion, and it is that an image has one class."""
+        return [question.kind for question in self.questions] == [SINGLE] and bool(self.views)
 
-    def _shares(self, view: View, positions: NDArray[np.int64]) -> NDArray[np.float64]:
-        columns = len(view.head.bias) * (2 if view.question.kind == MULTIPLE else 1)
-        shares = np.empty((len(positions), columns))
+    def probabilities(self, positions: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Of the classes of the only question, on images whose features are known: (k, classes), summing to 1."""
+        (view,) = self.views
+        return self._each(view, positions, softmax)
+
+    def errors(self, positions: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What is predicted of images whose features are known, less the model's own answer: (k, outputs of all).
+
+        Every question weighs the same: what it is least sure of is about 1 long.
+        """
+        parts = [self._each(view, positions, ERRORS[view.question.kind]) for view in self.views]
+        return np.concatenate(parts, axis=1)
+
+    def _each(
+        self,
+        view: View,
+        positions: NDArray[np.int64],
+        figure: Callable[[NDArray[np.float32]], NDArray[np.float64]],
+    ) -> NDArray[np.float64]:
+        figures = np.empty((len(positions), len(view.head.bias)))
         done = 0
         for chunk, logits in _logits(view, self, positions):
-            shares[done : done + len(chunk)] = _shares(view.question.kind, logits)
+            figures[done : done + len(chunk)] = figure(logits)
             done += len(chunk)
-        return shares
+        return figures
 
 
 def refit(
@@ -223,11 +240,23 @@ def _logits(
         yield chunk, view.head.logits(sources.read(kind, opinion.rows[chunk]))
 
 
-def _shares(kind: str, logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """How likely each class is, or how much of the image it takes: (n, classes), summing to 1."""
-    if kind == SINGLE:
-        return softmax(logits)
-    if kind == MULTIPLE:
-        there = 1 / (1 + np.exp(-logits.astype(np.float64)))
-        return np.concatenate([there, 1 - there], axis=1) / logits.shape[1]
-    return softmax(logits.reshape(-1, logits.shape[-1])).reshape(len(logits), -1, logits.shape[-1]).mean(axis=1)
+def _error_of_one(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Of one class out of these (n, classes)."""
+    errors = softmax(logits)
+    errors[np.arange(len(errors)), errors.argmax(axis=1)] -= 1
+    return errors
+
+
+def _error_of_labels(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Of labels that do not exclude one another (n, classes)."""
+    errors = 1 / (1 + np.exp(-logits.astype(np.float64))) - (logits > 0)
+    return 2 * errors / np.sqrt(logits.shape[1])
+
+
+def _error_of_pixels(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The mean over the pixels of images (n, G, G, classes)."""
+    errors = _error_of_one(logits.reshape(-1, logits.shape[-1]))
+    return errors.reshape(len(logits), -1, logits.shape[-1]).mean(axis=1)
+
+
+ERRORS = {SINGLE: _error_of_one, MULTIPLE: _error_of_labels, SEGMENTATION: _error_of_pixels}

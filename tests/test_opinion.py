@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pt4al_backend import opinion as room
 from pt4al_backend.labelling_platform import MULTIPLE, SEGMENTATION, SINGLE, Answers, Guess, Question
-from pt4al_backend.opinion import Opinion, Sources, fit_heads, mistakes, refit
+from pt4al_backend.opinion import ERRORS, Opinion, Sources, fit_heads, mistakes, refit
 from pt4al_backend.sampling.uncertainty import entropy, margin, mean_rank, of_labels, of_pixels, softmax
 from pt4al_backend.store.features import FeatureFile
 from pt4al_backend.store.masks import MaskFile
@@ -104,7 +104,7 @@ def test_every_question_is_answered_as_its_features_say(world: World) -> None:
     assert found.views[2].uncertainty == pytest.approx(of_pixels(logits, entropy))
 
 
-def test_uncertainties_and_probabilities_are_the_heads(world: World) -> None:
+def test_uncertainties_and_guesses_are_the_heads(world: World) -> None:
     found = thought(world, {position: world.answers(position) for position in range(9)})
     kind, seen, area = found.views
     logits = kind.head.logits(world.features.read(row(range(N))))
@@ -118,21 +118,32 @@ def test_uncertainties_and_probabilities_are_the_heads(world: World) -> None:
     assert found.uncertainty == pytest.approx(mean_rank([kind.uncertainty, seen.uncertainty, area.uncertainty]))
 
 
-def test_what_may_be_on_an_image(world: World) -> None:
+def test_errors_are_what_is_predicted_less_the_answer(world: World) -> None:
     given = {position: world.answers(position) for position in range(9)}
     found = thought(world, given)
     some = np.array([30, 2, 17])
-    shares = found.probabilities(some)
-    assert shares.shape == (3, 3 + 2 * 2 + 3)  # a label may be there or not
-    assert shares.sum(axis=1) == pytest.approx(1)
-    kind, seen, area = (3 * part for part in np.split(shares, [3, 7], axis=1))
+    errors = found.errors(some)
+    assert errors.shape == (3, 3 + 2 + 3) and not found.exclusive
+    kind, seen, area = np.split(errors, [3, 5], axis=1)
     features = world.features.read(row(some))
-    assert kind == pytest.approx(softmax(found.views[0].head.logits(features)))
+    shares = softmax(found.views[0].head.logits(features))
+    assert kind == pytest.approx(shares - np.eye(3)[shares.argmax(axis=1)])
     there = 1 / (1 + np.exp(-found.views[1].head.logits(features)))
-    assert seen == pytest.approx(np.concatenate([there, 1 - there], axis=1) / 2)
-    assert area.argmax(axis=1).tolist() == [np.bincount(world.cells[k].ravel()).argmax() for k in some]
-    alone = thought(world, given, (KIND,)).probabilities(some)
-    assert alone == pytest.approx(kind, abs=1e-4)
+    assert seen == pytest.approx(2 * (there - (there > 0.5)) / np.sqrt(2), abs=1e-6)
+    logits = found.views[2].head.logits(world.grid.read(row(some)).reshape(3, CELLS, CELLS, 3))
+    pixels = softmax(logits.reshape(-1, 3))
+    assert area == pytest.approx((pixels - np.eye(3)[pixels.argmax(axis=1)]).reshape(3, -1, 3).mean(axis=1))
+    alone = thought(world, given, (KIND,))
+    assert alone.exclusive and alone.probabilities(some) == pytest.approx(shares, abs=1e-4)
+    assert not thought(world, {}, (KIND,)).exclusive
+
+
+def test_errors_are_long_where_the_model_is_unsure() -> None:
+    sure, unsure = np.array([[9.0, -9.0, -9.0, -9.0]]), np.zeros((1, 4))
+    for kind, error in ERRORS.items():
+        both = [np.tile(logits, (1, 3, 3, 1)) if kind == SEGMENTATION else logits for logits in (sure, unsure)]
+        short, long = (float((error(logits) ** 2).sum()) for logits in both)
+        assert short < 1e-4 and 0.7 < long <= 1
 
 
 def test_a_question_that_nobody_answered_has_no_view(world: World) -> None:
@@ -208,7 +219,7 @@ def test_the_pool_is_read_in_parts(world: World, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(room, limit, 7 if limit == "CHUNK" else 7 * 3 * CELLS**2)
     parts = thought(world, given)
     assert parts.uncertainty == pytest.approx(whole.uncertainty)
-    assert parts.probabilities(np.arange(N)) == pytest.approx(whole.probabilities(np.arange(N)))
+    assert parts.errors(np.arange(N)) == pytest.approx(whole.errors(np.arange(N)))
     assert set(read) <= ({7, N % 7, 9} if limit == "CHUNK" else {7, N % 7, 9, N})  # 9 to fit
 
 

@@ -10,21 +10,21 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pt4al_backend.sampling.lanes import Lane, Positions, at_even_distances, then_the_rest, uncertain
+from pt4al_backend.sampling.lanes import Lane, Order, Positions, then_the_rest
 
 
-def bandit(lane: Lane, wanted: int) -> Positions:
-    """The images of the arm that is drawn, most uncertain first; at even distances before the first label."""
-    arms = np.unique(lane.batch[lane.open])
-    if not len(arms):
-        return np.empty(0, dtype=np.int64)
-    arm = draw(*lane.mistakes(), arms=arms, memory=lane.query_size, seed=[lane.seed, lane.round])
-    members = np.flatnonzero((lane.batch == arm) & lane.open)
-    if lane.predict is None:
-        by_rank = members[np.argsort(lane.rank[members], kind="stable")]
-        return then_the_rest(by_rank[at_even_distances(len(members), lane.query_size)], lane)
-    ordered = uncertain(lane, wanted)
-    return then_the_rest(ordered[np.isin(ordered, members)], lane)
+def bandit(order: Order) -> Order:
+    """The images of the arm that is drawn, in this order."""
+
+    def of_an_arm(lane: Lane, wanted: int) -> Positions:
+        arms = np.unique(lane.batch[lane.open])
+        if not len(arms):
+            return np.empty(0, dtype=np.int64)
+        arm = draw(*lane.mistakes(), arms=arms, memory=lane.query_size, seed=[lane.seed, lane.round])
+        members = np.flatnonzero(lane.batch == arm)
+        return then_the_rest(members[order(lane.part(members), wanted)], lane)
+
+    return of_an_arm
 
 
 def draw(

@@ -11,13 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pt4al_backend.sampling.lanes import Lane, Positions, known, lucky, then_the_rest
+from pt4al_backend.sampling.lanes import Lane, Positions, gradients, known, lucky, then_the_rest
 
 
 def badge(lane: Lane, wanted: int) -> Positions:
-    """BADGE (Ash et al., ICLR 2020): k-means++ over gradient embeddings. Random before the first label."""
-    if lane.predict is None:
+    """BADGE (Ash et al., ICLR 2020): k-means++ over gradient embeddings. Random before the first label.
+
+    scikit-activeml's knows one class per image; for other answers it is our own, over the whole pool.
+    """
+    if lane.errors is None:
         return lucky(lane, wanted)
+    if lane.predict is None:
+        return gradients(lane, wanted)
     from skactiveml.base import SkactivemlClassifier
     from skactiveml.pool import Badge
 

@@ -7,36 +7,67 @@ were its label, is long where the model is unsure, and points elsewhere for imag
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 
+AT_ONCE = 256  # gradients that all others are compared with at a time
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """Outer products of error and input: neither lengths nor distances need them written out."""
+
+    inputs: NDArray[np.float64]
+    """Features (m, D)."""
+    errors: NDArray[np.float64]
+    """(m, E): what is predicted, less the model's own answer."""
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __getitem__(self, positions: NDArray[np.int64]) -> Gradients:
+        return Gradients(self.inputs[positions], self.errors[positions])
+
+    @cached_property
+    def lengths(self) -> NDArray[np.float64]:
+        """(m,), squared."""
+        return (self.errors**2).sum(axis=1) * (self.inputs**2).sum(axis=1)
+
+    def to_nearest(self, others: Gradients) -> NDArray[np.float64]:
+        """(m,) squared distances from the nearest of ``others``; infinite where there are none."""
+        nearest = np.full(len(self), np.inf)
+        for start in range(0, len(others), AT_ONCE):
+            some = others[np.arange(start, min(start + AT_ONCE, len(others)))]
+            products = (self.errors @ some.errors.T) * (self.inputs @ some.inputs.T)
+            squared = self.lengths[:, None] + some.lengths - 2 * products
+            nearest = np.minimum(nearest, squared.min(axis=1))
+        return np.maximum(nearest, 0.0)
+
 
 def spread_out(
-    features: NDArray[np.floating], probabilities: NDArray[np.floating], *, wanted: int, seed: int
+    candidates: Gradients, *, chosen: Gradients, luck: NDArray[np.floating], wanted: int
 ) -> NDArray[np.int64]:
-    """``wanted`` positions (or all), in the order in which k-means++ draws them; the longest gradient first.
+    """``wanted`` positions among ``candidates`` (or all), in the order in which k-means++ draws them.
 
-    Args:
-        features: (m, D).
-        probabilities: (m, classes).
+    If none are ``chosen`` before, the longest is first. What is like one drawn, or like no gradient at all, is hardly
+    drawn.
+
+    ``luck`` (m,), in [0, 1), decides the draws, image by image: a model that changes little changes little of the
+    order. The least of exponential waits, each divided by its weight, is drawn in proportion to the weights.
     """
-    errors = probabilities.astype(np.float64)
-    errors[np.arange(len(errors)), errors.argmax(axis=1)] -= 1
-    inputs = features.astype(np.float64)
-    # A gradient is the outer product of error and input: lengths and distances need neither written out.
-    lengths = (errors**2).sum(axis=1) * (inputs**2).sum(axis=1)
-    random = np.random.default_rng(seed)
-    distances = lengths.copy()
+    waits = np.maximum(-np.log1p(-luck), 1e-12)
+    distances = np.minimum(candidates.lengths, candidates.to_nearest(chosen))
     picks: list[int] = []
-    while len(picks) < min(wanted, len(features)):
-        total = distances.sum()
-        if total <= 0:  # all that is left equals something picked
-            rest = np.setdiff1d(np.arange(len(features)), picks)
-            picks += random.permutation(rest)[: wanted - len(picks)].tolist()
+    while len(picks) < min(wanted, len(candidates)):
+        if not distances.any():  # all that is left equals something picked
+            rest = np.setdiff1d(np.arange(len(candidates)), picks)
+            picks += rest[np.argsort(waits[rest], kind="stable")][: wanted - len(picks)].tolist()
             break
-        pick = int(random.choice(len(distances), p=distances / total)) if picks else int(lengths.argmax())
+        pick = int((distances / waits if picks or len(chosen) else distances).argmax())
         picks.append(pick)
-        products = (errors @ errors[pick]) * (inputs @ inputs[pick])
-        distances = np.minimum(distances, np.maximum(lengths + lengths[pick] - 2 * products, 0.0))
+        distances = np.minimum(distances, candidates.to_nearest(candidates[np.array([pick])]))
         distances[picks] = 0.0
     return np.array(picks, dtype=np.int64)

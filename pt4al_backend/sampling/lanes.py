@@ -6,15 +6,17 @@ A lane is one batch of PT4AL's or, for every other strategy, the whole pool.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pt4al_backend.sampling.coverage import MOST, most_informative
-from pt4al_backend.sampling.gradients import spread_out
+from pt4al_backend.sampling.gradients import Gradients, spread_out
 
 Positions = NDArray[np.int64]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,35 @@ class Lane:
     """Features (k, D) of images of the lane; a row is NaN where they are not known yet."""
     labelled: Callable[[], NDArray[np.floating]]
     """Features (l, D) of all labelled images of the pool."""
+    errors: Callable[[Positions], NDArray[np.float64]] | None
+    """What the model predicts of images whose features are known, less its own answer (k, outputs): the loss's
+    gradient by the logits, if that answer were the label. None before the first label."""
     predict: Callable[[Positions], NDArray[np.floating]] | None
-    """Probabilities (k, classes) of images whose features are known, summing to 1; None before the first label."""
+    """Probabilities (k, classes) of images whose features are known, summing to 1; None before the first label, and
+    where an image has more than one class."""
     mistakes: Callable[[], tuple[NDArray[np.integer], NDArray[np.floating]]]
     """The batch of each labelled image of the pool, and the share of its answers that a model which did not see
     them gets wrong. (l,)"""
     round: int
     seed: int
+
+    def part(self, members: Positions) -> Lane:
+        """The lane of these of its images."""
+
+        def of(ask: Callable[[Positions], T]) -> Callable[[Positions], T]:
+            return lambda positions: ask(members[positions])
+
+        return replace(
+            self,
+            batch=self.batch[members],
+            rank=self.rank[members],
+            uncertainty=self.uncertainty[members],
+            luck=self.luck[members],
+            open=self.open[members],
+            features=of(self.features),
+            errors=of(self.errors) if self.errors else None,
+            predict=of(self.predict) if self.predict else None,
+        )
 
 
 Order = Callable[[Lane, int], Positions]
@@ -85,12 +109,22 @@ def covering(lane: Lane, wanted: int) -> Positions:
 
 
 def gradients(lane: Lane, wanted: int) -> Positions:
-    """Images whose gradients are long and unlike one another; typical ones before the first label."""
-    if lane.predict is None:
+    """Images whose gradients are long, and unlike one another and those of the lane's images that are labelled.
+
+    Before the first label, typical ones.
+    """
+    if lane.errors is None:
         return typical(lane, wanted)
     positions, features = known(lane, np.flatnonzero(lane.open))
-    scaled = (features - features.mean(axis=0)) / (features.std(axis=0) + 1e-6) if len(features) else features
-    picks = spread_out(scaled, lane.predict(positions), wanted=wanted, seed=lane.seed)
+    if not len(positions):
+        return then_the_rest(positions, lane)
+    closed, done = known(lane, np.flatnonzero(~lane.open))
+    mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
+    candidates = Gradients(((features - mean) / scale).astype(np.float64), lane.errors(positions))
+    chosen = Gradients(((done - mean) / scale).astype(np.float64), lane.errors(closed))
+    # In a batch these are the round's own. In a lane with many more, the short ones keep nothing away.
+    chosen = chosen[np.argsort(-chosen.lengths, kind="stable")[: lane.query_size]]
+    picks = spread_out(candidates, chosen=chosen, luck=lane.luck[positions], wanted=wanted)
     return then_the_rest(positions[picks], lane)
 
 

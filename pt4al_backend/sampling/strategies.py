@@ -41,14 +41,12 @@ def strategy(name: Name, *, order: str, diversity: str, dense: bool) -> Strategy
     """
     if name != "pt4al":
         return _OTHERS[name]
-    if order == "bandit":
-        return Strategy(bandit.bandit, bandit.bandit, at_once=True)
-    if diversity == "off":
-        return Strategy(lanes.even, lanes.uncertain, batches=True)
-    later = {"coverage": lanes.covering, "gradients": lanes.gradients}[diversity]
-    if dense:
-        return Strategy(lanes.even, later, batches=True)
-    return Strategy(lanes.typical, later, batches=True, needs_features=True)
+    typical = diversity != "off" and not dense
+    first = lanes.typical if typical else lanes.even
+    later = {"off": lanes.uncertain, "coverage": lanes.covering, "gradients": lanes.gradients}[diversity]
+    if order == "bandit":  # the batch is drawn anew for each query, which therefore is chosen as a whole
+        return Strategy(bandit.bandit(first), bandit.bandit(later), at_once=True, needs_features=typical)
+    return Strategy(first, later, batches=True, needs_features=typical)
 
 
 _OTHERS: dict[str, Strategy] = {

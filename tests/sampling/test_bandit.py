@@ -3,8 +3,10 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 
-from pt4al_backend.sampling.bandit import draw
+from pt4al_backend.sampling.bandit import bandit, draw
+from pt4al_backend.sampling.lanes import Lane, covering, even, gradients, uncertain
 
 ARMS = np.arange(3)
 
@@ -37,3 +39,35 @@ def test_only_arms_with_open_images_are_drawn():
 
 def test_a_seed_decides():
     assert drawn([0, 1], [0.0, 1.0]) == drawn([0, 1], [0.0, 1.0])
+
+
+def lane_of_batches(*, wrong: int) -> Lane:
+    """Three batches of ten images, two of them labelled; the model is wrong about those of batch ``wrong``."""
+    batch = np.repeat(ARMS, 10)
+    labelled = np.arange(30) % 10 < 2
+    unsure = np.random.default_rng(0).random(30)
+    return Lane(
+        batch=batch,
+        rank=np.arange(30),
+        uncertainty=unsure,
+        luck=unsure,
+        open=~labelled,
+        query_size=1000,
+        features=lambda positions: np.eye(30)[positions],
+        labelled=lambda: np.eye(30)[labelled],
+        errors=lambda positions: unsure[positions, None],
+        predict=None,
+        mistakes=lambda: (np.repeat(batch[labelled], 50), np.repeat(batch[labelled] == wrong, 50).astype(float)),
+        round=1,
+        seed=0,
+    )
+
+
+@pytest.mark.parametrize("order", [even, uncertain, covering, gradients])
+@pytest.mark.parametrize("wrong", [0, 2])
+def test_the_query_is_that_of_the_batch_that_is_drawn_and_the_rest_follows(order, wrong):
+    lane = lane_of_batches(wrong=wrong)
+    members = np.flatnonzero(lane.batch == wrong)
+    served = bandit(order)(lane, 5)
+    assert served[:8].tolist() == members[order(lane.part(members), 5)].tolist()
+    assert sorted(served.tolist()) == np.flatnonzero(lane.open).tolist()

@@ -32,6 +32,10 @@ def lane_of(features, *, labelled=LABELLED, skipped=SKIPPED, seed=0):
     def predict(positions):
         return softmax(features[positions] @ CENTRES.T / 10)
 
+    def errors(positions):
+        shares = predict(positions)
+        return shares - np.eye(CLASSES)[shares.argmax(axis=1)]
+
     return Lane(
         batch=np.zeros(n, dtype=np.int64),
         rank=np.arange(n),
@@ -41,6 +45,7 @@ def lane_of(features, *, labelled=LABELLED, skipped=SKIPPED, seed=0):
         query_size=WANTED,
         features=lambda positions: features[positions],
         labelled=lambda: have,
+        errors=errors if len(labelled) else None,
         predict=predict if len(labelled) else None,
         mistakes=lambda: (np.zeros(len(have), dtype=np.int64), np.zeros(len(have))),
         round=1,

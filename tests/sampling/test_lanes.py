@@ -22,7 +22,18 @@ from pt4al_backend.sampling.lanes import (
 OWN_ORDERS = [even, uncertain, lucky, typical, covering, gradients]
 
 
-def lane(features=None, *, n=None, rank=None, uncertainty=None, not_open=(), labelled=None, query_size=10, seed=0):
+def lane(
+    features=None,
+    *,
+    n=None,
+    rank=None,
+    uncertainty=None,
+    errors=None,
+    not_open=(),
+    labelled=None,
+    query_size=10,
+    seed=0,
+):
     """A lane over ``features`` (m, D), all open but ``not_open``; no opinion unless ``uncertainty`` is given."""
     features = np.asarray(np.zeros((n or 0, 2)) if features is None else features, dtype=np.float32)
     m = len(features)
@@ -37,6 +48,7 @@ def lane(features=None, *, n=None, rank=None, uncertainty=None, not_open=(), lab
         query_size=query_size,
         features=lambda positions: features[positions],
         labelled=lambda: features[:0] if labelled is None else np.asarray(labelled, dtype=np.float32),
+        errors=None if errors is None else lambda positions: np.asarray(errors)[positions],
         predict=None,
         mistakes=lambda: (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool)),
         round=0,
@@ -176,11 +188,12 @@ def test_images_like_labelled_ones_come_late(order):
     assert sorted(group[query].tolist()) == [4, 5, 6, 7, 8, 9]
 
 
-@pytest.mark.parametrize("order", [typical, covering])
+@pytest.mark.parametrize("order", [typical, covering, gradients])
 def test_images_whose_features_are_unknown_go_last_but_are_served(order):
     features = scattered(40)
     features[::4] = np.nan
-    served = order(lane(features, uncertainty=np.linspace(1, 0, 40), not_open=[1, 4]), 100)
+    some = lane(features, uncertainty=np.linspace(1, 0, 40), errors=scattered(40, seed=1, width=3), not_open=[1, 4])
+    served = order(some, 100)
     assert len(served) == 38
     unknown = [position for position in range(0, 40, 4) if position != 4]
     assert served[-9:].tolist() == unknown  # most uncertain first
@@ -191,6 +204,31 @@ def test_images_whose_features_are_unknown_go_last_but_are_served(order):
 def test_while_no_features_are_known_the_most_uncertain_come_first(order):
     some = lane(np.full((5, 3), np.nan), uncertainty=[0.1, 0.5, 0.3, np.nan, 0.4])
     assert order(some, 2).tolist() == [1, 4, 2, 0, 3]
+
+
+@pytest.mark.parametrize("at_once", [1, 5, 10, 40])
+def test_near_duplicates_do_not_fill_a_query_however_often_it_is_made_anew(at_once):
+    """Forty groups of eight; the model is as unsure of what is labelled as of the rest."""
+    group = np.repeat(range(40), 8)
+    features = np.concatenate([alike(8, seed=seed) for seed in range(40)])
+    errors = np.random.default_rng(9).normal(size=(40, 3))[group]
+    query: list[int] = []
+    while len(query) < 40:
+        some = lane(features, errors=errors, not_open=query, query_size=40)
+        query += gradients(some, 40 - len(query))[:at_once].tolist()
+    assert len(set(group[query].tolist())) == 40
+
+
+def test_a_part_of_a_lane_is_a_lane():
+    features, errors = scattered(30), scattered(30, seed=1, width=3)
+    unsure = np.random.default_rng(2).random(30)
+    whole, members = lane(features, uncertainty=unsure, errors=errors, not_open=[4, 7]), np.array([9, 4, 2, 21])
+    part = whole.part(members)
+    for name in ("batch", "rank", "uncertainty", "luck", "open"):
+        assert getattr(part, name).tolist() == getattr(whole, name)[members].tolist()
+    assert part.features(np.array([2])).tolist() == features[[2]].tolist()
+    assert part.errors is not None and part.errors(np.array([3, 0])).tolist() == errors[[21, 9]].tolist()
+    assert whole.part(np.arange(30)).predict is None
 
 
 def test_known_are_the_positions_with_features():
@@ -220,6 +258,7 @@ def any_lane(draw):
         features,
         rank=rng.permutation(m),
         uncertainty=unsure,
+        errors=rng.integers(-1, 2, (m, 2)).astype(float) if draw(st.booleans()) else None,
         not_open=not_open,
         labelled=rng.integers(0, 3, (draw(st.integers(0, 4)), 3)),
         query_size=draw(st.integers(1, 30)),

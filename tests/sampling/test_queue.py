@@ -26,6 +26,7 @@ def serve(a_pool, uncertainty, query_size):
             query_size=query_size,
             features=lambda some: np.zeros((len(some), 1)),
             labelled=lambda: np.zeros((0, 1)),
+            errors=None,
             predict=None,
             mistakes=lambda: (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool)),
             round=round_,

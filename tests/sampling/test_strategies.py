@@ -16,6 +16,12 @@ def test_a_first_query_of_pixels_spans_all_losses_and_waits_for_no_features(dive
     assert chosen.first is lanes.even and not chosen.needs_features and chosen.batches
 
 
+def test_a_bandit_draws_the_batch_and_leaves_the_choice_within_it_as_it_is() -> None:
+    chosen = strategy("pt4al", order="bandit", diversity="gradients", dense=False)
+    assert chosen.at_once and chosen.needs_features and not chosen.batches
+    assert not strategy("pt4al", order="bandit", diversity="off", dense=False).needs_features
+
+
 @pytest.mark.parametrize("dense", [False, True])
 def test_without_diversity_the_first_query_is_the_papers(dense: bool) -> None:
     chosen = strategy("pt4al", order="hard_first", diversity="off", dense=dense)
