@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,8 @@ class Sources:
     """Whether pixels outside all regions are a class of their own."""
     balance: float = 0.0
     """How much more a pixel of a rare class counts."""
+    own: Mapping[str, learning.Head] = field(default_factory=dict)
+    """Heads by name of the question that were trained with the network: these are asked, and none is fitted."""
 
     def known(self, rows: Rows) -> NDArray[np.bool_]:
         """(n,) whether the features of an image are there."""
@@ -148,13 +150,15 @@ def refit(
 
 
 def fit_heads(pool: PoolArrays, questions: Sequence[Question], sources: Sources) -> dict[str, learning.Head]:
-    """A head by name of each question that was answered, fitted on all answers whose features are known."""
+    """A head by name of each question that was answered: the network's own, or fitted on all answers with features."""
     labelled = np.flatnonzero(sources.known(pool.row) & pool.labelled)
     heads: dict[str, learning.Head] = {}
     for question in questions:
         mine = _answers(pool, question, sources, labelled)
         there = np.flatnonzero(answered(mine))
-        if len(there):
+        if len(there) and question.name in sources.own:
+            heads[question.name] = sources.own[question.name]
+        elif len(there):
             features = sources.read(question.kind, pool.row[labelled[there]])
             head = _fit(features, mine, there, output(question, background=sources.background), sources.balance)
             heads |= {} if head is None else {question.name: head}

@@ -25,16 +25,20 @@ def _also(name: str) -> AliasChoices:
 
 @dataclass(frozen=True)
 class Method:
-    """How images are chosen, each setting by its own name, none of them ``auto``."""
+    """How images are chosen and learnt, each setting by its own name, none of them ``auto``."""
 
     order: Order
     uncertainty: str
     diversity: str
+    init: str
+    refits: bool
+    """Whether answers come from the last layer as refitted to every label, or as trained with the network."""
 
 
 METHODS = {
-    "fast": Method(order="dealt", uncertainty="margin", diversity="gradients"),
-    "paper": Method(order="hard_first", uncertainty="confidence", diversity="off"),
+    "fast": Method(order="dealt", uncertainty="margin", diversity="gradients", init="pretext", refits=True),
+    # The published main task starts from random weights in every round, and its query is settled with the round.
+    "paper": Method(order="hard_first", uncertainty="confidence", diversity="off", init="scratch", refits=False),
 }
 
 
@@ -77,7 +81,9 @@ class Settings(BaseSettings):
 
     # The method
     preset: Literal["fast", "paper"] = Field(
-        "fast", description="`fast`: quickest good results on this machine; `paper`: the protocol as published."
+        "fast",
+        description="`fast`: quickest good results on this machine; `paper`: the protocol as published "
+        '(see "How images are chosen").',
     )
     strategy: Name = Field(
         "pt4al",
@@ -100,8 +106,10 @@ class Settings(BaseSettings):
         description="How a query avoids images that look alike. `auto`: `off` with `paper`; with `fast` `gradients`, "
         "and `coverage` for segmentation.",
     )
-    init: Literal["pretext", "scratch", "imagenet"] = Field(
-        "pretext", description="Weights the main network starts from in every round."
+    init: Literal["auto", "pretext", "scratch", "imagenet"] = Field(
+        "auto",
+        description="Weights the main network starts from whenever it is trained. `scratch` is the paper's; `auto`: "
+        "that with `paper`, `pretext` with `fast`.",
     )
     imagenet_weights: str = Field(
         "https://huggingface.co/timm/resnet18.a1_in1k/resolve/main/model.safetensors",
@@ -156,6 +164,8 @@ class Settings(BaseSettings):
             order=usual.order if self.order == "auto" else self.order,
             uncertainty=usual.uncertainty if self.uncertainty == "auto" else self.uncertainty,
             diversity=usual.diversity if self.diversity == "auto" else self.diversity,
+            init=usual.init if self.init == "auto" else self.init,
+            refits=usual.refits,
         )
 
     def measure(self, kind: str) -> str:

@@ -11,9 +11,11 @@ from known_labels import QUESTION, KnownLabels
 
 from pt4al_backend.errors import LabelStudioUnavailableError
 from pt4al_backend.jobs import Bench, images
+from pt4al_backend.learning import network_head
 from pt4al_backend.loop import ProjectLoop
 from pt4al_backend.sampling import queue
-from pt4al_backend.settings import Settings
+from pt4al_backend.sampling.uncertainty import confidence
+from pt4al_backend.settings import METHODS, Settings
 from pt4al_backend.store.store import Store
 
 
@@ -30,7 +32,8 @@ class Rig:
         self.loop = self.new_loop()
 
     def new_loop(self):
-        return ProjectLoop(Bench(self.id, self.store, self.platform, self.settings, "cpu", self.threads))
+        self.bench = Bench(self.id, self.store, self.platform, self.settings, "cpu", self.threads)
+        return ProjectLoop(self.bench)
 
     @property
     def project(self):
@@ -302,6 +305,44 @@ def test_batches_are_cut_anew_once_where_the_pool_has_become_smaller_than_their_
     rig = Rig(tmp_path, n=3, order="easy_first")
     rig.settle()
     assert rig.project.order == "easy_first"
+    rig.close()
+
+
+def test_paper_serves_what_the_network_as_trained_is_unsure_of_for_a_whole_round(tmp_path, monkeypatch):
+    monkeypatch.setitem(METHODS, "fast", METHODS["paper"])  # its network takes minutes
+    rig = Rig(tmp_path, n=60)
+    rig.settle()
+    for task in rig.platform.queue[:6]:
+        rig.platform.label(task)
+    rig.settle()
+    assert (rig.project.round, rig.project.main_generation) == (1, 1)
+    pool = rig.pool()
+    logits = network_head(rig.bench.weights("main-1"), 0).logits(rig.bench.features("main-1").read(pool.row))
+    answers = dict(zip(pool.task.tolist(), logits.argmax(axis=1).astype(str).tolist(), strict=True))
+    batch = np.flatnonzero(pool.batch == 1)
+    unsure = pool.task[batch[np.argsort(-confidence(logits)[batch], kind="stable")]].tolist()
+    assert rig.platform.queue[:6] == unsure[:6]
+    assert [pick.guesses[QUESTION].value for pick in rig.platform.published[-1].picks] == [
+        answers[task] for task in rig.platform.queue
+    ]
+    for k in range(1, 4):
+        rig.platform.label(rig.platform.queue[0])
+        rig.look()
+        assert rig.platform.queue[: 6 - k] == unsure[k:6]
+    rig.close()
+
+
+def test_paper_asks_a_refit_where_the_network_learnt_other_questions(tmp_path, monkeypatch):
+    monkeypatch.setitem(METHODS, "fast", METHODS["paper"])
+    rig = Rig(tmp_path, n=60)
+    label_half(rig)
+    rig.settle()
+    assert rig.bench.sources(rig.project, "main-1").own[QUESTION].bias.shape == (10,)
+    assert rig.bench.sources(rig.project, "pretext-1").own == {}
+    rig.platform.classes = rig.platform.classes[:6]
+    rig.look()
+    assert rig.bench.sources(rig.project, "main-1").own == {}
+    assert {pick.guesses[QUESTION].value for pick in rig.platform.published[-1].picks} <= set("012345")
     rig.close()
 
 

@@ -7,8 +7,8 @@ from pt4al_backend.settings import Method, load_settings
 
 
 def test_auto_is_what_the_preset_does():
-    assert load_settings(preset="paper").method == Method("hard_first", "confidence", "off")
-    assert load_settings(preset="fast").method == Method("dealt", "margin", "gradients")
+    assert load_settings(preset="paper").method == Method("hard_first", "confidence", "off", "scratch", refits=False)
+    assert load_settings(preset="fast").method == Method("dealt", "margin", "gradients", "pretext", refits=True)
 
 
 def test_segmentation_has_its_own_diversity():
@@ -19,8 +19,10 @@ def test_segmentation_has_its_own_diversity():
 
 
 def test_what_is_asked_for_wins_over_the_preset():
-    settings = load_settings(preset="paper", order="bandit", uncertainty="entropy", diversity="gradients")
-    assert settings.method == Method("bandit", "entropy", "gradients")
+    settings = load_settings(
+        preset="paper", order="bandit", uncertainty="entropy", diversity="gradients", init="imagenet"
+    )
+    assert settings.method == Method("bandit", "entropy", "gradients", "imagenet", refits=False)
 
 
 @pytest.mark.parametrize(

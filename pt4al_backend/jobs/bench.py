@@ -9,7 +9,7 @@ from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from pt4al_backend.store.masks import MaskFile
 from pt4al_backend.store.pixels import PixelStore
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Project
+from pt4al_backend.targets import output
 
 T = TypeVar("T")
 
@@ -53,6 +54,7 @@ class Bench:
     threads: ThreadPoolExecutor
     failing_since: dict[tuple[int, str], float] = field(default_factory=dict)  # images that the platform fails at
     _shapes: dict[str, tuple[int, tuple[int, int] | None]] = field(default_factory=dict)  # of each network's features
+    _heads: dict[str, list[tuple[Any, learning.Head]]] = field(default_factory=dict)  # of each network, by its question
 
     def project(self) -> Project:
         """The project's row now."""
@@ -121,7 +123,21 @@ class Bench:
             masks=self.masks(project),
             background=self.background,
             balance=self.recipe(project, pool=project.pretext_pool).main.balance,
+            own={} if self.settings.method.refits else self._own_heads(project, name),
         )
+
+    def _own_heads(self, project: Project, name: str) -> dict[str, learning.Head]:
+        """Heads by name of the question that were trained with a stored network, of what is still asked that way."""
+        if name not in self._heads:
+            weights = self.weights(name)
+            asked = weights.spec.get("questions", [])  # a pretext network was asked nothing
+            self._heads[name] = [(question, learning.network_head(weights, k)) for k, question in enumerate(asked)]
+        given = {asks.name: output(asks, background=self.background).classes for asks in questions(project)}
+        return {
+            asks["name"]: head
+            for asks, head in self._heads[name]
+            if asks in project.questions and len(head.bias) == given[asks["name"]]
+        }
 
     @property
     def background(self) -> bool:
@@ -132,6 +148,7 @@ class Bench:
         """Delete all networks and their features."""
         shutil.rmtree(self.store.models_dir(self.project_id), ignore_errors=True)
         self._shapes.clear()
+        self._heads.clear()
 
     def recipe(self, project: Project, *, pool: int) -> learning.Recipe:
         """How this project's networks are trained."""

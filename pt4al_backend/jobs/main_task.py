@@ -131,9 +131,10 @@ def _draw(bench: Bench, project: Project, task: int) -> None:
 
 
 def _initial_weights(bench: Bench, project: Project) -> Generator[Step, None, learning.Weights | None]:
-    if bench.settings.init == "pretext":
+    init = bench.settings.method.init
+    if init == "pretext":
         return bench.weights(f"pretext-{project.pretext_generation}")
-    if bench.settings.init == "scratch":
+    if init == "scratch":
         return None
     source = bench.settings.imagenet_weights
     path = Path(source).expanduser()

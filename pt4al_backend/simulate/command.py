@@ -32,7 +32,6 @@ from pt4al_backend.simulate.variants import Variant, parse
 
 TEST_SHARE = 0.2
 METHOD = (
-    "init",
     "imagenet_weights",
     "slack",
     "image_size",
@@ -272,6 +271,7 @@ def _config(plan: Plan) -> dict[str, Any]:
         "order": settings.method.order,
         "uncertainty": settings.measure(SEGMENTATION if _dense(plan) else SINGLE),
         "diversity": settings.diversity_for(dense=_dense(plan)),
+        "init": settings.method.init,
         **{name: getattr(settings, name) for name in METHOD},
     }
 
