@@ -29,6 +29,7 @@ BESIDE = {
     "network_mean_iou": "network_aubc",
 }
 """Other figures of a round, and under which name the area under them is told."""
+DATE = "%Y-%m-%d"
 LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn", "scikit-activeml")
 
 
@@ -56,8 +57,14 @@ class Results:
         self._add([])
 
     def add(self, run: Run) -> None:
-        """Keep a finished run, on disk when this returns."""
-        self._add([run])
+        """Keep a finished run with its date and our version, on disk when this returns."""
+        self._add([run | {"date": time.strftime(DATE), "version": __version__}])
+
+    @property
+    def dates(self) -> str:
+        """When the runs were made: a date, or the first and the last."""
+        made = sorted({run["date"] for run in self.runs if "date" in run})
+        return " to ".join(dict.fromkeys(made[:1] + made[-1:]))
 
     def _add(self, runs: list[Run]) -> None:
         with (self._path.parent / ".results.lock").open("w") as lock:
@@ -133,7 +140,7 @@ def environment(device: str = "cpu") -> dict[str, Any]:
         except metadata.PackageNotFoundError:
             continue
     return {
-        "date": time.strftime("%Y-%m-%d"),
+        "date": time.strftime(DATE),
         "pt4al-backend": __version__,
         "python": platform.python_version(),
         **versions,

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from pt4al_backend import __version__
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.simulate.results import Results, Run, aubc, curve, labels_for, show, summary
 
@@ -151,6 +152,16 @@ def test_nothing_is_said_of_random_where_it_was_not_run(tmp_path: Path) -> None:
     assert "never" not in shown(kept)
 
 
+def test_dates_span_the_runs(tmp_path: Path) -> None:
+    kept = results(tmp_path)
+    assert kept.dates == ""
+    kept.add(run("pt4al", 0, 0.3, 0.6, 0.7))
+    today = kept.runs[0]["date"]
+    assert kept.dates == today
+    kept.runs += [run("pt4al", seed, 0.3) | {"date": day} for seed, day in ((1, "2001-02-03"), (2, "2001-02-04"))]
+    assert kept.dates == f"2001-02-03 to {today}"
+
+
 def test_finished_runs_are_kept(tmp_path: Path) -> None:
     kept = results(tmp_path)
     assert not kept.has("pt4al", 0)
@@ -161,7 +172,8 @@ def test_finished_runs_are_kept(tmp_path: Path) -> None:
     saved = json.loads((tmp_path / "results.json").read_text())
     assert set(saved) == {"config", "environment", "summary", "runs"}
     assert saved["config"] == CONFIG
-    assert saved["runs"] == [run("pt4al", 0, 0.3, 0.6, 0.7)]
+    made = {"date": saved["environment"]["date"], "version": __version__}
+    assert saved["runs"] == [run("pt4al", 0, 0.3, 0.6, 0.7) | made]
     assert saved["summary"] == summary(saved["runs"])
     assert {"date", "pt4al-backend", "python", "torch", "numpy", "processor", "cores"} <= set(saved["environment"])
 
