@@ -66,6 +66,8 @@ TABLES = {
         100,
         "pt4al,random,pt4al+diversity=coverage,pt4al+diversity=off,pt4al+order=hard_first,pt4al+order=easy_first,"
         "pt4al+order=shuffled,pt4al+order=bandit,pt4al+init=scratch,random+init=scratch,"
+        # the paper's choice of images, with the networks of `fast`
+        "pt4al+order=hard_first+diversity=off+uncertainty=confidence,"
         # uncertainty decides where gradients do not
         "pt4al+diversity=off+uncertainty=confidence,pt4al+diversity=off+uncertainty=entropy,"
         "confidence,margin,entropy,badge,coreset,typiclust",
