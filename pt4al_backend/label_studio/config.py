@@ -38,8 +38,6 @@ class LabelConfig:
     questions: tuple[Question, ...]
     regions: tuple[RegionControl, ...] = ()
     """The controls of the ``segmentation`` question, if there is one."""
-    controls: tuple[str, ...] = ()
-    """Names of all that can be answered, whether it is learnt or not."""
     ignored: tuple[str, ...] = ()
     """A sentence for each control that PT4AL does not learn from."""
     draws: bool = False
@@ -55,14 +53,14 @@ class LabelConfig:
         return value if isinstance(value, str) else ""
 
     def answers(self, annotations: Sequence[Mapping[str, Any]], faults: list[str] | None = None) -> Answers:
-        """What a task's annotations answer; a sentence for each region that cannot be used goes to ``faults``.
+        """What a task's annotations answer; a sentence for whatever of them cannot be used goes to ``faults``.
 
         ``single``: the class most of them chose, the newest of those that tie. ``multiple``: the same for each
         class. ``segmentation``: the newest that answers it. Cancelled annotations do not count, nor do classes
         that the config does not have (any more).
 
         What an annotation leaves empty is answered (none of the classes, no region) only where nothing else is
-        asked, and where the annotation has no results of controls that are gone.
+        learnt, and where the annotation has no results of other controls: who drew only boxes said nothing about masks.
         """
         given = [_results(annotation) for annotation in sorted(annotations, key=_age) if _counts(annotation)]
         answers: Answers = {}
@@ -71,7 +69,7 @@ class LabelConfig:
             if question.kind == SEGMENTATION:
                 answer = self._newest_regions(question, given, faults)
             else:
-                votes = [vote for results in given if (vote := self._vote(question, results)) is not None]
+                votes = [vote for results in given if (vote := self._vote(question, results, faults)) is not None]
                 if question.kind == SINGLE:
                     answer = majority([vote[0] for vote in votes if len(vote) == 1])
                 else:
@@ -108,9 +106,11 @@ class LabelConfig:
                 )
         return found
 
-    def _vote(self, question: Question, results: Sequence[Result]) -> tuple[str, ...] | None:
+    def _vote(self, question: Question, results: Sequence[Result], faults: list[str] | None) -> tuple[str, ...] | None:
         vote = chosen(question, results)
-        return vote if vote or (question.kind == MULTIPLE and self._may_be_empty(results)) else None
+        if vote == () and not (question.kind == MULTIPLE and self._may_be_empty(results, faults)):
+            return None
+        return vote
 
     def _newest_regions(
         self, question: Question, given: Sequence[Sequence[Result]], faults: list[str] | None
@@ -119,13 +119,22 @@ class LabelConfig:
             regions, unusable = read_regions(results, self.regions, question.classes)
             if faults is not None:
                 faults += unusable
-            if regions or (not unusable and self._may_be_empty(results)):
+            if regions or (not unusable and self._may_be_empty(results, faults)):
                 return regions
         return None
 
-    def _may_be_empty(self, results: Sequence[Result]) -> bool:
-        known = all(result.get("from_name") in (None, *self.controls) for result in results)  # relations have no name
-        return len(self.questions) == 1 and known
+    def _may_be_empty(self, results: Sequence[Result], faults: list[str] | None) -> bool:
+        """Whether an annotation that leaves a question empty answers it."""
+        if len(self.questions) > 1:
+            return False
+        learnt = [control.name for control in self.regions] or [self.questions[0].name]
+        names = [result.get("from_name") for result in results]
+        others = [name for name in names if name not in (None, *learnt)]  # relations have no name
+        if others and faults is not None:
+            faults.append(
+                f'An annotation with results of "{others[0]}" alone is left out: PT4AL does not learn from that.'
+            )
+        return not others
 
 
 def parse_config(label_config: str) -> LabelConfig:
@@ -157,9 +166,8 @@ def parse_config(label_config: str) -> LabelConfig:
         questions.append(regions_question(regions))
     if not questions:
         raise flaws[0] if flaws else UnsupportedConfigError(_why_nothing(controls, image))
-    every = tuple(tag.name for tag in controls)
     draws = any(kind in tag.kind for tag in tags for kind in DRAWN)
-    return LabelConfig(image, image_key, tuple(questions), regions, every, tuple(ignored), draws)
+    return LabelConfig(image, image_key, tuple(questions), regions, tuple(ignored), draws)
 
 
 DRAWN = ("brush", "bitmask", "polygon")

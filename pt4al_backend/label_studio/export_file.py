@@ -200,7 +200,6 @@ def _annotation(row: Mapping[str, Any], control: str) -> dict[str, Any]:
 def _config(tasks: Sequence[_Task]) -> LabelConfig:
     """What the label config may have been, as far as can be told from the results; classes are sorted."""
     results = [(task, result) for task in tasks for result in _results(task)]
-    controls = sorted({str(result["from_name"]) for _, result in results if result.get("from_name") is not None})
     questions = _choices([(task, result) for task, result in results if result.get("type") == "choices"])
     regions = _regions([result for _, result in results if result.get("type") in KINDS])
     if regions:
@@ -215,7 +214,6 @@ def _config(tasks: Sequence[_Task]) -> LabelConfig:
         image_key=_image_key([task.data for task in tasks]),
         questions=tuple(questions),
         regions=regions,
-        controls=tuple(controls),
     )
 
 

@@ -258,6 +258,28 @@ def test_empty_is_an_answer_to_the_only_question() -> None:
         assert config.answers([given(choice)]) == {}  # of a control that is gone: who knows what it meant
 
 
+@pytest.mark.parametrize("control", [TAGS, POLYGON, BRUSH])
+def test_an_annotation_of_other_controls_alone_is_no_empty_answer(control: str) -> None:
+    box = '<RectangleLabels name="box" toName="image"><Label value="x"/></RectangleLabels>'
+    config = parse_config(f"<View>{IMAGE}{control}{box}</View>")
+    (question,) = config.questions
+    drawn = {"from_name": "box", "to_name": "image", "type": "rectanglelabels", "value": {"rectanglelabels": ["x"]}}
+    faults: list[str] = []
+    assert config.answers([given(drawn)], faults) == {}
+    assert faults == ['An annotation with results of "box" alone is left out: PT4AL does not learn from that.']
+    assert config.answers([given()]) == {question.name: []}
+    assert EVERYTHING.answers([given(drawn)], faults) == {} and len(faults) == 1  # nothing of it is left out there
+
+
+def test_other_controls_do_not_take_an_answer_away() -> None:
+    tags = annotation("a", control="tags")["result"]
+    faults: list[str] = []
+    box = {"from_name": "box", "type": "rectanglelabels", "value": {"rectanglelabels": ["x"]}}
+    assert TAGGING.answers([given(*tags, box)], faults) == {"tags": ["a"]}
+    assert OUTLINING.answers([given(polygon("car"), at="1"), given(box, at="2")], faults).keys() == {"poly"}
+    assert len(faults) == 1  # of the boxes alone
+
+
 def test_unusable_regions_are_told() -> None:
     faults: list[str] = []
     answers = OUTLINING.answers([given(polygon("cloud"), polygon("sky"), polygon("sky", image_rotation=90))], faults)
