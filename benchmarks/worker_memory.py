@@ -46,6 +46,9 @@ class ManyImages:
         Image.fromarray(pixels).save(file, "PNG", compress_level=1)
         return file.getvalue()
 
+    def is_connected(self) -> bool:
+        return True
+
     def project(self) -> ProjectInfo:
         return ProjectInfo("many", "config", QUESTIONS, self._n, 300, 0, self.version, "Uncertainty sampling")
 

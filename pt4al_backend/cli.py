@@ -215,7 +215,10 @@ def reset(
             raise PT4ALError(f"To forget {name} without being asked, add --yes.")
         typer.confirm(f"Forget what was learnt about {name}? Label Studio keeps images and labels.", abort=True)
     store.forget(row.id)
-    print(f"Forgot {name}. It starts anew when its Settings > Model page is opened in Label Studio.")
+    print(
+        f"Forgot {name}. While it is connected in Label Studio it starts anew with its next label, or when its "
+        "Settings > Model page is opened; to keep it out, remove the model there."
+    )
 
 
 @app.callback(invoke_without_command=True)

@@ -106,6 +106,10 @@ class LabellingPlatform(Protocol):
     ``ProjectGoneError`` or another ``PT4ALError`` whose text tells a person what to do.
     """
 
+    def is_connected(self) -> bool:
+        """Whether people want the project served: one that they do not is left alone. Asked before every look."""
+        ...
+
     def project(self) -> ProjectInfo:
         """The project now. ``UnsupportedConfigError`` if its label config cannot be learnt."""
         ...

@@ -34,9 +34,12 @@ logger = logging.getLogger(__name__)
 SLICE = 0.25  # seconds of slow work before the next look around …
 SLICE_MOST = 2.0  # … or more, where looking around itself takes long
 GONE_FOR = 120.0  # seconds a project has to be away before it is forgotten
+SETTLED = 10.0  # seconds a project has to be without a connection to be shown so: /setup comes before it is saved
 BACKOFF_MOST = 60.0  # seconds between tries of a step that keeps failing
 PAUSE = 0.1  # seconds between turns when there is nothing to do
 NICENESS = 10
+
+NOT_CONNECTED = "Not connected in Label Studio: connect it under the project's Settings > Model, and it goes on."
 
 PlatformFactory = Callable[[Project], LabellingPlatform]
 
@@ -82,10 +85,27 @@ class Lane:
     interval: float = 0.0
     looked_for: float = 0.0  # the wake-up that the last look answered
     gone_since: float | None = None
+    unconnected_since: float | None = None
     shown: tuple[str, bool] | None = None  # the error that the project's row has; None: it may have another
+
+    def look_at(self) -> bool:
+        """Look at the project; one that is not connected rests. True if anything changed."""
+        if self.loop.bench.platform.is_connected():
+            self.unconnected_since = None
+            return self.loop.look()
+        self.unconnected_since = self.unconnected_since or time.monotonic()
+        self.loop.close()
+        return False
+
+    @property
+    def is_left(self) -> bool:
+        """Whether it has been without a connection for more than a moment."""
+        return self.unconnected_since is not None and time.monotonic() - self.unconnected_since >= SETTLED
 
     def error(self) -> tuple[str, bool]:
         """The first thing that is wrong, and whether it may pass by itself."""
+        if self.is_left:
+            return NOT_CONNECTED, False
         for step in (self.look, self.steer, self.work):
             if step.error:
                 return step.error, step.transient
@@ -147,7 +167,9 @@ class Worker:
         began = time.monotonic()
         self._look(lane, wake_at)
         busy = False
-        if lane.loop.has_looked:
+        if lane.is_left and not self._has_begun(project_id):
+            self._forget(lane)
+        elif lane.loop.has_looked and lane.unconnected_since is None:
             self._try(lane, lane.steer, lane.loop.steer)
             # As long again as the quick steps took: a slow Label Studio must not starve training.
             share = min(max(SLICE, time.monotonic() - began), SLICE_MOST)
@@ -193,7 +215,7 @@ class Worker:
         woken = wake_at != lane.looked_for and not lane.look.failures
         if not woken and time.monotonic() < lane.look.not_before:
             return
-        changed = self._try(lane, lane.look, lane.loop.look)
+        changed = self._try(lane, lane.look, lane.look_at)
         if lane.look.failures:
             return
         lane.gone_since, lane.looked_for = None, wake_at
@@ -230,6 +252,14 @@ class Worker:
             step.failed(f"{error} It is forgotten when it stays away for {GONE_FOR:.0f} seconds.", transient=False)
             return
         logger.warning("%s It is forgotten.", error)
+        self._forget(lane)
+
+    def _has_begun(self, project_id: int) -> bool:
+        """Whether anything is known of the project but that somebody asked us to serve it."""
+        project = self._store.project(project_id)
+        return project is None or bool(project.cursor)
+
+    def _forget(self, lane: Lane) -> None:
         lane.loop.close()
         self._lanes.pop(lane.loop.bench.project_id, None)
         self._store.forget(lane.loop.bench.project_id)

@@ -34,6 +34,7 @@ class KnownLabels:
     classes: tuple[str, ...] = CLASSES
     down: bool = False
     gone: bool = False
+    connected: bool = True
     published: list[Window] = field(default_factory=list)
     model_version: str = ""
     full_listings: int = 0
@@ -76,6 +77,9 @@ class KnownLabels:
         return [state.id for state in states if state and not state.answers and not state.skipped]
 
     # LabellingPlatform
+
+    def is_connected(self) -> bool:
+        return self.connected
 
     def project(self) -> ProjectInfo:
         if self.down:

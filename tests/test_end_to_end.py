@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -66,6 +68,42 @@ def test_a_deleted_project_is_shown_as_gone(label_studio, start_backend):
     project.connect(backend)
     label_studio.api("DELETE", f"/api/projects/{project.number}")
     wait_until(lambda: "does not exist" in backend.project(project.number)["error"])
+
+
+def test_a_project_whose_model_is_removed_is_left_alone_until_it_is_connected_again(label_studio, start_backend):
+    backend = start_backend(label_studio, **QUICK)
+    project = DigitProject.create(label_studio, 20)
+    project.connect(backend)
+    path = f"/api/projects/{project.number}"
+
+    def remove_model():
+        for model in label_studio.api("GET", f"/api/ml?project={project.number}"):
+            label_studio.api("DELETE", f"/api/ml/{model['id']}")
+
+    remove_model()
+    wait_until(lambda: "Not connected in Label Studio" in backend.project(project.number)["error"])
+    version = project.version
+    label_studio.api("PATCH", path, json={"sampling": "Sequential sampling"})
+    project.label(project.queue()[0])  # its webhook is still there
+    time.sleep(3)
+    assert (project.version, label_studio.project(project.number)["sampling"]) == (version, "Sequential sampling")
+    assert backend.project(project.number)["labelled"] == 0
+    project.connect(backend)
+    wait_until(lambda: project.version.split("-")[2] == "n1")
+    assert backend.project(project.number)["error"] == ""
+
+    reset(backend, project)
+    assert backend.project(project.number) is None
+    project.label(project.queue()[0])  # it is still connected
+    wait_until(lambda: (backend.project(project.number) or {}).get("labelled") == 2)
+
+    remove_model()
+    reset(backend, project)
+    queue = project.queue()
+    project.label(queue[0])
+    wait_until(lambda: backend.project(project.number) is not None)
+    wait_until(lambda: backend.project(project.number) is None)
+    assert project.queue() == queue[1:]
 
 
 def test_two_annotators_share_one_queue(label_studio, start_backend):
@@ -175,6 +213,11 @@ def kill_in_the_middle_of_pretext(backend, project):
 
     wait_until(learning, 120)
     kill_worker(backend)
+
+
+def reset(backend, project):
+    command = [sys.executable, "-m", "pt4al_backend.cli", "reset", "--project", str(project.number), "--yes"]
+    subprocess.run([*command, "--data-dir", backend.data_dir], check=True, timeout=60)
 
 
 def kill_worker(backend, *, after=0.0):

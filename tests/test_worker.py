@@ -1,4 +1,5 @@
 import logging
+import math
 import threading
 import time
 
@@ -102,6 +103,50 @@ def test_a_reset_project_starts_again_from_nothing(rig):
     again = rig.store.connect(url="http://x", number=1, created="1", access_token="", label_config="")
     rig.platforms[again.id] = KnownLabels(30)
     rig.turn_until(lambda: rig.platforms[again.id].published)
+
+
+def test_a_project_that_is_not_connected_rests_and_goes_on_when_it_is(rig, monkeypatch):
+    monkeypatch.setattr("pt4al_backend.worker.SETTLED", math.inf)
+    first, second = rig.platforms.values()
+    rig.turn_until(lambda: first.published and stages(rig) == {"ready"})
+    seen = len(first.published)
+    first.connected = False
+    first.label(first.queue[0])
+    second.label(second.queue[0])
+    rig.turn_until(lambda: second.published[-1].version.split("-")[2] == "n1")
+    project = rig.store.projects()[0]
+    assert (project.error, project.stage, len(first.published)) == ("", "ready", seen), "a moment is not told of"
+    monkeypatch.setattr("pt4al_backend.worker.SETTLED", 0.0)
+    rig.store.wake([project.id], train=True)
+    rig.turn_until(lambda: "Not connected in Label Studio" in rig.store.project(project.id).error)
+    project = rig.store.project(project.id)
+    assert (project.stage, project.main_generation, len(first.published)) == ("error", 0, seen)
+    first.connected = True
+    rig.turn_until(lambda: len(first.published) > seen)
+    rig.turn_until(lambda: rig.store.project(project.id).stage == "ready")
+    project = rig.store.project(project.id)
+    assert (project.error, project.main_generation) == ("", 1)
+
+
+def test_a_training_ends_when_its_project_is_not_connected_any_more(rig):
+    project, platform = rig.store.projects()[0], rig.platforms[1]
+    rig.turn_until(lambda: "project 1: " in rig.worker.busy_with)
+    platform.connected = False
+    rig.turn_until(lambda: "project 1: " not in rig.worker.busy_with)
+    rig.turn_until(lambda: rig.platforms[2].published)
+    assert platform.published == [] and rig.store.project(project.id).pretext_generation == 0
+
+
+def test_who_never_was_connected_is_forgotten(rig, monkeypatch):
+    monkeypatch.setattr("pt4al_backend.worker.SETTLED", math.inf)
+    first, second = rig.store.projects()
+    rig.platforms[first.id].connected = False
+    rig.turn_until(lambda: rig.platforms[second.id].published)
+    assert rig.store.project(first.id) is not None, "/setup comes before the connection is saved"
+    monkeypatch.setattr("pt4al_backend.worker.SETTLED", 0.0)
+    rig.turn_until(lambda: [project.id for project in rig.store.projects()] == [second.id])
+    rig.platforms[second.id].connected = False
+    rig.turn_until(lambda: rig.store.project(second.id).error)
 
 
 def test_an_error_nobody_foresaw_is_shown_and_tried_again(rig, caplog):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +25,11 @@ from pt4al_backend.settings import Settings
 if TYPE_CHECKING:
     from pt4al_backend.store.tables import Project
 
+logger = logging.getLogger(__name__)
+
 VERSIONS = "pt4al-"  # what our prediction versions begin with; versions of other tools are not touched
+CONNECTED_FOR = 30.0  # seconds for which it is not asked again whether the project is connected
+ASKING = 5.0  # seconds that this may take
 UNCERTAINTY_SAMPLING = "Uncertainty sampling"
 SLOW = 180.0  # seconds; deleting predictions takes 7 ms each (fact 6), more on a busy machine
 IMPORT_TRIES = 3
@@ -63,6 +69,7 @@ class LabelStudioProject:
         self._images = ImageFetcher(label_studio_url=client.url, authorization=client.authorization, limits=limits)
         self._tasks = TaskList(self._ask, number)
         self._config: LabelConfig | None = None
+        self._connected, self._ask_again_at = True, 0.0
 
     @classmethod
     def of(cls, project: Project, settings: Settings) -> LabelStudioProject:
@@ -89,6 +96,23 @@ class LabelStudioProject:
         """Close all connections."""
         self._images.close()
         self._client.close()
+
+    def is_connected(self) -> bool:
+        """See ``LabellingPlatform``. Nobody is told when a model is removed, so it is asked now and then.
+
+        Where there is no answer, what was known stays.
+        """
+        if time.monotonic() < self._ask_again_at:
+            return self._connected
+        try:
+            self._connected = self._has_backend()
+        except ProjectGoneError:
+            raise
+        except LabelStudioError as error:
+            logger.info("project %d: whether it is connected is not known: %s", self.number, error)
+        if self._connected:  # else it is asked every time, so that a new connection is noticed at once
+            self._ask_again_at = time.monotonic() + CONNECTED_FOR
+        return self._connected
 
     def project(self) -> ProjectInfo:
         """See ``LabellingPlatform``. ``ProjectGoneError`` also where the number now is another project's."""
@@ -157,6 +181,15 @@ class LabelStudioProject:
             raise ProjectGoneError(f"Project {self.number} was deleted: its number belongs to another project now.")
         self._tasks.predicts_when_listed = bool(found.get("evaluate_predictions_automatically"))
         return found
+
+    def _has_backend(self) -> bool:
+        """Whether a model is connected that may be ours. The list ``api/ml`` would call each, and so wake us."""
+        query = {"extended": "true", "include_live_models": "true"}
+        answer = self._ask("GET", f"{self._path}/model-versions/", params=query, seconds=ASKING)
+        models = answer.get("live") if isinstance(answer, dict) else None
+        if not isinstance(models, list):
+            return True  # a Label Studio that does not tell
+        return any(map(_may_be_ours, models))
 
     @property
     def _path(self) -> str:
@@ -237,6 +270,12 @@ def fetch_limits(settings: Settings) -> FetchLimits:
         seconds=settings.fetch_timeout,
         private_addresses=settings.private_images,
     )
+
+
+def _may_be_ours(model: Row) -> bool:
+    """Label Studio keeps the version that a model's /setup answered, unless people set it themselves."""
+    version = str(model.get("model_version") or VERSIONS)
+    return version.startswith(VERSIONS) or not model.get("auto_update", True)
 
 
 def _state(row: Row, config: LabelConfig) -> TaskState:

@@ -36,6 +36,9 @@ class KnownLabels:
 
     # LabellingPlatform
 
+    def is_connected(self) -> bool:
+        return True
+
     def project(self) -> ProjectInfo:
         return ProjectInfo(
             title="simulation",

@@ -321,6 +321,48 @@ def test_a_project_that_is_gone(label_studio: Studio, opened: Opener) -> None:
             attempt()
 
 
+def test_whether_a_project_is_connected(label_studio: Studio, opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    number, _ = new_project(label_studio, 1)
+    project, other_look = opened(number), opened(number)
+    assert not project.is_connected()
+    with (
+        answering(lambda asked: Reply.json({"status": "UP", "model_version": "yolo-1"})) as other,
+        answering(lambda asked: Reply.json({"status": "UP", "model_version": "pt4al-preparing"})) as ours,
+    ):
+        label_studio.connect_backend(number, other.url)
+        assert not project.is_connected()
+        model = label_studio.connect_backend(number, ours.url)
+        asked = len(ours.asked)
+        assert project.is_connected()
+        assert len(ours.asked) == asked, "the question would wake us"
+    assert project.is_connected(), "a model that does not answer now is not removed"
+    monkeypatch.setattr(project_module, "CONNECTED_FOR", 0.0)
+    assert other_look.is_connected()
+    label_studio.api("DELETE", f"/api/ml/{model}")
+    assert project.is_connected(), "it is not asked all the time"
+    assert not other_look.is_connected()
+    label_studio.api("DELETE", f"/api/projects/{number}")
+    with pytest.raises(ProjectGoneError):
+        other_look.is_connected()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(502),
+        Reply(0),
+        Reply(200, b"<html>"),
+        Reply.json({"detail": "no"}, 403),
+        Reply.json({"pt4al-1": 3}),  # a Label Studio that does not tell
+        Reply.json({"static": [], "live": [{"model_version": None}]}),  # connected just now
+        Reply.json({"static": [], "live": [{"model_version": "by hand", "auto_update": False}]}),
+    ],
+)
+def test_a_question_without_an_answer_stops_no_project(reply: Reply) -> None:
+    with answering(lambda asked: reply) as server, closing(platform_of(server.url, LEGACY_TOKEN, 7)) as project:
+        assert project.is_connected()
+
+
 def test_label_studio_stops_in_the_middle(label_studio: Studio) -> None:
     """Wherever publishing is cut off, the same call later ends well."""
     number, ids = new_project(label_studio, 4)
