@@ -145,7 +145,7 @@ class ImageFetcher:
                 location = _header(response, "location")
                 if response.status in REDIRECTS and location:
                     return _parse(location, base=url, why=f"{self._shown(url)} redirects to no valid address")
-                self._check_answer(url, response)
+                self._check_answer(url, response, trusted=trusted)
                 return _read_body(response, limit=self._limits.bytes, name=self._shown(url))
         except httpcore.ConnectTimeout:
             raise self._unreachable(url, "no answer to connecting") from None
@@ -178,9 +178,15 @@ class ImageFetcher:
             headers.append((b"Authorization", b"Basic " + basic))
         return headers
 
-    def _check_answer(self, url: httpx.URL, response: httpcore.Response) -> None:
+    def _check_answer(self, url: httpx.URL, response: httpcore.Response, *, trusted: bool) -> None:
         """Raise unless this is a 200 that may be an image of acceptable size."""
         status, name, home = response.status, self._shown(url), self._is_home(url)
+        is_page = _header(response, "content-type").lower().startswith("text/html")
+        if home and not trusted and (status in (401, 403) or (status == 200 and is_page)):
+            raise UnreadableImageError(
+                f"{name}: Label Studio asks for its token, which is not sent where another address redirects to: "
+                f"begin the task's image with {_shown_origin(self._home)}, or with the path alone."
+            )
         if status in OVERLOADED and home:
             raise _TransientError(self._unreachable(url, f"it answers {_phrase(status)}"))
         if status == 401 and home:
@@ -189,7 +195,7 @@ class ImageFetcher:
             reason = self._mend(url, status) if home else f"{name}: {_phrase(status)}.{self._no_token(status)}"
             error = UnreadableImageError(reason)
             raise _TransientError(error) if status == 429 or status >= 500 else error
-        if _header(response, "content-type").lower().startswith("text/html"):
+        if is_page:
             if home:
                 mend = "Label Studio answers with a web page, probably its log-in page: check the token."
             else:

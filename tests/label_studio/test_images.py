@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -165,6 +166,18 @@ def test_a_stranger_cannot_redirect_into_label_studio_with_its_token(net: Net) -
     fetcher.fetch(f"{stranger.url}/x", task_id=7)
     fetcher.fetch("/out", task_id=7)
     assert studio.seen == [("/api/users", None), ("/out", TOKEN), ("/api/users", None)]
+
+
+@pytest.mark.parametrize("refusal", [{"status": 401}, {"status": 403}, {"status": 200, "Content_Type": "text/html"}])
+def test_a_way_back_without_the_token_is_the_fault_of_that_image(net: Net, refusal: dict[str, Any]) -> None:
+    """As of an address with http where a proxy asks for https."""
+    studio = net.serve(lambda h: h.reply(**refusal) if h.headers["Authorization"] is None else image(h))
+    proxy = net.serve(lambda h: redirect(studio.url + h.path)(h))
+    fetcher = net.fetcher(studio.url)
+    said = reason(fetcher, f"{proxy.url}/data/upload/1/a.png")
+    assert said.startswith("/data/upload/1/a.png: Label Studio asks for its token")
+    assert said.endswith(f"begin the task's image with {studio.url}, or with the path alone.")
+    assert fetcher.fetch("/data/upload/1/a.png", task_id=7) == IMAGE
 
 
 def test_a_user_and_password_in_a_url_are_sent_to_that_host(net: Net) -> None:
