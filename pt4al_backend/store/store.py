@@ -36,6 +36,7 @@ class Store(TaskStore):
     ) -> Project:
         """Remember a project that Label Studio set up, and wake the worker for it.
 
+        A name without the time (``created`` is "") means the project of that number, whose time may be told later.
         ``only``: there is no Label Studio but that at ``url``. A project of the same number and time that is known
         from another address then is this one.
         """
@@ -48,13 +49,18 @@ class Store(TaskStore):
         self, url: str, number: int, created: str, access_token: str, label_config: str, only: bool
     ) -> Project:
         with self._session.begin() as session:
-            same = select(Project).where(Project.number == number, Project.created == created).order_by(Project.id)
-            project = session.scalar(same.where(Project.label_studio_url == url))
-            if project is None and only and created:
-                project = session.scalar(same)
+            numbered = select(Project).where(Project.number == number)
+            here, same = Project.label_studio_url == url, Project.created == created
+            untimed = numbered.where(here, Project.created == "")
+            newest = numbered.where(here).order_by(Project.id.desc())
+            known = [numbered.where(here, same), untimed if created else newest]
+            if only and created:
+                known.append(numbered.where(same).order_by(Project.id))
+            project = next(filter(None, map(session.scalar, known)), None)
             if project is None:
                 project = Project(number=number, created=created)
                 session.add(project)
+            project.created = project.created or created
             if project.label_studio_url != url:
                 project.label_studio_url, project.access_token = url, ""  # a token belongs to its address
             if access_token:

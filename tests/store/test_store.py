@@ -49,6 +49,21 @@ def test_connecting_twice_is_one_project_and_keeps_the_token(store, project):
     assert store.project(project.id).label_config == "<View/>"
 
 
+def test_a_name_without_the_time_is_the_same_project(store, project):
+    def connect(created, url="http://x", number=7):
+        return store.connect(url=url, number=number, created=created, access_token="", label_config="")
+
+    assert connect("").id == project.id
+    assert store.project(project.id).created == "99"
+    assert connect("", url="http://other").id != project.id
+    bare = connect("", number=8)
+    assert connect("5", number=8).id == bare.id
+    assert store.project(bare.id).created == "5"
+    later = connect("6", number=8)
+    assert later.id != bare.id
+    assert connect("", number=8).id == later.id
+
+
 def test_a_reused_number_is_another_project(store, project):
     other = store.connect(url="http://x", number=7, created="100", access_token="", label_config="")
     assert other.id != project.id
