@@ -15,6 +15,8 @@ Result = dict[str, Any]
 
 def choices_question(tag: Tag) -> Question:
     """The question that a Choices tag asks. Raises ``UnsupportedConfigError``."""
+    if tag.attributes.get("allownested", "").strip().lower() == "true":
+        raise tag.not_learnt("take allowNested out, with it Label Studio shows no predictions")
     classes = answers_of(tag, "choice")
     several = tag.attributes.get("choice", "single").strip().lower() == "multiple"
     return Question(tag.name, MULTIPLE if several else SINGLE, classes)
@@ -26,9 +28,14 @@ def chosen(question: Question, results: Sequence[Result]) -> tuple[str, ...] | N
     for result in results:
         value = result.get("value")
         if result.get("from_name") == question.name and result.get("type") == "choices" and isinstance(value, dict):
-            given.update(map(str, value.get("choices") or ()))
+            given.update(map(_class, value.get("choices") or ()))
     known = tuple(name for name in question.classes if name in given)
     return known if known or not given else None
+
+
+def _class(choice: Any) -> str:
+    """A choice as text; with ``allowNested`` Label Studio stored it as a path, here one of a single step."""
+    return str(choice[0] if isinstance(choice, list) and len(choice) == 1 else choice)
 
 
 def majority(votes: Sequence[str]) -> str | None:

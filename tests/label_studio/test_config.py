@@ -141,6 +141,7 @@ def test_classes_are_what_label_studio_stores() -> None:
         (PLAIN.replace("<Choices ", '<Choices perRegion="true" '), "perRegion"),
         (PLAIN.replace("<Choices ", '<Choices value="$options" '), "same for every task"),
         (PLAIN.replace('<Choice value="cat"/>', '<Choice value="cat"><Choice value="tom"/></Choice>'), "nested"),
+        (PLAIN.replace("<Choices ", '<Choices allowNested="true" '), "take allowNested out"),
         (PLAIN.replace('name="choice" ', ""), "has no name"),
         (f'<View>{IMAGE}<Choices name="choice" toName="image"/></View>', "there are none"),
         (PLAIN.replace('value="cat"', ""), "one has none"),
@@ -214,6 +215,15 @@ def test_label_is_the_majority_and_then_the_newest() -> None:
 def test_these_are_no_labels(nothing: dict[str, object]) -> None:
     assert label(CONFIG, [nothing]) is None
     assert label(CONFIG, [nothing, annotation("dog")]) == "dog"
+
+
+def test_choices_that_were_made_with_allow_nested_are_read() -> None:
+    def chose(*paths: list[str], control: str = "choice") -> dict[str, object]:
+        return given({"from_name": control, "type": "choices", "value": {"choices": list(paths)}})
+
+    assert label(CONFIG, [chose(["dog"])]) == "dog"
+    assert label(CONFIG, [chose(["dog", "cat"])]) is None
+    assert label(TAGGING, [chose(["b"], ["a"], control="tags")]) == ["a", "b"]
 
 
 def test_a_class_that_is_gone_counts_as_not_chosen() -> None:
