@@ -22,19 +22,25 @@ SECONDS = 1000  # Playwright counts milliseconds
 
 
 @pytest.fixture
-def page(chromium, label_studio):
+def window(chromium):
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
-        page = browser.new_page(viewport={"width": 1400, "height": 900})
-        page.set_default_timeout(60 * SECONDS)
-        page.goto(f"{label_studio.url}/user/login/")
-        page.fill("input[name=email]", label_studio.username)
-        page.fill("input[name=password]", label_studio.password)
-        page.click("button[type=submit]")
-        page.wait_for_url(re.compile(r"/(projects)?/?$"))
-        yield page
+        window = browser.new_page(viewport={"width": 1400, "height": 900})
+        window.set_default_timeout(60 * SECONDS)
+        yield window
         browser.close()
+
+
+@pytest.fixture
+def page(window, label_studio):
+    """A window that is logged in to Label Studio."""
+    window.goto(f"{label_studio.url}/user/login/")
+    window.fill("input[name=email]", label_studio.username)
+    window.fill("input[name=password]", label_studio.password)
+    window.click("button[type=submit]")
+    window.wait_for_url(re.compile(r"/(projects)?/?$"))
+    return window
 
 
 def connect_model(page: Page, studio: Studio, project: int, url: str) -> None:
@@ -96,6 +102,19 @@ def test_a_config_it_cannot_learn_is_refused_on_the_form(page, label_studio, sta
     )
     connect_model(page, label_studio, project, backend.url)
     page.get_by_text(re.compile("PT4AL needs an Image tag")).first.wait_for()
+
+
+def test_the_dashboard_shows_when_it_gets_no_news(window, start_backend):
+    backend = start_backend(None)
+    wait_until(lambda: backend.status()["worker"]["alive"])
+    window.goto(f"{backend.url}/dashboard")
+    window.locator("#worker:not(.off)", has_text="Worker on").wait_for()
+    window.route("**/dashboard", lambda route: route.fulfill(status=503))
+    window.locator("#worker.off", has_text="answers with error 503").wait_for()
+    window.unroute("**/dashboard")
+    window.locator("#worker:not(.off)", has_text="Worker on").wait_for()
+    backend.stop()
+    window.locator("#worker.off", has_text="does not answer").wait_for()
 
 
 @pytest.mark.parametrize(("control", "least"), [("brush", 0.99), ("polygon", 0.95)])

@@ -1,21 +1,32 @@
 // Keeps the page fresh without losing the place: fetches it again and swaps its <main>.
 const EVERY = 2000;
+const PATIENCE = 10000;
 
 async function refresh() {
   if (!document.hidden) {
     try {
-      const answer = await fetch(location.href, { cache: "no-store" });
-      if (answer.ok) {
-        const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-        const open = new Set([...document.querySelectorAll("details[open]")].map((element) => element.id));
-        for (const element of page.querySelectorAll("details")) element.open = open.has(element.id);
-        document.querySelector("main").replaceWith(page.querySelector("main"));
-      }
+      const answer = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
+      if (answer.ok) show(await answer.text());
+      else warn(`pt4al-backend answers with error ${answer.status}; trying again.`);
     } catch {
-      document.querySelector("#worker").textContent = "pt4al-backend does not answer; trying again.";
+      warn("pt4al-backend does not answer; trying again.");
     }
   }
   setTimeout(refresh, EVERY);
+}
+
+function show(text) {
+  const page = new DOMParser().parseFromString(text, "text/html");
+  const open = new Set([...document.querySelectorAll("details[open]")].map((element) => element.id));
+  for (const element of page.querySelectorAll("details")) element.open = open.has(element.id);
+  document.querySelector("main").replaceWith(page.querySelector("main"));
+}
+
+// What else is on the page is no longer true.
+function warn(sentence) {
+  const lamp = document.querySelector("#worker");
+  lamp.textContent = sentence;
+  lamp.classList.add("off");
 }
 
 setTimeout(refresh, EVERY);
