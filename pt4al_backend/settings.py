@@ -58,6 +58,9 @@ class Settings(BaseSettings):
         validation_alias=_also("LABEL_STUDIO_API_KEY"),
         description="Personal access token (or legacy token) for LABEL_STUDIO_URL; sent nowhere else.",
     )
+    label_studio_link: str = Field(
+        "", description="Address of Label Studio in a browser, for the dashboard's links. Empty: LABEL_STUDIO_URL."
+    )
     host: str = Field("0.0.0.0", description="Address the web server listens on.")
     port: int = Field(9090, validation_alias=_also("PORT"), ge=1, le=65535, description="Port of the web server.")
     basic_auth_user: str = Field(
@@ -180,7 +183,7 @@ class Settings(BaseSettings):
         usual = self.method.diversity
         return "coverage" if dense and self.diversity == "auto" and usual == "gradients" else usual
 
-    @field_validator("label_studio_url")
+    @field_validator("label_studio_url", "label_studio_link")
     @classmethod
     def _plain_url(cls, value: str) -> str:
         if value and not value.startswith(("http://", "https://")):

@@ -97,6 +97,12 @@ def test_every_setting_may_stand_in_the_file_of_variables(services: dict[str, di
     assert all(port.endswith(":9090") for port in service.get("ports", []))
 
 
+def test_the_dashboard_links_to_where_a_browser_finds_label_studio(services: dict[str, dict[str, Any]]) -> None:
+    port = services["label-studio"]["ports"][0].removeprefix("127.0.0.1:").removesuffix(":8080")
+    address = services["web"]["environment"]["PT4AL_LABEL_STUDIO_LINK"]
+    assert address == f"${{PT4AL_LABEL_STUDIO_LINK:-http://localhost:{port}}}"
+
+
 def test_compose_opens_ports_on_this_machine_only(services: dict[str, dict[str, Any]]) -> None:
     ports = [port for service in services.values() for port in service.get("ports", [])]
     assert ports and all(port.startswith("127.0.0.1:") for port in ports)

@@ -6,7 +6,9 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, render_template, request
 
-from pt4al_backend.status import project_status, status, worker_status
+from pt4al_backend.settings import Settings
+from pt4al_backend.status import project_status, status, without_userinfo, worker_status
+from pt4al_backend.store.tables import Project
 from pt4al_backend.web import metrics, projects
 from pt4al_backend.web.answers import RefusedError, refusal
 from pt4al_backend.web.context import context
@@ -40,6 +42,7 @@ def dashboard() -> str:
         {
             **project_status(store, settings, project),
             "stage_words": _STAGES.get(project.stage, project.stage),
+            "link": link(settings, project),
             "remaining": remaining(project.eta_seconds),
             "set_aside": store.unreadable(project.id),
         }
@@ -48,6 +51,13 @@ def dashboard() -> str:
     return render_template(
         "dashboard.html", projects=shown, worker=worker_status(store.worker()), address=request.host_url
     )
+
+
+def link(settings: Settings, project: Project) -> str:
+    """The project's page, at an address that a browser reaches: in Docker that is not the one we use."""
+    ours = project.label_studio_url == settings.label_studio_url
+    address = (settings.label_studio_link if ours else "") or without_userinfo(project.label_studio_url)
+    return f"{address}/projects/{project.number}/data"
 
 
 def metrics_page() -> Response:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
-from filled_store import add_project, add_ranked
+from filled_store import LABEL_STUDIO, add_project, add_ranked
 from flask.testing import FlaskClient
 
 from pt4al_backend.store.store import Store
+from pt4al_backend.web.context import context
 from pt4al_backend.web.pages import remaining
 
 
@@ -35,6 +38,17 @@ def test_a_project(client: FlaskClient, store: Store) -> None:
     assert "about 4 min left" in page
     assert "Worker on cpu: project 12: pretext task" in page
     assert "not running" not in page
+
+
+def test_the_link_to_a_project_is_for_the_browser(start: Callable[..., FlaskClient]) -> None:
+    client = start(label_studio_link="http://localhost:8080/")
+    add_project(context().store)
+    add_project(context().store, 13, url="http://other.example")
+    page = client.get("/dashboard").get_data(as_text=True)
+    assert 'href="http://localhost:8080/projects/12/data"' in page
+    assert 'href="http://other.example/projects/13/data"' in page
+    client = start()
+    assert f'href="{LABEL_STUDIO}/projects/12/data"' in client.get("/dashboard").get_data(as_text=True)
 
 
 def test_an_error_is_shown(client: FlaskClient, store: Store) -> None:
