@@ -16,20 +16,24 @@ fail() {
     exit 2
 }
 
+root="$(cd "$(dirname "$0")/.." && pwd)"
 sdk=1.0.9
 editable=
 extras=
 while [ $# -gt 1 ]; do
     case "$1" in
         --editable) editable=--editable; shift ;;
-        --extra) extras="$extras $2"; shift 2 ;;
+        --extra)
+            grep -q "^$2 =\$" "$root/setup.cfg" || fail "there is no extra '$2'; setup.cfg has them."
+            extras="$extras $2"
+            shift 2
+            ;;
         --sdk) sdk="$2"; shift 2 ;;
         *) fail "unknown option '$1'; see the head of this script." ;;
     esac
 done
 [ $# -eq 1 ] || fail "say which Python to install into, for example: docker/install.sh .venv/bin/python"
 python="$1"
-root="$(cd "$(dirname "$0")/.." && pwd)"
 
 # label-studio-ml goes in with --no-deps: 1.0.9 pins a Flask and Werkzeug of 2021 with published
 # vulnerabilities and runs unchanged on current ones. So what it needs is named here.

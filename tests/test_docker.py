@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -44,8 +45,18 @@ def test_the_image_looks_after_its_health(stages: list[list[tuple[str, str]]]) -
 
 def test_the_image_is_installed_by_the_script_that_make_uses(stages: list[list[tuple[str, str]]]) -> None:
     assert any(name == "RUN" and 'docker/install.sh --sdk "$SDK"' in arguments for name, arguments in stages[0])
-    assert ("ARG", "SDK=1.0.9") in stages[0]
+    assert ("ARG", "SDK=1.0.9") in stages[0] and ("ARG", "EXTRAS=") in stages[0]
     assert "docker/install.sh" in (ROOT / "Makefile").read_text()
+
+
+@pytest.mark.parametrize("extras", [[], ["postgresql"], ["postgresql", "strategies"]])
+def test_the_image_has_the_extras_that_are_asked_for(stages: list[list[tuple[str, str]]], extras: list[str]) -> None:
+    (run,) = (arguments for name, arguments in stages[0] if name == "RUN")
+    command = run[run.index("docker/install.sh") :].replace("docker/install.sh", "echo")
+    environment = {"SDK": "2.x", "EXTRAS": " ".join(extras), "PATH": os.environ["PATH"]}
+    asked = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, check=True)
+    wanted = [word for extra in extras for word in ("--extra", extra)]
+    assert asked.stdout.split() == ["--sdk", "2.x", *wanted, "/opt/pt4al/bin/python"]
 
 
 def test_nothing_forks_after_loading_cuda() -> None:
@@ -127,6 +138,7 @@ def test_scripts_parse_and_may_be_run(script: str) -> None:
         ([], "say which Python to install into"),
         (["--sdk", "3", "python"], "there is no SDK '3'; say 1.0.9 or 2.x."),
         (["--sdc", "3", "python"], "unknown option '--sdc'"),
+        (["--extra", "postgres", "python"], "there is no extra 'postgres'"),
     ],
 )
 def test_the_install_script_says_what_is_wrong(arguments: list[str], sentence: str) -> None:
