@@ -160,6 +160,21 @@ def test_projects_that_were_connected(label_studio: Studio, tmp_path: Path) -> N
     assert lost.ok is False and "no answer" in lost.message
 
 
+def test_webhooks_that_carry_no_password(label_studio: Studio, tmp_path: Path) -> None:
+    number = label_studio.create_project("guarded", CONFIG)
+    with answering(lambda asked: Reply.json({"status": "UP", "model_version": "pt4al-1"})) as backend:
+        label_studio.connect_backend(number, backend.url, user="me", password="s3cret")
+        settings = settings_for(label_studio, tmp_path, basic_auth_user="me", basic_auth_pass="s3cret")
+        name = f"project {number}: webhooks"
+        assert found(settings_for(label_studio, tmp_path), number)[name].ok is True
+        refused = found(settings, number)[name]
+        assert refused.ok is False and "without the password" in refused.message
+        (webhook,) = label_studio.api("GET", f"/api/webhooks?project={number}")
+        headers = {"Authorization": "Basic bWU6czNjcmV0"}
+        label_studio.api("PATCH", f"/api/webhooks/{webhook['id']}/", json={"headers": headers})
+        assert found(settings, number)[name].ok is True
+
+
 def test_a_label_studio_as_installed(strict_studio: Studio, tmp_path: Path) -> None:
     number = strict_studio.create_project("strict", CONFIG)
     legacy = found(settings_for(strict_studio, tmp_path), number)

@@ -49,7 +49,7 @@ def probe_project(client: LabelStudioClient, number: int, settings: Settings, *,
         yield Finding(name, False, str(error))
         return
     yield tried(f"{name}: rights", lambda: _may_change(client, path))
-    yield from _connection(client, number, own_url)
+    yield from _connection(client, settings, number, own_url)
     try:
         config = parse_config(found["label_config"])
     except PT4ALError as error:
@@ -69,7 +69,7 @@ def _may_change(client: LabelStudioClient, path: str) -> str:
     return "The token's user may change it."
 
 
-def _connection(client: LabelStudioClient, number: int, own_url: str) -> Iterator[Finding]:
+def _connection(client: LabelStudioClient, settings: Settings, number: int, own_url: str) -> Iterator[Finding]:
     """How Label Studio sees the backend; it looks anew whenever its list is asked for."""
     name = f"project {number}: backend"
     try:
@@ -82,7 +82,8 @@ def _connection(client: LabelStudioClient, number: int, own_url: str) -> Iterato
     url = backends[0]["url"] if backends else own_url
     if not backends:
         yield _acceptable(client, name, url)
-    yield _webhooks(client, f"project {number}: webhooks", number, url)
+    name = f"project {number}: webhooks"
+    yield _without_password(client, settings, name, number, url) or _webhooks(client, name, number, url)
 
 
 def _connected(name: str, backend: dict[str, Any]) -> Finding:
@@ -111,6 +112,29 @@ def _acceptable(client: LabelStudioClient, name: str, url: str) -> Finding:
     except PT4ALError as error:
         return Finding(name, False, f"Label Studio cannot use {url}: {error}")
     return Finding(name, None, f"None is connected: paste {url}, as Label Studio reaches it, in Settings, Model.")
+
+
+def _without_password(
+    client: LabelStudioClient, settings: Settings, name: str, number: int, url: str
+) -> Finding | None:
+    """Label Studio makes a webhook for each model, without the model's password: it is refused by us (401)."""
+    if not settings.basic_auth_user:
+        return None
+    target = f"{url.rstrip('/')}/webhook"
+    try:
+        webhooks = client.request("GET", "api/webhooks", params={"project": number})
+    except PT4ALError as error:
+        return Finding(name, None, str(error))
+    ours = [webhook for webhook in webhooks if webhook["url"] == target]
+    if not ours or any("authorization" in map(str.lower, webhook["headers"] or ()) for webhook in ours):
+        return None
+    return Finding(
+        name,
+        False,
+        f"Label Studio sends them to {target} without the password, so that labels are noticed later: under Settings, "
+        "Webhooks give that one the header Authorization, with Basic and what "
+        "`printf 'USER:PASSWORD' | base64` prints as its value.",
+    )
 
 
 def _webhooks(client: LabelStudioClient, name: str, number: int, url: str) -> Finding:
