@@ -64,6 +64,7 @@ class ProjectInfo:
     model_version: str  # the prediction version that orders the queue
     sampling: str
     notes: tuple[str, ...] = ()  # one sentence for whatever of the label config is not learnt
+    overlap: int = 1  # annotations, of as many people, that are wanted of each task
 
 
 @dataclass(frozen=True)

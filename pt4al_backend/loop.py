@@ -75,6 +75,7 @@ class ProjectLoop:
         self._window: Window | None = None
         self._stale = True  # the ranking may be out of date for a reason that no label shows
         self._serving: str | None = None  # the version the platform says it serves; None: not asked yet
+        self._overlap = 1  # annotations the platform wants of each task
         self._query: tuple[int, str, NDArray[np.int64]] = (-1, "", np.empty(0, np.int64))  # round, network, tasks
         self._rested: tuple[object, ...] | None = None  # what the project was like when nothing was missing
         self.has_looked = False  # whether the platform was asked since this process started
@@ -100,7 +101,7 @@ class ProjectLoop:
         seen = self._watch.look()
         if seen.asks_anew:
             self.close()  # a training learns what was asked before
-        self._serving = seen.serving
+        self._serving, self._overlap = seen.serving, seen.overlap
         self._stale |= seen.reconfigured
         self.has_looked = True
         return seen.changed
@@ -146,8 +147,8 @@ class ProjectLoop:
         if project.model_version == window.version:
             return project.retired
         handed_out = {task for entry in project.retired for task in entry["head"]} | set(project.published)
-        unanswered = self.bench.store.unanswered(project.id, handed_out)
-        return retire(project.retired, project.model_version, project.published, unanswered)
+        still_open = self.bench.store.still_open(project.id, handed_out, overlap=self._overlap)
+        return retire(project.retired, project.model_version, project.published, still_open)
 
     def _rank(self, project: Project) -> None:
         bench, settings = self.bench, self.bench.settings

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 import numpy as np
 
 from pt4al_backend.labelling_platform import Pick
 
-HEAD = 5  # images of a window that may have been handed out: LS serves from the front
+HEAD = 10  # images of a window that may have been handed out: LS serves one of the first unlocked ones
 RECENT = 10  # versions that stay whatever happened to their images
 LOCKED = 86400.0  # seconds for which Label Studio keeps a task for the annotator it was handed to (TASK_LOCK_TTL)
+MOST_PREDICTIONS = 20_000  # of versions that stay for their images' sake, together
 
 
 def version_name(round_: int, labelled: int, picks: Sequence[Pick]) -> str:
@@ -34,22 +35,24 @@ def version_name(round_: int, labelled: int, picks: Sequence[Pick]) -> str:
 
 
 def retire(
-    retired: Sequence[dict[str, Any]], version: str, published: Sequence[int], unanswered: Collection[int]
+    retired: Sequence[dict[str, Any]], version: str, published: Sequence[int], still_open: Set[int]
 ) -> list[dict[str, Any]]:
     """The versions that must stay when ``version``, whose queue was ``published``, is replaced. Oldest first.
 
-    They are the most recent ones and, for each image that is still unanswered, the one under
-    which it first came to the front.
+    They are the most recent ones, and those at whose front there is an image that somebody may have open:
+    one of ``still_open``, the tasks that wait for an annotation. Which version such an image was opened under
+    cannot be known, as an image that is not answered at once is at the front of many. Where that is too many
+    predictions, the oldest go.
     """
-    head = [task for task in published if task in unanswered][:HEAD]
-    entries = [*retired, {"version": version, "head": head, "at": time.time()}] if version else [*retired]
-    first: dict[int, str] = {}
-    for entry in entries:
-        for task in entry["head"]:
-            first.setdefault(task, entry["version"])
-    waiting = {first[task] for task in first if task in unanswered}
-    return [
-        entry
-        for place, entry in enumerate(entries)
-        if place >= len(entries) - RECENT or (entry["version"] in waiting and time.time() - entry["at"] < LOCKED)
-    ]
+    now, entries = time.time(), [*retired]
+    if version:
+        head = [task for task in published if task in still_open][:HEAD]
+        entries.append({"version": version, "head": head, "predictions": len(published), "at": now})
+    kept: list[dict[str, Any]] = []
+    predictions = 0
+    for age, entry in enumerate(reversed(entries)):
+        waiting = now - entry["at"] < LOCKED and not still_open.isdisjoint(entry["head"])
+        predictions += entry.get("predictions", 0) if waiting or age < RECENT else 0  # early builds did not count
+        if age < RECENT or (waiting and predictions <= MOST_PREDICTIONS):
+            kept.append(entry)
+    return kept[::-1]

@@ -28,6 +28,7 @@ class Seen:
     reconfigured: bool  # the label config did
     asks_anew: bool  # what is asked did: nothing was learnt of that yet
     serving: str  # the prediction version that orders the platform's queue
+    overlap: int  # annotations that are wanted of each task
 
 
 class Watch:
@@ -69,7 +70,7 @@ class Watch:
             **({"main_labels": 0, "main_round": -1} if asks_anew else {}),  # it has learnt nothing of that
         )
         self._compare(totals, info, settled=not changed, everything=everything)
-        return Seen(changed, reconfigured, asks_anew, info.model_version)
+        return Seen(changed, reconfigured, asks_anew, info.model_version, info.overlap)
 
     def _tell(self, project: Project, states: Sequence[TaskState]) -> None:
         """Log, once, what of the annotations cannot be used."""

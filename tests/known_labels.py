@@ -35,6 +35,7 @@ class KnownLabels:
     down: bool = False
     gone: bool = False
     connected: bool = True
+    overlap: int = 1
     published: list[Window] = field(default_factory=list)
     model_version: str = ""
     full_listings: int = 0
@@ -96,6 +97,7 @@ class KnownLabels:
             skipped=sum(state.cancelled for state in states),
             model_version=self.model_version,
             sampling="Uncertainty sampling",
+            overlap=self.overlap,
         )
 
     def tasks(self, since: str | None) -> Iterator[tuple[list[TaskState], str]]:

@@ -514,6 +514,22 @@ def test_a_version_that_may_be_open_is_kept(settled):
     assert before in settled.platform.kept
 
 
+def test_a_version_is_kept_while_a_second_annotator_may_have_its_images_open(rig):
+    rig.platform.overlap = 2
+    rig.settle()
+    versions = [rig.platform.model_version]
+    for task in rig.platform.queue[:12] + list(range(1, 5)):
+        rig.platform.label(task)
+        rig.look()
+        versions.append(rig.platform.model_version)
+    assert versions[0] != versions[1]
+    assert set(versions[:-1]) <= rig.platform.kept
+    rig.platform.overlap = 1
+    rig.platform.label(rig.platform.queue[0])
+    rig.look()
+    assert versions[0] not in rig.platform.kept
+
+
 def test_an_idle_turn_is_cheap(settled, monkeypatch):
     settled.settle()
     settled.loop.work(0.1)

@@ -1,12 +1,14 @@
+import time
+
 import numpy as np
 
 from pt4al_backend.labelling_platform import Guess, Pick
-from pt4al_backend.versions import HEAD, RECENT, retire, version_name
+from pt4al_backend.versions import HEAD, MOST_PREDICTIONS, RECENT, retire, version_name
 
 
-def replace_often(times, *, unanswered, retired=(), queue=range(100, 120)):
+def replace_often(times, *, still_open, retired=(), queue=range(100, 120)):
     for number in range(times):
-        retired = retire(retired, f"v{number}", list(queue), unanswered)
+        retired = retire(retired, f"v{number}", list(queue), still_open)
     return [entry["version"] for entry in retired]
 
 
@@ -26,12 +28,31 @@ def test_a_name_tells_round_and_labels_and_equal_queues_have_equal_names():
 
 
 def test_recent_versions_stay_and_old_ones_go():
-    assert replace_often(RECENT + 5, unanswered=set()) == [f"v{number}" for number in range(5, RECENT + 5)]
+    assert replace_often(RECENT + 5, still_open=set()) == [f"v{number}" for number in range(5, RECENT + 5)]
 
 
 def test_the_version_under_which_an_open_image_was_handed_out_stays():
     # Somebody opened image 100 under v0 and went for lunch, while others labelled on.
-    assert replace_often(RECENT + 5, unanswered={100})[0] == "v0"
+    assert replace_often(RECENT + 5, still_open={100})[0] == "v0"
+
+
+def test_so_does_a_later_one_under_which_it_may_have_been_opened_as_well():
+    # Image 3 was in v0's queue already, behind the two that were opened then. It was opened under v1.
+    retired = retire([], "v0", [1, 2, 3], {1, 2, 3})
+    retired = retire(retired, "v1", [1, 3], {1, 3})
+    assert replace_often(RECENT + 5, retired=retired, still_open={3}, queue=[])[:2] == ["v0", "v1"]
+
+
+def test_versions_that_may_be_open_are_bounded_and_the_oldest_go_first():
+    predictions = 1000
+    retired = [
+        {"version": f"v{number}", "head": [100], "predictions": predictions, "at": time.time()} for number in range(50)
+    ]
+    kept = [entry["version"] for entry in retire(retired, "", [], {100})]
+    assert kept == [f"v{number}" for number in range(50 - MOST_PREDICTIONS // predictions, 50)]
+    for entry in retired:
+        entry["predictions"] = MOST_PREDICTIONS
+    assert [entry["version"] for entry in retire(retired, "", [], {100})] == [f"v{n}" for n in range(40, 50)]
 
 
 def test_it_goes_when_the_image_is_answered_or_its_lock_has_expired():

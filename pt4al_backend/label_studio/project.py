@@ -38,7 +38,7 @@ AT_ONCE_WITH_REGIONS = 10  # ... a painted photo may take a megabyte
 NOTES = 10  # of one task
 FIELDS = (
     "title,label_config,task_number,total_annotations_number,skipped_annotations_number,"
-    "model_version,sampling,created_at"
+    "model_version,sampling,created_at,maximum_annotations"
 )
 
 
@@ -128,6 +128,7 @@ class LabelStudioProject:
             model_version=found["model_version"] or "",
             sampling=found["sampling"] or "",
             notes=config.ignored,
+            overlap=found["maximum_annotations"],
         )
 
     def tasks(self, since: str | None) -> Iterator[tuple[list[TaskState], str]]:

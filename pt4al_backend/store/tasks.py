@@ -242,13 +242,15 @@ class TaskStore(Database):
             query = select(Task.id, Task.annotations).where(Task.project_id == project_id, Task.id.in_(ids))
             return {row.id: row.annotations for row in session.execute(query)}
 
-    def unanswered(self, project_id: int, ids: Iterable[int]) -> set[int]:
-        """Those of ``ids`` that exist and are neither labelled nor skipped."""
+    def still_open(self, project_id: int, ids: Iterable[int], *, overlap: int = 1) -> set[int]:
+        """Those of ``ids`` that exist and were annotated by fewer than ``overlap`` people, or by none."""
+        found: set[int] = set()
+        seen = Task.annotations + Task.cancelled
         with self._session() as session:
-            query = select(Task.id).where(
-                Task.project_id == project_id, Task.id.in_(list(ids)), Task.answers.is_(None), ~Task.skipped
-            )
-            return set(session.scalars(query))
+            for chunk in _chunks(sorted(ids)):
+                query = select(Task.id).where(Task.project_id == project_id, Task.id.in_(chunk))
+                found.update(session.scalars(query.where(seen < max(overlap, 1))))
+        return found
 
     def answers(self, project_id: int) -> dict[int, Answers]:
         """Task id -> answers of every labelled task, by id. Of a segmentation it is a digest of the regions."""

@@ -96,7 +96,7 @@ def test_what_annotators_do_is_found(label_studio: Studio, opened: Opener, monke
     number, ids = new_project(label_studio, 5)
     project = opened(number)
     info = project.project()
-    assert (info.title, info.tasks, info.annotations, info.notes) == ("platform", 5, 0, ())
+    assert (info.title, info.tasks, info.annotations, info.notes, info.overlap) == ("platform", 5, 0, (), 1)
     assert info.questions == (Question("choice", "single", ("cat", "dog")),)
     first, cursor = read(project)
     assert sorted(first) == ids and all(state.answers == {} for state in first.values())

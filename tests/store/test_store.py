@@ -130,6 +130,13 @@ def test_the_pool_as_arrays(store, project):
     assert pool.in_batches().task.tolist() == [1, 2]
 
 
+def test_a_task_is_open_until_as_many_people_as_are_wanted_have_annotated_it(store, project):
+    store.apply(project.id, [state(1), state(2, label="cat"), state(3, skipped=True)])
+    assert store.still_open(project.id, [1, 2, 3, 4]) == {1}
+    assert store.still_open(project.id, [1, 2, 3, 4], overlap=2) == {1, 2, 3}
+    assert store.still_open(project.id, []) == set()
+
+
 def test_removed_tasks_are_gone_and_batches_of_a_removed_task_are_no_error(store, project):
     store.apply(project.id, [state(1), state(2)])
     store.remove_tasks(project.id, {1})
