@@ -131,6 +131,10 @@ class LabellingPlatform(Protocol):
         """A segmentation drawn: (side, side) class numbers, ``len(question.classes)`` where no region is."""
         ...
 
-    def publish(self, window: Window, *, keep: Collection[str] = ()) -> None:
-        """Make ``window`` the queue. The one before stays valid until the switch, versions in ``keep`` longer."""
+    def publish(self, window: Window) -> None:
+        """Make ``window`` the queue. Those before it stay valid until they are swept."""
+        ...
+
+    def sweep(self, keep: Collection[str]) -> bool:
+        """Delete queues of ours whose versions are not in ``keep``, for about two seconds. True if none is left."""
         ...

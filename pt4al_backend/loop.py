@@ -76,6 +76,7 @@ class ProjectLoop:
         self._stale = True  # the ranking may be out of date for a reason that no label shows
         self._serving: str | None = None  # the version the platform says it serves; None: not asked yet
         self._overlap = 1  # annotations the platform wants of each task
+        self._swept = True  # whether versions that are out are gone, or are left until the next one is published
         self._query: tuple[int, str, NDArray[np.int64]] = (-1, "", np.empty(0, np.int64))  # round, network, tasks
         self._rested: tuple[object, ...] | None = None  # what the project was like when nothing was missing
         self.has_looked = False  # whether the platform was asked since this process started
@@ -109,7 +110,12 @@ class ProjectLoop:
     # What is quick
 
     def steer(self) -> None:
-        """Refit, rank and publish, as far as each is due."""
+        """Refit, rank and publish, as far as each is due; then delete what is out."""
+        self._publish()
+        if not self._swept:
+            self._sweep()
+
+    def _publish(self) -> None:
         project = self.bench.project()
         if not project.pretext_generation or asks_otherwise(project) or not self._can_choose(project):
             return
@@ -118,18 +124,28 @@ class ProjectLoop:
         window = self._window
         if window is None or self._everything_is_answered:
             return
-        retired = self._retired(project, window)
         if self._serving != window.version:
-            self.bench.platform.publish(window, keep={entry["version"] for entry in retired})
-            self._serving = window.version
+            self.bench.platform.publish(window)
+            self._serving, self._swept = window.version, False
             logger.info("project %d: published %s, %d images", project.number, window.version, len(window.picks))
         if project.model_version != window.version:
             self.bench.store.update(
                 project.id,
                 model_version=window.version,
                 published=[pick.task for pick in window.picks],
-                retired=retired,
+                retired=self._retired(project),
             )
+
+    def _sweep(self) -> None:
+        """Delete versions that are out, some of them at a time. The queue is there: no project fails at this."""
+        project = self.bench.project()
+        try:
+            self._swept = self.bench.platform.sweep(
+                {project.model_version, *(entry["version"] for entry in project.retired)}
+            )
+        except PT4ALError as error:
+            self._swept = True
+            logger.warning("project %d: old predictions could not be deleted. %s", project.number, error)
 
     def _can_choose(self, project: Project) -> bool:
         """Whether all is there for a first queue; from then on there is always one."""
@@ -142,10 +158,8 @@ class ProjectLoop:
         """Rows that the next rankings need and that have no features yet."""
         return self.bench.missing(backbone(project), wanted_rows(pool, project, self.bench.settings))
 
-    def _retired(self, project: Project, window: Window) -> list[dict[str, Any]]:
-        """Versions that stay although ``window`` replaces them."""
-        if project.model_version == window.version:
-            return project.retired
+    def _retired(self, project: Project) -> list[dict[str, Any]]:
+        """Versions that stay when what is published now is replaced."""
         handed_out = {task for entry in project.retired for task in entry["head"]} | set(project.published)
         still_open = self.bench.store.still_open(project.id, handed_out, overlap=self._overlap)
         return retire(project.retired, project.model_version, project.published, still_open)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -39,7 +40,8 @@ class KnownLabels:
     published: list[Window] = field(default_factory=list)
     model_version: str = ""
     full_listings: int = 0
-    kept: set[str] = field(default_factory=set)
+    versions: list[str] = field(default_factory=list)  # that have not been deleted
+    deletes: float = math.inf  # how many versions at a time; none: it fails
 
     def __post_init__(self) -> None:
         self._clock = 0
@@ -118,12 +120,20 @@ class KnownLabels:
     def mask(self, question: Question, regions: Sequence[dict[str, Any]], *, side: int) -> NDArray[np.uint8]:
         raise AssertionError("digits have no regions")
 
-    def publish(self, window: Window, *, keep: Collection[str] = ()) -> None:
+    def publish(self, window: Window) -> None:
         if self.down:
             raise LabelStudioUnavailableError("The platform is down; it is tried again.")
         self.published.append(window)
-        self.kept = set(keep)
+        self.versions = [*dict.fromkeys([*self.versions, window.version])]
         self.model_version = window.version
+
+    def sweep(self, keep: Collection[str]) -> bool:
+        if not self.deletes:
+            raise LabelStudioUnavailableError("504 Gateway Timeout")
+        out = [version for version in self.versions if version not in keep]
+        for version in out[: int(min(self.deletes, len(out)))]:
+            self.versions.remove(version)
+        return len(out) <= self.deletes
 
     def _known(self, task: int) -> TaskState:
         state = self.states[task]

@@ -17,6 +17,7 @@ from pt4al_backend.sampling import queue
 from pt4al_backend.sampling.uncertainty import confidence
 from pt4al_backend.settings import METHODS, Settings
 from pt4al_backend.store.store import Store
+from pt4al_backend.versions import RECENT
 
 
 class Rig:
@@ -511,7 +512,7 @@ def test_a_version_that_may_be_open_is_kept(settled):
     settled.platform.label(settled.platform.queue[0])
     settled.look()
     assert settled.platform.model_version != before
-    assert before in settled.platform.kept
+    assert before in settled.platform.versions
 
 
 def test_a_version_is_kept_while_a_second_annotator_may_have_its_images_open(rig):
@@ -523,11 +524,33 @@ def test_a_version_is_kept_while_a_second_annotator_may_have_its_images_open(rig
         rig.look()
         versions.append(rig.platform.model_version)
     assert versions[0] != versions[1]
-    assert set(versions[:-1]) <= rig.platform.kept
+    assert set(versions) <= set(rig.platform.versions)
     rig.platform.overlap = 1
     rig.platform.label(rig.platform.queue[0])
     rig.look()
-    assert versions[0] not in rig.platform.kept
+    assert versions[0] not in rig.platform.versions
+
+
+def test_versions_that_cannot_be_deleted_do_no_harm_and_go_later(settled, caplog):
+    settled.platform.deletes = 0
+    retired = settled.project.retired
+    for entry in retired:
+        entry["at"], entry["head"] = 0, []
+    settled.store.update(settled.id, retired=retired)
+    for task in settled.platform.queue[: RECENT + 4]:
+        settled.platform.label(task)
+        settled.look()
+        assert settled.project.model_version == settled.platform.model_version
+    assert "could not be deleted. 504" in caplog.text
+    lasting = len(settled.platform.versions)
+    settled.platform.deletes = 1
+    settled.platform.label(settled.platform.queue[0])
+    settled.look()
+    assert len(settled.platform.versions) == lasting  # one came, one went
+    for _ in range(lasting):
+        settled.look()
+    kept = {settled.project.model_version, *(entry["version"] for entry in settled.project.retired)}
+    assert set(settled.platform.versions) == kept
 
 
 def test_an_idle_turn_is_cheap(settled, monkeypatch):

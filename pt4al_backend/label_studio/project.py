@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pt4al_backend.errors import LabelStudioError, LabelStudioRefusedError, ProjectGoneError
-from pt4al_backend.label_studio.client import LabelStudioClient
+from pt4al_backend.label_studio.client import READ_SECONDS, LabelStudioClient
 from pt4al_backend.label_studio.config import LabelConfig, parse_config
 from pt4al_backend.label_studio.guard import refuse_metadata
 from pt4al_backend.label_studio.images import FetchLimits, ImageFetcher
@@ -32,6 +32,7 @@ CONNECTED_FOR = 30.0  # seconds for which it is not asked again whether the proj
 ASKING = 5.0  # seconds that this may take
 UNCERTAINTY_SAMPLING = "Uncertainty sampling"
 SLOW = 180.0  # seconds; deleting predictions takes 7 ms each (fact 6), more on a busy machine
+SWEEPING = 2.0  # seconds; what is left then is deleted with the next call, as it holds up all other projects
 IMPORT_TRIES = 3
 AT_ONCE = 1000  # predictions in one request ...
 AT_ONCE_WITH_REGIONS = 10  # ... a painted photo may take a megabyte
@@ -150,13 +151,12 @@ class LabelStudioProject:
         """See ``LabellingPlatform``."""
         return draw(regions, question.classes, side=side, background=True)
 
-    def publish(self, window: Window, *, keep: Collection[str] = ()) -> None:
+    def publish(self, window: Window) -> None:
         """See ``LabellingPlatform``. May be killed anywhere and called again. An empty window changes nothing."""
         if not window.picks:
             return
         project = self._project()
-        versions = self._versions()
-        there = versions.get(window.version, 0)
+        there = self._versions().get(window.version, 0)
         if not there or (project["model_version"] != window.version and there != len(window.picks)):
             if there:
                 self._delete(window.version)  # an import that was cut short
@@ -166,9 +166,16 @@ class LabelStudioProject:
             self._patch(sampling=UNCERTAINTY_SAMPLING)
         if project["model_version"] != window.version:
             self._patch(model_version=window.version)  # alone: see fact 4; last, as who sees it expects its order
-        for version in versions:
-            if version.startswith(VERSIONS) and version != window.version and version not in keep:
-                self._delete(version)
+
+    def sweep(self, keep: Collection[str]) -> bool:
+        """See ``LabellingPlatform``. One version at least."""
+        until = time.monotonic() + SWEEPING
+        out = [version for version in self._versions() if version.startswith(VERSIONS) and version not in keep]
+        while out:
+            self._delete(out.pop(), seconds=READ_SECONDS)
+            if time.monotonic() >= until:
+                break
+        return not out
 
     # The project
 
@@ -213,8 +220,8 @@ class LabelStudioProject:
         """Prediction versions of the project, ours and others', and how many predictions each has."""
         return dict(self._ask("GET", f"{self._path}/model-versions/"))
 
-    def _delete(self, version: str) -> None:
-        self._ask("DELETE", f"{self._path}/model-versions/", json={"model_version": version}, seconds=SLOW)
+    def _delete(self, version: str, *, seconds: float = SLOW) -> None:
+        self._ask("DELETE", f"{self._path}/model-versions/", json={"model_version": version}, seconds=seconds)
 
     def _import(self, window: Window, config: LabelConfig) -> int:
         """Import the window's predictions, without those whose tasks have been deleted meanwhile. How many."""

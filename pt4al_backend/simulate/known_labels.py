@@ -70,8 +70,11 @@ class KnownLabels:
         drawn[drawn >= len(question.classes)] = UNKNOWN
         return drawn
 
-    def publish(self, window: Window, *, keep: Collection[str] = ()) -> None:
+    def publish(self, window: Window) -> None:
         self.window = window
+
+    def sweep(self, keep: Collection[str]) -> bool:
+        return True
 
     def _state(self, task: int) -> TaskState:
         answered = task in self._answered

@@ -91,6 +91,11 @@ def published(studio: Studio, project: int) -> list[dict[str, Any]]:
     return sorted(studio.api("GET", f"/api/predictions?project={project}"), key=lambda p: (p["score"], p["task"]))
 
 
+def versions(studio: Studio, project: int) -> dict[str, int]:
+    """How many predictions each prediction version has."""
+    return dict(studio.api("GET", f"/api/projects/{project}/model-versions/"))
+
+
 def test_what_annotators_do_is_found(label_studio: Studio, opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(task_list, "OVERLAP", -1.0)  # transactions of one user do not overlap
     number, ids = new_project(label_studio, 5)
@@ -225,21 +230,39 @@ def test_publish(label_studio: Studio, opened: Opener) -> None:
     project.publish(window_of([ids[1], ids[0]], "pt4al-2", "mouse"))  # the class has been taken out meanwhile
     whole = [{**half[0], "task": task, "model_version": "pt4al-3"} for task in ids[:2]]
     label_studio.api("POST", f"/api/projects/{number}/import/predictions", json=whole)
-    versions = label_studio.api("GET", f"/api/projects/{number}/model-versions/")
-    assert versions == {"other-tool": 1, "pt4al-2": 2, "pt4al-3": 2}
-    assert all(p["result"] == [] for p in published(label_studio, number))
+    assert versions(label_studio, number) == {"other-tool": 1, "pt4al-1": 3, "pt4al-2": 2, "pt4al-3": 2}
+    assert all(p["result"] == [] for p in published(label_studio, number) if p["model_version"] == "pt4al-2")
     project.publish(window_of(ids[:2], "pt4al-3"))
+    assert project.sweep({"pt4al-3"})
     assert {p["score"] for p in published(label_studio, number)} == {0.1, 0.9}  # it was there as a whole
 
     # Tasks deleted since the window was made.
     act(label_studio, number, "delete_tasks", [ids[0], ids[3]])
     project.publish(window_of(ids[:5], "pt4al-4"))
+    assert project.sweep({"pt4al-4"})
     assert [p["task"] for p in published(label_studio, number)] == [ids[1], ids[2], ids[4]]
     project.publish(window_of([ids[0], ids[3]], "pt4al-5"))
     project.publish(Window("pt4al-6", ()))
     assert project.project().model_version == "pt4al-4"
     served = label_studio.next_task(number)
     assert served is not None and served["id"] == ids[1]
+
+
+def test_what_is_out_is_swept_a_part_at_a_time(
+    label_studio: Studio, opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(project_module, "SWEEPING", 0.0)
+    number, ids = new_project(label_studio, 2)
+    project = opened(number)
+    for name in ("other-tool", *(f"pt4al-{k}" for k in range(5))):
+        project.publish(window_of(ids, name))
+    keep = {"pt4al-1", "pt4al-4"}
+    left = []
+    while not project.sweep(keep):
+        left.append(len(versions(label_studio, number)))
+    assert left == [5, 4]
+    assert versions(label_studio, number).keys() == {"other-tool", *keep}
+    assert project.sweep(keep)
 
 
 def test_publish_is_content_with_nothing_less_than_all(label_studio: Studio, opened: Opener) -> None:
@@ -382,6 +405,7 @@ def test_label_studio_stops_in_the_middle(label_studio: Studio) -> None:
                 project.publish(window_of(tasks, f"pt4al-{attempt}"))
             left = 100
             project.publish(window_of(tasks, f"pt4al-{attempt}"))
+            assert project.sweep({f"pt4al-{attempt}"})
             assert [p["task"] for p in published(label_studio, number)] == tasks
             info = project.project()
             assert (info.model_version, info.sampling) == (f"pt4al-{attempt}", "Uncertainty sampling")
