@@ -78,6 +78,7 @@ class ProjectLoop:
         self._overlap = 1  # annotations the platform wants of each task
         self._swept = True  # whether versions that are out are gone, or are left until the next one is published
         self._query: tuple[int, str, NDArray[np.int64]] = (-1, "", np.empty(0, np.int64))  # round, network, tasks
+        self._lacking: int | None = None  # labels_revision at which features lacked, until the next job is chosen
         self._rested: tuple[object, ...] | None = None  # what the project was like when nothing was missing
         self.has_looked = False  # whether the platform was asked since this process started
         self.last_stage = ""  # of the last job that was worked on
@@ -117,9 +118,11 @@ class ProjectLoop:
 
     def _publish(self) -> None:
         project = self.bench.project()
-        if not project.pretext_generation or asks_otherwise(project) or not self._can_choose(project):
+        if not project.pretext_generation or asks_otherwise(project):
             return
         if self._stale or self._window is None or project.ranked_revision != project.labels_revision:
+            if not self._can_choose(project):
+                return
             self._rank(project)
         window = self._window
         if window is None or self._everything_is_answered:
@@ -148,11 +151,15 @@ class ProjectLoop:
             logger.warning("project %d: old predictions could not be deleted. %s", project.number, error)
 
     def _can_choose(self, project: Project) -> bool:
-        """Whether all is there for a first queue; from then on there is always one."""
+        """Whether all is there for a first queue; from then on there is always one. Quick while it stays a no."""
         settings = self.bench.settings
         if project.model_version or not chosen_strategy(settings, dense=project.dense).needs_features:
             return True
-        return not len(self._missing(project, self.bench.store.pool(project).in_batches()))
+        if self._lacking == project.labels_revision:
+            return False
+        missing = self._missing(project, self.bench.store.pool(project).in_batches())
+        self._lacking = project.labels_revision if len(missing) else None
+        return not len(missing)
 
     def _missing(self, project: Project, pool: PoolArrays) -> NDArray[np.int64]:
         """Rows that the next rankings need and that have no features yet."""
@@ -219,7 +226,7 @@ class ProjectLoop:
         if self._current is None and self._rested == self._situation():
             return False
         if self._current is None:
-            self._rested = None
+            self._rested = self._lacking = None
             self._current = self._next()
         if self._current is None:
             self._rested = self._situation()

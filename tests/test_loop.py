@@ -483,12 +483,37 @@ def test_labels_on_unreadable_images_do_not_make_it_train_for_ever(rig):
     assert rig.project.main_generation == 1
 
 
-def test_a_project_that_was_labelled_before_is_ready_with_nothing_to_publish(rig):
+def without_pool(monkeypatch, rig):
+    """From now on reading the pool fails."""
+    monkeypatch.setattr(rig.store, "pool", None)
+
+
+def test_a_project_that_was_labelled_before_is_ready_with_nothing_to_publish(tmp_path, monkeypatch):
+    rig = Rig(tmp_path, diversity="coverage")  # the features of a first queue are asked for
     for task in rig.platform.states:
         rig.platform.label(task) if task % 2 else rig.platform.skip(task)
     rig.settle()
     assert rig.platform.published == []
     assert rig.project.stage == "ready"
+    without_pool(monkeypatch, rig)
+    rig.loop.steer()
+    assert rig.loop.work(0.1) is False
+    rig.close()
+
+
+def test_the_pool_is_not_read_at_every_turn_while_first_features_are_missing(tmp_path, monkeypatch):
+    rig = Rig(tmp_path, strategy="typiclust")
+    while not rig.project.pretext_generation:
+        rig.look()
+        rig.loop.work(0.5)
+    rig.loop.steer()
+    with monkeypatch.context() as patch:
+        without_pool(patch, rig)
+        rig.loop.steer()
+    assert rig.platform.published == []
+    rig.settle()
+    assert len(rig.platform.published) == 1
+    rig.close()
 
 
 def test_an_answer_without_a_usable_class_leaves_the_queue(settled):
@@ -556,7 +581,8 @@ def test_versions_that_cannot_be_deleted_do_no_harm_and_go_later(settled, caplog
 def test_an_idle_turn_is_cheap(settled, monkeypatch):
     settled.settle()
     settled.loop.work(0.1)
-    monkeypatch.setattr(settled.store, "pool", None)  # loading the pool would fail
+    without_pool(monkeypatch, settled)
+    settled.look()
     assert settled.loop.work(0.1) is False
 
 
