@@ -53,6 +53,7 @@ from pt4al_backend.watch import Watch
 logger = logging.getLogger(__name__)
 
 GROWN = 1.5  # the pool has outgrown its pretext network when it is so many times as large
+AT_ONCE = 2000  # images whose features nobody waits for, computed before it is asked again what is missing
 FEW_LABELS = 10  # the main network is not trained anew within a round for fewer new labels than these
 
 
@@ -62,6 +63,7 @@ class Current:
 
     stage: str
     job: Job
+    part: bool = False  # the rest follows: nothing is to be ranked before
     shown_at: float = 0.0
 
 
@@ -231,14 +233,14 @@ class ProjectLoop:
         if self._current is None:
             self._rested = self._situation()
             return False
-        self.last_stage = self._current.stage
+        current, self.last_stage = self._current, self._current.stage
         until = time.monotonic() + seconds
         try:
             while time.monotonic() < until:
-                self._show(next(self._current.job))
+                self._show(next(current.job))
         except StopIteration:
             self._current = None
-            self._stale = True
+            self._stale |= not current.part
         except BaseException:
             self._current = None
             raise
@@ -293,7 +295,7 @@ class ProjectLoop:
             return Current(tables.TRAINING, train_main(bench))
         rest = bench.missing(backbone(project), pool.row) if labelled and not project.dense else pool.row[:0]
         if len(rest):
-            return Current(tables.READY_STAGE, extract_features(bench, rest))
+            return Current(tables.READY_STAGE, extract_features(bench, rest[:AT_ONCE]), part=len(rest) > AT_ONCE)
         if project.model_version or self._everything_is_answered:
             self._rest(tables.READY_STAGE, "")
         return None

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from known_labels import QUESTION, KnownLabels
 
+from pt4al_backend import loop
 from pt4al_backend.errors import LabelStudioUnavailableError
-from pt4al_backend.jobs import Bench, images
+from pt4al_backend.jobs import Bench, backbone, images
 from pt4al_backend.learning import network_head
 from pt4al_backend.loop import ProjectLoop
 from pt4al_backend.sampling import queue
@@ -584,6 +585,27 @@ def test_an_idle_turn_is_cheap(settled, monkeypatch):
     without_pool(monkeypatch, settled)
     settled.look()
     assert settled.loop.work(0.1) is False
+
+
+def test_start_training_does_not_wait_for_features_that_nobody_waits_for(rig, monkeypatch):
+    monkeypatch.setattr(loop, "AT_ONCE", 10)
+    rig.settle()
+    rig.platform.label(rig.platform.queue[0])
+    rig.look()
+
+    def missing():
+        return len(rig.loop.bench.missing(backbone(rig.project), rig.pool().row))
+
+    before = missing()
+    while missing() == before:
+        rig.loop.work(0.01)
+    rig.store.wake([rig.id], train=True)
+    while rig.loop.busy_with != "training":
+        rig.look()
+        rig.loop.work(0.01)
+    assert missing() > 0
+    rig.settle()
+    assert missing() == 0
 
 
 def test_start_training_without_labels_is_no_lasting_wish(rig):
