@@ -82,9 +82,13 @@ class ProjectLoop:
         self._query: tuple[int, str, NDArray[np.int64]] = (-1, "", np.empty(0, np.int64))  # round, network, tasks
         self._lacking: int | None = None  # labels_revision at which features lacked, until the next job is chosen
         self._rested: tuple[object, ...] | None = None  # what the project was like when nothing was missing
-        self.has_looked = False  # whether the platform was asked since this process started
         self.last_stage = ""  # of the last job that was worked on
         self.failing = False  # an error is shown as the stage until it is mended
+
+    @property
+    def has_looked(self) -> bool:
+        """Whether all that the platform shows was taken in, so that there is something to go by."""
+        return self._watch.complete
 
     @property
     def busy_with(self) -> str:
@@ -101,19 +105,24 @@ class ProjectLoop:
     # What the platform says
 
     def look(self) -> bool:
-        """Take in what changed on the platform. True if anything did."""
+        """Take in what changed on the platform, or a part of it. True if anything did."""
         seen = self._watch.look()
         if seen.asks_anew:
             self.close()  # a training learns what was asked before
-        self._serving, self._overlap = seen.serving, seen.overlap
+        self._serving, self._overlap = seen.info.model_version, seen.info.overlap
         self._stale |= seen.reconfigured
-        self.has_looked = True
+        if not self.has_looked:
+            total = seen.info.tasks
+            done = min(seen.tasks, total)  # some come twice
+            self._show(tables.IMAGES, Step(done / max(total, 1), f"{done} of {total} tasks listed"))
         return seen.changed
 
     # What is quick
 
     def steer(self) -> None:
         """Refit, rank and publish, as far as each is due; then delete what is out."""
+        if not self.has_looked:
+            return
         self._publish()
         if not self._swept:
             self._sweep()
@@ -224,7 +233,12 @@ class ProjectLoop:
     # What is slow
 
     def work(self, seconds: float) -> bool:
-        """Work on the next missing thing for so long. False if nothing is missing."""
+        """Work on the next missing thing for so long. False if nothing is missing.
+
+        While tasks are left to be looked at nothing is done: a part of them is no pool to learn from.
+        """
+        if not self.has_looked:
+            return True
         if self._current is None and self._rested == self._situation():
             return False
         if self._current is None:
@@ -237,7 +251,10 @@ class ProjectLoop:
         until = time.monotonic() + seconds
         try:
             while time.monotonic() < until:
-                self._show(next(current.job))
+                step = next(current.job)
+                if time.monotonic() - current.shown_at >= 0.5:
+                    current.shown_at = time.monotonic()
+                    self._show(current.stage, step)
         except StopIteration:
             self._current = None
             self._stale |= not current.part
@@ -323,14 +340,10 @@ class ProjectLoop:
         round_complete = project.round > max(project.main_round, 0)
         return more or less or round_complete or asked
 
-    def _show(self, step: Step) -> None:
-        current = self._current
-        if current is None or time.monotonic() - current.shown_at < 0.5:
-            return
-        current.shown_at = time.monotonic()
+    def _show(self, stage: str, step: Step) -> None:
         self.bench.store.update(
             self.bench.project_id,
-            **({} if self.failing else {"stage": current.stage}),
+            **({} if self.failing else {"stage": stage}),
             stage_progress=step.done,
             stage_detail=step.detail,
             eta_seconds=step.eta_seconds,

@@ -1,14 +1,18 @@
 """What changed on the labelling platform since the last look.
 
 The platform's changes are taken in as they come, by a cursor; where its counts say that something was missed, all
-tasks are looked at again. What is known is in the store: a watch remembers only what it has already said and tried.
+tasks are looked at again. Many changes are taken in by several looks, as other projects wait for each, and a look
+that fails or is killed in between is gone on with. What is known is in the store: a watch remembers only what it has
+already said and tried.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from pt4al_backend.jobs import Bench
 from pt4al_backend.labelling_platform import SEGMENTATION, ProjectInfo, TaskState
@@ -17,6 +21,7 @@ from pt4al_backend.store.tables import Project
 
 logger = logging.getLogger(__name__)
 
+AT_A_TIME = 2.0  # seconds for which a look takes in tasks
 PATIENCE = 2  # looks in a row after which the platform counts otherwise, before all tasks are looked at again
 
 
@@ -27,50 +32,77 @@ class Seen:
     changed: bool  # anything did
     reconfigured: bool  # the label config did
     asks_anew: bool  # what is asked did: nothing was learnt of that yet
-    serving: str  # the prediction version that orders the platform's queue
-    overlap: int  # annotations that are wanted of each task
+    info: ProjectInfo
+    tasks: int = 0  # how many of them have been taken in as they are now
 
 
 class Watch:
     """Takes the changes of one project into the store."""
 
     def __init__(self, bench: Bench) -> None:
+        self.complete = False  # whether all tasks have been taken in as the project is configured now
         self._bench = bench
+        self._pages: Iterator[tuple[list[TaskState], str]] | None = None  # those that are left
+        self._everything = False  # whether they are of all tasks
+        self._listed = 0  # tasks that came with them
         self._told: set[tuple[int, str]] = set()  # tasks, in these versions, whose notes have been logged
         self._miscounts = 0
         self._accepted: tuple[int, ...] = ()  # a difference of the counts that looking at everything did not mend
 
     def look(self) -> Seen:
-        """Ask the platform. What is raised here left the cursor where it was: the same changes come again."""
+        """Ask the platform. What is raised here loses nothing: what was taken in is before the cursor."""
         bench, project = self._bench, self._bench.project()
         info = bench.platform.project()
         asked = [asdict(question) | {"classes": list(question.classes)} for question in info.questions]
         asks_anew = asked != project.questions
-        reconfigured = asks_anew or info.label_config != project.label_config
-        everything = reconfigured or not project.cursor or self._miscounts >= PATIENCE
-        about_pixels = next((question.name for question in info.questions if question.kind == SEGMENTATION), "")
-        changed, cursor = reconfigured, project.cursor
-        for states, seen_to in bench.platform.tasks(None if everything else project.cursor):
-            changed |= bench.store.apply(bench.project_id, states, segmentation=about_pixels)
-            self._tell(project, states)
-            cursor = seen_to
+        seen = Seen(True, asks_anew or info.label_config != project.label_config, asks_anew, info)
+        if seen.reconfigured or self._miscounts >= PATIENCE:
+            self._start_over(seen, asked)
+            return seen  # the tasks come with the next looks: should one fail, this has been told
+        changed = self._take_in(project, info)
         totals = bench.store.totals(bench.project_id)
-        if totals.tasks > info.tasks:
-            changed |= self._remove_missing()
-            totals = bench.store.totals(bench.project_id)
-        # After the tasks, so that a pass that is killed is made again as a whole.
-        bench.store.update(
-            bench.project_id,
-            cursor=cursor,
-            title=info.title,
-            label_config=info.label_config,
+        if not self.complete:
+            return replace(seen, tasks=self._listed if self._everything else totals.tasks)
+        if totals.tasks > info.tasks and self._remove_missing():
+            changed, totals = True, bench.store.totals(bench.project_id)
+        bench.store.update(bench.project_id, title=info.title, notes=list(info.notes), looked_at=project.wake_at)
+        self._compare(totals, info, settled=not changed)
+        return replace(seen, changed=changed, tasks=totals.tasks)
+
+    def _start_over(self, seen: Seen, asked: list[dict[str, Any]]) -> None:
+        """Look at all tasks again, as they are ``asked`` about now."""
+        self._pages, self._everything, self._listed = None, True, 0
+        self._miscounts, self.complete = 0, False
+        self._bench.store.update(
+            self._bench.project_id,
+            cursor="",  # in one transaction with what is asked: a pass that is killed begins again, or goes on
+            label_config=seen.info.label_config,
             questions=asked,
-            notes=list(info.notes),
-            looked_at=project.wake_at,
-            **({"main_labels": 0, "main_round": -1} if asks_anew else {}),  # it has learnt nothing of that
+            **({"main_labels": 0, "main_round": -1} if seen.asks_anew else {}),  # it has learnt nothing of that
         )
-        self._compare(totals, info, settled=not changed, everything=everything)
-        return Seen(changed, reconfigured, asks_anew, info.model_version, info.overlap)
+
+    def _take_in(self, project: Project, info: ProjectInfo) -> bool:
+        """Take in tasks for a moment. Whether any was new or changed; ``complete`` says whether none is left."""
+        bench = self._bench
+        if self._pages is None:
+            self._everything |= not project.cursor
+            self._pages = bench.platform.tasks(project.cursor or None)
+        about_pixels = next((question.name for question in info.questions if question.kind == SEGMENTATION), "")
+        changed, until = False, time.monotonic() + AT_A_TIME
+        try:
+            for states, cursor in self._pages:
+                changed |= bench.store.apply(bench.project_id, states, segmentation=about_pixels)
+                bench.store.update(bench.project_id, cursor=cursor)
+                self._tell(project, states)
+                self._listed += len(states)
+                if time.monotonic() >= until:
+                    self.complete = False
+                    return changed
+        except BaseException:
+            self._pages = None  # the next look goes on from the cursor
+            raise
+        self._pages, self.complete = None, True
+        return changed
 
     def _tell(self, project: Project, states: Sequence[TaskState]) -> None:
         """Log, once, what of the annotations cannot be used."""
@@ -86,10 +118,11 @@ class Watch:
             self._bench.store.remove_tasks(self._bench.project_id, missing)
         return bool(missing)
 
-    def _compare(self, totals: Totals, info: ProjectInfo, *, settled: bool, everything: bool) -> None:
+    def _compare(self, totals: Totals, info: ProjectInfo, *, settled: bool) -> None:
         """Counts that stay different while nothing changes mean that a change was missed."""
         difference = (totals.tasks - info.tasks, totals.annotations - info.annotations, totals.cancelled - info.skipped)
-        if everything:
+        if self._everything:
             self._accepted = difference
+        self._everything, self._listed = False, 0
         wrong = any(difference) and difference != self._accepted
         self._miscounts = self._miscounts + 1 if wrong and settled else 0

@@ -37,6 +37,7 @@ class KnownLabels:
     gone: bool = False
     connected: bool = True
     overlap: int = 1
+    page: int = 100
     published: list[Window] = field(default_factory=list)
     model_version: str = ""
     full_listings: int = 0
@@ -105,9 +106,10 @@ class KnownLabels:
     def tasks(self, since: str | None) -> Iterator[tuple[list[TaskState], str]]:
         self.full_listings += since is None
         after = int(since or 0)
-        changed = sorted(task for task, at in self._changed.items() if at > after)
-        for start in range(0, len(changed), 100):
-            yield [self._known(task) for task in changed[start : start + 100]], str(self._clock)
+        changed = sorted((at, task) for task, at in self._changed.items() if at > after)
+        for start in range(0, len(changed), self.page):
+            page = changed[start : start + self.page]
+            yield [self._known(task) for _, task in page], str(page[-1][0])
 
     def missing(self, known: Sequence[int]) -> set[int]:
         return set(known) - self.states.keys()

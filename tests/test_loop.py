@@ -56,6 +56,8 @@ class Rig:
 
     def look(self):
         self.loop.look()
+        while not self.loop.has_looked:
+            self.loop.look()
         self.loop.steer()
 
     def close(self):
@@ -528,7 +530,7 @@ def test_a_config_that_names_another_image_field_fetches_the_images_anew(settled
     task = next(iter(settled.pool().task.tolist()))
     settled.platform.states[task] = replace(settled.platform.states[task], image="digit:700")
     settled.platform.classes = (*settled.platform.classes, "another")
-    settled.loop.look()
+    settled.look()
     assert (task, "digit:700") in settled.store.waiting_images(settled.id)
     settled.settle()
 

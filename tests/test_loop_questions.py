@@ -128,6 +128,8 @@ class Rig:
 
     def look(self) -> None:
         self.loop.look()
+        while not self.loop.has_looked:
+            self.loop.look()
         self.loop.steer()
 
     def opinion(self) -> Opinion:

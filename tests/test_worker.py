@@ -7,6 +7,7 @@ import pytest
 from known_labels import KnownLabels
 from sqlalchemy.exc import OperationalError
 
+from pt4al_backend import watch
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
@@ -147,6 +148,16 @@ def test_who_never_was_connected_is_forgotten(rig, monkeypatch):
     rig.turn_until(lambda: [project.id for project in rig.store.projects()] == [second.id])
     rig.platforms[second.id].connected = False
     rig.turn_until(lambda: rig.store.project(second.id).error)
+
+
+def test_tasks_that_are_left_come_with_the_next_turns(rig, monkeypatch):
+    monkeypatch.setattr(watch, "AT_A_TIME", 0.0)
+    seldom = {"poll_interval": 60, "idle_interval": 60}
+    rig.worker._settings = rig.worker._settings.model_copy(update=seldom)
+    first, second = rig.store.projects()
+    rig.platforms[first.id].page = 1
+    rig.turn_until(lambda: rig.store.totals(first.id).tasks == 30, turns=40)
+    assert rig.store.project(second.id).image_size  # it had its turns between
 
 
 def test_an_error_nobody_foresaw_is_shown_and_tried_again(rig, caplog):
