@@ -201,6 +201,25 @@ def test_an_image_that_the_platform_fails_at_for_long_is_set_aside(rig, monkeypa
     assert len(rig.pool()) == 120
 
 
+def test_a_project_starts_although_the_platform_fails_at_its_first_images(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "PATIENCE", 0.5)
+    rig = Rig(tmp_path, n=images.SAMPLE + 90, image_size=0)
+    failing = range(1, images.SAMPLE + 71)
+    broken(rig.platform, *failing)
+    with pytest.raises(LabelStudioUnavailableError, match="502"):
+        work_on(rig)
+    assert rig.project.image_size == 0
+    time.sleep(0.5)
+    with pytest.raises(LabelStudioUnavailableError, match="502"):  # some have not failed for long
+        work_on(rig)
+    assert rig.project.image_size == 32
+    time.sleep(0.5)
+    rig.settle()
+    assert [task for task, _ in rig.store.unreadable(rig.id, limit=200)] == list(failing)
+    assert len(rig.pool()) == 20
+    rig.close()
+
+
 @pytest.mark.parametrize("some", [0, 30])
 def test_no_image_is_set_aside_while_the_platform_fails_at_all(tmp_path, monkeypatch, some):
     monkeypatch.setattr(images, "PATIENCE", 0.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, wait
 from typing import TypeVar
 
@@ -79,21 +79,22 @@ def _waiting(bench: Bench) -> Iterator[tuple[int, str]]:
 
 
 def _choose_size(bench: Bench) -> Job:
-    """Choose at which size the project is learnt, from its first images; always the same ones, killed or not."""
+    """Choose at which size the project is learnt, from its first images; always the same ones, killed or not.
+
+    Where the platform has failed at those for long, the next ones that can be read stand for them.
+    """
     dense = segmentation(bench.project()) is not None
     if bench.settings.image_size:
         bench.store.update(bench.project_id, image_size=bench.settings.image_size, dense=dense)
         return
-    sample = iter(bench.store.first_images(bench.project_id, SAMPLE))
-    sides: list[int] = []
-    failing: list[LabelStudioError] = []
-    for arrived in _concurrently(bench, sample, lambda task, value: min(probe_size(bench.platform.image(task, value)))):
-        sides += [outcome for _, outcome in arrived if not isinstance(outcome, PT4ALError)]
-        failing += [outcome for _, outcome in arrived if isinstance(outcome, LabelStudioError)]
-        bench.store.images_done(bench.project_id, ready={}, failed=_failed(arrived))
-        yield Step(0.0, "looking at the first images")
-    if failing and not sides:
-        raise failing[0]
+    sides, failing = yield from _sides(bench, bench.store.first_images(bench.project_id, SAMPLE))
+    late = {} if sides else _late(bench, failing)
+    others = (image for image in _waiting(bench) if image not in failing)
+    while failing and not sides:
+        sample = list(itertools.islice(others, SAMPLE)) if late else []
+        if not sample:
+            raise next(iter(failing.values()))
+        sides, _ = yield from _sides(bench, sample)
     readable_elsewhere = not sides and bench.store.waiting_images(bench.project_id, limit=1)
     if sides or readable_elsewhere:
         size = learning.choose_image_size(
@@ -103,6 +104,21 @@ def _choose_size(bench: Bench) -> Job:
             dense=dense,
         )
         bench.store.update(bench.project_id, image_size=size, dense=dense)
+
+
+def _sides(
+    bench: Bench, sample: Sequence[tuple[int, str]]
+) -> Generator[Step, None, tuple[list[int], dict[tuple[int, str], LabelStudioError]]]:
+    """The shorter sides of those that can be read, and those that the platform itself fails at."""
+    sides: list[int] = []
+    failing: dict[tuple[int, str], LabelStudioError] = {}
+    images = iter(sample)
+    for arrived in _concurrently(bench, images, lambda task, value: min(probe_size(bench.platform.image(task, value)))):
+        sides += [outcome for _, outcome in arrived if not isinstance(outcome, PT4ALError)]
+        failing |= {item: outcome for item, outcome in arrived if isinstance(outcome, LabelStudioError)}
+        bench.store.images_done(bench.project_id, ready={}, failed=_failed(arrived))
+        yield Step(0.0, "looking at the first images")
+    return sides, failing
 
 
 Arrived = list[tuple[tuple[int, str], "T | UnreadableImageError | LabelStudioError"]]
@@ -150,12 +166,7 @@ def _concurrently(
 
 def _set_aside(bench: Bench, failed: dict[tuple[int, str], LabelStudioError]) -> Job:
     """Set aside what the platform has failed at for long, if it can still read other images; else raise the error."""
-    now, since = time.monotonic(), bench.failing_since
-    for image in since.keys() - failed.keys():
-        del since[image]
-    for image in failed:
-        since.setdefault(image, now)
-    late = {image: error for image, error in failed.items() if now - since[image] >= PATIENCE}
+    late = _late(bench, failed)
     readable = bench.store.readable_image(bench.project_id) if late else None
     if readable:
         read = bench.threads.submit(bench.platform.image, *readable)
@@ -167,9 +178,19 @@ def _set_aside(bench: Bench, failed: dict[tuple[int, str], LabelStudioError]) ->
                 bench.project_id, ready={}, failed={task: (value, str(late[task, value])) for task, value in late}
             )
             for image in late:
-                del since[image], failed[image]
+                del bench.failing_since[image], failed[image]
     for error in failed.values():
         raise error
+
+
+def _late(bench: Bench, failed: dict[tuple[int, str], LabelStudioError]) -> dict[tuple[int, str], LabelStudioError]:
+    """Those of ``failed`` that the platform has failed at for long."""
+    now, since = time.monotonic(), bench.failing_since
+    for image in since.keys() - failed.keys():
+        del since[image]
+    for image in failed:
+        since.setdefault(image, now)
+    return {image: error for image, error in failed.items() if now - since[image] >= PATIENCE}
 
 
 def _failed(arrived: Arrived[T]) -> dict[int, tuple[str, str]]:
