@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,12 +41,12 @@ from pt4al_backend.jobs import (
 )
 from pt4al_backend.labelling_platform import Window
 from pt4al_backend.opinion import Opinion, refit
+from pt4al_backend.publisher import Publisher
 from pt4al_backend.ranking import Previews, chosen_strategy, current_round, rank, wanted_rows
 from pt4al_backend.sampling.strategies import Strategy
 from pt4al_backend.store import tables
 from pt4al_backend.store.store import PoolArrays
 from pt4al_backend.store.tables import Project
-from pt4al_backend.versions import retire
 from pt4al_backend.watch import Watch
 
 logger = logging.getLogger(__name__)
@@ -72,13 +71,10 @@ class ProjectLoop:
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
-        self._watch = Watch(bench)
+        self._watch, self._publisher = Watch(bench), Publisher(bench)
         self._current: Current | None = None
         self._window: Window | None = None
         self._stale = True  # the ranking may be out of date for a reason that no label shows
-        self._serving: str | None = None  # the version the platform says it serves; None: not asked yet
-        self._overlap = 1  # annotations the platform wants of each task
-        self._swept = True  # whether versions that are out are gone, or are left until the next one is published
         self._query: tuple[int, str, NDArray[np.int64]] = (-1, "", np.empty(0, np.int64))  # round, network, tasks
         self._lacking: int | None = None  # labels_revision at which features lacked, until the next job is chosen
         self._rested: tuple[object, ...] | None = None  # what the project was like when nothing was missing
@@ -109,7 +105,7 @@ class ProjectLoop:
         seen = self._watch.look()
         if seen.asks_anew:
             self.close()  # a training learns what was asked before
-        self._serving, self._overlap = seen.info.model_version, seen.info.overlap
+        self._publisher.note(seen.info)
         self._stale |= seen.reconfigured
         if not self.has_looked:
             total = seen.info.tasks
@@ -123,43 +119,21 @@ class ProjectLoop:
         """Refit, rank and publish, as far as each is due; then delete what is out."""
         if not self.has_looked:
             return
-        self._publish()
-        if not self._swept:
-            self._sweep()
+        window = self._newest_window()
+        if window is not None and window.picks:
+            self._publisher.publish(window)
+        self._publisher.sweep()
 
-    def _publish(self) -> None:
+    def _newest_window(self) -> Window | None:
+        """None where there is nothing to choose from yet."""
         project = self.bench.project()
         if not project.pretext_generation or asks_otherwise(project):
-            return
+            return None
         if self._stale or self._window is None or project.ranked_revision != project.labels_revision:
             if not self._can_choose(project):
-                return
+                return None
             self._rank(project)
-        window = self._window
-        if window is None or self._everything_is_answered:
-            return
-        if self._serving != window.version:
-            self.bench.platform.publish(window)
-            self._serving, self._swept = window.version, False
-            logger.info("project %d: published %s, %d images", project.number, window.version, len(window.picks))
-        if project.model_version != window.version:
-            self.bench.store.update(
-                project.id,
-                model_version=window.version,
-                published=[pick.task for pick in window.picks],
-                retired=self._retired(project),
-            )
-
-    def _sweep(self) -> None:
-        """Delete versions that are out, some of them at a time. The queue is there: no project fails at this."""
-        project = self.bench.project()
-        try:
-            self._swept = self.bench.platform.sweep(
-                {project.model_version, *(entry["version"] for entry in project.retired)}
-            )
-        except PT4ALError as error:
-            self._swept = True
-            logger.warning("project %d: old predictions could not be deleted. %s", project.number, error)
+        return self._window
 
     def _can_choose(self, project: Project) -> bool:
         """Whether all is there for a first queue; from then on there is always one. Quick while it stays a no."""
@@ -175,12 +149,6 @@ class ProjectLoop:
     def _missing(self, project: Project, pool: PoolArrays) -> NDArray[np.int64]:
         """Rows that the next rankings need and that have no features yet."""
         return self.bench.missing(backbone(project), wanted_rows(pool, project, self.bench.settings))
-
-    def _retired(self, project: Project) -> list[dict[str, Any]]:
-        """Versions that stay when what is published now is replaced."""
-        handed_out = {task for entry in project.retired for task in entry["head"]} | set(project.published)
-        still_open = self.bench.store.still_open(project.id, handed_out, overlap=self._overlap)
-        return retire(project.retired, project.model_version, project.published, still_open)
 
     def _rank(self, project: Project) -> None:
         bench, settings = self.bench, self.bench.settings

@@ -578,6 +578,21 @@ def test_a_version_is_kept_while_a_second_annotator_may_have_its_images_open(rig
     assert versions[0] not in rig.platform.versions
 
 
+def test_a_version_that_was_served_when_a_process_was_killed_stays_a_while(settled):
+    killed = replace_version(settled.platform)
+    settled.platform.label(settled.platform.queue[0])
+    settled.look()
+    assert settled.platform.model_version != killed
+    assert killed in settled.platform.versions
+    assert settled.project.retired[-1]["version"] == killed
+
+
+def replace_version(platform):
+    """As a process leaves it that is killed between the switch and its own row."""
+    platform.publish(replace(platform.published[-1], version="pt4al-r0-n99-unknown"))
+    return platform.model_version
+
+
 def test_versions_that_cannot_be_deleted_do_no_harm_and_go_later(settled, caplog):
     settled.platform.deletes = 0
     retired = settled.project.retired
