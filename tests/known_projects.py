@@ -135,7 +135,7 @@ def stored(backend: Backend, project: KnownProject, read: Callable[[Store, Any],
         store.close()
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 180) -> None:
     """Wait for ``condition``; ``AssertionError`` when it does not come about in time."""
     until = time.monotonic() + seconds
     while not condition():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 import torch
@@ -171,6 +173,12 @@ def pixel_shape(spec: Mapping[str, Any]) -> tuple[int, int]:
 
 def forward_flops(spec: Mapping[str, Any]) -> float:
     """Floating-point operations of one image's way through the network."""
+    return _forward_flops(json.dumps(spec))
+
+
+@cache  # counting takes longer than to compute a few images
+def _forward_flops(spec_json: str) -> float:
+    spec = json.loads(spec_json)
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         build(spec).eval()(_one_image(spec))
     return float(counter.get_total_flops())
