@@ -180,7 +180,7 @@ def test_a_killed_worker_goes_on_by_itself(label_studio, start_backend, stage):
 
 def test_workers_killed_again_and_again_give_the_batches_of_an_undisturbed_one(label_studio, start_backend):
     def batches_after(kills):
-        backend = start_backend(label_studio, **QUICK | {"pretext_epochs": 30})
+        backend = start_backend(label_studio, **QUICK | {"pretext_epochs": 12})
         project = DigitProject.create(label_studio, 150)
         label_studio.connect_backend(project.number, backend.url)
         for _ in range(kills):
