@@ -162,8 +162,7 @@ def markdown(name: str, results) -> str:
         sums = [f"{row[key]:.1f} ± {row[key + '_sd']:.1f}" for key in areas]
         rows.append([f"`{strategy}`", str(row["n"]), *at, *sums])
     command = f"python benchmarks/accuracy.py {name}"
-    made = {"date": results.dates} if results.dates else {}
-    return tables.signed(tables.markdown(head, rows), command, results.environment | made)
+    return tables.signed(tables.markdown(head, rows), command, results.environment | results.made)
 
 
 def images(data: str):  # -> tuple[KnownImages, KnownImages]

@@ -57,14 +57,15 @@ class Results:
         self._add([])
 
     def add(self, run: Run) -> None:
-        """Keep a finished run with its date and our version, on disk when this returns."""
-        self._add([run | {"date": time.strftime(DATE), "version": __version__}])
+        """Keep a finished run with its date, our version and the processor, on disk when this returns."""
+        self._add([run | {"date": time.strftime(DATE), "version": __version__, "processor": _processor()}])
 
     @property
-    def dates(self) -> str:
-        """When the runs were made: a date, or the first and the last."""
-        made = sorted({run["date"] for run in self.runs if "date" in run})
-        return " to ".join(dict.fromkeys(made[:1] + made[-1:]))
+    def made(self) -> dict[str, str]:
+        """When and on what the runs were made: a date, or the first and the last; every processor."""
+        dates, processors = (sorted({run[key] for run in self.runs if key in run}) for key in ("date", "processor"))
+        told = {"date": " to ".join(dict.fromkeys(dates[:1] + dates[-1:])), "processor": " and ".join(processors)}
+        return {key: value for key, value in told.items() if value}
 
     def _add(self, runs: list[Run]) -> None:
         with (self._path.parent / ".results.lock").open("w") as lock:

@@ -152,14 +152,17 @@ def test_nothing_is_said_of_random_where_it_was_not_run(tmp_path: Path) -> None:
     assert "never" not in shown(kept)
 
 
-def test_dates_span_the_runs(tmp_path: Path) -> None:
+def test_when_and_on_what_the_runs_were_made(tmp_path: Path) -> None:
     kept = results(tmp_path)
-    assert kept.dates == ""
+    assert kept.made == {}
     kept.add(run("pt4al", 0, 0.3, 0.6, 0.7))
-    today = kept.runs[0]["date"]
-    assert kept.dates == today
-    kept.runs += [run("pt4al", seed, 0.3) | {"date": day} for seed, day in ((1, "2001-02-03"), (2, "2001-02-04"))]
-    assert kept.dates == f"2001-02-03 to {today}"
+    today, this = kept.runs[0]["date"], kept.environment["processor"]
+    assert kept.made == {"date": today, "processor": this}
+    kept.runs += [
+        run("pt4al", seed, 0.3) | {"date": day, "processor": "~another"}
+        for seed, day in ((1, "2001-02-03"), (2, "2001-02-04"))
+    ]
+    assert kept.made == {"date": f"2001-02-03 to {today}", "processor": f"{this} and ~another"}
 
 
 def test_finished_runs_are_kept(tmp_path: Path) -> None:
@@ -172,7 +175,7 @@ def test_finished_runs_are_kept(tmp_path: Path) -> None:
     saved = json.loads((tmp_path / "results.json").read_text())
     assert set(saved) == {"config", "environment", "summary", "runs"}
     assert saved["config"] == CONFIG
-    made = {"date": saved["environment"]["date"], "version": __version__}
+    made = {name: saved["environment"][name] for name in ("date", "processor")} | {"version": __version__}
     assert saved["runs"] == [run("pt4al", 0, 0.3, 0.6, 0.7) | made]
     assert saved["summary"] == summary(saved["runs"])
     assert {"date", "pt4al-backend", "python", "torch", "numpy", "processor", "cores"} <= set(saved["environment"])
