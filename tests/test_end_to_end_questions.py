@@ -33,7 +33,7 @@ def drawings(n, **options):
         (("tags",), {"choices"}),
         (("choice", "brush"), {"choices", "brushlabels"}),
     ],
-    ids=" ".join,
+    ids=["brush", "polygon", "tags", "choice and brush"],
 )
 def test_three_rounds_and_a_guess_that_is_submitted(label_studio, start_backend, controls, types):
     backend = start_backend(label_studio, **QUICK)
