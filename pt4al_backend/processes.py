@@ -99,6 +99,18 @@ def watch_parent(*, grace: float = 3.0) -> None:
         threading.Thread(target=_end_with_parent, args=(int(lifeline), grace), name="lifeline", daemon=True).start()
 
 
+def yield_to_others(niceness: int) -> None:
+    """Lower this process's priority, also against processes of other sessions.
+
+    Where Linux weighs whole sessions ("autogroup", sched(7)), a process's own niceness counts only within its
+    session. A session that others share, such as a terminal's, keeps its weight.
+    """
+    os.nice(niceness)
+    if os.getsid(0) == os.getpid():
+        with contextlib.suppress(OSError):  # no such file: no such weights
+            Path("/proc/self/autogroup").write_text(str(niceness))
+
+
 def _end_with_parent(lifeline: int, grace: float) -> None:
     os.read(lifeline, 1)  # nobody writes: this returns when the last write end is closed
     _kill_group(os.getpgrp(), signal.SIGTERM)

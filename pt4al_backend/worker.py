@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import logging
-import os
 import signal
 import threading
 import time
@@ -24,6 +23,7 @@ from pt4al_backend.errors import LabelStudioUnavailableError, ProjectGoneError, 
 from pt4al_backend.jobs import Bench
 from pt4al_backend.labelling_platform import LabellingPlatform
 from pt4al_backend.loop import ProjectLoop
+from pt4al_backend.processes import yield_to_others
 from pt4al_backend.settings import Settings
 from pt4al_backend.store import tables
 from pt4al_backend.store.store import Store
@@ -296,7 +296,7 @@ def _beat(worker: Worker, store: Store, device: str, over: threading.Event) -> N
 
 def run(settings: Settings) -> int:
     """The worker process. Returns at SIGTERM or SIGINT."""
-    os.nice(NICENESS)
+    yield_to_others(NICENESS)
     stop = Stop()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop.ask)
