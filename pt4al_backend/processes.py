@@ -107,7 +107,7 @@ def yield_to_others(niceness: int) -> None:
     """
     os.nice(niceness)
     if os.getsid(0) == os.getpid():
-        with contextlib.suppress(OSError):  # no such file: no such weights
+        with contextlib.suppress(OSError):  # no such weights here, or not ours to set: it works all the same
             Path("/proc/self/autogroup").write_text(str(niceness))
 
 
