@@ -1,4 +1,4 @@
-"""Does PT4AL save labels? One command per table of the README.
+"""Does PT4AL save labels? One command per table of docs/measurements.md.
 
     python benchmarks/accuracy.py TABLE [--jobs 2] [--seeds 3] [--strategies a,b]
 
@@ -145,7 +145,7 @@ def run(name: str, out: Path, seeds: int | None, strategies: str | None) -> None
 
 
 def markdown(name: str, results) -> str:
-    """The table as it stands in the README, and under it what it was made with."""
+    """The table, and under it what it was made with."""
     from pt4al_backend.simulate.results import metric
 
     rounds = len(results.runs[0]["rounds"])
