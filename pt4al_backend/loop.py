@@ -207,13 +207,14 @@ class ProjectLoop:
         """
         if not self.has_looked:
             return True
-        if self._current is None and self._rested == self._situation():
-            return False
         if self._current is None:
+            situation = self._situation()  # before the close look: what changes meanwhile is to be seen
+            if self._rested == situation:
+                return False
             self._rested = self._lacking = None
             self._current = self._next()
         if self._current is None:
-            self._rested = self._situation()
+            self._rested = situation
             return False
         current, self.last_stage = self._current, self._current.stage
         until = time.monotonic() + seconds

@@ -108,7 +108,7 @@ def rank(
         return Pick(
             task=int(pool.task[position]),
             score=float(plan.scores[position]),
-            guesses=arrays.guesses_at(position, opinion.questions) | preview.guesses,
+            guesses=arrays.guesses_at(position, opinion.questions) | preview.guesses if settings.preannotate else {},
             width=preview.width,
             height=preview.height,
         )

@@ -222,7 +222,8 @@ class Worker:
         longer = min(lane.interval * 1.3, self._settings.idle_interval)
         lane.interval = self._settings.poll_interval if changed or woken or not longer else longer
         # Where tasks are left, the next turn goes on with them.
-        lane.look.not_before = time.monotonic() + (lane.interval if lane.loop.has_looked else 0.0)
+        rests = lane.loop.has_looked or lane.unconnected_since is not None
+        lane.look.not_before = time.monotonic() + (lane.interval if rests else 0.0)
         if changed or woken:  # what failed may be mended now
             lane.steer.not_before = lane.work.not_before = 0.0
 

@@ -220,6 +220,15 @@ def test_a_project_starts_although_the_platform_fails_at_its_first_images(tmp_pa
     rig.close()
 
 
+def test_the_size_is_that_of_the_first_images_that_can_be_read(tmp_path):
+    rig = Rig(tmp_path, n=2 * images.SAMPLE + 10, image_size=0)
+    for task in range(1, 2 * images.SAMPLE + 1):
+        rig.platform.show(task, "gone")
+    rig.settle()
+    assert (rig.project.image_size, len(rig.pool())) == (32, 10)
+    rig.close()
+
+
 @pytest.mark.parametrize("some", [0, 30])
 def test_no_image_is_set_aside_while_the_platform_fails_at_all(tmp_path, monkeypatch, some):
     monkeypatch.setattr(images, "PATIENCE", 0.0)
@@ -304,17 +313,55 @@ def test_late_images_join_and_a_broken_one_is_set_aside_and_tried_again(settled)
 
 
 @pytest.mark.parametrize("order", ["dealt", "hard_first", "easy_first", "bandit"])
-def test_a_pool_that_is_replaced_as_a_whole_is_cut_anew(tmp_path, order):
+def test_a_pool_that_is_replaced_as_a_whole_is_cut_anew_and_then_learnt(tmp_path, order):
     rig = Rig(tmp_path, n=20, order=order)
     rig.settle()
+    published = len(rig.platform.published)
     for task in range(1, 21):
         rig.platform.delete(task)
     rig.platform.add(range(101, 104))  # fewer than batches
+    while len(rig.platform.published) == published:
+        rig.look()
+        rig.loop.work(0.01)
+    assert rig.project.pretext_generation == 1, "nobody waits for the network to be trained anew"
+    for _ in range(2):
+        pool = rig.pool()
+        assert pool.task.tolist() == [101, 102, 103]
+        assert len(set(pool.batch.tolist())) == 3
+        assert sorted(rig.platform.queue) == [101, 102, 103]
+        rig.settle()
+    assert (rig.project.pretext_generation, rig.project.pretext_pool) == (2, 3)
+    rig.close()
+
+
+@pytest.mark.parametrize("gone, generations", [(5, 1), (10, 2)])
+def test_a_pool_of_which_much_is_replaced_is_learnt_anew(tmp_path, gone, generations):
+    rig = Rig(tmp_path, n=20)
     rig.settle()
-    pool = rig.pool()
-    assert pool.task.tolist() == [101, 102, 103]
-    assert len(set(pool.batch.tolist())) == 3
-    assert sorted(rig.platform.queue) == [101, 102, 103]
+    for task in range(1, gone + 1):
+        rig.platform.delete(task)
+    rig.platform.add(range(101, 101 + gone))
+    rig.settle()
+    assert rig.project.pretext_generation == generations
+    assert rig.project.pretext_pool == (20 if generations > 1 else 15)
+    rig.close()
+
+
+@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("left", [0, 20])
+def test_a_pool_that_is_replaced_while_it_is_learnt_is_learnt_anew(tmp_path, killed, left):
+    rig = Rig(tmp_path, n=40)
+    while rig.loop.busy_with != "pretext":
+        rig.loop.look()
+        rig.loop.work(0.01)
+    for task in range(left + 1, 41):
+        rig.platform.delete(task)
+    rig.platform.add(range(101, 131))
+    if killed:
+        rig.loop = rig.new_loop()
+    rig.settle()
+    assert rig.project.pretext_pool == len(rig.pool()) == 30 + left
+    assert (rig.pool().batch >= 0).all()
     rig.close()
 
 
@@ -435,6 +482,22 @@ def test_a_switched_version_is_switched_back(settled):
     settled.platform.model_version = "somebody else's"
     settled.look()
     assert settled.platform.model_version == settled.project.model_version
+
+
+def test_without_pre_annotations_the_order_is_published_anew(tmp_path):
+    for n, preannotate in enumerate((True, False)):
+        rig = Rig(tmp_path, n=20, preannotate=preannotate)
+        rig.settle()
+        if not n:
+            platform = rig.platform
+            platform.label(platform.queue[0])
+        else:
+            rig.bench.platform = rig.platform = platform
+        rig.settle()
+        assert all(bool(pick.guesses) == preannotate for pick in platform.published[-1].picks)
+        rig.close()
+    with_guesses, without = (window for window in platform.published if "-n1-" in window.version)
+    assert [pick.task for pick in with_guesses.picks] == [pick.task for pick in without.picks]
 
 
 def test_nothing_new_means_nothing_published(settled):
@@ -642,6 +705,30 @@ def test_start_training_does_not_wait_for_features_that_nobody_waits_for(rig, mo
     assert missing() > 0
     rig.settle()
     assert missing() == 0
+
+
+def test_start_training_is_seen_whenever_it_comes(rig, monkeypatch):
+    rig.settle()
+    for task in rig.platform.queue[:2]:
+        rig.platform.label(task)
+    rig.settle()
+    is_due = rig.loop._training_due
+
+    def while_it_looks(project, labelled):
+        due = is_due(project, labelled)
+        rig.store.wake([rig.id], train=True)
+        return due
+
+    rig.platform.label(rig.platform.queue[0])
+    monkeypatch.setattr(rig.loop, "_training_due", while_it_looks)
+    while not rig.project.train_requested_at:
+        rig.look()
+        rig.loop.work(0.5)
+    monkeypatch.undo()
+    for _ in range(20):
+        rig.look()
+        rig.loop.work(0.5)
+    assert rig.project.main_generation == 1
 
 
 def test_start_training_without_labels_is_no_lasting_wish(rig):

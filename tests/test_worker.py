@@ -129,6 +129,25 @@ def test_a_project_that_is_not_connected_rests_and_goes_on_when_it_is(rig, monke
     assert (project.error, project.main_generation) == ("", 1)
 
 
+def test_who_is_not_connected_when_the_worker_starts_rests(tmp_path, monkeypatch):
+    rig = Rig(tmp_path, 30)
+    rig.turn_until(lambda: stages(rig) == {"ready"})
+    rig.worker.close()
+    (platform,) = rig.platforms.values()
+    asked = []
+    monkeypatch.setattr(platform, "is_connected", lambda: asked.append(1) and False)
+    settings = rig.worker._settings.model_copy(update={"poll_interval": 60.0, "idle_interval": 60.0})
+    rig.worker = Worker(settings, rig.store, rig.platform_for)
+    for _ in range(20):
+        rig.worker.turn()
+    assert len(asked) == 1
+    platform.label(platform.queue[0])
+    monkeypatch.undo()
+    rig.store.wake([1])
+    rig.turn_until(lambda: platform.published[-1].version.split("-")[2] == "n1")
+    rig.close()
+
+
 def test_a_training_ends_when_its_project_is_not_connected_any_more(rig):
     project, platform = rig.store.projects()[0], rig.platforms[1]
     rig.turn_until(lambda: "project 1: " in rig.worker.busy_with)

@@ -22,7 +22,6 @@ Decoded = tuple[NDArray[np.uint8], int, int]
 """The pixels at the project's size; width and height of the upright image."""
 IN_FLIGHT = 64  # images asked for at a time
 SAMPLE = 64  # images that decide at which size the project's images are learnt
-FALLBACK_SIDE = 64  # where none of those can be read
 PATIENCE = 60.0  # seconds for which an image is tried that the platform itself fails at
 
 
@@ -33,7 +32,7 @@ def fetch_images(bench: Bench) -> Job:
         yield from _choose_size(bench)
         project = bench.project()
         if not project.image_size:
-            return  # nothing readable among the first: they are set aside now, the rest comes next time
+            return  # nothing can be read: all is set aside now
     limit = int(bench.settings.max_image_megapixels * 1e6)
 
     def pixels_of(task: int, value: str) -> Decoded:
@@ -81,29 +80,25 @@ def _waiting(bench: Bench) -> Iterator[tuple[int, str]]:
 def _choose_size(bench: Bench) -> Job:
     """Choose at which size the project is learnt, from its first images; always the same ones, killed or not.
 
-    Where the platform has failed at those for long, the next ones that can be read stand for them.
+    Where none of those can be read, or the platform has failed at them for long, the next ones stand for them.
     """
     dense = segmentation(bench.project()) is not None
     if bench.settings.image_size:
         bench.store.update(bench.project_id, image_size=bench.settings.image_size, dense=dense)
         return
     sides, failing = yield from _sides(bench, bench.store.first_images(bench.project_id, SAMPLE))
-    late = {} if sides else _late(bench, failing)
     others = (image for image in _waiting(bench) if image not in failing)
-    while failing and not sides:
-        sample = list(itertools.islice(others, SAMPLE)) if late else []
-        if not sample:
-            raise next(iter(failing.values()))
-        sides, _ = yield from _sides(bench, sample)
-    readable_elsewhere = not sides and bench.store.waiting_images(bench.project_id, limit=1)
-    if sides or readable_elsewhere:
+    at_others = not sides and (not failing or bool(_late(bench, failing)))
+    while at_others and not sides and (sample := list(itertools.islice(others, SAMPLE))):
+        sides, more = yield from _sides(bench, sample)
+        failing |= more
+    if sides:
         size = learning.choose_image_size(
-            int(np.median(sides or [FALLBACK_SIDE])),
-            preset=bench.settings.preset,
-            device=bench.device,
-            dense=dense,
+            int(np.median(sides)), preset=bench.settings.preset, device=bench.device, dense=dense
         )
         bench.store.update(bench.project_id, image_size=size, dense=dense)
+    elif failing:
+        raise next(iter(failing.values()))
 
 
 def _sides(

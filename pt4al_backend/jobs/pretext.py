@@ -35,6 +35,8 @@ def pretext(bench: Bench) -> Job:
             "learning rotations",
             until=0.9,
         )
+        left = np.isin(task, bench.store.pool(project).task)  # others were deleted meanwhile
+        task, row = task[left], row[left]
         losses = yield from follow(
             learning.pretext_losses(weights, pixels, row, device=bench.device),
             "measuring the pretext loss",
@@ -45,16 +47,17 @@ def pretext(bench: Bench) -> Job:
     except learning.LearningError:
         checkpoint.delete()  # else it would go wrong again from where it is
         raise
-    save_arrays(bench.model_path(f"{name}.safetensors"), weights.arrays, weights.spec)
-    bench.store.save_batches(
-        bench.project_id,
-        task=task,
-        loss=losses,
-        **_cut(bench, task, losses, trained_on=len(task)),
-        pretext_generation=generation,
-        pretext_pool=len(task),
-        main_round=-1,  # rounds are counted anew
-    )
+    if len(task):  # else there is a new pool to learn from
+        save_arrays(bench.model_path(f"{name}.safetensors"), weights.arrays, weights.spec)
+        bench.store.save_batches(
+            bench.project_id,
+            task=task,
+            loss=losses,
+            **_cut(bench, task, losses, trained_on=len(task)),
+            pretext_generation=generation,
+            pretext_pool=len(task),
+            main_round=-1,  # rounds are counted anew
+        )
     checkpoint.delete()
     snapshot.unlink()
     tidy(bench)
@@ -75,9 +78,9 @@ def cut_as_wanted(project: Project, settings: Settings) -> bool:
 
 
 def _pool_snapshot(path: Path, pool: PoolArrays) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The images a training began with, so that it can go on after a kill although others arrived."""
+    """The images a training began with, so that it can go on after a kill although others came and some went."""
     loaded = load_arrays(path)
-    if loaded is not None and 1.5 * len(loaded[0]["task"]) > len(pool):
+    if loaded is not None and 1.5 * np.isin(loaded[0]["task"], pool.task).sum() > len(pool):
         return loaded[0]["task"], loaded[0]["row"]
     save_arrays(path, {"task": pool.task, "row": pool.row}, {})
     return pool.task, pool.row
@@ -110,10 +113,18 @@ def score_late_images(bench: Bench) -> Job:
         ),
         "measuring the pretext loss of new images",
     )
-    if late.all():  # the whole pool was replaced
-        columns = _cut(bench, pool.task, losses, trained_on=project.pretext_pool)
-        bench.store.save_batches(bench.project_id, task=pool.task, loss=losses, **columns, main_round=-1)
+    if late.all():  # the whole pool was replaced: this will do until the network is trained anew
+        columns = _cut(bench, pool.task, losses, trained_on=len(pool))
+        bench.store.save_batches(
+            bench.project_id, task=pool.task, loss=losses, **columns, pretext_pool=0, main_round=-1
+        )
         return
     order: batches.Order = project.order  # type: ignore[assignment]  # written by _cut
     joined = batches.join(losses[late], losses[~late], pool.batch[~late], cycles=project.cycles, order=order)
-    bench.store.save_batches(bench.project_id, task=pool.task[late], loss=losses[late], batch=joined)
+    bench.store.save_batches(
+        bench.project_id,
+        task=pool.task[late],
+        loss=losses[late],
+        batch=joined,
+        pretext_pool=min(project.pretext_pool, int((~late).sum())),
+    )

@@ -58,7 +58,7 @@ class TaskRecipe:
 
     def epochs_for(self, images: int) -> int:
         """How many epochs a set of `images` is trained for."""
-        per_epoch = steps_per_epoch(images, batch=self.batch)
+        per_epoch = max(steps_per_epoch(images, batch=self.batch), 1)
         steps = min(max(self.epochs * per_epoch, self.least_steps), self.most_steps)
         return max(1, round(steps / per_epoch))
 

@@ -59,7 +59,7 @@ class Simulation:
         device = learning.resolve_device(settings.device)
         self._bench = Bench(project.id, self._store, self._platform, settings, device, self._threads)
         self._loop = ProjectLoop(self._bench)
-        self._seconds: dict[str, float] = {}
+        self._training = self._other = 0.0  # seconds since the last round was measured
         if project.pretext_pool:
             pool = self._store.pool(project)
             self._platform.answer(pool.task[pool.labelled].tolist())
@@ -136,9 +136,12 @@ class Simulation:
             started = time.monotonic()
             self._loop.look()
             self._loop.steer()
+            chosen = time.monotonic()
             working = self._loop.work(SLICE)
-            stage = self._loop.busy_with or self._loop.last_stage
-            self._seconds[stage] = self._seconds.get(stage, 0.0) + time.monotonic() - started
+            ended = time.monotonic()
+            trained = working and self._loop.last_stage == tables.TRAINING
+            self._training += ended - chosen if trained else 0.0
+            self._other += chosen - started if trained else ended - started
             project = self._bench.project()
             self._show(f"{project.stage_detail} {duration(project.eta_seconds)}" if working else "choosing images")
         self._loop.steer()
@@ -148,15 +151,15 @@ class Simulation:
         positions = np.array(json.loads((self._tests_dir / KEPT).read_text()), dtype=np.int64)
         pixels = PixelStore(self._tests_dir, size=project.image_size)
         figures = Measure(self._replay.test, positions, pixels).figures(self._bench)
-        seconds, self._seconds = self._seconds, {}
-        training = seconds.pop(tables.TRAINING, 0.0)
+        training, other = self._training, self._other
+        self._training = self._other = 0.0
         return {
             "round": number,
             "labels": labels,
             **figures,
             **self._learnt(),
             "train_seconds": round(training, 2),
-            "other_seconds": round(sum(seconds.values()), 2),
+            "other_seconds": round(other, 2),
         }
 
     def _learnt(self) -> dict[str, Any]:

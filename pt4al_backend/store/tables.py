@@ -72,7 +72,7 @@ class Project(Base):
 
     # Networks. Generation 0: none yet.
     pretext_generation: Mapped[int] = mapped_column(default=0)
-    pretext_pool: Mapped[int] = mapped_column(default=0)  # images it was trained on
+    pretext_pool: Mapped[int] = mapped_column(default=0)  # images it was trained on that are left, at most
     main_generation: Mapped[int] = mapped_column(default=0)
     main_labels: Mapped[int] = mapped_column(default=0)  # labels it was trained on
     main_round: Mapped[int] = mapped_column(default=-1)  # round whose labels it has seen
