@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 
 import httpx
 
@@ -40,18 +41,21 @@ def run_checks(settings: Settings, *, project: int | None) -> list[Finding]:
 
 
 def _findings(settings: Settings, project: int | None) -> Iterator[Finding]:
-    served = _is_ours(settings)
+    server = _our_server(settings)
     targets = _targets(settings, project, [])
-    try:
-        store = Store(settings.data_dir, settings.database_url)
-    except PT4ALError as error:
-        yield Finding("data directory", False, str(error))
+    if server and not Store.exists(settings.data_dir, settings.database_url):
+        yield Finding("data directory", None, f"Nothing has run in {settings.data_dir}. {_elsewhere(settings)}")
     else:
-        with closing(store):
-            yield Finding("data directory", True, f"{settings.data_dir} can be written.")
-            yield _worker(store, served=served)
-            targets = _targets(settings, project, store.projects())
-    yield _port(settings, served=served)
+        try:
+            store = Store(settings.data_dir, settings.database_url)
+        except PT4ALError as error:
+            yield Finding("data directory", False, str(error))
+        else:
+            with closing(store):
+                yield Finding("data directory", True, f"{settings.data_dir} can be written.")
+                yield _worker(settings, store, server)
+                targets = _targets(settings, project, store.projects())
+    yield _port(settings, served=server is not None)
     yield _device(settings.device)
     yield from _label_studios(settings, targets)
 
@@ -94,17 +98,34 @@ def _why_no_port(settings: Settings, error: OSError) -> str:
     return f"Nobody can listen on {settings.host} here: mend PT4AL_HOST."
 
 
-def _is_ours(settings: Settings) -> bool:
-    """Whether what listens on the port asks for our password or has our status."""
+@dataclass(frozen=True)
+class Server:
+    """The web process of ours that listens on the port."""
+
+    has_worker: bool | None
+    """None: it asks for a password that is not in the settings."""
+
+
+def _our_server(settings: Settings) -> Server | None:
+    """What listens on the port, if it asks for our password or has our status."""
     auth = (settings.basic_auth_user, settings.basic_auth_pass.get_secret_value())
     try:
         with httpx.Client(trust_env=False, timeout=5.0) as client:
             answer = client.get(f"{_own_url(settings)}/api/status", auth=auth if auth[0] else None)
             if answer.status_code == 401:
-                return "pt4al-backend" in answer.headers.get("www-authenticate", "")
-            return answer.is_success and "worker" in answer.json()
+                return Server(None) if "pt4al-backend" in answer.headers.get("www-authenticate", "") else None
+            report = answer.json() if answer.is_success else None
     except (httpx.HTTPError, ValueError):
-        return False
+        return None
+    worker = report.get("worker") if isinstance(report, dict) else None
+    return Server(bool(worker.get("alive"))) if isinstance(worker, dict) else None
+
+
+def _elsewhere(settings: Settings) -> str:
+    return (
+        f"The backend on port {settings.port} works elsewhere: run this where it is, or say its data directory "
+        "with --data-dir or PT4AL_DATA_DIR."
+    )
 
 
 def _own_url(settings: Settings) -> str:
@@ -112,11 +133,13 @@ def _own_url(settings: Settings) -> str:
     return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
-def _worker(store: Store, *, served: bool) -> Finding:
+def _worker(settings: Settings, store: Store, server: Server | None) -> Finding:
     if is_alive(store.worker()):
         return Finding("worker", True, "It runs.")
     start = "start it with `pt4al-backend start` or `pt4al-backend worker`."
-    if served:
+    if server and server.has_worker:
+        return Finding("worker", False, f"None runs in {settings.data_dir}. {_elsewhere(settings)}")
+    if server:
         return Finding("worker", False, f"The web server runs without it, so nothing is learnt: {start}")
     return Finding("worker", None, f"It does not run now: {start}")
 

@@ -248,7 +248,7 @@ def _existing_store(settings: Settings) -> Store:
     """The store that is there. Looking must not make one in whatever directory one happens to be in."""
     from pt4al_backend.store.store import Store
 
-    if not settings.database_url and not (settings.data_dir / "pt4al.db").exists():
+    if not Store.exists(settings.data_dir, settings.database_url):
         raise PT4ALError(
             f"Nothing has run in {settings.data_dir} yet. Start with `pt4al-backend start`, "
             "or say where it runs with --data-dir or PT4AL_DATA_DIR."

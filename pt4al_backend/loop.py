@@ -208,13 +208,14 @@ class ProjectLoop:
         if not self.has_looked:
             return True
         if self._current is None:
-            situation = self._situation()  # before the close look: what changes meanwhile is to be seen
+            situation = self._situation()
             if self._rested == situation:
                 return False
             self._rested = self._lacking = None
             self._current = self._next()
         if self._current is None:
-            self._rested = situation
+            if self._situation() == situation:  # else it is looked at anew: not all that changed may have been seen
+                self._rested = situation
             return False
         current, self.last_stage = self._current, self._current.stage
         until = time.monotonic() + seconds
@@ -259,7 +260,7 @@ class ProjectLoop:
         if totals.waiting:
             return Current(tables.IMAGES, fetch_images(bench))
         if not totals.pool:
-            self._rest(tables.WAITING, "no images yet")
+            self._rest(tables.WAITING, "for images")
             if totals.unreadable:
                 raise PT4ALError(self._nothing_readable())
             return None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pt4al_backend.label_studio.probe import Finding
 
 STAGES = {
-    "waiting": "waiting for the worker",
+    "waiting": "waiting",
     "images": "fetching images",
     "pretext": "learning the pretext task",
     "training": "training",
@@ -56,8 +56,9 @@ def _show_project(project: Mapping[str, Any], console: Console) -> None:
     title = escape(project["title"] or "untitled")
     console.print(f"[bold]{project['project']} {title}[/] at {escape(project['label_studio_url'])}", soft_wrap=True)
     row = Table.grid(padding=(0, 2))
+    detail = f" {project['stage_detail']}" if project["stage"] == "waiting" else ""
     row.add_row(
-        f"  {STAGES[project['stage']]}",
+        f"  {STAGES[project['stage']]}{detail}",
         ProgressBar(total=1.0, completed=project["stage_progress"], width=30),
         f"{project['stage_progress']:.0%}",
         duration(project["eta_seconds"]),

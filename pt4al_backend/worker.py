@@ -25,6 +25,7 @@ from pt4al_backend.labelling_platform import LabellingPlatform
 from pt4al_backend.loop import ProjectLoop
 from pt4al_backend.processes import yield_to_others
 from pt4al_backend.settings import Settings
+from pt4al_backend.status import without_userinfo
 from pt4al_backend.store import tables
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Project
@@ -187,6 +188,15 @@ class Worker:
         project = self._store.project(project_id)
         if project is None:
             return False
+        if self._has_moved(project.label_studio_url) and project.created and not project.access_token:
+            project = self._store.connect(  # its token is one for the new address
+                url=self._settings.label_studio_url,
+                number=project.number,
+                created=project.created,
+                access_token="",
+                label_config="",
+                only=True,
+            )
         lane, connection = self._lanes.get(project_id), (project.label_studio_url, project.access_token)
         if lane and lane.connection == connection:
             lane.woken_at, lane.shown = wake_at, None
@@ -197,7 +207,7 @@ class Worker:
         except Exception as error:  # as in _try
             if not isinstance(error, PT4ALError):
                 logger.exception("project %d", project_id)
-            opening.failed(_told(error), transient=False)
+            opening.failed(self._told_of(project.label_studio_url, _told(error)), transient=False)
             if project.error != opening.error:
                 self._store.update(project_id, stage=tables.ERROR, error=opening.error)
             return False
@@ -235,7 +245,7 @@ class Worker:
         except ProjectGoneError as error:
             self._gone(lane, step, error)
         except LabelStudioUnavailableError as error:
-            step.failed(str(error), transient=True)
+            step.failed(self._told_of(lane.connection[0], str(error)), transient=True)
         except (PT4ALError, learning.LearningError) as error:
             step.failed(str(error), transient=False)
         except Exception as error:  # shown on every page and tried again: one project must not stop the others
@@ -255,6 +265,16 @@ class Worker:
             return
         logger.warning("%s It is forgotten.", error)
         self._forget(lane)
+
+    def _has_moved(self, url: str) -> bool:
+        """Whether a project's Label Studio is another than the one of the settings."""
+        return bool(self._settings.label_studio_url) and url != self._settings.label_studio_url
+
+    def _told_of(self, url: str, error: str) -> str:
+        if not self._has_moved(url):
+            return error
+        ours = without_userinfo(self._settings.label_studio_url)
+        return f"{error} If it now is at {ours}, open the project's Settings > Model page there."
 
     def _has_begun(self, project_id: int) -> bool:
         """Whether anything is known of the project but that somebody asked us to serve it."""

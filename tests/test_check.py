@@ -73,12 +73,17 @@ def test_data_directory_and_device(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_the_port_and_who_has_it(tmp_path: Path) -> None:
-    with answering(lambda asked: Reply.json({"projects": [], "worker": {}})) as ours:
+    alive: list[bool] = []
+    with answering(lambda asked: Reply.json({"projects": [], "worker": {"alive": bool(alive)}})) as ours:
         settings = settings_for(None, tmp_path, port=int(ours.url.rpartition(":")[2]))
         findings = found(settings)
         assert findings[f"port {settings.port}"].ok is True
-        assert findings["worker"].ok is False
+        assert findings["data directory"].ok is None and "--data-dir" in findings["data directory"].message
+        assert "worker" not in findings and not settings.data_dir.exists()
         store = Store(settings.data_dir)
+        assert "start it" in found(settings)["worker"].message
+        alive.append(True)
+        assert found(settings)["worker"].ok is False and "works elsewhere" in found(settings)["worker"].message
         store.beat(device="cpu", busy_with="")
         store.close()
         assert found(settings)["worker"].ok is True

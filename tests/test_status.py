@@ -124,7 +124,7 @@ def test_no_secret_is_shown(store: Store, tmp_path: Path) -> None:
 
 def test_a_project_the_worker_has_not_seen(store: Store, tmp_path: Path) -> None:
     project = add_project(store)
-    assert reread(store, project).stage == "waiting"
+    assert (reread(store, project).stage, reread(store, project).stage_detail) == ("waiting", "for the worker")
     (shown,) = status(store, settings_in(tmp_path, cycles=4))["projects"]
     assert (shown["stage"], shown["cycles"], shown["queue_length"], shown["eta_seconds"]) == ("waiting", 4, 0, None)
 

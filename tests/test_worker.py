@@ -282,3 +282,16 @@ def test_wake_ups_go_forward_when_the_clock_is_set_back(rig, monkeypatch):
 def test_two_workers_on_one_store_are_refused(tmp_path):
     with _only_worker(tmp_path), pytest.raises(PT4ALError, match="Another worker"), _only_worker(tmp_path):
         pass
+
+
+def test_projects_move_with_the_address_in_the_settings(rig):
+    first, second = rig.store.projects()
+    rig.store.connect(url="http://x", number=2, created="1", access_token="own", label_config="")
+    rig.worker._settings = rig.worker._settings.model_copy(update={"label_studio_url": "https://x"})
+    rig.platforms[second.id].down = True
+    rig.turn_until(lambda: rig.platforms[first.id].published)
+    rig.turn_until(lambda: rig.store.project(second.id).error)
+    assert rig.store.project(first.id).label_studio_url == "https://x"
+    second = rig.store.project(second.id)
+    assert (second.label_studio_url, second.access_token) == ("http://x", "own"), "it may be another one"
+    assert "open the project's Settings > Model page there" in second.error

@@ -14,12 +14,15 @@ Result = dict[str, Any]
 
 
 def choices_question(tag: Tag) -> Question:
-    """The question that a Choices tag asks. Raises ``UnsupportedConfigError``."""
+    """The question that a Choices tag asks; one with a single Choice is a box that is ticked or not.
+
+    Raises ``UnsupportedConfigError``.
+    """
     if tag.attributes.get("allownested", "").strip().lower() == "true":
         raise tag.not_learnt("take allowNested out, with it Label Studio shows no predictions")
     classes = answers_of(tag, "choice")
     several = tag.attributes.get("choice", "single").strip().lower() == "multiple"
-    return Question(tag.name, MULTIPLE if several else SINGLE, classes)
+    return Question(tag.name, MULTIPLE if several or len(classes) == 1 else SINGLE, classes)
 
 
 def chosen(question: Question, results: Sequence[Result]) -> tuple[str, ...] | None:

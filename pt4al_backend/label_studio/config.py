@@ -146,7 +146,7 @@ def parse_config(label_config: str) -> LabelConfig:
     image, image_key = _image(tags)
     names = {tag.name for tag in tags if tag.target is not None}
     controls = [tag for tag in tags if tag.target is not None and tag.target not in names]  # a Filter asks nothing
-    learnt: list[Question | RegionControl] = []
+    learnt: list[tuple[Tag, Question | RegionControl]] = []
     ignored: list[str] = []
     flaws: list[UnsupportedConfigError] = []
     for tag in controls:
@@ -156,12 +156,17 @@ def parse_config(label_config: str) -> LabelConfig:
             ignored.append(str(tag.not_learnt()))
             continue
         try:
-            learnt.append(LEARNT[tag.kind](tag))
+            learnt.append((tag, LEARNT[tag.kind](tag)))
         except UnsupportedConfigError as flaw:
             flaws.append(flaw)
             ignored.append(str(flaw))
-    questions = [control for control in learnt if isinstance(control, Question)]
-    regions = tuple(control for control in learnt if isinstance(control, RegionControl))
+    if len(learnt) > 1:
+        boxes = [tag for tag, control in learnt if isinstance(control, Question) and len(control.classes) == 1]
+        learnt = [(tag, control) for tag, control in learnt if tag not in boxes]
+        flaws += [tag.not_learnt(NEVER_NO) for tag in boxes]
+        ignored += [str(tag.not_learnt(NEVER_NO)) for tag in boxes]
+    questions = [control for _, control in learnt if isinstance(control, Question)]
+    regions = tuple(control for _, control in learnt if isinstance(control, RegionControl))
     if regions:
         questions.append(regions_question(regions))
     if not questions:
@@ -170,6 +175,7 @@ def parse_config(label_config: str) -> LabelConfig:
     return LabelConfig(image, image_key, tuple(questions), regions, tuple(ignored), draws)
 
 
+NEVER_NO = "beside other questions its only Choice is never answered with no, add one for that"
 DRAWN = ("brush", "bitmask", "polygon")
 """What kinds of controls with many points or pixels have in their names."""
 LEARNT: dict[str, Callable[[Tag], Question | RegionControl]] = {

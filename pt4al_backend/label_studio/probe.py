@@ -16,6 +16,7 @@ from pt4al_backend.label_studio.client import LabelStudioClient
 from pt4al_backend.label_studio.config import LabelConfig, parse_config
 from pt4al_backend.label_studio.images import ImageFetcher
 from pt4al_backend.label_studio.project import fetch_limits
+from pt4al_backend.labelling_platform import Question
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.decode import decode
 
@@ -60,7 +61,10 @@ def probe_project(client: LabelStudioClient, number: int, settings: Settings, *,
 
 
 def _asked(config: LabelConfig) -> str:
-    questions = [f"{question.name} ({question.kind}, {len(question.classes)} classes)" for question in config.questions]
+    def classes(question: Question) -> str:
+        return "1 class" if len(question.classes) == 1 else f"{len(question.classes)} classes"
+
+    questions = [f"{question.name} ({question.kind}, {classes(question)})" for question in config.questions]
     return f"PT4AL learns {', '.join(questions)}."
 
 

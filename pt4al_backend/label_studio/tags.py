@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
 from pt4al_backend.errors import UnsupportedConfigError
+
+_FROM_TASK = re.compile(r"\$[\w\[\].{}]")  # what Label Studio looks up in the task's data
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,10 @@ def answers_of(tag: Tag, kind: str) -> tuple[str, ...]:
     for inner in tag.inside(kind):
         if inner.inside(kind):
             raise tag.not_learnt(f"take the nested {kind.capitalize()} tags out")
-        answer = inner.attributes.get("alias") or inner.attributes.get("value")
+        value, alias = inner.attributes.get("value"), inner.attributes.get("alias")
+        if kind == "choice" and not alias and _FROM_TASK.search(value or ""):
+            raise tag.not_learnt("Choice tags with $ take their value from the task, give them an alias")
+        answer = alias or value
         if not answer:
             raise tag.not_learnt(f"its {kind.capitalize()} tags need a value, and one has none")
         found[answer] = None

@@ -12,14 +12,21 @@ from sqlalchemy.orm import sessionmaker
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.store.tables import SCHEMA_VERSION, Base, Schema
 
+FILE = "pt4al.db"
+
 
 class Database:
     """SQLite in ``data_dir``, or whatever ``database_url`` names."""
 
+    @staticmethod
+    def exists(data_dir: Path, database_url: str = "") -> bool:
+        """Whether there may be one, so that who only looks need not make one where there is none."""
+        return bool(database_url) or (data_dir / FILE).exists()
+
     def __init__(self, data_dir: Path, database_url: str = "") -> None:
         self.data_dir = data_dir
         _writable(data_dir)
-        self._engine = _engine(database_url or f"sqlite:///{data_dir / 'pt4al.db'}")
+        self._engine = _engine(database_url or f"sqlite:///{data_dir / FILE}")
         self._session = sessionmaker(self._engine, expire_on_commit=False)
         self._create_tables()
 

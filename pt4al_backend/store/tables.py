@@ -87,7 +87,7 @@ class Project(Base):
     # What /api/status says
     stage: Mapped[str] = mapped_column(default=WAITING)
     stage_progress: Mapped[float] = mapped_column(default=0.0)
-    stage_detail: Mapped[str] = mapped_column(default="")
+    stage_detail: Mapped[str] = mapped_column(default="for the worker")
     eta_seconds: Mapped[float | None]
     error: Mapped[str] = mapped_column(default="")
     round: Mapped[int] = mapped_column(default=0)

@@ -19,7 +19,7 @@ pages = Blueprint(
 )
 
 _STAGES = {
-    "waiting": "Waiting for the worker",
+    "waiting": "Waiting",
     "images": "Reading the images",
     "pretext": "Learning what is hard (pretext task)",
     "training": "Training on the labels",

@@ -92,6 +92,14 @@ def label(config: LabelConfig, annotations: list[dict[str, object]]) -> object:
                 'BrushLabels "any": write Label tags inside it that are the same for every task',
             ],
         ),
+        (
+            f'<View>{IMAGE}{CHOICES}<Choices name="flag" toName="image"><Choice value="odd"/></Choices></View>',
+            ['Choices "flag": beside other questions its only Choice is never answered with no, add one for that'],
+        ),
+        (
+            f'<View>{IMAGE}{CHOICES}<Choices name="caption" toName="image"><Choice value="$first"/></Choices></View>',
+            ['Choices "caption": Choice tags with $ take their value from the task, give them an alias'],
+        ),
     ],
 )
 def test_takes_a_choice_on_an_image_and_tells_of_what_it_leaves(config: str, ignored: list[str]) -> None:
@@ -113,7 +121,14 @@ def test_takes_any_number_of_questions() -> None:
     assert [question.name for question in twice.questions] == ["choice", "again"]
 
 
+def test_a_single_choice_is_a_box_that_is_ticked_or_not() -> None:
+    box = parse_config(PLAIN.replace('<Choice value="dog"/>', ""))
+    assert box.questions == (Question("choice", "multiple", ("cat",)),)
+    assert [box.answers([annotation(*given)])["choice"] for given in (("cat",), ())] == [["cat"], []]
+
+
 def test_classes_are_what_label_studio_stores() -> None:
+    assert parse_config(PLAIN.replace('value="cat"', 'value="$first" alias="cat"')).questions == ASKED
     config = PLAIN.replace('value="cat"', 'value="Felis catus" alias="cat"')
     assert parse_config(config).questions == ASKED
     many = "".join(f'<Choice value="{n}"/>' for n in range(1000))
