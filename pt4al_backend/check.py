@@ -137,6 +137,9 @@ def _worker(settings: Settings, store: Store, server: Server | None) -> Finding:
     if is_alive(store.worker()):
         return Finding("worker", True, "It runs.")
     start = "start it with `pt4al-backend start` or `pt4al-backend worker`."
+    if server and server.has_worker is None:
+        mend = "say it with BASIC_AUTH_USER and BASIC_AUTH_PASS."
+        return Finding("worker", None, f"None runs in {settings.data_dir}. The backend asks for its password: {mend}")
     if server and server.has_worker:
         return Finding("worker", False, f"None runs in {settings.data_dir}. {_elsewhere(settings)}")
     if server:

@@ -188,15 +188,8 @@ class Worker:
         project = self._store.project(project_id)
         if project is None:
             return False
-        if self._has_moved(project.label_studio_url) and project.created and not project.access_token:
-            project = self._store.connect(  # its token is one for the new address
-                url=self._settings.label_studio_url,
-                number=project.number,
-                created=project.created,
-                access_token="",
-                label_config="",
-                only=True,
-            )
+        if self._has_moved(project.label_studio_url):
+            project = self._moved(project)
         lane, connection = self._lanes.get(project_id), (project.label_studio_url, project.access_token)
         if lane and lane.connection == connection:
             lane.woken_at, lane.shown = wake_at, None
@@ -269,6 +262,22 @@ class Worker:
     def _has_moved(self, url: str) -> bool:
         """Whether a project's Label Studio is another than the one of the settings."""
         return bool(self._settings.label_studio_url) and url != self._settings.label_studio_url
+
+    def _moved(self, project: Project) -> Project:
+        """The project at the address in the settings, if it has no token of its own and is found there."""
+        if not project.created or project.access_token:
+            return project
+        url, number, created = self._settings.label_studio_url, project.number, project.created
+        there = Project(id=project.id, label_studio_url=url, number=number, created=created, access_token="")
+        try:
+            self._platform_for(there).project()
+        except PT4ALError as error:
+            logger.info("project %d is not at %s: %s", number, without_userinfo(url), error)
+            return project
+        found = self._store.connect(
+            url=url, number=number, created=created, access_token="", label_config="", only=True
+        )
+        return found if found.id == project.id else project  # else it was connected there as well
 
     def _told_of(self, url: str, error: str) -> str:
         if not self._has_moved(url):

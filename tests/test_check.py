@@ -92,6 +92,9 @@ def test_the_port_and_who_has_it(tmp_path: Path) -> None:
         with answering(lambda asked, reply=reply: reply) as server:
             settings = settings_for(None, tmp_path, port=int(server.url.rpartition(":")[2]))
             assert found(settings)[f"port {settings.port}"].ok is ok
+            if reply is guarded:
+                Store(settings.data_dir).close()
+                assert found(settings)["worker"].ok is None
     nowhere = settings_for(None, tmp_path, host="192.0.2.1")
     assert "PT4AL_HOST" in found(nowhere)[f"port {nowhere.port}"].message
 

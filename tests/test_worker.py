@@ -295,3 +295,25 @@ def test_projects_move_with_the_address_in_the_settings(rig):
     second = rig.store.project(second.id)
     assert (second.label_studio_url, second.access_token) == ("http://x", "own"), "it may be another one"
     assert "open the project's Settings > Model page there" in second.error
+
+
+def test_a_project_that_is_not_at_the_address_in_the_settings_stays(rig, monkeypatch):
+    monkeypatch.setattr("pt4al_backend.worker.GONE_FOR", 0.0)
+    first, second = rig.store.projects()
+    twin = rig.store.connect(url="https://y", number=2, created="1", access_token="own", label_config="")
+    rig.platforms[twin.id] = KnownLabels(30)
+    healthy = rig.worker._platform_for
+
+    def platform_for(project):
+        if project.label_studio_url == "http://x":
+            raise PT4ALError("There is no token.")
+        return healthy(project)
+
+    rig.worker._platform_for = platform_for
+    rig.worker._settings = rig.worker._settings.model_copy(update={"label_studio_url": "https://y"})
+    rig.platforms[first.id].gone = True
+    rig.turn_until(lambda: rig.platforms[twin.id].published)
+    for left in (first, second):
+        row = rig.store.project(left.id)
+        assert (row.label_studio_url, row.error[:18]) == ("http://x", "There is no token.")
+        assert "https://y" in row.error

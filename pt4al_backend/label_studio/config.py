@@ -108,9 +108,13 @@ class LabelConfig:
 
     def _vote(self, question: Question, results: Sequence[Result], faults: list[str] | None) -> tuple[str, ...] | None:
         vote = chosen(question, results)
-        if vote == () and not (question.kind == MULTIPLE and self._may_be_empty(results, faults)):
-            return None
+        if vote == () and not self._is_box(question):
+            return vote if question.kind == MULTIPLE and self._may_be_empty(results, faults) else None
         return vote
+
+    def _is_box(self, question: Question) -> bool:
+        """Whether what is not ticked was answered with no, whatever else was answered."""
+        return question.kind == MULTIPLE and len(question.classes) == len(self.questions) == 1
 
     def _newest_regions(
         self, question: Question, given: Sequence[Sequence[Result]], faults: list[str] | None

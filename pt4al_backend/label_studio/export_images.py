@@ -23,17 +23,16 @@ class _Files:
 
     directory: Path
     sharing: Mapping[str, int]
-    """How many of the export's locations end so."""
+    """How many of the export's images have a location that ends so."""
 
     @classmethod
     def below(cls, directory: Path, images: Iterable[str]) -> _Files:
-        named = {location(image) for image in images}
-        return cls(directory, Counter(end for each in named for end in _ends(each)))
+        return cls(directory, Counter(end for image in set(images) for end in _ends(location(image))))
 
     def find(self, named: str) -> Path | None:
-        """The file that a location, or an end of it that belongs to no other, names here or in ``images``."""
-        for place, end in enumerate(_ends(named)):
-            if place and self.sharing[end] > 1:
+        """The file that a location, or an end of it, names here or in ``images``; none that two images may mean."""
+        for end in _ends(named):
+            if self.sharing[end] > 1:
                 continue
             for path in (self.directory / end, self.directory / "images" / end):
                 try:

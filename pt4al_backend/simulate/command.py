@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from pt4al_backend import learning
 from pt4al_backend.errors import PT4ALError
@@ -52,6 +53,8 @@ class Plan:
     settings: Settings
     """Of every run, but for ``data_dir``, ``seed`` and what is a variant's own."""
     out: Path
+    notes: tuple[str, ...] = ()
+    """A sentence for whatever of the answers could not be used."""
 
 
 @dataclass(frozen=True)
@@ -62,26 +65,31 @@ class Source:
     """A directory with one directory per class, a Label Studio export, or a directory whose images have ``masks``."""
     masks: Path | None = None
 
-    def read(self, settings: Settings) -> KnownImages:
-        """The images with their answers. ``PT4ALError`` says what is wrong with them."""
+    def read(self, settings: Settings) -> tuple[KnownImages, tuple[str, ...]]:
+        """The images with their answers, and a sentence for what of these could not be used.
+
+        ``PT4ALError`` says what is wrong with them.
+        """
         path = self.images.expanduser()
         if self.masks is not None:
-            return read_masks(path, self.masks.expanduser())
+            return read_masks(path, self.masks.expanduser()), ()
         if path.suffix == ".json":
-            return read_export(path, settings).images(background=settings.unlabelled_pixels == "background")
-        return read_folder(path)
+            export = read_export(path, settings)
+            return export.images(background=settings.unlabelled_pixels == "background"), export.notes
+        return read_folder(path), ()
 
 
 def plan(
     source: Source, test: Source | None, settings: Settings, *, strategies: str, seeds: int, answers: int, out: Path
 ) -> Plan:
     """What the command line asks for."""
-    pool = source.read(settings)
+    pool, notes = source.read(settings)
     held_out: KnownImages
     if test is None:
         pool, held_out = pool.split(TEST_SHARE, seed=0)
     else:
-        held_out = test.read(settings)
+        held_out, more = test.read(settings)
+        notes += more
         if type(held_out) is not type(pool):
             raise PT4ALError(
                 "The images in --test have to be answered as the others are: "
@@ -93,7 +101,7 @@ def plan(
     replay = Replay(pool, held_out, rounds=cycles, query_size=query_size, answers=answers)
     settings = Settings(**settings.model_dump() | {"cycles": cycles})
     title = source.images.expanduser().resolve().name
-    return Plan(title, replay, parse(strategies), tuple(range(seeds)), settings, out)
+    return Plan(title, replay, parse(strategies), tuple(range(seeds)), settings, out, notes)
 
 
 def run(plan: Plan, console: Console) -> Results:
@@ -104,6 +112,8 @@ def run(plan: Plan, console: Console) -> Results:
     """
     try:
         _check(plan)
+        if plan.notes:
+            console.print(f"Of the answers {len(plan.notes)} could not be used. The first: {escape(plan.notes[0])}")
         plan.out.mkdir(parents=True, exist_ok=True)
         if not (plan.out / "results.json").exists():
             _tidy(plan.out, unfinished=True)

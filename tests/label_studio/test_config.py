@@ -124,7 +124,9 @@ def test_takes_any_number_of_questions() -> None:
 def test_a_single_choice_is_a_box_that_is_ticked_or_not() -> None:
     box = parse_config(PLAIN.replace('<Choice value="dog"/>', ""))
     assert box.questions == (Question("choice", "multiple", ("cat",)),)
-    assert [box.answers([annotation(*given)])["choice"] for given in (("cat",), ())] == [["cat"], []]
+    assert [box.answers([annotation(*ticks)])["choice"] for ticks in (("cat",), ())] == [["cat"], []]
+    drawn = given({"from_name": "box", "type": "rectanglelabels", "value": {"rectanglelabels": ["x"]}})
+    assert box.answers([drawn]) == {"choice": []}
 
 
 def test_classes_are_what_label_studio_stores() -> None:

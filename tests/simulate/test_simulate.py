@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import os
 import shutil
@@ -489,6 +490,35 @@ def test_an_export_is_a_source(tmp_path: Path, simulate: Simulate) -> None:
     config = saved(tmp_path / "out")["config"]
     assert (config["pool"], config["test"], config["classes"]) == (16, 4, 2)
     assert list(outcome(tmp_path / "out")) == [("random", 0)]
+
+
+def test_answers_of_an_export_that_cannot_be_used_are_told_of(tmp_path: Path) -> None:
+    def drawn(turn: int) -> dict[str, Any]:
+        value = {"points": [[0, 0], [50, 0], [50, 50]], "closed": True, "polygonlabels": ["car"]}
+        size = {"original_width": 32, "original_height": 32, "image_rotation": turn}
+        return {"id": "r", "from_name": "part", "to_name": "image", "type": "polygonlabels", "value": value} | size
+
+    tasks = [
+        {"id": n, "annotations": [{"id": n, "result": [drawn(0), drawn(90 * (n == 3))]}], "data": {"image": f"{n}.png"}}
+        for n in range(1, 11)
+    ]
+    export = tmp_path / "export.json"
+    export.write_text(json.dumps(tasks))
+    no_directory = tmp_path / "file"
+    no_directory.write_text("")
+    plan = command.plan(
+        command.Source(export),
+        None,
+        Settings(cycles=2, query_size=2),
+        strategies="random",
+        seeds=1,
+        answers=1,
+        out=no_directory,
+    )
+    said = io.StringIO()
+    with pytest.raises(PT4ALError, match="another --out"):
+        command.run(plan, Console(file=said, soft_wrap=True))
+    assert said.getvalue().startswith("Of the answers 1 could not be used. The first: Task 3: ")
 
 
 @pytest.fixture(scope="module")
