@@ -93,8 +93,9 @@ def test_the_port_and_who_has_it(tmp_path: Path) -> None:
             settings = settings_for(None, tmp_path, port=int(server.url.rpartition(":")[2]))
             assert found(settings)[f"port {settings.port}"].ok is ok
             if reply is guarded:
-                Store(settings.data_dir).close()
-                assert found(settings)["worker"].ok is None
+                old = Settings(**settings.model_dump() | {"data_dir": tmp_path / "old"})
+                Store(old.data_dir).close()
+                assert found(old)["worker"].ok is None
     nowhere = settings_for(None, tmp_path, host="192.0.2.1")
     assert "PT4AL_HOST" in found(nowhere)[f"port {nowhere.port}"].message
 

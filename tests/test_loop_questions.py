@@ -32,7 +32,7 @@ from pt4al_backend.labelling_platform import (
 from pt4al_backend.loop import ProjectLoop
 from pt4al_backend.opinion import Opinion, refit
 from pt4al_backend.sampling.uncertainty import mean_rank
-from pt4al_backend.settings import Settings
+from pt4al_backend.settings import METHODS, Settings
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Project
 from pt4al_backend.store.tasks import regions_digest
@@ -512,3 +512,19 @@ def test_digests_tell_regions_apart() -> None:
     in_other_order = [dict(reversed(region.items())) for region in first]
     assert regions_digest(first) == regions_digest(in_other_order) != regions_digest(second)
     assert regions_digest([]) != regions_digest(first)
+
+
+def test_paper_asks_a_refit_what_its_network_had_no_answer_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METHODS, "fast", METHODS["paper"])
+    rig = Rig(tmp_path, EMPTY, PRESENT)
+    rig.settle()
+    rig.platform.answer(*range(1, 13), only=[EMPTY.name])
+    rig.settle()
+    rig.platform.answer(*range(1, 13))
+    rig.settle()
+    assert rig.project.main_generation == 1
+    assert list(rig.bench.sources(rig.project, "main-1").own) == [EMPTY.name]
+    assert set(next(iter(rig.picks.values())).guesses) == {EMPTY.name, PRESENT.name}
+    rig.train()
+    assert list(rig.bench.sources(rig.project, "main-2").own) == [EMPTY.name, PRESENT.name]
+    rig.close()

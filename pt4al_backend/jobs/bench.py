@@ -131,7 +131,14 @@ class Bench:
         if name not in self._heads:
             weights = self.weights(name)
             asked = weights.spec.get("questions", [])  # a pretext network was asked nothing
-            self._heads[name] = [(question, learning.network_head(weights, k)) for k, question in enumerate(asked)]
+            learnt = weights.spec.get(
+                "answered", [True] * len(asked)
+            )  # a head that nobody had an answer for says anything
+            self._heads[name] = [
+                (question, learning.network_head(weights, k))
+                for k, (question, answered) in enumerate(zip(asked, learnt, strict=True))
+                if answered
+            ]
         given = {asks.name: output(asks, background=self.background).classes for asks in questions(project)}
         return {
             asks["name"]: head

@@ -20,7 +20,7 @@ from pt4al_backend.store.download import download
 from pt4al_backend.store.store import PoolArrays
 from pt4al_backend.store.tables import Project
 from pt4al_backend.store.tasks import regions_digest
-from pt4al_backend.targets import drawn_masks, output, targets
+from pt4al_backend.targets import answered, drawn_masks, output, targets
 
 
 def train_main(bench: Bench) -> Job:
@@ -33,6 +33,7 @@ def train_main(bench: Bench) -> Job:
     given = bench.store.answers(project.id)
     answers = [given.get(task, {}) for task in pool.task[labelled].tolist()]
     masks, background = bench.masks(project), bench.background
+    learnt = [targets(question, answers, rows, masks=masks, background=background) for question in questions(project)]
     pixels = bench.pixels(project)
     initial = yield from _initial_weights(bench, project)
     weights = yield from follow(
@@ -40,7 +41,7 @@ def train_main(bench: Bench) -> Job:
             pixels,
             rows,
             [output(question, background=background) for question in questions(project)],
-            [targets(question, answers, rows, masks=masks, background=background) for question in questions(project)],
+            learnt,
             recipe=bench.recipe(project, pool=len(pool)).main,
             init=initial,
             seed=bench.settings.seed + project.main_generation + 1,
@@ -51,7 +52,7 @@ def train_main(bench: Bench) -> Job:
     )
     generation = project.main_generation + 1
     name = f"main-{generation}"
-    spec = weights.spec | {"questions": project.questions}
+    spec = weights.spec | {"questions": project.questions, "answered": [bool(answered(each).any()) for each in learnt]}
     for what in ("features", "grid"):
         bench.model_path(f"{what}-{name}.bin").unlink(missing_ok=True)  # left by a run that was killed
     save_arrays(bench.model_path(f"{name}.safetensors"), weights.arrays, spec)

@@ -35,10 +35,9 @@ def pretext(bench: Bench) -> Job:
             "learning rotations",
             until=0.9,
         )
-        left = np.isin(task, bench.store.pool(project).task)  # others were deleted meanwhile
-        task, row = task[left], row[left]
+        pool = bench.store.pool(project)  # some may have gone, and others come
         losses = yield from follow(
-            learning.pretext_losses(weights, pixels, row, device=bench.device),
+            learning.pretext_losses(weights, pixels, pool.row, device=bench.device),
             "measuring the pretext loss",
             since=0.9,
         )
@@ -47,15 +46,16 @@ def pretext(bench: Bench) -> Job:
     except learning.LearningError:
         checkpoint.delete()  # else it would go wrong again from where it is
         raise
-    if len(task):  # else there is a new pool to learn from
+    if len(pool):
+        known = int(np.isin(task, pool.task).sum())
         save_arrays(bench.model_path(f"{name}.safetensors"), weights.arrays, weights.spec)
         bench.store.save_batches(
             bench.project_id,
-            task=task,
+            task=pool.task,
             loss=losses,
-            **_cut(bench, task, losses, trained_on=len(task)),
+            **_cut(bench, pool.task, losses, trained_on=known or len(pool)),
             pretext_generation=generation,
-            pretext_pool=len(task),
+            pretext_pool=known,
             main_round=-1,  # rounds are counted anew
         )
     checkpoint.delete()

@@ -28,6 +28,8 @@ _GPU_INPUTS = 1024
 """Inputs of one inference step on a GPU; fills it without filling its memory ..."""
 _DENSE_GPU_INPUTS = 128
 """... where images and maps are larger."""
+_GPU_FLOPS_PER_STEP = 2.6e12
+"""Fewer inputs where one of them is dear, as large ones are to ResNet-18: its maps then take about 15 GB in float32."""
 
 
 @dataclass(frozen=True)
@@ -122,9 +124,11 @@ def steps_per_epoch(images: int, *, batch: int) -> int:
 
 def images_per_step(spec: Mapping[str, Any], *, device: str, inputs_per_image: int, training: bool) -> int:
     """How many images are computed between two yields; a backward pass costs twice a forward pass."""
+    flops = forward_flops(spec)
     if is_cuda(device):
-        return (_DENSE_GPU_INPUTS if spec["dense"] else _GPU_INPUTS) // inputs_per_image
-    flops = forward_flops(spec) * (3 if training else 1)
+        most = _DENSE_GPU_INPUTS if spec["dense"] else _GPU_INPUTS
+        return int(min(most, _GPU_FLOPS_PER_STEP / flops)) // inputs_per_image
+    flops *= 3 if training else 1
     return math.ceil(max(_CPU_FLOPS_PER_STEP / flops, _LEAST_INPUTS) / inputs_per_image)
 
 

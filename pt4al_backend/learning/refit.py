@@ -20,7 +20,7 @@ from pt4al_backend.learning.types import SEGMENTATION, SINGLE, LearningError, Ou
 
 _FLOPS_PER_SECOND = 30e9
 """What L-BFGS gets out of two cores, with room for a busy machine."""
-_MOST_ITERATIONS = 100
+_LEAST_ITERATIONS, _MOST_ITERATIONS = 20, 100
 _FOLDS = 5
 _PRIOR = 15.0
 """Strength of the L2 penalty beside the sum of the labels' losses: it fades as labels come in.
@@ -66,7 +66,8 @@ def fit_head(
 
     Multinomial for a `single` output, one regression per class for a `multiple` one. The number of
     iterations follows from the size of the problem and `seconds` on two CPU cores, not from a clock:
-    the same labels give the same head on a busy machine.
+    the same labels give the same head on a busy machine. Large problems take longer than that: with
+    fewer than some 20 iterations more labels would make it worse.
 
     Args:
         features: float (n, D), of answered images.
@@ -87,7 +88,7 @@ def fit_head(
 
     n, width = features.shape
     affordable = seconds * _FLOPS_PER_SECOND / (6 * n * width * output.classes)
-    iterations = max(1, min(_MOST_ITERATIONS, int(affordable)))
+    iterations = max(_LEAST_ITERATIONS, min(_MOST_ITERATIONS, int(affordable)))
     prior, on_bias = (_PRIOR, _PRIOR) if output.kind == SINGLE else (_MULTIPLE_PRIOR, _MULTIPLE_BIAS_PRIOR)
     return _fitted(features, loss, output.classes, iterations=iterations, penalty=prior / n, on_bias=on_bias / prior)
 

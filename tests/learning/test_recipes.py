@@ -47,6 +47,13 @@ def test_a_paper_step_is_cut_on_a_cpu_and_whole_on_a_gpu():
     assert images_per_step(spec, device="cuda", inputs_per_image=4, training=True) == 256
 
 
+@pytest.mark.parametrize("preset, size, least, most", [("paper", 224, 40, 50), ("fast", 224, 256, 256)])
+def test_a_step_of_large_images_fits_a_gpu(preset, size, least, most):
+    recipe = recipes(preset, device="cuda", pool=5_000, image_size=size).pretext
+    spec = network_spec(recipe.network, width=recipe.width, image_size=size, outputs=[single(4)])
+    assert least <= images_per_step(spec, device="cuda", inputs_per_image=4, training=True) <= most
+
+
 def test_unknown_preset_is_refused():
     with pytest.raises(LearningError, match="choose fast or paper"):
         recipes("slow", device="cpu", pool=10, image_size=32)
