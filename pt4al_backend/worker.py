@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pt4al_backend import learning
-from pt4al_backend.errors import LabelStudioUnavailableError, ProjectGoneError, PT4ALError
+from pt4al_backend.errors import LabelStudioUnavailableError, ProjectGoneError, PT4ALError, UnsupportedConfigError
 from pt4al_backend.jobs import Bench
 from pt4al_backend.labelling_platform import LabellingPlatform
 from pt4al_backend.loop import ProjectLoop
@@ -271,6 +271,8 @@ class Worker:
         there = Project(id=project.id, label_studio_url=url, number=number, created=created, access_token="")
         try:
             self._platform_for(there).project()
+        except UnsupportedConfigError:
+            pass  # it is there
         except PT4ALError as error:
             logger.info("project %d is not at %s: %s", number, without_userinfo(url), error)
             return project

@@ -532,6 +532,25 @@ def test_an_outgrown_pretext_network_is_trained_anew(rig):
     assert names == {"pretext-2.safetensors", "features-pretext-2.bin"}
 
 
+def test_a_killed_pretext_training_begins_anew_where_its_images_have_changed(tmp_path, monkeypatch):
+    monkeypatch.setattr("pt4al_backend.learning.pretext.SAVE_SECONDS", 0.0)
+    rig = Rig(tmp_path, n=40)
+    while rig.loop.busy_with != "pretext":
+        rig.loop.look()
+        rig.loop.work(0.01)
+    rig.loop.work(0.5)
+    (pool,) = rig.store.models_dir(rig.id).glob("*.pool.safetensors")
+    began = pool.stat().st_mtime_ns
+    rig.loop = rig.new_loop()
+    rig.platform.show(1, "digit:100")
+    while rig.loop.busy_with != "pretext":
+        rig.loop.look()
+        rig.loop.work(0.01)
+    assert pool.stat().st_mtime_ns > began
+    rig.settle()
+    rig.close()
+
+
 def test_a_killed_pretext_training_goes_on_and_gives_the_same_batches(tmp_path, settled):
     rig = Rig(tmp_path / "killed")
     for _ in range(6):  # into the pretext training, then gone without a word

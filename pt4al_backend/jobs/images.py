@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pt4al_backend import learning
 from pt4al_backend.errors import LabelStudioError, PT4ALError, UnreadableImageError
 from pt4al_backend.jobs.bench import Bench, Job, Step, backbone, segmentation
+from pt4al_backend.jobs.pretext import begin_training_anew
 from pt4al_backend.store.decode import decode, probe_size
 from pt4al_backend.store.tables import Project
 
@@ -201,6 +202,8 @@ def _keep(bench: Bench, project: Project, arrived: Arrived[Decoded]) -> None:
     if found:
         rows = bench.store.reserve_rows(bench.project_id, [task for (task, _), _ in found])
         there = rows >= 0  # a task may have been deleted meanwhile
+        if (rows[there] < project.next_row).any():  # in place of other images
+            begin_training_anew(bench)
         bench.pixels(project).write(rows[there], np.stack([pixels for _, (pixels, _, _) in found])[there])
         if project.pretext_generation:
             bench.features(backbone(project)).forget(rows[there])

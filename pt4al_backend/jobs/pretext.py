@@ -22,9 +22,9 @@ def pretext(bench: Bench) -> Job:
     project = bench.project()
     generation = project.pretext_generation + 1
     name = f"pretext-{generation}"
-    snapshot = bench.model_path(f"{name}.pool.safetensors")
+    snapshot, saved = _unfinished(bench, project)
     task, row = _pool_snapshot(snapshot, bench.store.pool(project))
-    checkpoint = CheckpointFile(bench.model_path(f"{name}.checkpoint.safetensors"))
+    checkpoint = CheckpointFile(saved)
     recipe = bench.recipe(project, pool=len(task)).pretext
     pixels = bench.pixels(project)
     try:
@@ -61,6 +61,18 @@ def pretext(bench: Bench) -> Job:
     checkpoint.delete()
     snapshot.unlink()
     tidy(bench)
+
+
+def _unfinished(bench: Bench, project: Project) -> tuple[Path, Path]:
+    """The files that a training which was interrupted goes on from: its pool, and its checkpoint."""
+    name = f"pretext-{project.pretext_generation + 1}"
+    return bench.model_path(f"{name}.pool.safetensors"), bench.model_path(f"{name}.checkpoint.safetensors")
+
+
+def begin_training_anew(bench: Bench) -> None:
+    """Images that an interrupted training has learnt from show something else now."""
+    for path in _unfinished(bench, bench.project()):
+        path.unlink(missing_ok=True)
 
 
 def recut(bench: Bench) -> Job:

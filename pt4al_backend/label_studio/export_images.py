@@ -22,17 +22,20 @@ class _Files:
     """Looks below ``directory`` only, symbolic links included."""
 
     directory: Path
-    sharing: Mapping[str, int]
-    """How many of the export's images have a location that ends so."""
+    located: Mapping[str, int]
+    """How many of the export's images have this location."""
+    ending: Mapping[str, int]
+    """How many have one that ends so."""
 
     @classmethod
     def below(cls, directory: Path, images: Iterable[str]) -> _Files:
-        return cls(directory, Counter(end for image in set(images) for end in _ends(location(image))))
+        named = [location(image) for image in set(images)]
+        return cls(directory, Counter(named), Counter(end for each in named for end in _ends(each)))
 
     def find(self, named: str) -> Path | None:
-        """The file that a location, or an end of it, names here or in ``images``; none that two images may mean."""
-        for end in _ends(named):
-            if self.sharing[end] > 1:
+        """The file that a location, or an end of it that no other has, names here or in ``images``."""
+        for place, end in enumerate(_ends(named)):
+            if (self.ending[end] if place else self.located[end]) > 1:
                 continue
             for path in (self.directory / end, self.directory / "images" / end):
                 try:

@@ -251,6 +251,9 @@ def test_files_of_one_name_are_not_mixed_up(tmp_path: Path) -> None:
     assert images.read(1) == b"dog"
     with pytest.raises(UnreadableImageError, match=r"pets/cat/1\.png"):
         images.read(0)
+    write(tmp_path / "sub/1.png", b"below")
+    images = read(tmp_path, two_of(["1.png", "sub/1.png"]))
+    assert (images.read(0), images.read(1)) == (b"whose?", b"below")
     images = read(tmp_path, two_of(["s3://cats/1.png", "s3://dogs/1.png"]))
     for position in (0, 1):
         with pytest.raises(UnreadableImageError, match=r"no '1\.png'"):
