@@ -80,11 +80,14 @@ def annotate_in_turn(
     After ``labels`` it goes on, for as many again at most, until ``to_round`` is published: who labels faster than
     a round is closed labels images of that round's slack.
     """
-    rounds, answered = [], set()
+    rounds: list[int] = []
+    answered: set[int] = set()
     with recorded_orders(backend.data_dir, project.number) as orders_since:
         for turn in range(2 * labels):
             if turn >= labels and rounds[-1] >= to_round:
                 break
+            # People do not label a whole window in the seconds that a busy machine takes for the next one.
+            wait_until(lambda: set((orders_since(0.0) or [[]])[-1]) - answered)
             annotator, asked = annotators[turn % len(annotators)], time.monotonic()
             task = annotator.next_task(project.number)["id"]
 

@@ -599,6 +599,7 @@ def test_a_project_that_was_labelled_before_is_ready_with_nothing_to_publish(tmp
     rig.settle()
     assert rig.platform.published == []
     assert rig.project.stage == "ready"
+    rig.settle()
     without_pool(monkeypatch, rig)
     rig.loop.steer()
     assert rig.loop.work(0.1) is False
