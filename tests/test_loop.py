@@ -4,12 +4,13 @@ import contextlib
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 from known_labels import QUESTION, KnownLabels
 
-from pt4al_backend import loop
+from pt4al_backend import learning, loop
 from pt4al_backend.errors import LabelStudioUnavailableError
 from pt4al_backend.jobs import Bench, backbone, images
 from pt4al_backend.learning import network_head
@@ -532,14 +533,21 @@ def test_an_outgrown_pretext_network_is_trained_anew(rig):
     assert names == {"pretext-2.safetensors", "features-pretext-2.bin"}
 
 
+def train_until_a_checkpoint(rig, monkeypatch):
+    """Into the pretext training until it has saved itself once; returns the checkpoint and the file of its pool."""
+    with monkeypatch.context() as patched:
+        patched.setattr(learning, "train_pretext", partial(learning.train_pretext, save_seconds=0.0))
+        files = [rig.store.models_dir(rig.id) / f"pretext-1.{kind}.safetensors" for kind in ("checkpoint", "pool")]
+        while not files[0].exists():
+            rig.loop.look()
+            rig.loop.work(0.01)
+    assert rig.loop.busy_with == "pretext"
+    return files
+
+
 def test_a_killed_pretext_training_begins_anew_where_its_images_have_changed(tmp_path, monkeypatch):
-    monkeypatch.setattr("pt4al_backend.learning.pretext.SAVE_SECONDS", 0.0)
-    rig = Rig(tmp_path, n=40)
-    while rig.loop.busy_with != "pretext":
-        rig.loop.look()
-        rig.loop.work(0.01)
-    rig.loop.work(0.5)
-    (pool,) = rig.store.models_dir(rig.id).glob("*.pool.safetensors")
+    rig = Rig(tmp_path, n=40, pretext_epochs=10)
+    checkpoint, pool = train_until_a_checkpoint(rig, monkeypatch)
     began = pool.stat().st_mtime_ns
     rig.loop = rig.new_loop()
     rig.platform.show(1, "digit:100")
@@ -547,24 +555,21 @@ def test_a_killed_pretext_training_begins_anew_where_its_images_have_changed(tmp
         rig.loop.look()
         rig.loop.work(0.01)
     assert pool.stat().st_mtime_ns > began
+    assert not checkpoint.exists()
     rig.settle()
     rig.close()
 
 
-def test_a_killed_pretext_training_goes_on_and_gives_the_same_batches(tmp_path, settled):
-    rig = Rig(tmp_path / "killed")
-    for _ in range(6):  # into the pretext training, then gone without a word
-        rig.loop.look()
-        rig.loop.work(0.3)
-    assert rig.project.stage in ("images", "pretext")
-    rig.loop = rig.new_loop()
-    rig.settle()
-    undisturbed = Rig(tmp_path / "undisturbed")
-    undisturbed.settle()
-    assert (rig.pool().batch == undisturbed.pool().batch).all()
-    assert (rig.pool().loss == undisturbed.pool().loss).all()
-    rig.close()
-    undisturbed.close()
+def test_a_killed_pretext_training_goes_on_and_gives_the_same_batches(tmp_path, monkeypatch):
+    killed, undisturbed = Rig(tmp_path / "killed"), Rig(tmp_path / "undisturbed")
+    train_until_a_checkpoint(killed, monkeypatch)
+    killed.loop = killed.new_loop()
+    for rig in (killed, undisturbed):
+        rig.settle()
+    assert (killed.pool().batch == undisturbed.pool().batch).all()
+    assert (killed.pool().loss == undisturbed.pool().loss).all()
+    for rig in (killed, undisturbed):
+        rig.close()
 
 
 def test_a_platform_that_is_down_loses_nothing(settled):
