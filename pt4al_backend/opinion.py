@@ -21,6 +21,8 @@ CHUNK = 4096
 """Images whose features are in memory at a time ..."""
 IN_MEMORY = 32_000_000
 """... or fewer, so that they are not more values than these."""
+MOST_MASKS = 1000
+"""Segmentations that a head is fitted on at most; of their cells a random part is used in any case."""
 
 Rows = NDArray[np.int64]
 
@@ -159,6 +161,8 @@ def fit_heads(pool: PoolArrays, questions: Sequence[Question], sources: Sources)
         if len(there) and question.name in sources.own:
             heads[question.name] = sources.own[question.name]
         elif len(there):
+            if question.kind == SEGMENTATION:
+                there = np.sort(np.random.default_rng(0).permutation(there)[:MOST_MASKS])
             features = sources.read(question.kind, pool.row[labelled[there]])
             head = _fit(features, mine, there, output(question, background=sources.background), sources.balance)
             heads |= {} if head is None else {question.name: head}

@@ -223,6 +223,18 @@ def test_the_pool_is_read_in_parts(world: World, monkeypatch: pytest.MonkeyPatch
     assert set(read) <= ({7, N % 7, 9} if limit == "CHUNK" else {7, N % 7, 9, N})  # 9 to fit
 
 
+def test_of_many_segmentations_only_some_are_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {position: world.answers(position) for position in range(20)}
+    read: list[int] = []
+    plain: Callable[..., NDArray[np.float16]] = Sources.read
+    monkeypatch.setattr(Sources, "read", lambda self, kind, rows: read.append(len(rows)) or plain(self, kind, rows))
+    monkeypatch.setattr(room, "MOST_MASKS", 12)
+    head = fit_heads(pool(given), (AREA,), world.sources(given))["area"]
+    assert read == [12]
+    logits = head.logits(world.grid.read(row(range(N))).reshape(N, CELLS, CELLS, 3))
+    assert (logits.argmax(axis=-1) == world.cells).mean() > 0.98
+
+
 def test_mistakes_are_shares_of_the_answers(world: World) -> None:
     """Two images are labelled otherwise than they look: one in its kind, one in one of its two labels."""
     given = {position: world.answers(position) for position in range(30)}
