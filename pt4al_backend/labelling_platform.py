@@ -123,6 +123,14 @@ class LabellingPlatform(Protocol):
         """Those of the sorted task ids ``known`` that do not exist any more."""
         ...
 
+    def images_behind(self, task: int) -> dict[int, str]:
+        """Task id -> image value of some tasks, the next ones by id; empty where there is none behind ``task``."""
+        ...
+
+    def images_of(self, tasks: Sequence[int]) -> dict[int, str]:
+        """Task id -> image value of those of ``tasks`` that exist."""
+        ...
+
     def image(self, task: int, value: str) -> bytes:
         """The bytes of a task's image; ``UnreadableImageError`` with the reason if there are none. Thread-safe."""
         ...

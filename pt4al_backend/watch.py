@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from pt4al_backend.addresses import Addresses
 from pt4al_backend.jobs import Bench
 from pt4al_backend.labelling_platform import SEGMENTATION, ProjectInfo, TaskState
 from pt4al_backend.store.store import Totals
@@ -42,6 +43,7 @@ class Watch:
     def __init__(self, bench: Bench) -> None:
         self.complete = False  # whether all tasks have been taken in as the project is configured now
         self._bench = bench
+        self._addresses = Addresses(bench)
         self._pages: Iterator[tuple[list[TaskState], str]] | None = None  # those that are left
         self._everything = False  # whether they are of all tasks
         self._listed = 0  # tasks that came with them
@@ -67,6 +69,7 @@ class Watch:
             changed, totals = True, bench.store.totals(bench.project_id)
         bench.store.update(bench.project_id, title=info.title, notes=list(info.notes), looked_at=project.wake_at)
         self._compare(totals, info, settled=not changed)
+        changed |= self._addresses.compare(project)
         return replace(seen, changed=changed, tasks=totals.tasks)
 
     def _start_over(self, seen: Seen, asked: list[dict[str, Any]]) -> None:

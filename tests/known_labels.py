@@ -41,6 +41,7 @@ class KnownLabels:
     published: list[Window] = field(default_factory=list)
     model_version: str = ""
     full_listings: int = 0
+    compared: int = 0  # image values that were asked for
     versions: list[str] = field(default_factory=list)  # that have not been deleted
     deletes: float = math.inf  # how many versions at a time; none: it fails
 
@@ -68,6 +69,9 @@ class KnownLabels:
 
     def show(self, task: int, image: str) -> None:
         self._set(replace(self.states[task], image=image))
+
+    def show_without_a_trace(self, task: int, image: str) -> None:
+        self.states[task] = replace(self.states[task], image=image)
 
     def delete(self, task: int) -> None:
         del self.states[task], self._changed[task]
@@ -113,6 +117,14 @@ class KnownLabels:
 
     def missing(self, known: Sequence[int]) -> set[int]:
         return set(known) - self.states.keys()
+
+    def images_behind(self, task: int) -> dict[int, str]:
+        behind = sorted(other for other in self.states if other > task)
+        return self.images_of(behind[: self.page])
+
+    def images_of(self, tasks: Sequence[int]) -> dict[int, str]:
+        self.compared += len(tasks)
+        return {task: self.states[task].image for task in tasks if task in self.states}
 
     def image(self, task: int, value: str) -> bytes:
         if not value.startswith("digit:"):

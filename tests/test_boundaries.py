@@ -33,6 +33,7 @@ STAYS_OUT_OF = {
     "sampling": PROJECT_ROOMS - {"sampling"},
     "loop": {"label_studio", "web", "simulate"},
     "watch": {"label_studio", "web", "simulate", "loop", "worker", "learning", "sampling"},
+    "addresses": {"label_studio", "web", "simulate", "loop", "watch", "worker", "learning", "sampling"},
     "publisher": {"label_studio", "web", "simulate", "loop", "worker", "learning", "sampling"},
     "jobs": {"label_studio", "web", "simulate", "loop", "watch", "publisher", "worker"},
     "web": {"simulate"},

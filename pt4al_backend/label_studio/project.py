@@ -134,14 +134,29 @@ class LabelStudioProject:
 
     def tasks(self, since: str | None) -> Iterator[tuple[list[TaskState], str]]:
         """See ``LabellingPlatform``. Some tasks come twice."""
-        config = self._config or parse_config(self._project()["label_config"])
+        config = self._asked()
         self._tasks.has_regions = config.draws
         for rows, cursor in self._tasks.changed(since):
             yield [_state(row, config) for row in rows], cursor
 
+    def _image_values(self, rows: Sequence[Row]) -> dict[int, str]:
+        config = self._asked()
+        return {row["id"]: config.image_of(row["data"]) for row in rows}
+
+    def _asked(self) -> LabelConfig:
+        return self._config or parse_config(self._project()["label_config"])
+
     def missing(self, known: Sequence[int]) -> set[int]:
         """See ``LabellingPlatform``."""
         return self._tasks.missing(known)
+
+    def images_behind(self, task: int) -> dict[int, str]:
+        """See ``LabellingPlatform``."""
+        return self._image_values(self._tasks.behind(task))
+
+    def images_of(self, tasks: Sequence[int]) -> dict[int, str]:
+        """See ``LabellingPlatform``."""
+        return self._image_values(self._tasks.data_of(tasks))
 
     def image(self, task: int, value: str) -> bytes:
         """See ``LabellingPlatform``."""

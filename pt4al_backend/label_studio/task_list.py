@@ -21,6 +21,7 @@ IN_ONE_ADDRESS = 200  # task numbers; they are sent in the URL, which proxies bo
 OVERLAP = 10.0  # seconds; a transaction may commit so much later than the time it writes
 AHEAD = timedelta(minutes=10)  # times later than this in the future are wrong, not those of a fast clock
 FIELDS = "id,data,updated_at,annotations,result,was_cancelled"  # of tasks and of their annotations
+DATA = "id,data"
 INSTANT = timedelta(microseconds=1)  # what Label Studio's times are told apart by
 
 Row = dict[str, Any]
@@ -80,12 +81,16 @@ class TaskList:
 
     def existing(self, numbers: Sequence[int]) -> set[int]:
         """Those of a few task numbers that exist."""
-        found: set[int] = set()
-        for start in range(0, len(numbers), IN_ONE_ADDRESS):
-            some = _filter("id", "in_list", list(numbers[start : start + IN_ONE_ADDRESS]), "Number")
-            rows = self._list([some], "id", include="id", page_size=IN_ONE_ADDRESS)["tasks"]
-            found.update(row["id"] for row in rows)
-        return found
+        return {row["id"] for row in self._numbered(numbers, include="id")}
+
+    def behind(self, number: int) -> list[Row]:
+        """The next tasks by number, with ``id`` and ``data`` alone; none where there are none behind ``number``."""
+        rows: list[Row] = self._list([_greater(number)], "id", page_size=PAGE, **self._unasked(DATA))["tasks"]
+        return rows
+
+    def data_of(self, numbers: Sequence[int]) -> list[Row]:
+        """``id`` and ``data`` of those of a few task numbers that exist."""
+        return self._numbered(numbers, **self._unasked(DATA))
 
     def _lower_bound(self, since: str) -> datetime:
         """The time to look from: a little before the cursor, until whatever was under way then has ended."""
@@ -99,11 +104,22 @@ class TaskList:
         return min(PAGE, PAGE_OF_REGIONS) if self.has_regions else PAGE
 
     def _rows(self, filters: Sequence[Filter], order: str) -> list[Row]:
-        fields: Row = {"fields": "all", "include": FIELDS, "resolve_uri": "false", "page_size": self._page}
-        if self.predicts_when_listed:
-            fields["review"] = "true"  # a listing for reviewers asks for no predictions
+        fields = self._unasked(FIELDS) | {"fields": "all", "page_size": self._page}
         rows: list[Row] = self._list(filters, order, **fields)["tasks"]
         return rows
+
+    def _unasked(self, fields: str) -> Row:
+        """Parameters that list ``fields`` as they are stored, and have nobody make anything of them."""
+        stored = {"include": fields, "resolve_uri": "false"}
+        # A listing for reviewers asks for no predictions.
+        return stored | {"review": "true"} if self.predicts_when_listed else stored
+
+    def _numbered(self, numbers: Sequence[int], **fields: Any) -> list[Row]:
+        found: list[Row] = []
+        for start in range(0, len(numbers), IN_ONE_ADDRESS):
+            some = _filter("id", "in_list", list(numbers[start : start + IN_ONE_ADDRESS]), "Number")
+            found += self._list([some], "id", page_size=IN_ONE_ADDRESS, **fields)["tasks"]
+        return found
 
     def _rows_of(self, moment: datetime) -> Iterator[list[Row]]:
         """All tasks last changed at ``moment``, by number."""

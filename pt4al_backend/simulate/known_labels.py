@@ -59,6 +59,12 @@ class KnownLabels:
     def missing(self, known: Sequence[int]) -> set[int]:
         return set()
 
+    def images_behind(self, task: int) -> dict[int, str]:
+        return {}  # they never change
+
+    def images_of(self, tasks: Sequence[int]) -> dict[int, str]:
+        return {}
+
     def image(self, task: int, value: str) -> bytes:
         return self._images.read(task - 1)
 

@@ -100,6 +100,25 @@ class TaskStore(Database):
                 _revise(session, project_id)
         return changed
 
+    def readdress(self, project_id: int, images: Mapping[int, str]) -> bool:
+        """Take in image values by task id. An image whose value changed is fetched again. True if any did."""
+        changed = False
+        with self._session.begin() as session:
+            for chunk in _chunks(list(images)):
+                for task in session.scalars(select(Task).where(Task.project_id == project_id, Task.id.in_(chunk))):
+                    if task.image != images[task.id]:
+                        task.image, task.state, task.reason, task.pretext_loss = images[task.id], NEW, "", None
+                        changed = True
+            if changed:
+                _revise(session, project_id)
+        return changed
+
+    def set_aside(self, project_id: int, *, after: int, limit: int) -> list[int]:
+        """Tasks whose images were set aside, sorted: ``limit`` at most behind ``after``."""
+        with self._session() as session:
+            query = select(Task.id).where(Task.project_id == project_id, Task.state == UNREADABLE, Task.id > after)
+            return list(session.scalars(query.order_by(Task.id).limit(limit)))
+
     def task_ids(self, project_id: int) -> list[int]:
         """All known task ids, sorted."""
         with self._session() as session:

@@ -452,3 +452,20 @@ def test_whose_token_goes_where() -> None:
     assert token_for("https://ours.example", "theirs", settings) == "key"
     assert token_for("https://theirs.example", "theirs", settings) == "theirs"
     assert token_for("https://ours.example", "theirs", Settings(label_studio_api_key=SecretStr("key"))) == "theirs"
+
+
+def test_addresses_that_the_data_manager_changed_without_a_trace(label_studio: Studio, opened: Opener) -> None:
+    number, tasks = new_project(label_studio, 3)
+    platform = opened(number)
+    _, cursor = read(platform)
+    selected = {"selectedItems": {"all": False, "included": tasks[1:]}, "ordering": []}
+    field = {"value_name": "image", "value_type": "Expression", "value": "replace('/data/upload','https://images')"}
+    action = f"/api/dm/actions?id=add_data_field&project={number}"
+    label_studio.api("POST", action, json=selected | field | {"project": str(number)})
+    now = {tasks[0]: "/data/upload/0.png", tasks[1]: "https://images/1.png", tasks[2]: "https://images/2.png"}
+    assert platform.images_behind(0) == platform.images_behind(-1) == now
+    assert platform.images_behind(tasks[0]) == {task: now[task] for task in tasks[1:]}
+    assert platform.images_behind(tasks[2]) == {}
+    assert platform.images_of([tasks[1], tasks[2] + 1000]) == {tasks[1]: now[tasks[1]]}
+    assert platform.images_of([]) == {}
+    assert read(platform, cursor)[1] == cursor, "Label Studio says that nothing has changed"
