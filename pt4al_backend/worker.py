@@ -1,8 +1,8 @@
-"""The process that runs the loops of all projects, in turn, in one thread.
+"""The process that runs the loops of all projects, in turn.
 
 Training is cut into slices of a fraction of a second, so a refit or a publish of any project
-waits for one training step at most. The process runs at a lower priority: the web process
-answers while training burns every core.
+waits for one training step at most. While a project waits for its Label Studio, the others go on.
+The process runs at a lower priority: the web process answers while training burns every core.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from pt4al_backend import learning
@@ -29,6 +30,7 @@ from pt4al_backend.status import without_userinfo
 from pt4al_backend.store import tables
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Project
+from pt4al_backend.turns import Away, Desk, Seat
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +44,8 @@ NICENESS = 10
 
 NOT_CONNECTED = "Not connected in Label Studio: connect it under the project's Settings > Model, and it goes on."
 
-PlatformFactory = Callable[[Project], LabellingPlatform]
+PlatformFactory = Callable[[Project, Desk], LabellingPlatform]
+"""Makes the platform of a project; who waits for its answers leaves the desk."""
 
 
 @dataclass
@@ -135,6 +138,8 @@ class Worker:
         except learning.LearningError as error:
             raise PT4ALError(str(error)) from None
         self._threads = ThreadPoolExecutor(settings.fetch_workers, thread_name_prefix="images")
+        self._desk = Desk()
+        self._seats: dict[int, Seat] = {}
         self._lanes: dict[int, Lane] = {}
         self._openings: dict[int, Opening] = {}  # those that have failed
 
@@ -146,19 +151,31 @@ class Worker:
 
     def close(self) -> None:
         """Abandon all jobs; what they did so far is in the store."""
-        for lane in self._lanes.values():
-            lane.loop.close()
+        with self._desk.held():
+            self._desk.close()
+            for project_id, seat in self._seats.items():
+                if not seat.taken:
+                    self._drop(project_id)
         self._threads.shutdown(cancel_futures=True)
 
     def turn(self) -> bool:
-        """One turn for every project. True if there is slow work left."""
-        wakes = self._store.wake_times()
-        for project_id in self._lanes.keys() - wakes.keys():  # it was reset
-            self._lanes.pop(project_id).loop.close()
-        busy = False
-        for project_id, wake_at in wakes.items():
-            busy |= self._turn_of(project_id, wake_at)
-        return busy
+        """One turn for every project but those that wait for their Label Studio. True if there is slow work left."""
+        with self._desk.held():
+            wakes = self._store.wake_times()
+            for project_id in self._seats.keys() - wakes.keys():  # it was reset
+                self._seats.pop(project_id).leave(partial(self._drop, project_id))
+            for project_id, wake_at in wakes.items():
+                if project_id not in self._seats:
+                    self._seats[project_id] = Seat(self._desk, f"project-{project_id}")
+                self._seats[project_id].take(partial(self._turn_of, project_id, wake_at))
+        self._desk.wait_until_free()
+        return any(seat.has_more for seat in self._seats.values())
+
+    def _drop(self, project_id: int) -> bool:
+        lane = self._lanes.pop(project_id, None)
+        if lane is not None:
+            lane.loop.close()
+        return False
 
     def _turn_of(self, project_id: int, wake_at: float) -> bool:
         lane = self._lanes.get(project_id)
@@ -196,7 +213,7 @@ class Worker:
             del self._openings[project_id]
             return True
         try:
-            platform = self._platform_for(project)
+            platform = self._platform_for(project, self._desk)
         except Exception as error:  # as in _try
             if not isinstance(error, PT4ALError):
                 logger.exception("project %d", project_id)
@@ -206,7 +223,9 @@ class Worker:
             return False
         del self._openings[project_id]
         if lane is None:
-            bench = Bench(project_id, self._store, platform, self._settings, self.device, self._threads)
+            bench = Bench(
+                project_id, self._store, platform, self._settings, self.device, self._threads, self._desk.left
+            )
             self._lanes[project_id] = Lane(ProjectLoop(bench), project.number, connection, wake_at)
         else:
             lane.loop.bench.platform = platform
@@ -270,7 +289,7 @@ class Worker:
         url, number, created = self._settings.label_studio_url, project.number, project.created
         there = Project(id=project.id, label_studio_url=url, number=number, created=created, access_token="")
         try:
-            self._platform_for(there).project()
+            self._platform_for(there, self._desk).project()
         except UnsupportedConfigError:
             pass  # it is there
         except PT4ALError as error:
@@ -293,8 +312,7 @@ class Worker:
         return project is None or bool(project.cursor)
 
     def _forget(self, lane: Lane) -> None:
-        lane.loop.close()
-        self._lanes.pop(lane.loop.bench.project_id, None)
+        self._drop(lane.loop.bench.project_id)
         self._store.forget(lane.loop.bench.project_id)
 
     def _show_error(self, project_id: int, lane: Lane) -> None:
@@ -354,7 +372,11 @@ def run(settings: Settings) -> int:
 def _label_studio_projects(settings: Settings) -> PlatformFactory:
     from pt4al_backend.label_studio.project import LabelStudioProject
 
-    return lambda project: LabelStudioProject.of(project, settings)
+    def platform_for(project: Project, desk: Desk) -> LabellingPlatform:
+        with desk.left():  # it may log in
+            return Away(LabelStudioProject.of(project, settings), desk)
+
+    return platform_for
 
 
 @contextmanager

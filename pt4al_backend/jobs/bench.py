@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -52,6 +53,8 @@ class Bench:
     settings: Settings
     device: str
     threads: ThreadPoolExecutor
+    away: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Held while something is waited for, so that other projects can work."""
     failing_since: dict[tuple[int, str], float] = field(default_factory=dict)  # images that the platform fails at
     _shapes: dict[str, tuple[int, tuple[int, int] | None]] = field(default_factory=dict)  # of each network's features
     _heads: dict[str, list[tuple[Any, learning.Head]]] = field(default_factory=dict)  # of each network, by its question

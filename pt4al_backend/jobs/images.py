@@ -135,7 +135,8 @@ def _concurrently(
                 pending[bench.threads.submit(work, *item)] = item
             if not pending:
                 return
-            finished, _ = wait(pending, timeout=0.3)
+            with bench.away():
+                finished, _ = wait(pending, timeout=0.3)
             arrived: Arrived[T] = []
             failed: Arrived[T] = []
             broken: BaseException | None = None
@@ -167,7 +168,8 @@ def _set_aside(bench: Bench, failed: dict[tuple[int, str], LabelStudioError]) ->
     if readable:
         read = bench.threads.submit(bench.platform.image, *readable)
         while not read.done():
-            wait([read], timeout=0.3)
+            with bench.away():
+                wait([read], timeout=0.3)
             yield Step(0.0, "looking whether other images can be read")
         if read.exception() is None:
             bench.store.images_done(

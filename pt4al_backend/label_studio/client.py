@@ -18,6 +18,7 @@ from label_studio_sdk import LabelStudio
 from label_studio_sdk.core.api_error import ApiError
 
 from pt4al_backend.errors import LabelStudioError, LabelStudioRefusedError, LabelStudioUnavailableError
+from pt4al_backend.label_studio.guard import ssl_context
 
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 30.0
@@ -47,6 +48,7 @@ class LabelStudioClient:
         self._http = httpx.Client(
             timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
             follow_redirects=False,
+            verify=ssl_context(),
             cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
             mounts={f"all://{host}": None for host in LOOPBACK},
             event_hooks={"response": [self._refuse_errors]},

@@ -6,6 +6,7 @@ a name is looked up once, every address is checked, and that very address is con
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import socket
 import ssl
@@ -15,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpcore
+import httpx
 
 from pt4al_backend.errors import PT4ALError, UnreadableImageError
 
@@ -140,6 +142,12 @@ def _embedded_ipv4(address: IPAddress) -> IPAddress:
     if any(address in network for network in EMBEDDING):
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour or address
+
+
+@functools.cache  # 50 ms, and the same for all
+def ssl_context() -> ssl.SSLContext:
+    """Whom to trust; reads SSL_CERT_FILE."""
+    return httpx.create_ssl_context()
 
 
 def timeouts(deadline: float) -> dict[str, float]:

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-import functools
 import http
 import re
-import ssl
 import time
 import zlib
 from collections.abc import Callable
@@ -24,7 +22,7 @@ import httpcore
 import httpx
 
 from pt4al_backend.errors import LabelStudioError, LabelStudioUnavailableError, PT4ALError, UnreadableImageError
-from pt4al_backend.label_studio.guard import GuardedBackend, timeouts
+from pt4al_backend.label_studio.guard import GuardedBackend, ssl_context, timeouts
 
 STORAGE_SCHEMES = ("s3", "gs", "azure-blob")  # what Label Studio's import storages call themselves
 RETRY_PAUSES = (0.1, 0.5)  # seconds
@@ -62,7 +60,7 @@ class ImageFetcher:
         self._limits = limits
         _, host, port = _origin(self._home)
         self._pool = httpcore.ConnectionPool(
-            ssl_context=_ssl_context(),
+            ssl_context=ssl_context(),
             max_connections=64,
             max_keepalive_connections=16,
             keepalive_expiry=5.0,
@@ -254,11 +252,6 @@ class _TransientError(Exception):
     def __init__(self, error: PT4ALError) -> None:
         super().__init__(str(error))
         self.error = error
-
-
-@functools.cache  # 50 ms, and the same for every fetcher
-def _ssl_context() -> ssl.SSLContext:
-    return httpx.create_ssl_context()  # reads SSL_CERT_FILE, as the API client does
 
 
 def _read_body(response: httpcore.Response, *, limit: int, name: str) -> bytes:

@@ -1,0 +1,178 @@
+"""Many projects at one desk: one at a time works, and whoever waits for its Label Studio makes room for the others.
+
+Every project has a thread of its own, so that no project's requests hold up another's. All that is not a request is
+done at the desk, by one thread at a time and in the order in which they came: what works there needs no locks.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pt4al_backend.labelling_platform import LabellingPlatform, ProjectInfo, Question, TaskState, Window
+
+
+class _ClosedError(BaseException):
+    """Ends a thread, whatever it was about."""
+
+
+class Desk:
+    """A lock that is handed on in the order of arrival, and that its holder may leave for a while."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._line: deque[int] = deque()  # threads: the first is at the desk, the others wait for it
+        self._closed = False
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Work at the desk."""
+        self._come()
+        try:
+            yield
+        finally:
+            self._go()
+
+    @contextmanager
+    def left(self) -> Iterator[None]:
+        """Be away from the desk, where the thread is at it."""
+        if not self._is_mine():
+            yield
+            return
+        self._go()
+        try:
+            yield
+        finally:
+            self._come()
+
+    def line_up(self, thread: int) -> None:
+        """Give a thread its place in the line before it comes."""
+        with self._changed:
+            self._line.append(thread)
+
+    def wait_until_free(self) -> None:
+        """Wait until nobody is at the desk or wants to be."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._line)
+
+    def close(self) -> None:
+        """Whoever comes from now on ends its thread."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _is_mine(self) -> bool:
+        with self._changed:
+            return bool(self._line) and self._line[0] == threading.get_ident()
+
+    def _come(self) -> None:
+        me = threading.get_ident()
+        with self._changed:
+            if me not in self._line:
+                self._line.append(me)
+            self._changed.wait_for(lambda: self._closed or self._line[0] == me)
+            if self._closed:
+                raise _ClosedError
+
+    def _go(self) -> None:
+        with self._changed:
+            if self._line and self._line[0] == threading.get_ident():  # else it was closed meanwhile
+                self._line.popleft()
+            self._changed.notify_all()
+
+
+class Seat:
+    """A thread that takes the turns of one project, one after the other. It never keeps the process from ending."""
+
+    def __init__(self, desk: Desk, name: str) -> None:
+        self.has_more = False  # what the last turn returned
+        self._desk = desk
+        self.taken = False  # whether a turn is under way
+        self._turns: queue.SimpleQueue[Callable[[], bool] | None] = queue.SimpleQueue()
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def take(self, turn: Callable[[], bool]) -> None:
+        """Take a turn at the desk, unless the last one is still under way. Raises what the last one raised."""
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+        if not self.taken:
+            self.taken, self.has_more = True, False
+            self._desk.line_up(self._thread.ident or 0)
+            self._turns.put(turn)
+
+    def leave(self, last: Callable[[], bool]) -> None:
+        """Take a last turn, when the one that is under way is over."""
+        self._turns.put(last)
+        self._turns.put(None)
+
+    def _run(self) -> None:
+        with suppress(_ClosedError):
+            while turn := self._turns.get():
+                with self._desk.held():
+                    try:
+                        self.has_more = turn()
+                    except Exception as error:
+                        self._error = error
+                    self.taken = False
+
+
+class Away:
+    """A ``LabellingPlatform`` for whose answers nobody waits at the desk."""
+
+    def __init__(self, platform: LabellingPlatform, desk: Desk) -> None:
+        self._platform = platform
+        self._desk = desk
+
+    def is_connected(self) -> bool:
+        """See ``LabellingPlatform``, as for all of these."""
+        with self._desk.left():
+            return self._platform.is_connected()
+
+    def project(self) -> ProjectInfo:
+        with self._desk.left():
+            return self._platform.project()
+
+    def tasks(self, since: str | None) -> Iterator[tuple[list[TaskState], str]]:
+        pages = self._platform.tasks(since)
+        while True:
+            with self._desk.left():
+                page = next(pages, None)
+            if page is None:
+                return
+            yield page
+
+    def missing(self, known: Sequence[int]) -> set[int]:
+        with self._desk.left():
+            return self._platform.missing(known)
+
+    def images_behind(self, task: int) -> dict[int, str]:
+        with self._desk.left():
+            return self._platform.images_behind(task)
+
+    def images_of(self, tasks: Sequence[int]) -> dict[int, str]:
+        with self._desk.left():
+            return self._platform.images_of(tasks)
+
+    def image(self, task: int, value: str) -> bytes:
+        return self._platform.image(task, value)
+
+    def mask(self, question: Question, regions: Sequence[dict[str, Any]], *, side: int) -> NDArray[np.uint8]:
+        return self._platform.mask(question, regions, side=side)
+
+    def publish(self, window: Window) -> None:
+        with self._desk.left():
+            self._platform.publish(window)
+
+    def sweep(self, keep: Collection[str]) -> bool:
+        with self._desk.left():
+            return self._platform.sweep(keep)
