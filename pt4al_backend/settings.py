@@ -1,21 +1,25 @@
 """One table: every setting's name, default and meaning.
 
 Each setting is read from the environment as ``PT4AL_<NAME>``; a few also answer to the
-name the Label Studio ecosystem already uses (``LABEL_STUDIO_URL``, ``MODEL_DIR``, …).
+name the Label Studio ecosystem already uses (``LABEL_STUDIO_URL``, ``MODEL_DIR``, …). A settings file names
+them in lower case.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.sampling.batches import Order
-from pt4al_backend.sampling.strategies import Name
+from pt4al_backend.sampling.names import Name, Order
+from pt4al_backend.setting_sources import Sources
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 def _also(name: str) -> AliasChoices:
@@ -196,15 +200,51 @@ class Settings(BaseSettings):
         return value.expanduser().absolute()
 
 
-def load_settings(**overrides: object) -> Settings:
-    """Read the environment; ``overrides`` (command-line options that are not None) win over it.
+def variables(name: str) -> tuple[str, ...]:
+    """The environment variables that a setting is read from; the first one wins."""
+    alias = Settings.model_fields[name].validation_alias
+    return tuple(map(str, alias.choices)) if isinstance(alias, AliasChoices) else (f"PT4AL_{name.upper()}",)
 
-    Raises ``PT4ALError`` naming the variable that is wrong.
+
+def sources(config: Path | None = None, **overrides: object) -> Sources:
+    """What is given, and where; ``PT4ALError`` if a settings file cannot be read."""
+    return Sources.read(
+        {name: variables(name) for name in Settings.model_fields},
+        {name: value for name, value in overrides.items() if value is not None},
+        config,
+        usual_directory=Settings.model_fields["data_dir"].default,
+    )
+
+
+def load_settings(config: Path | None = None, **overrides: object) -> Settings:
+    """``overrides`` (command-line options that are not None), then the environment, then a settings file.
+
+    The file is ``config``, or the data directory's own. Raises ``PT4ALError`` naming all that is wrong.
     """
-    given = {name: value for name, value in overrides.items() if value is not None}
+    given = sources(config, **overrides)
+    wrong = given.unknown_keys() + _halves(given)
     try:
-        return Settings(**given)  # type: ignore[arg-type]  # values are validated by pydantic
+        settings = Settings(**given.beside_environment())
     except ValidationError as error:
-        first = error.errors()[0]
-        name = "_".join(str(part) for part in first["loc"]).upper().removeprefix("PT4AL_")
-        raise PT4ALError(f"The setting PT4AL_{name} is wrong: {first['msg']}. Mend it and start again.") from None
+        wrong = [_problem(entry, given) for entry in error.errors()] + wrong
+    else:
+        if config is None and given.file is not None and given.file.parent != settings.data_dir:
+            wrong.append(f"{given.file} sets data_dir to another directory: move it there, or name it with --config.")
+    if wrong:
+        head = [f"{len(wrong)} settings are wrong. Mend them and start again:"] if len(wrong) > 1 else []
+        raise PT4ALError("\n  ".join(head + wrong))
+    return settings
+
+
+def _problem(error: ErrorDetails, given: Sources) -> str:
+    by_variable = {variable: name for name in Settings.model_fields for variable in variables(name)}
+    name = str(error["loc"][0])
+    reason = error["msg"].removeprefix("Value error, ")
+    return f"The setting {given.place(by_variable.get(name, name))} is wrong: {reason}."
+
+
+def _halves(given: Sources) -> list[str]:
+    """A sentence where half of a user name and password is set: it would protect nothing."""
+    if bool(given.get("basic_auth_user")) == bool(given.get("basic_auth_pass")):
+        return []
+    return ["Set BASIC_AUTH_USER and BASIC_AUTH_PASS both, or neither."]

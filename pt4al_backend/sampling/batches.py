@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
-Order = Literal["hard_first", "easy_first", "dealt", "shuffled", "bandit"]
+from pt4al_backend.sampling.names import Order
 
 
 def hardest_first(losses: NDArray[np.floating], ids: NDArray[np.integer]) -> NDArray[np.int64]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from pt4al_backend.sampling import bandit, extras, lanes
 from pt4al_backend.sampling.lanes import Order
-
-Name = Literal["pt4al", "random", "confidence", "margin", "entropy", "badge", "coreset", "typiclust"]
+from pt4al_backend.sampling.names import Name
 
 
 @dataclass(frozen=True)
