@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,24 +16,60 @@ from pt4al_backend import __version__
 from pt4al_backend.errors import PT4ALError
 
 if TYPE_CHECKING:
+    from pt4al_backend.running import Beside
     from pt4al_backend.settings import Settings
     from pt4al_backend.store.store import Store
+
+STARTED = time.monotonic()
+
+
+def _example(arguments: str) -> str:
+    return f"\b\nExample:\n  pt4al-backend {arguments}"
+
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Makes Label Studio serve the images worth labelling first. "
-    "Every setting is also an environment variable, PT4AL_<NAME>.",
+    rich_markup_mode=None,  # its boxes leave too little of 80 columns
+    help="Makes Label Studio serve the images worth labelling first.",
+    epilog="Every setting is also an environment variable, PT4AL_<NAME>, and a line of pt4al.toml in the data "
+    "directory. An option goes before a variable, a variable before the file.",
 )
 
 DataDir = Annotated[
-    Path | None, typer.Option(help="Where database, images and networks live. [PT4AL_DATA_DIR, MODEL_DIR]")
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Where database, images and networks live. Default: pt4al-data. [PT4AL_DATA_DIR, MODEL_DIR]",
+    ),
 ]
-Host = Annotated[str | None, typer.Option(help="Address to listen on. [PT4AL_HOST]")]
-Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on. [PORT]")]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, … [PT4AL_DEVICE]")]
-Number = Annotated[int, typer.Option("--project", help="The project's id in Label Studio.")]
+Config = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Settings file. Default: pt4al.toml in the data directory.")
+]
+Url = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Address of Label Studio as this backend reaches it. [LABEL_STUDIO_URL]"),
+]
+Token = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TOKEN",
+        help="Its personal access token; with - it is read from standard input, and no list of processes shows it. "
+        "[LABEL_STUDIO_API_KEY]",
+    ),
+]
+Host = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Address to listen on. Default: 0.0.0.0. [PT4AL_HOST]")
+]
+Port = Annotated[
+    int | None, typer.Option(metavar="N", min=1, max=65535, help="Port to listen on. Default: 9090. [PORT]")
+]
+Device = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, … Default: auto. [PT4AL_DEVICE]"),
+]
+Number = Annotated[int, typer.Option("--project", metavar="N", help="The project's id in Label Studio.")]
 
 
 def main() -> None:
@@ -43,54 +81,88 @@ def main() -> None:
         sys.exit(1)
 
 
-@app.command()
-def start(data_dir: DataDir = None, host: Host = None, port: Port = None, device: Device = None) -> None:
+@app.command(epilog=_example("start --url http://localhost:8080 --token - < token.txt"))
+def start(
+    url: Url = None,
+    token: Token = None,
+    data_dir: DataDir = None,
+    config: Config = None,
+    host: Host = None,
+    port: Port = None,
+    device: Device = None,
+) -> None:
     """Run the web process and the worker, and restart what dies."""
     from pt4al_backend import supervisor
 
-    settings = _settings("start", data_dir=data_dir, host=host, port=port, device=device)
+    settings = _settings("start", config, url=url, token=token, data_dir=data_dir, host=host, port=port, device=device)
     supervisor.require_usable_store(settings)
     raise typer.Exit(supervisor.start(settings))
 
 
-@app.command()
-def web(data_dir: DataDir = None, host: Host = None, port: Port = None) -> None:
+@app.command(
+    short_help="Run only the web process, which Label Studio talks to.",
+    epilog=_example("web --data-dir /srv/pt4al --port 9191"),
+)
+def web(
+    url: Url = None,
+    token: Token = None,
+    data_dir: DataDir = None,
+    config: Config = None,
+    host: Host = None,
+    port: Port = None,
+) -> None:
     """Run only the web process: what Label Studio talks to, status and dashboard."""
     from pt4al_backend import server, supervisor
 
-    settings = _settings("web", data_dir=data_dir, host=host, port=port)
+    settings = _settings("web", config, url=url, token=token, data_dir=data_dir, host=host, port=port)
     supervisor.require_free_port(settings.host, settings.port)
     server.serve(settings)
 
 
-@app.command()
-def worker(data_dir: DataDir = None, device: Device = None) -> None:
+@app.command(
+    short_help="Run only the worker, which learns and orders the queue.",
+    epilog=_example("worker --data-dir /srv/pt4al --device cuda:1"),
+)
+def worker(
+    url: Url = None, token: Token = None, data_dir: DataDir = None, config: Config = None, device: Device = None
+) -> None:
     """Run only the worker: it learns and keeps Label Studio's queue in order."""
     from pt4al_backend import processes
     from pt4al_backend import worker as worker_process
 
-    settings = _settings("worker", data_dir=data_dir, device=device)
+    settings = _settings("worker", config, url=url, token=token, data_dir=data_dir, device=device)
     processes.watch_parent()
     raise typer.Exit(worker_process.run(settings))
 
 
-@app.command()
+@app.command(
+    short_help="Start a Label Studio and the backend on real images.",
+    epilog=_example("demo --images animals --annotate 60"),
+)
 def demo(
     images: Annotated[
-        Path | None, typer.Option(help="A directory with one directory of images per class. Default: digits.")
+        Path | None,
+        typer.Option(metavar="DIR", help="A directory with one directory of images per class. Default: digits."),
     ] = None,
-    tasks: Annotated[int | None, typer.Option(min=1, help="Take only so many images.")] = None,
-    annotate: Annotated[int, typer.Option(min=0, help="Play an annotator who gives so many labels.")] = 0,
-    label_studio_port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: 8080.")] = None,
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="The backend's. Default: 9090.")] = None,
+    tasks: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Take only so many images. Default: all.")
+    ] = None,
+    annotate: Annotated[int, typer.Option(metavar="N", min=0, help="Play an annotator who gives so many labels.")] = 0,
+    label_studio_port: Annotated[
+        int | None, typer.Option(metavar="N", min=1, max=65535, help="Label Studio's port. Default: 8080.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(metavar="N", min=1, max=65535, help="The backend's port. Default: 9090. [PORT]")
+    ] = None,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Open no browser.")] = False,
     exit_: Annotated[bool, typer.Option("--exit", help="End when everything is done.")] = False,
     data_dir: DataDir = None,
+    config: Config = None,
 ) -> None:
     """Start a Label Studio and the backend on real images, ready to label."""
     from pt4al_backend import demo as demo_room
 
-    settings = _settings("demo", data_dir=data_dir, port=port)
+    settings = _settings("demo", config, data_dir=data_dir, port=port)
     options = demo_room.Options(
         images=images,
         tasks=tasks,
@@ -102,30 +174,43 @@ def demo(
     raise typer.Exit(demo_room.run(options, settings))
 
 
-@app.command()
+@app.command(epilog=_example("simulate animals --strategies pt4al,random,margin --query-size 20"))
 def simulate(
     images: Annotated[
         Path, typer.Argument(help="A directory with one directory of images per class, or a Label Studio JSON export.")
     ],
     test: Annotated[
-        Path | None, typer.Option(help="Images to measure on, likewise. Default: a fifth of the others.")
+        Path | None,
+        typer.Option(metavar="PATH", help="Images to measure on, likewise. Default: a fifth of the others."),
     ] = None,
     masks: Annotated[
-        Path | None, typer.Option(help="For segmentation: a directory with a mask (PNG, class numbers) for each image.")
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="For segmentation: a directory with a mask (PNG, class numbers) for each image."
+        ),
     ] = None,
-    test_masks: Annotated[Path | None, typer.Option(help="The masks of the images in --test.")] = None,
+    test_masks: Annotated[Path | None, typer.Option(metavar="DIR", help="The masks of the images in --test.")] = None,
     strategies: Annotated[
-        str, typer.Option(help="Comma-separated; settings of one are added, as in pt4al+order=hard_first.")
+        str,
+        typer.Option(metavar="A,B", help="Comma-separated; settings of one are added, as in pt4al+order=hard_first."),
     ] = "pt4al,random",
-    cycles: Annotated[int | None, typer.Option(min=1, help="Batches, and so rounds. [PT4AL_CYCLES]")] = None,
-    query_size: Annotated[
-        int | None, typer.Option(min=1, help="Labels per round. Default: a fifth of a batch.")
+    cycles: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Batches, and so rounds. Default: 10. [PT4AL_CYCLES]")
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Repeat everything with so many seeds.")] = 3,
-    preset: Annotated[str | None, typer.Option(help="fast or paper. [PT4AL_PRESET]")] = None,
-    answers: Annotated[int, typer.Option(min=1, help="Labels given before the model looks again.")] = 20,
-    out: Annotated[Path, typer.Option(help="Where results.json and curves.svg go.")] = Path("pt4al-simulation"),
+    query_size: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Labels per round. Default: a fifth of a batch. [PT4AL_QUERY_SIZE]"),
+    ] = None,
+    seeds: Annotated[int, typer.Option(metavar="N", min=1, help="Repeat everything with so many seeds.")] = 3,
+    preset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="fast or paper. Default: fast. [PT4AL_PRESET]")
+    ] = None,
+    answers: Annotated[int, typer.Option(metavar="N", min=1, help="Labels given before the model looks again.")] = 20,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where results.json and curves.svg go.")] = Path(
+        "pt4al-simulation"
+    ),
     device: Device = None,
+    config: Config = None,
 ) -> None:
     """Replay labelling with known labels: what would PT4AL have saved?"""
     from rich.console import Console
@@ -135,7 +220,7 @@ def simulate(
     if test_masks and not test:
         raise PT4ALError("--test-masks says nothing without --test: name the images that these are the masks of.")
     settings = _settings(
-        "simulate", log_level="WARNING", cycles=cycles, query_size=query_size, preset=preset, device=device
+        "simulate", config, log_level="WARNING", cycles=cycles, query_size=query_size, preset=preset, device=device
     )
     plan = simulate_room.plan(
         simulate_room.Source(images, masks),
@@ -149,27 +234,40 @@ def simulate(
     simulate_room.run(plan, Console(soft_wrap=True))
 
 
-@app.command()
+@app.command(epilog=_example("status --data-dir /srv/pt4al"))
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print what /api/status answers.")] = False,
     data_dir: DataDir = None,
+    config: Config = None,
 ) -> None:
     """Show what is going on in every project."""
     from pt4al_backend import progress
-    from pt4al_backend import status as status_room
 
-    settings = _settings("status", data_dir=data_dir)
-    report = status_room.status(_existing_store(settings), settings)
+    found = _beside(_settings("status", config, data_dir=data_dir))
+    if found.is_demo:
+        print(f"This is the demo, in {found.settings.data_dir}.", file=sys.stderr)
+    report = found.status()
+    if report is None:
+        from pt4al_backend import status as status_room
+
+        report = status_room.status(_existing_store(found), found.settings)
     if as_json:
         print(json.dumps(report, indent=2))
-    else:
-        progress.show(report)
+        return
+    progress.show(report)
+    if found.running is None:
+        print("No backend has told its settings here: where they count, those of this shell are shown.")
 
 
-@app.command()
+@app.command(epilog=_example("check --project 1"))
 def check(
-    project: Annotated[int | None, typer.Option(help="Look at this project of Label Studio too.")] = None,
+    project: Annotated[
+        int | None, typer.Option(metavar="N", help="Look at this project of Label Studio too. Default: all connected.")
+    ] = None,
+    url: Url = None,
+    token: Token = None,
     data_dir: DataDir = None,
+    config: Config = None,
     host: Host = None,
     port: Port = None,
 ) -> None:
@@ -177,37 +275,42 @@ def check(
     from pt4al_backend import progress
     from pt4al_backend.check import run_checks
 
-    findings = run_checks(_settings("check", data_dir=data_dir, host=host, port=port), project=project)
-    progress.show_findings(findings)
-    raise typer.Exit(int(any(finding.ok is False for finding in findings)))
+    own = _settings("check", config, url=url, token=token, data_dir=data_dir, host=host, port=port)
+    well = progress.show_findings(run_checks(own, project=project, started=STARTED))
+    raise typer.Exit(int(not well))
 
 
-@app.command()
+@app.command(
+    short_help="Write batches, labels or the trained network to a file.",
+    epilog=_example("export labels --project 1 --output labels.csv"),
+)
 def export(
     what: Annotated[Literal["batches", "labels", "model"], typer.Argument(help="What to write.")],
     project: Number,
-    output: Annotated[Path, typer.Option(help="The file to write: CSV, or safetensors for the model.")],
+    output: Annotated[Path, typer.Option(metavar="FILE", help="The file to write: CSV, or safetensors for the model.")],
     data_dir: DataDir = None,
+    config: Config = None,
 ) -> None:
     """Write the sorted batches, the labels or the trained network to a file."""
     from pt4al_backend import export as export_room
 
-    settings = _settings("export", data_dir=data_dir)
-    store = _existing_store(settings)
+    settings = _settings("export", config, data_dir=data_dir)
+    store = _existing_store(_beside(settings), follow_demo=False)
     print(export_room.export(what, store, export_room.find_project(store, project, settings), output))
 
 
-@app.command()
+@app.command(epilog=_example("reset --project 1"))
 def reset(
     project: Number,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     data_dir: DataDir = None,
+    config: Config = None,
 ) -> None:
     """Forget all that was learnt about a project. Its images and labels in Label Studio stay."""
     from pt4al_backend import export as export_room
 
-    settings = _settings("reset", data_dir=data_dir)
-    store = _existing_store(settings)
+    settings = _settings("reset", config, data_dir=data_dir)
+    store = _existing_store(_beside(settings), follow_demo=False)
     row = export_room.find_project(store, project, settings)
     name = export_room.name_of(row)
     if not yes:
@@ -230,10 +333,14 @@ def _root(
         raise typer.Exit
 
 
-def _settings(process: str, **overrides: object) -> Settings:
-    from pt4al_backend.settings import load_settings
+def _settings(
+    process: str, config: Path | None, *, url: str | None = None, token: str | None = None, **options: object
+) -> Settings:
+    from pt4al_backend.processes import LIFELINE
+    from pt4al_backend.settings import doubts, load_settings
 
-    settings = load_settings(**overrides)
+    options |= {"label_studio_url": url, "label_studio_api_key": _token(token)}
+    settings = load_settings(config, **options)
     logging.basicConfig(
         level=settings.log_level,
         format=f"%(asctime)s {process:<6} %(levelname)-7s %(message)s",
@@ -241,13 +348,50 @@ def _settings(process: str, **overrides: object) -> Settings:
     )
     # Its INFO lines hold whole URLs, and image URLs may hold secrets.
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    if process in RUNS and (process == "start" or LIFELINE not in os.environ):  # else `start` has said it
+        for doubt in doubts(config, **options):
+            logging.warning(doubt)
+        if token and token != "-":
+            logging.warning(
+                "A token on the command line is shown to everybody on this machine by its list of processes: give "
+                "--token - and the token on standard input, LABEL_STUDIO_API_KEY, or a line of the settings file."
+            )
     return settings
 
 
-def _existing_store(settings: Settings) -> Store:
+RUNS = ("start", "web", "worker", "demo", "simulate", "check")
+"""Commands that go by settings; the others look at what was done by them."""
+
+
+def _token(given: str | None) -> str | None:
+    if given != "-":
+        return given
+    if sys.stdin.isatty():
+        import getpass
+
+        token = getpass.getpass("Token: ").strip()
+    else:
+        token = sys.stdin.readline().strip()
+    if not token:
+        raise PT4ALError("There is no token on standard input: write it there, as in `--token - < token.txt`.")
+    return token
+
+
+def _beside(own: Settings) -> Beside:
+    from pt4al_backend.running import beside
+
+    return beside(own)
+
+
+def _existing_store(found: Beside, *, follow_demo: bool = True) -> Store:
     """The store that is there. Looking must not make one in whatever directory one happens to be in."""
     from pt4al_backend.store.store import Store
 
+    settings = found.settings
+    if found.running is not None and "database_url" in found.running.missing:
+        raise PT4ALError("The backend's database is not known here: set PT4AL_DATABASE_URL to what the backend has.")
+    if found.is_demo and not follow_demo:
+        raise PT4ALError(f"Here is only the demo: say --data-dir {settings.data_dir} if you mean it.")
     if not Store.exists(settings.data_dir, settings.database_url):
         raise PT4ALError(
             f"Nothing has run in {settings.data_dir} yet. Start with `pt4al-backend start`, "

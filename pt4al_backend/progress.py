@@ -45,11 +45,14 @@ def show(report: Mapping[str, Any], console: Console | None = None) -> None:
     console.print(_worker_line(report["worker"]))
 
 
-def show_findings(findings: Iterable[Finding], console: Console | None = None) -> None:
-    """Print what ``check`` found, one line each (``?``: could not be tried)."""
+def show_findings(findings: Iterable[Finding], console: Console | None = None) -> bool:
+    """Print what ``check`` finds as it comes, one line each (``?``: could not be tried). False if anything fails."""
     console = console or Console(highlight=False, soft_wrap=True)
+    well = True
     for finding in findings:
+        well &= finding.ok is not False
         console.print(f"{MARKS[finding.ok]} [bold]{escape(finding.name)}[/]: {escape(finding.message)}")
+    return well
 
 
 def _show_project(project: Mapping[str, Any], console: Console) -> None:

@@ -107,7 +107,7 @@ def _load(file: Path) -> dict[str, Any]:
         raise PT4ALError(f"The settings file {file} cannot be read ({error.strerror}).") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         reason = error if isinstance(error, tomllib.TOMLDecodeError) else "it is no text of that kind"
-        raise PT4ALError(f'The settings file {file} is not TOML, lines such as query_size = 20: {reason}.') from None
+        raise PT4ALError(f"The settings file {file} is not TOML, lines such as query_size = 20: {reason}.") from None
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

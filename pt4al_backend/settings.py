@@ -7,9 +7,10 @@ them in lower case.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -17,9 +18,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.sampling.names import Name, Order
 from pt4al_backend.setting_sources import Sources
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
 
 
 def _also(name: str) -> AliasChoices:
@@ -236,7 +234,17 @@ def load_settings(config: Path | None = None, **overrides: object) -> Settings:
     return settings
 
 
-def _problem(error: ErrorDetails, given: Sources) -> str:
+def doubts(config: Path | None = None, **overrides: object) -> list[str]:
+    """A sentence for each thing that is no error and may be a mistake."""
+    given = sources(config, **overrides)
+    found = given.unknown_variables()
+    secrets = [name for name in ("label_studio_api_key", "basic_auth_pass") if given.in_file.get(name)]
+    if secrets and given.is_exposed():
+        found.append(f"Others can read {given.file}, and {secrets[0]} is in it: chmod 600 keeps it private.")
+    return found
+
+
+def _problem(error: Mapping[str, Any], given: Sources) -> str:
     by_variable = {variable: name for name in Settings.model_fields for variable in variables(name)}
     name = str(error["loc"][0])
     reason = error["msg"].removeprefix("Value error, ")

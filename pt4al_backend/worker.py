@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from pt4al_backend.jobs import Bench
 from pt4al_backend.labelling_platform import LabellingPlatform
 from pt4al_backend.loop import ProjectLoop
 from pt4al_backend.processes import yield_to_others
+from pt4al_backend.running import Presence
 from pt4al_backend.settings import Settings
 from pt4al_backend.status import without_userinfo
 from pt4al_backend.store import tables
@@ -351,7 +352,7 @@ def run(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop.ask)
     store = Store(settings.data_dir, settings.database_url)
-    with _only_worker(settings.data_dir):
+    with _only_worker(settings.data_dir), closing(Presence(settings, "worker")):
         worker = Worker(settings, store, _label_studio_projects(settings))
         device = learning.describe_device(worker.device)
         logger.info("worker on %s, data in %s", device, settings.data_dir)

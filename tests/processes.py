@@ -16,7 +16,7 @@ import psutil
 
 Found = TypeVar("Found")
 
-MARK = "PT4AL_TEST_SESSION"
+MARK = "TEST_SESSION_OF_PT4AL"
 """Environment variable that everything a test session starts inherits, so that strays can be found."""
 
 

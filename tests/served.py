@@ -18,7 +18,6 @@ from studio import Studio
 
 ROOT = Path(__file__).parents[1]
 NOT_INHERITED = ("PT4AL_", "LABEL_STUDIO_", "MODEL_DIR", "BASIC_AUTH_", "PORT")
-KEPT = ("PT4AL_TEST_SESSION",)
 
 
 @dataclass(frozen=True)
@@ -82,9 +81,7 @@ def serve(
 
 
 def _variables(settings: Mapping[str, object]) -> dict[str, str]:
-    inherited = {
-        name: value for name, value in os.environ.items() if name in KEPT or not name.startswith(NOT_INHERITED)
-    }
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
     return inherited | {f"PT4AL_{name.upper()}": str(value) for name, value in settings.items()}
 
 

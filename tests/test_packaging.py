@@ -74,7 +74,9 @@ def test_every_library_that_is_imported_is_asked_for(setup: configparser.ConfigP
     owners = importlib.metadata.packages_distributions()
     # An extra that is not for development is asked for by name where it is missing (`ranking.chosen_strategy`).
     wanted = names(setup["options"]["install_requires"]) | names(setup["options.extras_require"]["strategies"])
-    missing = {library for library in libraries if not wanted & {normal(owner) for owner in owners.get(library, [])}}
+    missing = {
+        library for library in libraries if not wanted & {normal(owner) for owner in owners.get(library, [library])}
+    }
     assert not missing, "add these to install_requires in setup.cfg"
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pt4al_backend import learning
 from pt4al_backend.jobs.bench import Bench, Job, Step, follow, tidy
 from pt4al_backend.sampling import batches
+from pt4al_backend.sampling.names import Order
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.checkpoints import CheckpointFile, load_arrays, save_arrays
 from pt4al_backend.store.store import PoolArrays
@@ -131,7 +132,7 @@ def score_late_images(bench: Bench) -> Job:
             bench.project_id, task=pool.task, loss=losses, **columns, pretext_pool=0, main_round=-1
         )
         return
-    order: batches.Order = project.order  # type: ignore[assignment]  # written by _cut
+    order: Order = project.order  # type: ignore[assignment]  # written by _cut
     joined = batches.join(losses[late], losses[~late], pool.batch[~late], cycles=project.cycles, order=order)
     bench.store.save_batches(
         bench.project_id,

@@ -11,6 +11,7 @@ import threading
 from dataclasses import dataclass
 
 from pt4al_backend.labelling_platform import Question
+from pt4al_backend.running import Presence
 from pt4al_backend.settings import Settings, load_settings
 from pt4al_backend.store.ranking import RankingArrays
 from pt4al_backend.store.store import Store
@@ -44,6 +45,7 @@ class Context:
     settings: Settings
     store: Store
     rankings: Rankings
+    presence: Presence
 
 
 _lock = threading.Lock()
@@ -55,9 +57,10 @@ def open_context(settings: Settings) -> Context:
     global _current
     store = Store(settings.data_dir, settings.database_url)
     with _lock:
-        before, _current = _current, Context(settings, store, Rankings(store))
+        before, _current = _current, Context(settings, store, Rankings(store), Presence(settings, "web"))
     if before is not None:
         before.store.close()
+        before.presence.close()
     return _current
 
 

@@ -51,9 +51,7 @@ class Server:
 def environment(data_dir: Path, **more: str) -> dict[str, str]:
     """This one without what somebody set for a backend of his own."""
     names = ("LABEL_STUDIO_", "BASIC_AUTH_", "PT4AL_", "MODEL_DIR", "PORT", "PYTHONPATH")
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(names) or name == "PT4AL_TEST_SESSION"
-    }
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(names)}
     if "PYTHONPATH" in os.environ:  # another label-studio-ml, where the tests run on one
         kept["PYTHONPATH"] = os.environ["PYTHONPATH"]
     return {**kept, "PT4AL_DATA_DIR": str(data_dir), **more}
