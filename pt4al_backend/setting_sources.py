@@ -111,5 +111,10 @@ def _load(file: Path) -> dict[str, Any]:
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
-    return f": did you mean {nearest[0]}?" if nearest else "."
+    """What may have been meant, as the end of a sentence."""
+    prefix = "PT4AL_"
+    meant = {one.removeprefix(prefix): one for one in known}
+    word = name.removeprefix(prefix)
+    nearest = [one for one in meant if one.upper().endswith(f"_{word.upper()}")]
+    nearest = nearest or difflib.get_close_matches(word, meant, n=1, cutoff=0.6)
+    return f": did you mean {meant[nearest[0]]}?" if nearest else "."
