@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from pt4al_backend.label_studio import rle
 from pt4al_backend.label_studio.regions import BRUSH, FINE, MOST_PIXELS, RegionControl, Result
@@ -15,7 +16,7 @@ TOLERANCE = FINE / 4
 """How far outlines are simplified: a quarter of the mask's pixel."""
 
 Mask = NDArray[np.uint8]
-Ring = NDArray[np.int64]
+Ring = NDArray[np.float64]
 """(k, 2) corners of a closed outline."""
 
 
@@ -55,7 +56,7 @@ def regions_result(
         fine = _enlarged(mask, side, side)
         for k, control in outlined:
             for ring in _outlines(fine == k):
-                points = np.round((ring + 0.5) * (100 / side), 4).tolist()
+                points = np.round(ring * (100 / side), 4).tolist()
                 results.append(_result(control, classes[k], {"points": points, "closed": True}) | common)
     return results
 
@@ -76,13 +77,13 @@ def _result(control: RegionControl, label: str, value: Result) -> Result:
 
 
 def _without_specks(mask: Mask, least_region: float, *, nothing: int) -> Mask:
-    import cv2
+    from scipy import ndimage  # takes a while, and the web process needs none of it
 
     clean = mask.copy()
     for k in np.unique(mask).tolist():
         if k != nothing:
-            _, parts, stats, _ = cv2.connectedComponentsWithStats((mask == k).astype(np.uint8), connectivity=8)
-            small = stats[:, cv2.CC_STAT_AREA] < least_region * mask.size
+            parts, _ = ndimage.label(mask == k, structure=np.ones((3, 3)))
+            small = np.bincount(parts.reshape(-1)) < least_region * mask.size
             small[0] = False  # the rest of the image
             clean[small[parts]] = nothing
     return clean
@@ -90,35 +91,47 @@ def _without_specks(mask: Mask, least_region: float, *, nothing: int) -> Mask:
 
 def _enlarged(mask: Mask, width: int, height: int) -> Mask:
     """(height, width): at every pixel the value that most of the mask around it has."""
-    import cv2
-
-    shrinks = width < mask.shape[1] or height < mask.shape[0]
     large = np.zeros((height, width), dtype=np.uint8)
     most = np.zeros((height, width), dtype=np.uint8)
     for value in np.unique(mask).tolist():
-        where = (mask == value).astype(np.uint8) * 255
-        share = cv2.resize(where, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        where = Image.fromarray((mask == value).astype(np.uint8) * 255)
+        share = np.asarray(where.resize((width, height), Image.Resampling.BILINEAR))
         large[share > most] = value
         np.maximum(most, share, out=most)
     return large
 
 
 def _outlines(where: NDArray[np.bool_]) -> Iterator[Ring]:
-    """An outline around each part; it goes round the part's holes too, to and from them by the same way."""
-    import cv2
+    """An outline around each part, along its pixels' edges; it goes round holes too, to and fro by the same way."""
+    import contourpy
 
-    found, family = cv2.findContours(where.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    simple = [cv2.approxPolyDP(ring, TOLERANCE, closed=True) for ring in found]
-    rings: list[Ring] = [ring.reshape(-1, 2).astype(np.int64) for ring in simple]
-    for place, outline in enumerate(rings):
-        _, _, hole, parent = family[0, place].tolist()
-        if parent >= 0 or len(outline) < 3:
+    between = contourpy.contour_generator(z=np.pad(where, 1).astype(float), fill_type="OuterOffset")
+    for points, offsets in zip(*between.filled(0.5, np.inf), strict=True):
+        outline, *holes = (_simplified(ring[:-1] - 0.5) for ring in np.split(points, offsets[1:-1]))
+        if len(outline) > 2:
+            for hole in holes:
+                outline = _joined(outline, hole) if len(hole) > 2 else outline
+            yield outline
+
+
+def _simplified(ring: Ring) -> Ring:
+    """Only the corners that matter: no other was further than ``TOLERANCE`` from the lines (Douglas-Peucker)."""
+    closed = np.concatenate([ring, ring[:1]])
+    far = int(((ring - ring[0]) ** 2).sum(axis=1).argmax())
+    matters = np.zeros(len(closed), dtype=bool)
+    matters[[0, far]] = True
+    parts = [(0, far), (far, len(ring))]
+    while parts:
+        first, last = parts.pop()
+        if last - first < 2:
             continue
-        while hole >= 0:
-            if len(rings[hole]) > 2:
-                outline = _joined(outline, rings[hole])
-            hole = family[0, hole, 0].item()
-        yield outline
+        (x, y), way = (closed[first + 1 : last] - closed[first]).T, closed[last] - closed[first]
+        off = np.abs(x * way[1] - y * way[0])
+        between = first + 1 + int(off.argmax())
+        if off.max() > TOLERANCE * np.hypot(*way):
+            matters[between] = True
+            parts += [(first, between), (between, last)]
+    return closed[matters]
 
 
 def _joined(ring: Ring, hole: Ring) -> Ring:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ SLACK = 2.0
 """How far outside a point may lie, in per cent of the image; it is moved to the edge."""
 FINE = 4
 """Regions are drawn at so many times the resolution, along a side; then the majority has the pixel."""
-SHIFT = 8  # bits behind the point of coordinates that OpenCV is given
+EDGES = 256  # of an outline that are drawn at once: each may cross every column
 
 Region = dict[str, Any]
 Result = dict[str, Any]
@@ -166,15 +167,29 @@ def _painted(region: Region, side: int) -> NDArray[np.bool_]:
 
 
 def _filled(region: Region, side: int) -> NDArray[np.bool_]:
-    """By the even-odd rule, so that an outline may go round a hole."""
-    import cv2  # heavy, and the web process needs none of it
+    """By the even-odd rule, so that an outline may go round a hole: pixels whose middles lie inside."""
+    ends = np.array(region["points"]) / 100 * side - 0.5  # now a pixel's middle has whole numbers
+    edges = np.stack([ends, np.roll(ends, -1, axis=0)], axis=1)
+    rightward = edges[:, 0, 0] <= edges[:, 1, 0]
+    edges = np.where(rightward[:, None, None], edges, edges[:, ::-1])  # to and fro are one and the same line
+    odd = np.zeros((side + 1, side), dtype=np.uint8)
+    for start in range(0, len(edges), EDGES):
+        column, row = _crossed(edges[start : start + EDGES])
+        np.bitwise_xor.at(odd, (np.clip(row, 0, side), column), 1)
+    for above, row in pairwise(odd):  # ten times as fast as ``accumulate``
+        row ^= above
+    return odd[:side].view(bool)
 
-    corners = (
-        np.array(region["points"]) / 100 * side - 0.5
-    ) * 2**SHIFT  # OpenCV's pixels have whole numbers as middles
-    filled = np.zeros((side, side), dtype=np.uint8)
-    cv2.fillPoly(filled, [np.rint(corners).astype(np.int32)], color=1, shift=SHIFT)
-    return filled.astype(bool)
+
+def _crossed(edges: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Columns whose middles lines (n, 2, 2) cross, and in each the first pixel whose middle is not above the line."""
+    (x, y), (to_x, to_y) = edges.transpose(1, 2, 0)
+    first, columns = np.ceil(x).astype(np.int64), np.ceil(to_x).astype(np.int64)
+    columns -= first
+    edge = np.repeat(np.arange(len(edges)), columns)
+    column = first[edge] + np.arange(len(edge)) - np.repeat(np.cumsum(columns) - columns, columns)
+    slope = (to_y - y)[edge] / (to_x - x)[edge]
+    return column, np.ceil(y[edge] + (column - x[edge]) * slope).astype(np.int64)
 
 
 def _majority(fine: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
