@@ -1,5 +1,6 @@
 """How long do the steps of PT4AL take, beside the published code? The same images, machine and run, on a CPU.
 
+    pip install opencv-python-headless
     python benchmarks/published_code.py [--images 5000] [--repeats 1] [--output FILE]
 
 The published code (https://github.com/johnsk95/PT4AL, read at 9a0da4a) is stated here again, step by step: image files
@@ -35,7 +36,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import cv2  # comes with label-studio-sdk
+import cv2  # the published code reads images with it
 import datasets
 import numpy as np
 import torch

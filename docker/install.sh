@@ -43,11 +43,18 @@ case "$sdk" in
     *) fail "there is no SDK '$sdk'; say 1.0.9 or 2.x." ;;
 esac
 
+install() {
+    "$python" -m pip install --disable-pip-version-check "$@"
+}
+
+# label-studio-sdk asks for OpenCV, which neither its client nor the backend needs, and whose FFmpeg scanners report.
+install --no-deps -c "$root/constraints.txt" "$(grep -o 'label-studio-sdk.*' "$root/setup.cfg")"
 requirements="$(mktemp)"
 trap 'rm -f "$requirements"' EXIT
 # shellcheck disable=SC2086 # extras and needs are lists of words
 "$python" - "$root/setup.cfg" $extras >"$requirements" <<'PYTHON'
 import configparser
+import importlib.metadata
 import sys
 
 config = configparser.ConfigParser()
@@ -55,12 +62,10 @@ config.read(sys.argv[1])
 wanted = [config["options"]["install_requires"]]
 wanted += [config["options.extras_require"][extra] for extra in sys.argv[2:]]
 lines = "\n".join(wanted).split("\n")
-print("\n".join(line for line in lines if line and line != "label-studio-ml"))
+lines += [line for line in importlib.metadata.requires("label-studio-sdk") if "extra ==" not in line]
+not_here = ("label-studio-ml", "label-studio-sdk", "opencv-python-headless")
+print("\n".join(line for line in lines if line and not line.startswith(not_here)))
 PYTHON
-
-install() {
-    "$python" -m pip install --disable-pip-version-check "$@"
-}
 
 # shellcheck disable=SC2086
 install --no-warn-conflicts -c "$root/constraints.txt" -r "$requirements" $needs

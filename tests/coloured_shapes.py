@@ -5,10 +5,9 @@ from __future__ import annotations
 import io
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 SIDE = 64
 SHAPES = ("disc", "square")
@@ -33,11 +32,11 @@ def shape_regions(index: int) -> list[dict[str, Any]]:
 
 def shape_mask(index: int, *, side: int = SIDE) -> NDArray[np.uint8]:
     """(side, side): which shape each pixel is of, or ``NOTHING``."""
-    mask = np.full((side, side), NOTHING, dtype=np.uint8)
+    mask = Image.new("L", (side, side), NOTHING)
     for region in shape_regions(index):
-        corners = np.rint(np.array(region["points"]) / 100 * side - 0.5).astype(np.int32)
-        cv2.fillPoly(mask, [corners], color=SHAPES.index(region["label"]))
-    return mask
+        corners = np.rint(np.array(region["points"]) / 100 * side - 0.5)
+        ImageDraw.Draw(mask).polygon([*map(tuple, corners.tolist())], fill=SHAPES.index(region["label"]))
+    return np.array(mask)
 
 
 def shapes_on(index: int) -> list[str]:

@@ -101,6 +101,23 @@ def test_everything_asked_for_is_pinned(setup: configparser.ConfigParser, pins: 
     assert set().union(*map(names, wanted), *map(str.split, needs)) <= pins
 
 
+def test_opencv_is_left_out(setup: configparser.ConfigParser, pins: set[str]) -> None:
+    """label-studio-sdk asks for it, and scanners report the FFmpeg inside; nothing of ours imports it."""
+    script = (ROOT / "docker" / "install.sh").read_text()
+    (program,) = re.findall(r"<<'PYTHON'\n(.*)\nPYTHON\n", script, flags=re.DOTALL)
+    command = [sys.executable, "-c", program, str(ROOT / "setup.cfg"), "test"]
+    listed = names(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    left_out = {"label-studio-ml", "label-studio-sdk"}  # installed without what they ask for
+    asked_for = names(setup["options"]["install_requires"]) | names(setup["options.extras_require"]["test"])
+    sdk = [need for need in importlib.metadata.requires("label-studio-sdk") or [] if "extra ==" not in need]
+    assert listed == (asked_for | names("\n".join(sdk))) - left_out - {"opencv-python-headless"}
+    assert not any("opencv" in name for name in listed | pins)
+    assert listed <= pins
+    importing = "from label_studio_sdk import LabelStudio; import pt4al_backend.label_studio.client"
+    without = f"import sys; sys.modules['cv2'] = None; {importing}"
+    subprocess.run([sys.executable, "-c", without], check=True, timeout=60)
+
+
 def test_pins_are_names_and_versions_only() -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pin = re.compile(r'[a-z0-9-]+==[0-9][0-9a-z.]*( ; python_version (<|>=) "3\.11")?')

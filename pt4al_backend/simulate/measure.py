@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from pt4al_backend import learning
 from pt4al_backend.errors import PT4ALError
@@ -90,7 +90,7 @@ def mean_iou(test: SegmentedImages, found: Iterable[tuple[NDArray[np.int64], NDA
         for position, image in zip(positions.tolist(), logits, strict=True):
             truth = test.mask(position)
             known = truth < classes
-            guess = cv2.resize(image[..., :classes].astype(np.float32), truth.shape[::-1]).argmax(axis=-1)
+            guess = _enlarged(image[..., :classes], height=truth.shape[0], width=truth.shape[1]).argmax(axis=0)
             pairs = classes * truth[known].astype(np.int64) + guess[known]
             confusion += np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
     both, either = confusion.diagonal(), confusion.sum(axis=0) + confusion.sum(axis=1) - confusion.diagonal()
@@ -98,6 +98,12 @@ def mean_iou(test: SegmentedImages, found: Iterable[tuple[NDArray[np.int64], NDA
     if not occurs.any():
         raise PT4ALError("No pixel of the test masks is labelled, so there is nothing to measure: give others.")
     return float((both[occurs] / either[occurs]).mean())
+
+
+def _enlarged(logits: NDArray[np.float16], *, height: int, width: int) -> NDArray[np.float32]:
+    """Logits (m, m, classes) as (classes, height, width), linearly between their middles."""
+    planes = map(Image.fromarray, np.moveaxis(logits, -1, 0).astype(np.float32))
+    return np.stack([np.asarray(plane.resize((width, height), Image.Resampling.BILINEAR)) for plane in planes])
 
 
 def effort(mask: NDArray[np.uint8], *, classes: int) -> tuple[int, int]:

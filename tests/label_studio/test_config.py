@@ -343,6 +343,6 @@ def test_masks_become_regions_where_the_size_is_known() -> None:
 
 
 def test_stays_light_for_the_web_process() -> None:
-    heavy = "{'torch', 'label_studio_sdk', 'cv2', 'lxml'} & set(sys.modules)"
+    heavy = "{'torch', 'label_studio_sdk', 'scipy', 'contourpy', 'lxml'} & set(sys.modules)"
     program = f"import sys, pt4al_backend.label_studio.config; sys.exit(len({heavy}))"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
