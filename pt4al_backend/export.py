@@ -19,6 +19,11 @@ from pt4al_backend.store.checkpoints import load_arrays, save_arrays
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Project
 
+FORMULAS = tuple(
+    "=+-@\t\r\n\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}"
+)
+"""What begins a formula in a spreadsheet, full-width signs included."""
+
 What = Literal["batches", "labels", "model"]
 
 
@@ -109,9 +114,12 @@ def _export_model(store: Store, project: Project, output: Path) -> str:
 
 def _write_csv(output: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     with _replacing(output) as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)
+        csv.writer(file).writerows(map(_harmless, row) for row in (header, *rows))
+
+
+def _harmless(cell: object) -> object:
+    """A text that a spreadsheet would run, or that begins with ', with one ' before it: to be taken off in reading."""
+    return f"'{cell}" if isinstance(cell, str) and cell.lstrip(" ").startswith(("'", *FORMULAS)) else cell
 
 
 @contextlib.contextmanager

@@ -102,6 +102,47 @@ def test_nothing_is_a_label_where_it_is_the_answer(store: Store, tmp_path: Path,
     assert _labels(store, project, tmp_path / "labels.csv") == [{"task_id": "1", "label": "[]"}]
 
 
+ODD = [
+    "=1+1",
+    "+1",
+    "-2",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    " =1",
+    "\uff1d1",
+    "'",
+    "''=1",
+    " '-1",
+    "cat",
+    "a=b",
+    "5'",
+]
+
+
+def test_no_cell_is_a_formula_and_all_read_back(store: Store, tmp_path: Path) -> None:
+    """One ' goes before what a spreadsheet would run; who takes one off each cell that has one gets what was there."""
+    project = add_project(store)
+    store.update(project.id, questions=[*QUESTIONS, {"name": "=kind", "kind": "single", "classes": ODD}])
+    answers = [{"kind": text, "=kind": text} for text in ODD]
+    store.apply(project.id, [state(task, answers=given) for task, given in enumerate(answers, start=1)])
+    rows = _labels(store, project, tmp_path / "labels.csv")
+    assert list(rows[0]) == ["task_id", "kind", "'=kind"]
+    cells = [row[name] for row in rows for name in ("kind", "'=kind")]
+    assert not any(cell.lstrip(" ").startswith(tuple("=+-@\t\r\n\uff1d")) for cell in cells)
+    assert [cell.removeprefix("'") for cell in cells] == [text for text in ODD for _ in range(2)]
+
+
+def test_numbers_stay_numbers(store: Store, tmp_path: Path) -> None:
+    project = _sorted_project(store)
+    losses = np.array([-1.5, -2e-5, -1.0, 0.0])
+    store.save_batches(project.id, task=np.array([4, 1, 3, 2]), loss=losses, batch=np.zeros(4, dtype=np.int64))
+    export("batches", store, reread(store, project), tmp_path / "batches.csv")
+    with (tmp_path / "batches.csv").open(newline="") as file:
+        assert sorted(row["pretext_loss"] for row in csv.DictReader(file)) == ["-1.0", "-1.5", "-2e-05", "0.0"]
+
+
 def test_the_newest_network_is_exported_with_its_questions(store: Store, tmp_path: Path) -> None:
     project = _sorted_project(store)
     output = tmp_path / "model.safetensors"
