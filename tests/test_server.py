@@ -10,7 +10,10 @@ from served import Backend
 
 TWO_IMAGES = '<View><Image name="a" value="$a"/><Image name="b" value="$b"/></View>'
 
-REASON = "PT4AL learns from one Image tag per task: the label config has 2, keep one."
+REASON = (
+    "PT4AL learns from one Image tag per task, and the label config has 2: make a project of its own for one of them. "
+    "Here everything can stay."
+)
 
 
 def test_a_reason_phrase_reaches_the_client_word_for_word(start_backend: Callable[..., Backend]) -> None:

@@ -19,7 +19,7 @@ def choices_question(tag: Tag) -> Question:
     Raises ``UnsupportedConfigError``.
     """
     if tag.attributes.get("allownested", "").strip().lower() == "true":
-        raise tag.not_learnt("take allowNested out, with it Label Studio shows no predictions")
+        raise tag.not_learnt(tag.another("with allowNested Label Studio shows no predictions", "without that"))
     classes = answers_of(tag, "choice")
     several = tag.attributes.get("choice", "single").strip().lower() == "multiple"
     return Question(tag.name, MULTIPLE if several or len(classes) == 1 else SINGLE, classes)

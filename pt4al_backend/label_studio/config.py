@@ -179,6 +179,7 @@ def parse_config(label_config: str) -> LabelConfig:
     return LabelConfig(image, image_key, tuple(questions), regions, tuple(ignored), draws)
 
 
+STAYS = "What is labelled stays."
 NEVER_NO = "beside other questions its only Choice is never answered with no, add one for that"
 DRAWN = ("brush", "bitmask", "polygon")
 """What kinds of controls with many points or pixels have in their names."""
@@ -207,14 +208,21 @@ def _image(tags: Sequence[Tag]) -> tuple[str, str]:
         raise UnsupportedConfigError('PT4AL needs an Image tag with value="$image": the label config has none.')
     if len(images) > 1:
         raise UnsupportedConfigError(
-            f"PT4AL learns from one Image tag per task: the label config has {len(images)}, keep one."
+            f"PT4AL learns from one Image tag per task, and the label config has {len(images)}: "
+            "make a project of its own for one of them. Here everything can stay."
         )
     (tag,) = images
     if "valuelist" in tag.attributes:
-        raise UnsupportedConfigError("PT4AL learns from one image per task: its Image tag needs value, not valueList.")
+        raise UnsupportedConfigError(
+            "PT4AL learns from one image per task: import each as a task of its own, into a project whose Image tag "
+            "has value, not valueList."
+        )
     key = _KEY.fullmatch(tag.attributes.get("value", "").strip())
     if key is None:
-        raise UnsupportedConfigError('PT4AL needs a task key as value of the Image tag, such as value="$image".')
+        raise UnsupportedConfigError(
+            "PT4AL needs each image's whole address in the task data, and its task key alone as value of the Image "
+            'tag, such as value="$image".'
+        )
     if not tag.name:
         raise UnsupportedConfigError('PT4AL needs a name on the Image tag: add name="image".')
     return tag.name, key.group(1)
@@ -223,13 +231,22 @@ def _image(tags: Sequence[Tag]) -> tuple[str, str]:
 def _why_nothing(controls: Sequence[Tag], image: str) -> str:
     of_a_kind = [tag for tag in controls if tag.kind in LEARNT]
     if any(tag.target == image for tag in of_a_kind):
-        return "PT4AL learns labels of whole images: remove perRegion and perItem from the Choices tag."
+        return (
+            "PT4AL learns labels of whole images, and this Choices tag is about regions (perRegion): "
+            f"add another Choices tag beside it, without perRegion. {STAYS}"
+        )
     if of_a_kind:
-        display = ascii_text(of_a_kind[0].element.tag)
-        return f"PT4AL needs a question about the image: set toName of {display} to the name of the Image tag."
-    others = sorted({ascii_text(tag.element.tag) for tag in controls})
-    found = f"only {', '.join(others[:5])}" if others else "no question at all"
-    return f"PT4AL needs a Choices, BrushLabels or PolygonLabels tag on the image: the label config has {found}."
+        return (
+            f"PT4AL needs a question about the image: add another {ascii_text(of_a_kind[0].element.tag)} tag "
+            f"beside those there are, with the name of the Image tag as its toName. {STAYS}"
+        )
+    others = ", ".join(sorted({ascii_text(tag.element.tag) for tag in controls})[:3])
+    if others:
+        return (
+            f"PT4AL does not learn from {others}: add a Choices, BrushLabels or PolygonLabels tag on the image beside "
+            f"that, and it orders the images by it. {STAYS}"
+        )
+    return "PT4AL needs a Choices, BrushLabels or PolygonLabels tag on the image: the label config has none."
 
 
 def _counts(annotation: Mapping[str, Any]) -> bool:

@@ -53,6 +53,10 @@ class Tag:
             f"PT4AL does not learn from {ascii_text(self.element.tag)}{name}{reason and f': {reason}'}."
         )
 
+    def another(self, reason: str, how: str) -> str:
+        """Advice that loses no label: a changed tag would no longer mean what its annotations answer."""
+        return f"{reason}; add another {ascii_text(self.element.tag)} tag beside it, {how}"
+
 
 def answers_of(tag: Tag, kind: str) -> tuple[str, ...]:
     """What can be answered with the ``kind`` tags inside a tag, as Label Studio stores it, in order.
@@ -65,14 +69,16 @@ def answers_of(tag: Tag, kind: str) -> tuple[str, ...]:
     if not tag.name:
         raise tag.not_learnt("it has no name, add one")
     if "$" in tag.attributes.get("value", "") or "{{" in tag.name:
-        raise tag.not_learnt(f"write {kind.capitalize()} tags inside it that are the same for every task")
+        raise tag.not_learnt(
+            tag.another("what it asks differs from task to task", f"with {kind.capitalize()} tags in it")
+        )
     found: dict[str, None] = {}
     for inner in tag.inside(kind):
         if inner.inside(kind):
-            raise tag.not_learnt(f"take the nested {kind.capitalize()} tags out")
+            raise tag.not_learnt(tag.another(f"it has nested {kind.capitalize()} tags", "without them"))
         value, alias = inner.attributes.get("value"), inner.attributes.get("alias")
         if kind == "choice" and not alias and _FROM_TASK.search(value or ""):
-            raise tag.not_learnt("Choice tags with $ take their value from the task, give them an alias")
+            raise tag.not_learnt(tag.another("its Choice tags with $ differ from task to task", "without them"))
         answer = alias or value
         if not answer:
             raise tag.not_learnt(f"its {kind.capitalize()} tags need a value, and one has none")

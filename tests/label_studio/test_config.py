@@ -88,8 +88,9 @@ def label(config: LabelConfig, annotations: list[dict[str, object]]) -> object:
             f'<View>{IMAGE}<Choices name="deep" toName="image"><Choice value="x"><Choice value="y"/></Choice></Choices>'
             f'{CHOICES}<BrushLabels name="any" toName="image" value="$labels"/></View>',
             [
-                'Choices "deep": take the nested Choice tags out',
-                'BrushLabels "any": write Label tags inside it that are the same for every task',
+                'Choices "deep": it has nested Choice tags; add another Choices tag beside it, without them',
+                'BrushLabels "any": what it asks differs from task to task; add another BrushLabels tag beside it, '
+                "with Label tags in it",
             ],
         ),
         (
@@ -98,7 +99,10 @@ def label(config: LabelConfig, annotations: list[dict[str, object]]) -> object:
         ),
         (
             f'<View>{IMAGE}{CHOICES}<Choices name="caption" toName="image"><Choice value="$first"/></Choices></View>',
-            ['Choices "caption": Choice tags with $ take their value from the task, give them an alias'],
+            [
+                'Choices "caption": its Choice tags with $ differ from task to task; '
+                "add another Choices tag beside it, without them"
+            ],
         ),
     ],
 )
@@ -149,20 +153,20 @@ def test_classes_are_what_label_studio_stores() -> None:
         (PLAIN.replace("value=", "valueList=", 1), "valueList"),
         (PLAIN.replace("$image", "https://example.com/cat.jpg"), "task key"),
         (PLAIN.replace("$image", "$images[{{idx}}]"), "task key"),
-        (f"<View>{IMAGE}</View>", "no question at all"),
+        (f"<View>{IMAGE}</View>", "has none"),
         (f'<View>{IMAGE}<BrushLabels name="b" toName="image"/></View>', "there are none"),
-        (f'<View>{IMAGE}<Brush name="b" toName="image"/></View>', "only Brush"),
+        (f'<View>{IMAGE}<Brush name="b" toName="image"/></View>', "not learn from Brush:"),
         (f'<View>{IMAGE}<BrushLabels name="b" toName="image"><Label/></BrushLabels></View>', "one has none"),
-        (f"<View>{IMAGE}{BRUSH.replace('image', 'text')}</View>", "toName of BrushLabels"),
+        (f"<View>{IMAGE}{BRUSH.replace('image', 'text')}</View>", "another BrushLabels tag"),
         (PLAIN.replace('toName="image"', 'toName="text"'), "toName"),
         (PLAIN.replace("<Choices ", '<Choices perRegion="true" '), "perRegion"),
-        (PLAIN.replace("<Choices ", '<Choices value="$options" '), "same for every task"),
+        (PLAIN.replace("<Choices ", '<Choices value="$options" '), "from task to task"),
         (PLAIN.replace('<Choice value="cat"/>', '<Choice value="cat"><Choice value="tom"/></Choice>'), "nested"),
-        (PLAIN.replace("<Choices ", '<Choices allowNested="true" '), "take allowNested out"),
+        (PLAIN.replace("<Choices ", '<Choices allowNested="true" '), "with allowNested"),
         (PLAIN.replace('name="choice" ', ""), "has no name"),
         (f'<View>{IMAGE}<Choices name="choice" toName="image"/></View>', "there are none"),
         (PLAIN.replace('value="cat"', ""), "one has none"),
-        (f'<View>{IMAGE}<Größe name="b" toName="image"/></View>', "only Gr??e"),
+        (f'<View>{IMAGE}<Größe name="b" toName="image"/></View>', "from Gr??e:"),
     ],
 )
 def test_refuses_the_rest_with_a_sentence_fit_for_a_status_line(config: str, says: str) -> None:
