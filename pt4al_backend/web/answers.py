@@ -9,6 +9,8 @@ import json
 
 from flask import Response
 
+from pt4al_backend.web import refusal_log
+
 _LONGEST_REASON = 300  # characters; proxies bound the length of a status line
 
 
@@ -21,7 +23,8 @@ class RefusedError(Exception):
 
 
 def refusal(code: int, sentence: str) -> Response:
-    """``{"error": sentence}`` with the sentence in the status line too."""
+    """``{"error": sentence}`` with the sentence in the status line too, and on the console."""
+    refusal_log.tell(code, reason_phrase(sentence))
     return Response(
         json.dumps({"error": sentence}), status=f"{code} {reason_phrase(sentence)}", mimetype="application/json"
     )

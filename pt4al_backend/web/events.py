@@ -8,7 +8,8 @@ from typing import Any
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.label_studio.config import parse_config
 from pt4al_backend.store.tables import Project
-from pt4al_backend.web import projects
+from pt4al_backend.web import projects, refusal_log
+from pt4al_backend.web.answers import reason_phrase
 from pt4al_backend.web.context import Context
 from pt4al_backend.web.projects import ProjectName
 
@@ -44,6 +45,7 @@ def take(context: Context, event: str, data: Mapping[str, Any]) -> dict[str, Any
     except ValueError:
         return {"event": event, "ignored": "The event names no project."}
     except PT4ALError as error:
+        refusal_log.tell(200, f"{event} is ignored. {reason_phrase(str(error))}")
         return {"event": event, "ignored": str(error)}
     context.store.wake([known.id for known in found], train=event == START_TRAINING)
     return {"event": event, "project": name.number, "woken": len(found)}

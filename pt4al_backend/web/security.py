@@ -10,6 +10,7 @@ from flask import Request, Response
 
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.settings import Settings
+from pt4al_backend.web import refusal_log
 
 OPEN_PATHS = frozenset({"/health"})
 """What load balancers and Label Studio ask for without a password."""
@@ -46,6 +47,7 @@ def is_allowed(request: Request, settings: Settings) -> bool:
 
 def unauthorized() -> Response:
     """401, asking a browser for the password."""
+    refusal_log.tell(401, "it came without the password or with a wrong one; Label Studio's form has a place for it.")
     return Response("Unauthorized", 401, {"WWW-Authenticate": 'Basic realm="pt4al-backend", charset="UTF-8"'})
 
 

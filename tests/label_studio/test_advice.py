@@ -1,4 +1,4 @@
-"""Whoever does what a refusal advises gets a config that Label Studio takes, that PT4AL learns, and that keeps labels."""
+"""Who does what a refusal advises gets a config that Label Studio takes, that PT4AL learns, and that keeps labels."""
 
 from __future__ import annotations
 
