@@ -1,5 +1,6 @@
 # make install | label-studio | demo | test | lint | format | clean
 # ARGS goes to the command behind `demo` and `test`: make demo ARGS="--annotate 60"
+# TORCH_INDEX is where PyTorch comes from: on a machine without a GPU the address that PyTorch's own site gives for CPU.
 
 LABEL_STUDIO := 1.23.2
 
@@ -12,6 +13,10 @@ LABEL_STUDIO_READY := .venv-label-studio/.ready-$(LABEL_STUDIO)
 # a Python without venv.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.10 python3 python; do \
 	$$p -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$p && break; done)
+
+# The environment keeps the one that it was made with.
+OLD_TORCH_INDEX := $(shell cat .venv/.torch-index 2>/dev/null)
+TORCH_INDEX ?= $(OLD_TORCH_INDEX)
 
 .PHONY: install label-studio demo test lint format clean
 
@@ -38,9 +43,15 @@ clean:
 	rm -rf .venv .venv-label-studio build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
+ifneq ($(TORCH_INDEX),$(OLD_TORCH_INDEX))
+.PHONY: $(BACKEND_READY)
+endif
+
 $(BACKEND_READY): setup.cfg constraints.txt docker/install.sh
+	@test ! -e $@ || test "$(TORCH_INDEX)" = "$(OLD_TORCH_INDEX)" || { echo "The PyTorch in .venv is from elsewhere than TORCH_INDEX: make clean, then this again." >&2; exit 1; }
 	$(call make_environment,.venv)
-	docker/install.sh --editable .venv/bin/python
+	docker/install.sh --editable $(if $(TORCH_INDEX),--torch-index "$(TORCH_INDEX)") .venv/bin/python
+	echo "$(TORCH_INDEX)" >.venv/.torch-index
 	touch $@
 
 $(TEST_READY): $(BACKEND_READY)

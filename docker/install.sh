@@ -5,6 +5,9 @@
 #   --extra NAME    also what extra NAME of setup.cfg asks for; may be repeated
 #   --sdk 1.0.9     label-studio-ml from the registry (default)
 #   --sdk 2.x       label-studio-ml from its public repository, at a pinned commit
+#   --torch-index URL
+#                   torch and torchvision from there, such as the address that PyTorch's own site gives for CPU;
+#                   without it they come with CUDA, several gigabytes
 #
 # Needs PYTHON with pip, and this tree. `make` and docker/Dockerfile both run it.
 set -eu
@@ -20,6 +23,7 @@ root="$(cd "$(dirname "$0")/.." && pwd)"
 sdk=1.0.9
 editable=
 extras=
+torch_index=
 while [ $# -gt 1 ]; do
     case "$1" in
         --editable) editable=--editable; shift ;;
@@ -29,6 +33,7 @@ while [ $# -gt 1 ]; do
             shift 2
             ;;
         --sdk) sdk="$2"; shift 2 ;;
+        --torch-index) torch_index="$2"; shift 2 ;;
         *) fail "unknown option '$1'; see the head of this script." ;;
     esac
 done
@@ -67,6 +72,8 @@ not_here = ("label-studio-ml", "label-studio-sdk", "opencv-python-headless")
 print("\n".join(line for line in lines if line and not line.startswith(not_here)))
 PYTHON
 
+# Only these two, at the pinned versions (2.15.0+cpu is a 2.15.0); what they need is found with all the rest.
+[ -z "$torch_index" ] || install --no-deps --index-url "$torch_index" -c "$root/constraints.txt" torch torchvision
 # shellcheck disable=SC2086
 install --no-warn-conflicts -c "$root/constraints.txt" -r "$requirements" $needs
 install --no-deps "$label_studio_ml"

@@ -14,6 +14,7 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 DOCKER = ROOT / "docker"
+COMPOSE_FILES = sorted(DOCKER.glob("docker-compose*.yml"))
 
 
 @pytest.fixture(scope="module")
@@ -45,22 +46,31 @@ def test_the_image_looks_after_its_health(stages: list[list[tuple[str, str]]]) -
 
 def test_the_image_is_installed_by_the_script_that_make_uses(stages: list[list[tuple[str, str]]]) -> None:
     assert any(name == "RUN" and 'docker/install.sh --sdk "$SDK"' in arguments for name, arguments in stages[0])
-    assert ("ARG", "SDK=1.0.9") in stages[0] and ("ARG", "EXTRAS=") in stages[0]
+    assert {("ARG", "SDK=1.0.9"), ("ARG", "EXTRAS="), ("ARG", "TORCH_INDEX=")} <= set(stages[0])
     assert "docker/install.sh" in (ROOT / "Makefile").read_text()
 
 
-@pytest.mark.parametrize("extras", [[], ["postgresql"], ["postgresql", "strategies"]])
-def test_the_image_has_the_extras_that_are_asked_for(stages: list[list[tuple[str, str]]], extras: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("variables", "options"),
+    [
+        ({}, []),
+        ({"EXTRAS": "postgresql"}, ["--extra", "postgresql"]),
+        ({"EXTRAS": "postgresql strategies"}, ["--extra", "postgresql", "--extra", "strategies"]),
+        ({"TORCH_INDEX": "http://a/cpu"}, ["--torch-index", "http://a/cpu"]),
+    ],
+)
+def test_the_image_has_what_is_asked_for(
+    stages: list[list[tuple[str, str]]], variables: dict[str, str], options: list[str]
+) -> None:
     (run,) = (arguments for name, arguments in stages[0] if name == "RUN")
     command = run[run.index("docker/install.sh") :].replace("docker/install.sh", "echo")
-    environment = {"SDK": "2.x", "EXTRAS": " ".join(extras), "PATH": os.environ["PATH"]}
+    environment = {"SDK": "2.x", "EXTRAS": "", "TORCH_INDEX": "", "PATH": os.environ["PATH"]} | variables
     asked = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, check=True)
-    wanted = [word for extra in extras for word in ("--extra", extra)]
-    assert asked.stdout.split() == ["--sdk", "2.x", *wanted, "/opt/pt4al/bin/python"]
+    assert asked.stdout.split() == ["--sdk", "2.x", *options, "/opt/pt4al/bin/python"]
 
 
 def test_nothing_forks_after_loading_cuda() -> None:
-    files = [DOCKER / "Dockerfile", DOCKER / "docker-compose.yml"]  # fact 27
+    files = [DOCKER / "Dockerfile", *COMPOSE_FILES]  # fact 27
     assert [file.name for file in files if "--preload" in file.read_text()] == []
 
 
@@ -98,6 +108,40 @@ def test_compose_runs_the_two_halves_on_one_volume(services: dict[str, dict[str,
     assert service["environment"]["LABEL_STUDIO_URL"] == "http://label-studio:8080"
 
 
+def test_one_service_builds_an_image_and_nobody_pulls_it(services: dict[str, dict[str, Any]]) -> None:
+    # Two that build one tag at once fail on the containerd image store: "image already exists".
+    building = [service["image"] for service in services.values() if "build" in service]
+    assert building == ["pt4al-backend"]
+    without = [name for name, service in services.items() if service["image"] in building and "build" not in service]
+    assert without == ["worker"]
+    assert services["worker"]["pull_policy"] == "never"
+
+
+def test_the_least_version_of_compose_is_told() -> None:
+    # env_file with `required` came with 2.24; nothing in the files is younger.
+    assert "Needs Docker Compose 2.24 " in (DOCKER / "docker-compose.yml").read_text()
+    assert "Docker Compose 2.24 or newer" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["web", "worker"])
+def test_our_services_can_do_no_more_than_they_need(services: dict[str, dict[str, Any]], name: str) -> None:
+    service = services[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert re.fullmatch(r"(\$\{WORKER_MEMORY:-)?\dg\}?", service["mem_limit"])
+    assert service["tmpfs"] == ["/tmp:size=512m"]
+    assert service["environment"]["HOME"] == "/tmp"  # where libraries put their caches
+
+
+def test_a_gpu_is_an_override_away(services: dict[str, dict[str, Any]]) -> None:
+    override = yaml.safe_load((DOCKER / "docker-compose.gpu.yml").read_text())["services"]
+    assert override.keys() <= services.keys()
+    (device,) = override["worker"]["deploy"]["resources"]["reservations"]["devices"]
+    assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
+    assert "-f docker/docker-compose.gpu.yml" in (ROOT / "README.md").read_text()
+
+
 @pytest.mark.parametrize("name", ["web", "worker"])
 def test_every_setting_may_stand_in_the_file_of_variables(services: dict[str, dict[str, Any]], name: str) -> None:
     service = services[name]
@@ -109,18 +153,21 @@ def test_every_setting_may_stand_in_the_file_of_variables(services: dict[str, di
 
 
 def test_the_dashboard_links_to_where_a_browser_finds_label_studio(services: dict[str, dict[str, Any]]) -> None:
-    port = services["label-studio"]["ports"][0].removeprefix("127.0.0.1:").removesuffix(":8080")
+    port = services["label-studio"]["ports"][0].partition("}:")[2].removesuffix(":8080")
+    assert port.startswith("${LABEL_STUDIO_PORT")
     address = services["web"]["environment"]["PT4AL_LABEL_STUDIO_LINK"]
     assert address == f"${{PT4AL_LABEL_STUDIO_LINK:-http://localhost:{port}}}"
 
 
-def test_compose_opens_ports_on_this_machine_only(services: dict[str, dict[str, Any]]) -> None:
+def test_compose_opens_ports_on_this_machine_only_unless_it_is_told(services: dict[str, dict[str, Any]]) -> None:
     ports = [port for service in services.values() for port in service.get("ports", [])]
-    assert ports and all(port.startswith("127.0.0.1:") for port in ports)
+    local = ("127.0.0.1:", "${LABEL_STUDIO_BIND:-127.0.0.1}:")
+    assert len(ports) == 2 and all(port.startswith(local) for port in ports)
+    assert "\nLABEL_STUDIO_BIND=127.0.0.1\n" in (DOCKER / ".env.example").read_text()
 
 
 def test_every_variable_of_compose_is_in_the_example() -> None:
-    used = set(re.findall(r"\$\{(\w+)", (DOCKER / "docker-compose.yml").read_text()))
+    used = {name for file in COMPOSE_FILES for name in re.findall(r"\$\{(\w+)", file.read_text())}
     named = set(re.findall(r"^(\w+)=", (DOCKER / ".env.example").read_text(), flags=re.M))
     assert used == named
 
