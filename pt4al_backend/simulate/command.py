@@ -177,7 +177,7 @@ def _make(plan: Plan, results: Results, variant: Variant, seed: int, *, clock: _
         def tell(rounds: list[Round]) -> None:
             last = rounds[-1]
             console.print(
-                f"{label}: round {last['round']}, {last['labels']} labels, {_told(last)}, "
+                f"{label}: round {last['round'] + 1}, {last['labels']} labels, {_told(last)}, "
                 f"{duration(clock.left(len(rounds))) or 'remaining time unknown'}"
             )
 

@@ -249,7 +249,7 @@ def test_a_killed_simulation_goes_on(undisturbed: Path, digits: Path, tmp_path: 
     given = (digits, *SMALL, "--seeds", 1, "--out", tmp_path)
     process = started(*given)
     assert process.stdout
-    assert any("pt4al, seed 0: round 1," in line for line in process.stdout)  # reads no further
+    assert any("pt4al, seed 0: round 2," in line for line in process.stdout)  # reads no further
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=30)
     assert process.returncode == -signal.SIGKILL
@@ -257,8 +257,8 @@ def test_a_killed_simulation_goes_on(undisturbed: Path, digits: Path, tmp_path: 
     last = started(*given)
     out, error = last.communicate(timeout=120)
     assert last.returncode == 0, error
-    assert "pretext task" not in out and "pt4al, seed 0: round 1," not in out
-    assert "pt4al, seed 0: round 3," in out
+    assert "pretext task" not in out and "pt4al, seed 0: round 2," not in out
+    assert "pt4al, seed 0: round 4," in out
     assert outcome(tmp_path) == outcome(undisturbed)
     assert not (tmp_path / "work").exists()
 
@@ -267,7 +267,7 @@ def test_unfinished_runs_are_not_gone_on_with_otherwise(digits: Path, tmp_path: 
     given = (*SMALL, "--seeds", 1, "--out", tmp_path)
     process = started(digits, *given)
     assert process.stdout
-    assert any("pt4al, seed 0: round 0," in line for line in process.stdout)
+    assert any("pt4al, seed 0: round 1," in line for line in process.stdout)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=30)
     assert "made with another query_size" in refused(simulate(digits, *given, "--query-size", 3))
@@ -307,7 +307,7 @@ def test_two_processes_share_the_work(undisturbed: Path, digits: Path, tmp_path:
     assert outcome(tmp_path) == outcome(undisturbed)
     both = "".join(printed)
     assert both.count("learning the pretext task") == 1
-    assert both.count("pt4al, seed 0: round 3,") == both.count("random, seed 0: round 3,") == 1
+    assert both.count("pt4al, seed 0: round 4,") == both.count("random, seed 0: round 4,") == 1
     assert not (tmp_path / "work").exists()
 
 
@@ -619,7 +619,7 @@ def test_the_results_are_returned(few: Path, tmp_path: Path) -> None:
     with console.capture() as capture:
         results = command.run(plan, console)
     assert results.has("random", 0)
-    assert "random, seed 0: round 1, 4 labels, accuracy" in capture.get()
+    assert "random, seed 0: round 2, 4 labels, accuracy" in capture.get()
     with pytest.raises(PT4ALError, match="made with another"):
         other = command.plan(command.Source(few), None, settings, strategies="random", seeds=1, answers=1, out=plan.out)
         command.run(other, Console())

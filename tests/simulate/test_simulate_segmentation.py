@@ -255,7 +255,7 @@ def test_masks_are_replayed(drawings: Path, tmp_path: Path, simulate: Simulate) 
     done = simulate(*given)
     assert done.code == 0, done
     assert "images: mean IoU on 4 test images" in done.out
-    assert "pt4al, seed 0: round 1, 6 labels, mean IoU" in done.out
+    assert "pt4al, seed 0: round 2, 6 labels, mean IoU" in done.out
     saved = json.loads((tmp_path / "out" / "results.json").read_text())
     expected = {"pool": 16, "test": 4, "classes": 3, "image_size": 32}
     assert expected.items() <= saved["config"].items()
