@@ -148,6 +148,9 @@ def demo(
         int | None, typer.Option(metavar="N", min=1, help="Take only so many images. Default: all.")
     ] = None,
     annotate: Annotated[int, typer.Option(metavar="N", min=0, help="Play an annotator who gives so many labels.")] = 0,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Begin again with these images: their project and its labels are deleted.")
+    ] = False,
     label_studio_port: Annotated[
         int | None, typer.Option(metavar="N", min=1, max=65535, help="Label Studio's port. Default: 8080.")
     ] = None,
@@ -159,7 +162,7 @@ def demo(
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """Start a Label Studio and the backend on real images, ready to label."""
+    """Start a Label Studio and the backend on real images, ready to label; or go on with what was begun."""
     from pt4al_backend import demo as demo_room
 
     settings = _settings("demo", config, data_dir=data_dir, port=port)
@@ -167,6 +170,7 @@ def demo(
         images=images,
         tasks=tasks,
         annotate=annotate,
+        fresh=fresh,
         label_studio_port=label_studio_port,
         browser=not no_browser,
         exit=exit_,

@@ -63,7 +63,7 @@ class Studio:
         with tempfile.TemporaryDirectory(prefix="pt4al-label-studio-") as folder, ExitStack() as closing:
             data_dir = Path(folder)
             log = data_dir / "label-studio.log"
-            shutil.copyfile(_migrated_database(), data_dir / "label_studio.sqlite3")
+            shutil.copyfile(migrated_database(), data_dir / "label_studio.sqlite3")
             port = free_port()
             url = f"http://127.0.0.1:{port}"
             command = [_program(), "start", "--no-browser", "--internal-host", "127.0.0.1", "--port", str(port)]
@@ -188,7 +188,7 @@ def _variables(data_dir: Path) -> dict[str, str]:
     }
 
 
-def _migrated_database() -> Path:
+def migrated_database() -> Path:
     """An empty database of this Label Studio, made once: its several hundred migrations take most of a minute."""
     environment = _program().parents[1]
     version = next(environment.glob("lib/python*/site-packages/label_studio-*.dist-info")).name

@@ -10,7 +10,8 @@ from typing import Any
 
 import httpx
 
-from pt4al_backend.demo.project import DemoProject, call, send
+from pt4al_backend.demo.project import DemoProject, all_tasks, call, send
+from pt4al_backend.errors import PT4ALError
 
 PACE = 0.5  # seconds between two labels: a quick person
 
@@ -34,7 +35,7 @@ class Served:
 class RoundTally:
     """What a round's labels showed."""
 
-    round: int
+    round: int  # as in versions: the first is 0
     labels: int  # given in this round
     labels_so_far: int
     predicted: int  # of this round's labels, those that had a pre-annotation
@@ -52,23 +53,26 @@ def annotate(api: httpx.Client, project: DemoProject, *, labels: int, waiting: C
         task = _next_task(api, project)
         if task is None:
             return
-        truth = project.truth[task["data"]["image"]]
+        truth = project.truth.get(task["data"].get("image"))
+        if truth is None:
+            raise PT4ALError(f"Task {task['id']} shows none of these images, so the played annotator has no answer.")
         served = _look_at(api, task, truth)
         call(api, "POST", f"/api/tasks/{task['id']}/annotations/", json=_annotation(truth))
         yield served
         time.sleep(max(0.0, PACE - (time.monotonic() - began)))
 
 
-def tally_rounds(served: list[Served]) -> list[RoundTally]:
+def tally_rounds(served: list[Served], *, before: int) -> list[RoundTally]:
     """One tally per round, in the order the rounds were served.
 
-    A task that was not published counts for the round before it. ``labels_so_far`` includes all rounds before.
+    A task that was not published counts for the round before it. ``labels_so_far`` includes all rounds before, and
+    the labels that were there ``before``.
     """
     tallies: list[RoundTally] = []
     for one in served:
         number = one.round if one.round is not None else (tallies[-1].round if tallies else 0)
         if not tallies or tallies[-1].round != number:
-            tallies.append(RoundTally(number, 0, tallies[-1].labels_so_far if tallies else 0, 0, 0))
+            tallies.append(RoundTally(number, 0, tallies[-1].labels_so_far if tallies else before, 0, 0))
         last = tallies[-1]
         tallies[-1] = RoundTally(
             round=number,
@@ -80,12 +84,13 @@ def tally_rounds(served: list[Served]) -> list[RoundTally]:
     return tallies
 
 
-def right_on_the_rest(
-    api: httpx.Client, backend: httpx.Client, project: DemoProject, labelled: set[int]
-) -> tuple[int, int]:
+def right_on_the_rest(api: httpx.Client, backend: httpx.Client, project: DemoProject) -> tuple[int, int]:
     """Of the images nobody labelled: for how many the model is right, and how many it was asked about."""
-    query = {"project": project.id, "fields": "all", "include": "id,data", "page_size": 10_000}
-    tasks = [task for task in call(api, "GET", "/api/tasks", params=query)["tasks"] if task["id"] not in labelled]
+    tasks = [
+        task
+        for task in all_tasks(api, project)
+        if not task["is_labeled"] and task["data"].get("image") in project.truth
+    ]
     config = call(api, "GET", f"/api/projects/{project.id}")["label_config"]
     body = {"project": str(project.id), "tasks": [{"id": task["id"]} for task in tasks], "label_config": config}
     answers = call(backend, "POST", "/predict", json=body)["results"]

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from pt4al_backend.labelled_images import files_by_class
+from pt4al_backend.labelled_images import digest_of, files_by_class
 
-DIGIT_SIDE = 32  # pixels; the originals have 8
+if TYPE_CHECKING:
+    from PIL import Image
+
+DIGITS = "digits"
+DIGIT_SIDE = 256  # pixels to look at; the originals have 8
+LEARNT_DIGIT_SIDE = 32  # there is no more in them
 
 
 @dataclass(frozen=True)
@@ -25,52 +33,81 @@ class LabelledImage:
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """``root`` holds one directory per class."""
+    """``root`` holds one directory per class; its parent is Label Studio's document root."""
 
     root: Path
+    title: str
+    width: str
+    """How wide Label Studio shows an image."""
     classes: tuple[str, ...]
     images: tuple[LabelledImage, ...]
 
     def url(self, image: LabelledImage) -> str:
-        """The image's address in a Label Studio whose document root is the parent of ``root``."""
+        """The image's address in Label Studio."""
         return f"/data/local-files/?d={quote(image.path.relative_to(self.root.parent).as_posix())}"
 
-    def sample(self, count: int | None, *, seed: int) -> tuple[LabelledImage, ...]:
-        """So many images (None: all) in a random order that the seed decides."""
-        return tuple(random.Random(seed).sample(self.images, min(count or len(self.images), len(self.images))))
+    def shuffled(self, *, seed: int) -> tuple[LabelledImage, ...]:
+        """All images in a random order that the seed decides."""
+        return tuple(random.Random(seed).sample(self.images, len(self.images)))
+
+    @property
+    def truth(self) -> dict[str, str]:
+        """The class of each image, by its address."""
+        return {self.url(image): image.label for image in self.images}
 
 
-def read_folder(root: Path) -> ImageFolder:
-    """The images below ``root``, whose directories are the classes. ``PT4ALError`` where they are not."""
+def read_folder(root: Path, document_root: Path) -> ImageFolder:
+    """The images below ``root``, whose directories are the classes. ``PT4ALError`` where they are not.
+
+    Label Studio serves what is below its document root, so a link is made there: sets of images can stand side by side.
+    """
     root = root.expanduser().resolve()
-    images = tuple(LabelledImage(path, label) for path, label in files_by_class(root))
-    return ImageFolder(root, tuple(dict.fromkeys(image.label for image in images)), images)
+    files_by_class(root)  # in the person's own words if something is wrong
+    plain = re.sub(r"[^\w.-]+", "-", root.name)
+    link = document_root / f"{plain}-{digest_of(str(root))[:6]}"
+    document_root.mkdir(parents=True, exist_ok=True)
+    if not link.is_symlink():
+        link.symlink_to(root, target_is_directory=True)
+    return _folder(link, title=root.name, width="100%")
 
 
-def write_digits(root: Path) -> ImageFolder:
-    """scikit-learn's 1,797 handwritten digits as PNG files below ``root``, unless they are there already."""
+def write_digits(document_root: Path) -> ImageFolder:
+    """scikit-learn's 1,797 handwritten digits as PNG files below ``document_root``, unless they are there already."""
+    root = document_root / DIGITS
     if not root.is_dir():
         unfinished = root.with_name(f"{root.name}.{os.getpid()}.tmp")
         shutil.rmtree(unfinished, ignore_errors=True)
         _write_all_digits(unfinished)
         unfinished.rename(root)
-    return read_folder(root)
+    return _folder(root, title=DIGITS, width="320px")
+
+
+def _folder(root: Path, *, title: str, width: str) -> ImageFolder:
+    images = tuple(LabelledImage(path, label) for path, label in files_by_class(root))
+    return ImageFolder(root, title, width, tuple(dict.fromkeys(image.label for image in images)), images)
 
 
 def _write_all_digits(root: Path) -> None:
-    from PIL import Image
     from sklearn.datasets import load_digits
 
     digits = load_digits()
     for label in digits.target_names:
         (root / str(label)).mkdir(parents=True)
     for number, (pixels, label) in enumerate(zip(digits.images, digits.target, strict=True)):
-        ink = Image.fromarray((pixels * (255 / 16)).astype("uint8"))
-        ink.resize((DIGIT_SIDE, DIGIT_SIDE), Image.Resampling.BICUBIC).save(root / str(label) / f"{number:04}.png")
+        _drawn(pixels).save(root / str(label) / f"{number:04}.png", compress_level=1)
 
 
-def label_config(classes: Sequence[str]) -> str:
-    """A label config that asks for one of ``classes``."""
+def _drawn(pixels: Any) -> Image.Image:
+    """A digit (8 x 8, ink from 0 to 16) as dark strokes on white paper: enlarged, and its soft edges made hard."""
+    from PIL import Image, ImageOps
+
+    ink = ImageOps.expand(Image.fromarray((pixels * (255 / 16)).astype("uint8")), border=1)
+    soft = ink.resize((DIGIT_SIDE, DIGIT_SIDE), Image.Resampling.BICUBIC)
+    return soft.point([round(255 - 225 / (1 + math.exp(-24 * (value / 255 - 0.42)))) for value in range(256)])
+
+
+def label_config(classes: Sequence[str], *, width: str = "100%") -> str:
+    """A label config that asks for one of ``classes`` beneath an image of that width."""
     from xml.sax.saxutils import quoteattr
 
     # Label Studio numbers choices from 1, so that the digit 3 would be on key 4.
@@ -80,6 +117,6 @@ def label_config(classes: Sequence[str]) -> str:
         f"<Choice value={quoteattr(name)}{hotkey}/>" for name, hotkey in zip(classes, hotkeys, strict=True)
     )
     return (
-        '<View>\n  <Image name="image" value="$image" width="320px"/>\n'
+        f'<View>\n  <Image name="image" value="$image" width="{width}"/>\n'
         f'  <Choices name="class" toName="image" showInline="true">\n    {choices}\n  </Choices>\n</View>\n'
     )

@@ -16,7 +16,7 @@ from pt4al_backend.processes import Child, guarded
 
 USER = "demo@example.com"
 PASSWORD = "pt4al-demo"
-FIRST_START = 300.0  # seconds it may take: the first one sets up the database
+FIRST_START = 900.0  # seconds it may take: the first one sets up the database, on a busy machine in ten minutes
 COMPLETE = "set-up-complete"  # marks a data directory whose first start was not cut short
 
 Waiting = Callable[[], None]
@@ -81,7 +81,7 @@ def wait_until_up(server: LabelStudio, waiting: Waiting) -> None:
     if answer.status_code != 200:
         raise PT4ALError(
             f"The demo's Label Studio does not know its user ({answer.status_code}). "
-            f"Delete {server.data} and start the demo again."
+            f"Delete {server.data} and start the demo again; its labels are lost then."
         )
     (server.data / COMPLETE).touch()
 

@@ -1,19 +1,25 @@
-"""The demo's project in Label Studio: made, filled and connected through the API, as the pages do it."""
+"""The demo's projects in Label Studio: made, filled and connected through the API, as the pages do it.
+
+Each set of images has a project of its own, known by the storage that serves the images, whatever it is called.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from xml.etree import ElementTree
 
 import httpx
 
-from pt4al_backend.demo.images import ImageFolder, LabelledImage, label_config
+from pt4al_backend.demo.images import ImageFolder, label_config
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.settings import Settings
 
 TITLE = "PT4AL demo"
-CHUNK = 2000  # tasks per import
+LONGEST_TITLE = 50
+MODEL = "PT4AL"
+CHUNK = 2000  # tasks per request
 
 
 @dataclass(frozen=True)
@@ -21,29 +27,65 @@ class DemoProject:
     """A project in Label Studio. ``truth`` maps an image's address to its class."""
 
     id: int
+    title: str
+    labels: int
+    """Annotations that were there when it was looked at."""
     truth: Mapping[str, str]
 
 
-def create(api: httpx.Client, folder: ImageFolder, images: tuple[LabelledImage, ...]) -> DemoProject:
-    """A new project with ``images`` as tasks, in that order. Projects of earlier demos are deleted."""
-    for project in call(api, "GET", "/api/projects", params={"page_size": 1000})["results"]:
-        if project["title"] == TITLE:
-            call(api, "DELETE", f"/api/projects/{project['id']}")
-    project = call(api, "POST", "/api/projects", json={"title": TITLE, "label_config": label_config(folder.classes)})
+def find(api: httpx.Client, folder: ImageFolder) -> DemoProject | None:
+    """The newest project of these images, if an earlier demo made one."""
+    projects = call(api, "GET", "/api/projects", params={"page_size": 1000})["results"]
+    for project in sorted(projects, key=lambda project: int(project["id"]), reverse=True):
+        storages = call(api, "GET", "/api/storages/localfiles", params={"project": project["id"]})
+        if any(storage["path"] == str(folder.root) for storage in storages):
+            return DemoProject(project["id"], project["title"], project["total_annotations_number"], folder.truth)
+    return None
+
+
+def create(api: httpx.Client, folder: ImageFolder) -> DemoProject:
+    """A new project without tasks."""
+    title = f"{TITLE}: {folder.title}"[:LONGEST_TITLE].strip()
+    config = label_config(folder.classes, width=folder.width)
+    project = call(api, "POST", "/api/projects", json={"title": title, "label_config": config})
     # Nothing is synchronised: Label Studio serves a local file only if some storage holds its directory.
     storage = {"project": project["id"], "path": str(folder.root), "title": "Demo images", "use_blob_urls": True}
     call(api, "POST", "/api/storages/localfiles", json=storage)
-    truth = {folder.url(image): image.label for image in images}
-    urls = list(truth)
-    for begin in range(0, len(urls), CHUNK):
-        tasks = [{"data": {"image": url}} for url in urls[begin : begin + CHUNK]]
-        call(api, "POST", f"/api/projects/{project['id']}/import", json=tasks)
-    return DemoProject(project["id"], truth)
+    return DemoProject(project["id"], title, 0, folder.truth)
+
+
+def delete(api: httpx.Client, project: DemoProject) -> None:
+    """Delete the project with its tasks and labels."""
+    call(api, "DELETE", f"/api/projects/{project.id}")
+
+
+def fill(api: httpx.Client, project: DemoProject, urls: Sequence[str], count: int) -> int:
+    """Import the first of ``urls`` that are not there yet, until there are ``count`` tasks; how many there are then."""
+    there = {str(task["data"].get("image")) for task in all_tasks(api, project)}
+    missing = [url for url in urls if url not in there][: max(0, count - len(there))]
+    for begin in range(0, len(missing), CHUNK):
+        chunk = [{"data": {"image": url}} for url in missing[begin : begin + CHUNK]]
+        call(api, "POST", f"/api/projects/{project.id}/import", json=chunk)
+    return len(there) + len(missing)
+
+
+def classes_not_asked_for(api: httpx.Client, project: DemoProject, folder: ImageFolder) -> list[str]:
+    """Classes of the images that the project's label config does not offer."""
+    config = ElementTree.fromstring(call(api, "GET", f"/api/projects/{project.id}")["label_config"])
+    offered = {choice.get("value") for choice in config.iter("Choice")}
+    return [name for name in folder.classes if name not in offered]
 
 
 def connect(api: httpx.Client, project: DemoProject, url: str, settings: Settings) -> None:
-    """Connect the backend with the fields that the form on the project's Model page sends."""
-    fields = {"project": str(project.id), "title": "PT4AL", "url": url, "is_interactive": "false"}
+    """Connect the backend with the fields that the form on the project's Model page sends.
+
+    What an earlier demo connected goes: it may have been at another port.
+    """
+    for model in call(api, "GET", "/api/ml", params={"project": project.id}):
+        if model["title"] == MODEL:
+            call(api, "DELETE", f"/api/ml/{model['id']}")
+            _delete_webhooks(api, project, f"{model['url'].rstrip('/')}/webhook")
+    fields = {"project": str(project.id), "title": MODEL, "url": url, "is_interactive": "false"}
     if settings.basic_auth_user:
         fields |= {
             "auth_method": "BASIC_AUTH",
@@ -53,6 +95,24 @@ def connect(api: httpx.Client, project: DemoProject, url: str, settings: Setting
     else:
         fields["auth_method"] = "NONE"
     call(api, "POST", "/api/ml", files={name: (None, value) for name, value in fields.items()})
+
+
+def _delete_webhooks(api: httpx.Client, project: DemoProject, url: str) -> None:
+    for webhook in call(api, "GET", "/api/webhooks/", params={"project": project.id}):
+        if webhook["url"] == url:
+            call(api, "DELETE", f"/api/webhooks/{webhook['id']}/")
+
+
+def all_tasks(api: httpx.Client, project: DemoProject) -> Iterator[dict[str, Any]]:
+    """All tasks: ``id``, ``data``, ``is_labeled``."""
+    query = {"project": project.id, "fields": "all", "include": "id,data,is_labeled", "page_size": CHUNK}
+    seen, page = 0, 1
+    while True:
+        answer = call(api, "GET", "/api/tasks", params={**query, "page": page})
+        yield from answer["tasks"]
+        seen, page = seen + len(answer["tasks"]), page + 1
+        if seen >= answer["total"] or not answer["tasks"]:
+            return
 
 
 def call(api: httpx.Client, method: str, path: str, **options: Any) -> Any:

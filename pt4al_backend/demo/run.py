@@ -15,18 +15,23 @@ from typing import Any
 
 import httpx
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.markup import escape
 
-from pt4al_backend import progress
-from pt4al_backend.demo import annotator, label_studio_server, project, servers
-from pt4al_backend.demo.annotator import RoundTally
-from pt4al_backend.demo.images import ImageFolder, read_folder, write_digits
+from pt4al_backend.demo import label_studio_server, project, servers
+from pt4al_backend.demo.images import LEARNT_DIGIT_SIDE, ImageFolder, read_folder, write_digits
+from pt4al_backend.demo.label_studio_server import LabelStudio
 from pt4al_backend.demo.options import Options
+from pt4al_backend.demo.play import play
+from pt4al_backend.demo.project import DemoProject
+from pt4al_backend.demo.servers import Backend
+from pt4al_backend.demo.telling import Stages, waiting_for
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.processes import Child, stop_all
 from pt4al_backend.settings import Settings
 
 PATIENCE_WITH_TROUBLE = 60.0  # seconds; the worker tries again by itself
+PATIENCE_AT_THE_END = 20.0  # seconds; `start` gives its own two processes half of that
+READY_FOR = 15.0  # seconds without a queue, and there is nothing left to put into one
 
 Watch = Callable[[], None]
 """Raises ``PT4ALError`` if one of the servers has ended."""
@@ -46,7 +51,7 @@ def run(options: Options, settings: Settings) -> int:
             finally:
                 if children:
                     console.print("Ending Label Studio and the backend …")
-                stop_all(children)
+                stop_all(children, patience=PATIENCE_AT_THE_END)
     except KeyboardInterrupt:
         return 130
 
@@ -62,39 +67,44 @@ class _Demo:
 
     def run(self) -> int:
         options, console = self._options, self._console
-        folder = read_folder(options.images) if options.images else write_digits(self._directory / "images" / "digits")
-        images = folder.sample(options.tasks, seed=self._settings.seed)
-        console.print(f"{len(images):,} images of {len(folder.classes)} classes from {folder.root}")
-        label_studio, backend = self._start_servers(folder)
+        folder = self._images()
+        console.print(
+            f"{len(folder.images):,} images of {len(folder.classes)} classes in {escape(str(folder.root.resolve()))}"
+        )
+        label_studio, backend = self._launch_servers(folder)
 
         def watch() -> None:
             servers.require_running(label_studio, backend)
 
+        self._wait_for_servers(label_studio, backend, watch)
         with label_studio_server.client(label_studio) as api, servers.client(backend) as backend_api:
-            made = project.create(api, folder, images)
+            made = self._project(api, backend, folder)
             project.connect(api, made, backend.url, backend.settings)
             _wait_for_queue(backend_api, made.id, console, watch, backend.log)
             page = f"{label_studio.url}/projects/{made.id}/data"
-            console.print(
-                f"\nReady. Open [bold]{page}[/]\n"
-                f"  user      [bold]{label_studio_server.USER}[/]\n"
-                f"  password  [bold]{label_studio_server.PASSWORD}[/]\n"
-                f'and press "Label All Tasks". What the backend is doing: {backend.url}/dashboard\n'
-            )
+            console.print(f'\nReady. Open [bold]{page}[/]\nand press "Label All Tasks".\n')
             if options.browser and _has_screen():
                 webbrowser.open(page)
-            well = _play(api, backend_api, made, options.annotate, console, watch) if options.annotate else True
+            well = True
+            if options.annotate:
+                well = play(api, backend_api, made, labels=options.annotate, console=console, waiting=watch)
             if not options.exit:
-                console.print("Ctrl-C ends the demo.")
+                console.print("Ctrl-C ends the demo. The next one goes on with it.")
                 _until_ctrl_c(watch)
         return 0 if well else 1
 
-    def _start_servers(self, folder: ImageFolder) -> tuple[label_studio_server.LabelStudio, servers.Backend]:
-        settings, console = self._settings, self._console
+    def _images(self) -> ImageFolder:
+        document_root = self._directory / "images"
+        if self._options.images:
+            return read_folder(self._options.images, document_root)
+        return write_digits(document_root)
+
+    def _launch_servers(self, folder: ImageFolder) -> tuple[LabelStudio, Backend]:
+        settings = self._settings
         host = settings.host if "host" in settings.model_fields_set else "127.0.0.1"  # the password is no secret
         ports = servers.choose_ports(settings, host=host, label_studio=self._options.label_studio_port)
         if (ports.label_studio, ports.backend) != (self._options.label_studio_port or 8080, settings.port):
-            console.print(
+            self._console.print(
                 f"Ports in use; taking {ports.label_studio} for Label Studio, {ports.backend} for the backend."
             )
         token = servers.user_token(self._directory)
@@ -102,47 +112,82 @@ class _Demo:
             self._directory, host=host, port=ports.label_studio, document_root=folder.root.parent, token=token
         )
         self._children.append(label_studio.child)
-        own = servers.demo_settings(settings, self._directory, host=host, ports=ports, token=token)
+        side = 0 if self._options.images else LEARNT_DIGIT_SIDE
+        own = servers.demo_settings(settings, self._directory, host=host, ports=ports, token=token, image_size=side)
         backend = servers.launch_backend(own, self._directory / "backend.log")
         self._children.append(backend.child)
-        with console.status("Starting Label Studio and the backend (about a minute the first time)"):
-            servers.wait_until_up(label_studio, backend)
         return label_studio, backend
+
+    def _wait_for_servers(self, label_studio: LabelStudio, backend: Backend, watch: Watch) -> None:
+        console = self._console
+        if not (label_studio.data / label_studio_server.COMPLETE).exists():
+            console.print("Label Studio sets up its database first. That takes a minute, or some on a busy machine.")
+        with waiting_for(console, "Starting Label Studio and the backend") as tick:
+
+            def waiting() -> None:
+                watch()
+                tick()
+
+            servers.wait_until_up(backend, waiting)
+            console.print(f"Dashboard:    [bold]{backend.url}/dashboard[/]")
+            label_studio_server.wait_until_up(label_studio, waiting)
+            console.print(
+                f"Label Studio: [bold]{label_studio.url}[/]\n"
+                f"  user        [bold]{label_studio_server.USER}[/]\n"
+                f"  password    [bold]{label_studio_server.PASSWORD}[/]"
+            )
+
+    def _project(self, api: httpx.Client, backend: Backend, folder: ImageFolder) -> DemoProject:
+        """The project of these images: the one that is there, unless it is to begin again, or a new one."""
+        options, console = self._options, self._console
+        found = project.find(api, folder)
+        if found and options.fresh:
+            console.print(f'Beginning again: the project "{escape(found.title)}" and its {_labels(found)} are deleted.')
+            project.delete(api, found)
+            servers.forget(backend, found.id)
+            found = None
+        made = found or project.create(api, folder)
+        wanted = [folder.url(image) for image in folder.shuffled(seed=self._settings.seed)]
+        tasks = project.fill(api, made, wanted, options.tasks or len(wanted))
+        title = f'"{escape(made.title)}" with {tasks:,} images'
+        if not found:
+            console.print(f"Made the project {title}.")
+            return made
+        console.print(f"Going on with the project {title} and {_labels(found)}; --fresh would begin again.")
+        strange = project.classes_not_asked_for(api, made, folder)
+        if strange:
+            console.print(
+                f"Its label config does not offer {escape(', '.join(strange))}: add that under Settings > Labeling "
+                "Interface, or begin again with --fresh."
+            )
+        return made
+
+
+def _labels(found: DemoProject) -> str:
+    return f"{found.labels:,} label{'' if found.labels == 1 else 's'}"
 
 
 def _wait_for_queue(backend: httpx.Client, number: int, console: Console, watch: Watch, log: Path) -> None:
-    """Show the stages as bars until the first queue is published."""
-    columns = (TextColumn("{task.description:<28}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    """Show the stages until a queue is published, or until it is plain that nothing is left to publish."""
     trouble_since: float | None = None
-    with Progress(*columns, TextColumn("{task.fields[left]}"), console=console) as bars:
-        shown: dict[str, TaskID] = {}
+    ready_since: float | None = None
+    with Stages(console) as stages:
         while True:
             watch()
+            now = time.monotonic()
             report = backend.get("/api/status").raise_for_status().json()
-            row = next((one for one in report["projects"] if one["project"] == number), None)
-            if row and row["stage"] == "ready" and row["queue_length"]:
-                _show_stage(bars, shown, row)
-                return
-            if row and row["stage"] != "error":
-                _show_stage(bars, shown, row)
+            rows = [one for one in report["projects"] if one["project"] == number]
+            row = rows[-1] if rows else None
             trouble = _trouble(row, report["worker"])
-            trouble_since = (trouble_since or time.monotonic()) if trouble else None
-            if trouble_since and time.monotonic() - trouble_since > PATIENCE_WITH_TROUBLE:
+            if row and not trouble:
+                stages.show(row)
+            ready_since = (ready_since or now) if row and row["stage"] == "ready" and not trouble else None
+            if row and ready_since and (row["queue_length"] or now - ready_since > READY_FOR):
+                return
+            trouble_since = (trouble_since or now) if trouble else None
+            if trouble_since and now - trouble_since > PATIENCE_WITH_TROUBLE:
                 raise PT4ALError(f"{trouble} The backend's log is {log}.")
             time.sleep(0.3)
-
-
-def _show_stage(bars: Progress, shown: dict[str, TaskID], row: dict[str, Any]) -> None:
-    words = progress.STAGES[row["stage"]]
-    if words not in shown:
-        for finished in shown.values():
-            bars.update(finished, completed=1.0, left="")
-            bars.stop_task(finished)
-        shown[words] = bars.add_task(words, total=1.0, left="")
-        if not bars.console.is_terminal:  # no live bars there
-            bars.console.print(f"{words} …")
-    done = 1.0 if row["stage"] == "ready" else row["stage_progress"]
-    bars.update(shown[words], completed=done, left=progress.duration(row["eta_seconds"]))
 
 
 def _trouble(row: dict[str, Any] | None, worker: dict[str, Any]) -> str:
@@ -151,47 +196,6 @@ def _trouble(row: dict[str, Any] | None, worker: dict[str, Any]) -> str:
     if not worker["alive"]:
         return "The backend's worker does not run."
     return str(row["error"]) if row["stage"] == "error" else ""
-
-
-def _play(
-    api: httpx.Client,
-    backend: httpx.Client,
-    made: project.DemoProject,
-    labels: int,
-    console: Console,
-    watch: Watch,
-) -> bool:
-    """Annotate and print a line per round. False if a task was served that was not published."""
-    served: list[annotator.Served] = []
-    printed = 0
-    console.print(f"Playing an annotator who gives {labels} labels.")
-    for one in annotator.annotate(api, made, labels=labels, waiting=watch):
-        served.append(one)
-        if not one.version:
-            console.print(f"[red]Task {one.task} was served although it was not published.[/]")
-        tallies = annotator.tally_rounds(served)
-        for tally in tallies[printed:-1]:
-            console.print(_row(tally))
-            printed += 1
-    for tally in annotator.tally_rounds(served)[printed:]:
-        console.print(_row(tally))
-    if len(served) < labels:
-        console.print(f"No task was left after {len(served)} labels.")
-    right, predicted = annotator.right_on_the_rest(api, backend, made, {one.task for one in served})
-    if predicted:
-        console.print(
-            "What was labelled is what the model was least sure of. "
-            f"On the other images it is right for {right / predicted:.1%} ({right:,} of {predicted:,})."
-        )
-    return all(one.version for one in served)
-
-
-def _row(tally: RoundTally) -> str:
-    line = f"round {tally.round:<3} labels so far {tally.labels_so_far:<6}"
-    if not tally.predicted:
-        return line + f"no prediction yet for the {tally.labels} labels just given"
-    accuracy = tally.right / tally.predicted
-    return line + f"accuracy on the labels just given {accuracy:6.1%}  ({tally.predicted} of {tally.labels} predicted)"
 
 
 def _until_ctrl_c(watch: Watch) -> None:

@@ -14,10 +14,11 @@ from pydantic import SecretStr
 
 from pt4al_backend import supervisor
 from pt4al_backend.demo import label_studio_server
-from pt4al_backend.demo.label_studio_server import LabelStudio
+from pt4al_backend.demo.label_studio_server import LabelStudio, Waiting
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.processes import Child
 from pt4al_backend.settings import Settings
+from pt4al_backend.store.store import Store
 
 QUERY_SIZE = 20  # images per round; small, so that a person sees several rounds
 BACKEND_START = 120.0  # seconds it may take
@@ -55,8 +56,13 @@ def choose_ports(settings: Settings, *, host: str, label_studio: int | None) -> 
     return Ports(chosen, settings.port)
 
 
-def demo_settings(settings: Settings, directory: Path, *, host: str, ports: Ports, token: str) -> Settings:
-    """The settings, with a clean state in ``directory`` and the demo's own Label Studio."""
+def demo_settings(
+    settings: Settings, directory: Path, *, host: str, ports: Ports, token: str, image_size: int = 0
+) -> Settings:
+    """The settings, with a state of the demo's own in ``directory``, and its own Label Studio.
+
+    ``image_size`` is for where none is set.
+    """
     changes = {
         "data_dir": directory / "backend",
         "database_url": "",
@@ -67,6 +73,7 @@ def demo_settings(settings: Settings, directory: Path, *, host: str, ports: Port
         "preannotate": True,
         "set_sampling": True,
         "query_size": settings.query_size or QUERY_SIZE,
+        "image_size": settings.image_size or image_size,
     }
     return settings.model_copy(update=changes)
 
@@ -81,12 +88,28 @@ def user_token(directory: Path) -> str:
 
 
 def launch_backend(settings: Settings, log: Path) -> Backend:
-    """Start the backend without anything it learnt before."""
-    shutil.rmtree(settings.data_dir, ignore_errors=True)
+    """Start the backend, with what it learnt before."""
+    drop_unusable(settings)
     log.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pt4al_backend.cli", "start"]
     environment = label_studio_server.without_proxy(supervisor.environment(settings))
     return Backend(supervisor.address(settings), settings, Child(command, environment=environment, log=log), log)
+
+
+def drop_unusable(settings: Settings) -> None:
+    """Delete a state that this version cannot use: labels are in Label Studio, and are learnt again."""
+    try:
+        supervisor.require_usable_store(settings)
+    except PT4ALError:
+        shutil.rmtree(settings.data_dir, ignore_errors=True)
+
+
+def forget(backend: Backend, number: int) -> None:
+    """Make the backend forget a project of Label Studio's that is no more."""
+    store = Store(backend.settings.data_dir)
+    for project in store.find(number):
+        store.forget(project.id)
+    store.close()
 
 
 def client(backend: Backend) -> httpx.Client:
@@ -107,13 +130,12 @@ def require_running(label_studio: LabelStudio, backend: Backend) -> None:
             raise PT4ALError(f"{name} has ended. The last lines of {log}:\n{_tail(log)}")
 
 
-def wait_until_up(label_studio: LabelStudio, backend: Backend) -> None:
-    """Return when both answer."""
-    label_studio_server.wait_until_up(label_studio, lambda: require_running(label_studio, backend))
+def wait_until_up(backend: Backend, waiting: Waiting) -> None:
+    """Return when the backend answers. ``PT4ALError`` if that does not come to pass."""
     deadline = time.monotonic() + BACKEND_START
     with client(backend) as api:
         while not _is_healthy(api):
-            require_running(label_studio, backend)
+            waiting()
             if time.monotonic() > deadline:
                 raise PT4ALError(f"The backend did not start within {BACKEND_START:.0f} s. Its log is {backend.log}.")
             time.sleep(0.2)

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from pt4al_backend import supervisor
 from pt4al_backend.demo import label_studio_server, servers
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.settings import Settings, load_settings
+from pt4al_backend.store.store import Store
 
 HERE = "127.0.0.1"
 
@@ -49,6 +51,27 @@ def test_the_demo_touches_no_state_but_its_own(tmp_path: Path) -> None:
     assert own.label_studio_url == "http://localhost:8085"
     assert own.port == 9095
     assert own.query_size == 20
+    assert own.image_size == 0
+
+
+def test_digits_are_learnt_small_unless_a_size_is_set(tmp_path: Path) -> None:
+    ports = servers.Ports(label_studio=8085, backend=9095)
+    for mine, size in ((load_settings(data_dir=tmp_path), 32), (load_settings(data_dir=tmp_path, image_size=64), 64)):
+        own = servers.demo_settings(mine, tmp_path, host=HERE, ports=ports, token="t", image_size=32)
+        assert own.image_size == size
+
+
+def test_a_state_of_another_version_gives_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = load_settings(data_dir=tmp_path / "backend")
+    Store(mine.data_dir).close()
+    kept = mine.data_dir / "kept"
+    kept.touch()
+    servers.drop_unusable(mine)
+    assert kept.exists()
+    monkeypatch.setattr("pt4al_backend.store.database.SCHEMA_VERSION", 1)
+    servers.drop_unusable(mine)
+    assert not kept.exists()
+    supervisor.require_usable_store(mine)
 
 
 def test_the_token_is_kept_and_private(tmp_path: Path) -> None:
