@@ -52,8 +52,11 @@ install() {
     "$python" -m pip install --disable-pip-version-check "$@"
 }
 
+# Only these two, at the pinned versions (2.15.0+cpu is a 2.15.0); what they need is found with all the rest.
+[ -z "$torch_index" ] || install --no-deps --index-url "$torch_index" -c "$root/constraints.txt" torch torchvision
+
 # label-studio-sdk asks for OpenCV, which neither its client nor the backend needs, and whose FFmpeg scanners report.
-install --no-deps -c "$root/constraints.txt" "$(grep -o 'label-studio-sdk.*' "$root/setup.cfg")"
+install --no-deps -c "$root/constraints.txt" "$(sed -n 's/^ *\(label-studio-sdk.*\)/\1/p' "$root/setup.cfg")"
 requirements="$(mktemp)"
 trap 'rm -f "$requirements"' EXIT
 # shellcheck disable=SC2086 # extras and needs are lists of words
@@ -72,8 +75,6 @@ not_here = ("label-studio-ml", "label-studio-sdk", "opencv-python-headless")
 print("\n".join(line for line in lines if line and not line.startswith(not_here)))
 PYTHON
 
-# Only these two, at the pinned versions (2.15.0+cpu is a 2.15.0); what they need is found with all the rest.
-[ -z "$torch_index" ] || install --no-deps --index-url "$torch_index" -c "$root/constraints.txt" torch torchvision
 # shellcheck disable=SC2086
 install --no-warn-conflicts -c "$root/constraints.txt" -r "$requirements" $needs
 install --no-deps "$label_studio_ml"
