@@ -1,67 +1,220 @@
-"""The web process: gunicorn around the Flask app, one process with many threads."""
+"""The web process: tornado receives requests and sends answers, threads run the Flask app in between.
+
+Who sends or reads slowly holds a connection and no thread, and for a bounded time. What the headers forbid is
+refused before the body is read (``web/gate.py``).
+"""
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import os
+import resource
+import signal
+import socket
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from typing import Any
 
-from gunicorn.app.base import BaseApplication
-from gunicorn.arbiter import Arbiter
-from gunicorn.glogging import Logger
+from flask import Flask, Request
+from tornado.http1connection import HTTP1Connection
+from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, HTTPServerRequest, ResponseStartLine, format_timestamp
+from tornado.iostream import StreamClosedError
+from tornado.wsgi import WSGIContainer
+from werkzeug.wrappers import Response
 
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.processes import watch_parent
+from pt4al_backend.processes import LIFELINE, watch_parent
 from pt4al_backend.settings import Settings
+from pt4al_backend.supervisor import announcement
+from pt4al_backend.web import gate, security
+from pt4al_backend.web.app import create_app
 
-THREADS = 16  # a /predict may hold one for `predict_wait` seconds
+THREADS = 32  # twice as many as may wait in /predict
+HEADER_SECONDS = 10.0  # also what a connection may be idle
+BODY_SECONDS = 20.0
+SEND_SECONDS = 30.0
+LINGER_SECONDS = 2.0  # how long a refused body is taken off the line: closing at once could swallow the refusal
+STOP_SECONDS = 5.0
+CONNECTIONS = 1000
+_OTHER_FILES = 200
+_PIECE = 64 * 2**10  # bytes
 
-
-class _ShortLogger(Logger):
-    error_fmt = "%(asctime)s web    %(levelname)-7s %(message)s"
-    datefmt = "%H:%M:%S"
-
-
-class _Server(BaseApplication):
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        super().__init__()
-
-    def load_config(self) -> None:
-        for name, value in _options(self._settings).items():
-            if name in self.cfg.settings:  # `control_socket_disable` is younger than the oldest gunicorn we allow
-                self.cfg.set(name, value)
-
-    def load(self) -> Any:
-        from pt4al_backend.web.app import create_app
-
-        try:
-            return create_app(self._settings)
-        except PT4ALError as error:
-            print(error, file=sys.stderr, flush=True)
-            raise SystemExit(Arbiter.APP_LOAD_ERROR) from None
+logger = logging.getLogger(__name__)
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT. Ends the process: gunicorn exits by itself."""
-    _Server(settings).run()
-
-
-def _options(settings: Settings) -> dict[str, Any]:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return {
-        "bind": f"{host}:{settings.port}",
-        "worker_class": "gthread",
-        "workers": 1,
-        "threads": THREADS,
-        "timeout": int(settings.predict_wait) + 60,
-        "graceful_timeout": 5,
-        "keepalive": 30,
-        "post_fork": _after_fork,
-        "loglevel": "warning",
-        "logger_class": _ShortLogger,
-        "control_socket_disable": True,
-    }
-
-
-def _after_fork(_server: Any, _worker: Any) -> None:
+    """Serve until SIGTERM or SIGINT, then end the process. ``PT4ALError`` if that cannot begin."""
+    app = create_app(settings)
+    listener = _listen(settings.host, settings.port)
+    logging.getLogger("tornado").setLevel(logging.ERROR)  # below, it repeats what malformed requests say
+    if LIFELINE not in os.environ:  # else the supervisor has said it
+        logger.info(announcement(settings))
     watch_parent()
+    asyncio.run(_serve(app, settings, listener))
+    logging.shutdown()
+    os._exit(0)  # a /predict that waits holds a thread, and Python would wait for that
+
+
+async def _serve(app: Flask, settings: Settings, listener: socket.socket) -> None:
+    loop, asked_to_end = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked_to_end.set)
+    server = Server(app, settings)
+    server.add_sockets([listener])
+    await asked_to_end.wait()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.remove_signal_handler(number)  # a second one ends it at once
+    server.stop()
+    if server.answering:
+        await asyncio.wait(server.answering, timeout=STOP_SECONDS)
+
+
+class Server(HTTPServer):
+    """Bounds the connections: for a new one, the one that has been sending its request for longest is closed."""
+
+    def initialize(self, app: Flask, settings: Settings) -> None:  # type: ignore[override]  # tornado's __init__
+        super().initialize(
+            self,
+            chunk_size=_PIECE,
+            max_header_size=_PIECE,
+            max_buffer_size=4 * _PIECE,
+            idle_connection_timeout=HEADER_SECONDS,
+            body_timeout=BODY_SECONDS,
+        )
+        self.app, self.settings = app, settings
+        self.container = WSGIContainer(app)
+        self.threads = ThreadPoolExecutor(THREADS, "request")
+        self.health_threads = ThreadPoolExecutor(2, "health")  # never behind others: Label Studio waits a second
+        self.answering: set[asyncio.Task[None]] = set()
+        self._most = min(CONNECTIONS, _open_files(CONNECTIONS + _OTHER_FILES) - _OTHER_FILES)
+        self._open: dict[object, HTTP1Connection | None] = {}  # None: the request is there, the answer not yet
+
+    def start_request(self, server_conn: object, request_conn: Any) -> HTTPMessageDelegate:
+        """At the begin of every connection and after each of its requests."""
+        self._open.pop(server_conn, None)
+        if len(self._open) >= self._most:
+            slowest = next((connection for connection in self._open.values() if connection is not None), request_conn)
+            slowest.close()
+        self._open[server_conn] = request_conn
+        return _Exchange(self, server_conn, request_conn)
+
+    def on_close(self, server_conn: object) -> None:
+        """At the end of every connection."""
+        super().on_close(server_conn)
+        self._open.pop(server_conn, None)
+
+    def has_arrived(self, server_conn: object) -> None:
+        """The connection's request is complete."""
+        self._open[server_conn] = None
+
+
+class _Exchange(HTTPMessageDelegate):
+    """One request, from its headers to its answer."""
+
+    def __init__(self, server: Server, server_conn: object, connection: HTTP1Connection) -> None:
+        self._server, self._server_conn, self._connection = server, server_conn, connection
+        self._body = BytesIO()
+        self._refused = self._seated = False
+
+    def headers_received(self, start_line: Any, headers: HTTPHeaders) -> None:
+        """Refuse, or let the body come."""
+        asked = HTTPServerRequest(connection=self._connection, start_line=start_line, headers=headers.copy())
+        self._environ = self._server.container.environ(asked)
+        request = Request(self._environ)
+        refusal = gate.refused(request, self._server.settings)
+        if refusal is None and gate.is_large(request):
+            self._seated = self._environ[gate.SEATED] = gate.LARGE_BODIES.acquire(blocking=False)
+            refusal = None if self._seated else gate.busy()
+        if refusal is None:
+            self._connection.set_max_body_size(request.content_length or 0)
+            return
+        self._refused = True
+        self._connection.set_max_body_size(sys.maxsize)
+        self._connection.set_body_timeout(LINGER_SECONDS)
+        self._send_head(security.add_headers(refusal), self._content(refusal))
+        if "Expect" in headers:  # the client waits for a word before it sends its body
+            self._connection.finish()
+
+    def data_received(self, chunk: bytes) -> None:
+        """Keep what was not refused."""
+        if not self._refused:
+            self._body.write(chunk)
+
+    def finish(self) -> None:
+        """The body is complete."""
+        if self._refused:
+            self._connection.finish()
+            return
+        self._server.has_arrived(self._server_conn)
+        self._body.seek(0)
+        self._environ["wsgi.input"] = self._body
+        task = asyncio.create_task(self._answer())
+        self._server.answering.add(task)
+        task.add_done_callback(self._server.answering.discard)
+
+    def on_connection_close(self) -> None:
+        """The client left, or took too long, before the body was complete."""
+        self._give_back_seat()
+
+    async def _answer(self) -> None:
+        server = self._server
+        pool = server.health_threads if self._environ["PATH_INFO"] in security.OPEN_PATHS else server.threads
+        loop = asyncio.get_running_loop()
+        try:
+            response = await loop.run_in_executor(pool, Response.from_app, server.app, self._environ, True)
+            await asyncio.wait_for(self._send(response), SEND_SECONDS)
+        except (StreamClosedError, asyncio.TimeoutError):
+            self._connection.close()
+        except Exception:
+            logger.exception("A request could not be answered.")
+            self._connection.close()
+        finally:
+            self._give_back_seat()
+
+    async def _send(self, response: Response) -> None:
+        """Piece by piece, so that no more is copied than the client takes."""
+        content = self._content(response)
+        self._send_head(response)
+        for start in range(0, len(content), _PIECE):
+            await self._connection.write(content[start : start + _PIECE])
+        self._connection.finish()
+
+    def _send_head(self, response: Response, content: bytes = b"") -> None:
+        """Status and headers, the reason phrase word for word (fact 18)."""
+        code, _, reason = response.status.partition(" ")
+        headers = HTTPHeaders({"Date": format_timestamp(time.time())})
+        for name, value in response.headers:
+            headers.add(name, value)
+        self._connection.write_headers(ResponseStartLine("HTTP/1.1", int(code), reason), headers, content)
+
+    def _content(self, response: Response) -> bytes:
+        return b"" if self._environ["REQUEST_METHOD"] == "HEAD" else response.get_data()
+
+    def _give_back_seat(self) -> None:
+        if self._seated:
+            self._seated = False
+            gate.LARGE_BODIES.release()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    both = host == "::" and socket.has_dualstack_ipv6()
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=1024, dualstack_ipv6=both)
+    except OSError as error:
+        raise PT4ALError(f"Nothing can listen on {host} port {port}: {error.strerror or error}.") from error
+    listener.setblocking(False)
+    return listener
+
+
+def _open_files(wanted: int) -> int:
+    """How many files this process may open, after asking for so many."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+    if now != resource.RLIM_INFINITY and now < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
+    return max(now, allowed)

@@ -65,6 +65,11 @@ class Settings(BaseSettings):
     )
     host: str = Field("0.0.0.0", description="Address the web server listens on.")
     port: int = Field(9090, validation_alias=_also("PORT"), ge=1, le=65535, description="Port of the web server.")
+    allowed_hosts: str = Field(
+        "",
+        description="Names, separated by commas, that the backend may be asked by besides addresses, names without a "
+        "dot and local ones; `.example.com` is all names below it, `*` any. Empty: any where a password is set.",
+    )
     basic_auth_user: str = Field(
         "", validation_alias=_also("BASIC_AUTH_USER"), description="User name every page but /health asks for."
     )

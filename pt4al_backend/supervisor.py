@@ -87,7 +87,10 @@ def announcement(settings: Settings) -> str:
     url = address(settings)
     line = f"In Label Studio: project > Settings > Model > Connect Model > {url}   Dashboard: {url}/dashboard"
     if not settings.basic_auth_user and not is_loopback(settings.host):
-        line += "   No password is set: BASIC_AUTH_USER and BASIC_AUTH_PASS ask for one."
+        line += (
+            "   No password is set, so only this machine and private networks are answered: "
+            "BASIC_AUTH_USER and BASIC_AUTH_PASS set one."
+        )
     return line
 
 

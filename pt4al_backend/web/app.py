@@ -43,6 +43,7 @@ def _add_ours(app: Flask) -> None:
     # First of all: the SDK's own hooks read the body, and must not read what is refused.
     app.before_request_funcs.setdefault(None, []).insert(0, requests.check)
     app.after_request(_finish)
+    app.teardown_request(requests.leave)
 
 
 def _finish(response: Response) -> Response:

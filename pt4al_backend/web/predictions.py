@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -24,6 +25,10 @@ PREPARING = "pt4al-preparing"
 
 LOOK_EVERY = 0.05  # seconds between looks at the project's row while waiting
 _CHUNK = 5000  # task ids per query: databases bound the number of parameters
+
+_WAITING = threading.BoundedSemaphore(16)
+"""Held by who waits: each keeps a thread, and others are to find one."""
+
 
 Task = Mapping[str, Any]
 
@@ -71,7 +76,7 @@ def answers(
 def catch_up(store: Store, project: Project, tasks: Sequence[Task], *, seconds: float) -> Project:
     """Wake the worker if there are labels it has not seen, and wait until the ranking knows them.
 
-    Does not wait where that would be in vain: no worker runs, or there is no model yet.
+    Does not wait where that would be in vain: no worker runs, or there is no model yet. Nor where too many wait.
     """
     if not _is_behind(store, project, tasks):
         return project
@@ -79,12 +84,21 @@ def catch_up(store: Store, project: Project, tasks: Sequence[Task], *, seconds: 
     woken = store.project(project.id)
     if woken is None or project.stage not in (TRAINING, READY_STAGE) or not is_alive(store.worker()):
         return woken or project
+    if not _WAITING.acquire(blocking=False):
+        return woken
+    try:
+        return _wait(store, woken, seconds=seconds) or project
+    finally:
+        _WAITING.release()
+
+
+def _wait(store: Store, woken: Project, *, seconds: float) -> Project | None:
     deadline = time.monotonic() + seconds
     now: Project | None = woken
     while now is not None and not _has_learnt(now, woken.wake_at) and time.monotonic() < deadline:
         time.sleep(LOOK_EVERY)
-        now = store.project(project.id)
-    return now or project
+        now = store.project(woken.id)
+    return now
 
 
 def _is_behind(store: Store, project: Project, tasks: Sequence[Task]) -> bool:

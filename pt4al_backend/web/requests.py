@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from flask import Response, g, request
@@ -17,28 +19,32 @@ from werkzeug.exceptions import BadRequest
 
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.label_studio.config import parse_config
-from pt4al_backend.web import events, projects, security
+from pt4al_backend.web import events, gate, projects
 from pt4al_backend.web.answers import RefusedError, refusal
 from pt4al_backend.web.context import context
+from pt4al_backend.web.json_size import holds_too_much
 from pt4al_backend.web.projects import ProjectName
 
 logger = logging.getLogger(__name__)
 
-LARGEST_BODY = 64 * 2**20
+MOST_TASKS = 50_000
 _LARGEST_TASK = 2**63 - 1
+
+_parsing = threading.Lock()
+"""One body is taken apart at a time: two at once take twice the memory and no less time."""
 
 Body = dict[str, Any]
 
 
 def check() -> Response | None:
     """Flask's ``before_request``: a refusal, or None to go on."""
-    if not security.is_allowed(request, context().settings):
-        return security.unauthorized()
+    refused = gate.refused(request, context().settings) or _seat()
     checks = _CHECKS.get(request.path) if request.method == "POST" else None
-    if checks is None:
-        return None
+    if refused is not None or checks is None:
+        return refused
     try:
-        checks(_body())
+        with _parsing if gate.is_large(request) else nullcontext():
+            checks(_body())
     except RefusedError as error:
         return refusal(error.code, str(error))
     except PT4ALError as error:
@@ -47,6 +53,12 @@ def check() -> Response | None:
         logger.error("database: %s", error.orig)
         return refusal(503, "The database of pt4al-backend does not answer: try again, and look into its log.")
     return None
+
+
+def leave(_error: BaseException | None) -> None:
+    """Flask's ``teardown_request``: what ``check`` took is given back."""
+    if g.pop("seated", False):
+        gate.LARGE_BODIES.release()
 
 
 def add_notes(response: Response) -> Response:
@@ -91,7 +103,17 @@ def _predict(body: Body) -> None:
     tasks = body.get("tasks")
     if not isinstance(tasks, list) or not all(isinstance(task, dict) and _is_id(task.get("id")) for task in tasks):
         raise RefusedError(400, "The tasks are missing or wrong: send a list of objects, each with an integer id.")
-    _replace(body, project=str(name), tasks=tasks, label_config=label_config, params={})
+    if len(tasks) > MOST_TASKS:
+        raise RefusedError(413, f"There are more than {MOST_TASKS:,} tasks: send fewer at a time.")
+    _replace(body, project=str(name), tasks=[_outline(task) for task in tasks], label_config=label_config, params={})
+
+
+def _outline(task: dict[str, Any]) -> dict[str, Any]:
+    """Of a task what ``predict`` reads; the rest, masks and all, is let go."""
+    annotations = task.get("annotations")
+    told = [one for one in annotations if isinstance(one, dict)] if isinstance(annotations, list) else []
+    cancelled = [{"was_cancelled": bool(one.get("was_cancelled"))} for one in told]
+    return {"id": task["id"], "project": task.get("project"), "annotations": cancelled}
 
 
 def _webhook(body: Body) -> None:
@@ -129,14 +151,20 @@ _CHECKS: dict[str, Callable[[Body], None]] = {
 }
 
 
+def _seat() -> Response | None:
+    """Take one of ``LARGE_BODIES`` where the server has not: most read a body only when it is asked for."""
+    if gate.SEATED in request.environ or not gate.is_large(request):
+        return None
+    g.seated = gate.LARGE_BODIES.acquire(blocking=False)
+    return None if g.seated else gate.busy()
+
+
 def _body() -> Body:
-    if "Transfer-Encoding" in request.headers:  # old Werkzeugs would read it without end
-        raise RefusedError(411, "The length of the body is missing: send Content-Length.")
-    if (request.content_length or 0) > LARGEST_BODY:
-        raise RefusedError(413, f"The body is larger than {LARGEST_BODY >> 20} MB: send fewer tasks at a time.")
     try:
+        if holds_too_much(request.get_data()):
+            raise RefusedError(413, "There are too many values in the body: send fewer tasks at a time.")
         body = request.get_json(force=True)
-    except (BadRequest, RecursionError):
+    except (BadRequest, ValueError, RecursionError):
         raise RefusedError(400, "The body is not JSON.") from None
     if not isinstance(body, dict):
         raise RefusedError(400, "The body is not a JSON object.")

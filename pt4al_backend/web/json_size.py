@@ -1,0 +1,36 @@
+"""How much is in a JSON text, counted before anything is built from it.
+
+A byte can stand for 50 bytes of objects, so bounding a body's size bounds neither memory nor time.
+"""
+
+from __future__ import annotations
+
+import json
+
+MOST_PARTS = 1_000_000
+"""Objects, lists and strings, keys among them: what takes memory."""
+
+MOST_VALUES = 8_000_000
+"""All values. Masks are lists of numbers, and those are small."""
+
+_CHUNK = 64 * 2**10  # bytes; other threads get their turn in between
+
+
+def holds_too_much(text: bytes) -> bool:
+    """Whether the text, as far as it is JSON, holds more than that. ``ValueError`` if it is not UTF-8."""
+    if json.detect_encoding(text) not in ("utf-8", "utf-8-sig"):
+        raise ValueError("not UTF-8")
+    parts = values = within = 0
+    rest = b""
+    for start in range(0, len(text), _CHUNK):
+        chunk = rest + text[start : start + _CHUNK]
+        rest = b"\\" if (len(chunk) - len(chunk.rstrip(b"\\"))) % 2 else b""  # it belongs to the next chunk's first
+        chunk = chunk.removesuffix(rest).replace(rb"\\", b"").replace(rb"\"", b"")
+        pieces = chunk.split(b'"')  # in turns outside and within strings
+        outside = b"".join(pieces[within::2])
+        within = (within + len(pieces) - 1) % 2
+        parts += outside.count(b"{") + outside.count(b"[") + len(pieces) // 2
+        values += outside.count(b",")
+        if parts > MOST_PARTS or values > MOST_VALUES:
+            return True
+    return False
