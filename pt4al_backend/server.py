@@ -21,7 +21,14 @@ from typing import Any
 from flask import Flask, Request
 from tornado.http1connection import HTTP1Connection
 from tornado.httpserver import HTTPServer
-from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, HTTPServerRequest, ResponseStartLine, format_timestamp
+from tornado.httputil import (
+    HTTPHeaders,
+    HTTPInputError,
+    HTTPMessageDelegate,
+    HTTPServerRequest,
+    ResponseStartLine,
+    format_timestamp,
+)
 from tornado.iostream import StreamClosedError
 from tornado.wsgi import WSGIContainer
 from werkzeug.wrappers import Response
@@ -123,7 +130,10 @@ class _Exchange(HTTPMessageDelegate):
     def headers_received(self, start_line: Any, headers: HTTPHeaders) -> None:
         """Refuse, or let the body come."""
         asked = HTTPServerRequest(connection=self._connection, start_line=start_line, headers=headers.copy())
-        self._environ = self._server.container.environ(asked)
+        try:
+            self._environ = self._server.container.environ(asked)
+        except ValueError:  # a port that is no number
+            raise HTTPInputError("wrong Host header") from None
         request = Request(self._environ)
         refusal = gate.refused(request, self._server.settings)
         if refusal is None and gate.is_large(request):

@@ -38,6 +38,7 @@ def refused(request: Request, settings: Settings) -> Response | None:
     try:
         _require_neighbour(request, settings)
         _require_known_name(request, settings)
+        _require_text(request)
         if not security.is_allowed(request, settings):
             return security.unauthorized()
         _require_own_page(request)
@@ -84,6 +85,13 @@ def _require_known_name(request: Request, settings: Settings) -> None:
         raise RefusedError(
             403, f"pt4al-backend does not answer to the name {name}: add it to PT4AL_ALLOWED_HOSTS where it runs."
         )
+
+
+def _require_text(request: Request) -> None:
+    try:
+        request.query_string.decode()
+    except UnicodeDecodeError:
+        raise RefusedError(400, "The address is wrong: send what follows the question mark as UTF-8.") from None
 
 
 def _require_own_page(request: Request) -> None:

@@ -28,8 +28,9 @@ def holds_too_much(text: bytes) -> bool:
         chunk = chunk.removesuffix(rest).replace(rb"\\", b"").replace(rb"\"", b"")
         pieces = chunk.split(b'"')  # in turns outside and within strings
         outside = b"".join(pieces[within::2])
-        within = (within + len(pieces) - 1) % 2
-        parts += outside.count(b"{") + outside.count(b"[") + len(pieces) // 2
+        quotes = len(pieces) - 1
+        parts += outside.count(b"{") + outside.count(b"[") + (quotes + 1 - within) // 2
+        within = (within + quotes) % 2
         values += outside.count(b",")
         if parts > MOST_PARTS or values > MOST_VALUES:
             return True

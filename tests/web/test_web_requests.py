@@ -10,11 +10,13 @@ from filled_store import CONFIG, CREATED, webhook
 from flask.testing import FlaskClient
 
 from pt4al_backend.store.store import Store
+from pt4al_backend.web.gate import LARGE_BODIES, SMALL_BODY
+from pt4al_backend.web.requests import MOST_TASKS
 
 NAME = f"12.{CREATED}"
 SETUP = {"project": NAME, "schema": CONFIG}
 PREDICT = {"project": NAME, "tasks": [{"id": 1}], "label_config": CONFIG}
-DEEP = "[" * 100_000
+DEEP = "[" * 60_000
 HUGE = "9" * 5_000
 
 BROKEN_JSON = [b"", b"{", b"null", b"[]", b'"text"', b"1", b"\xff\xfe\xff", DEEP.encode(), b'{"a": NaN', HUGE.encode()]
@@ -44,10 +46,9 @@ WRONG: list[tuple[str, Any]] = [
 @pytest.mark.parametrize("path", ["/setup", "/predict", "/webhook", "/versions", "/train"])
 @pytest.mark.parametrize("body", BROKEN_JSON, ids=[repr(body[:10]) for body in BROKEN_JSON])
 def test_what_is_no_json_object(client: FlaskClient, path: str, body: bytes) -> None:
-    for content_type in ("application/json", "text/plain"):
-        answer = client.post(path, data=body, content_type=content_type)
-        assert answer.status_code == 400
-        assert answer.json["error"].startswith("The body is not")
+    answer = client.post(path, data=body, content_type="application/json")
+    assert answer.status_code == 400
+    assert answer.json["error"].startswith("The body is not")
 
 
 def test_what_has_wrong_parts(client: FlaskClient, store: Store) -> None:
@@ -79,14 +80,60 @@ def test_odd_annotations_do_no_harm(client: FlaskClient, annotations: Any) -> No
     assert len(client.post("/predict", json=body).json["results"]) == 1
 
 
-def test_json_is_read_whatever_its_content_type(client: FlaskClient) -> None:
-    answer = client.post("/predict", data=json.dumps(PREDICT), content_type="text/plain")
+@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", "application/x+json"])
+def test_json_is_read(client: FlaskClient, content_type: str) -> None:
+    answer = client.post("/predict", data=json.dumps(PREDICT), content_type=content_type)
     assert len(answer.json["results"]) == 1
 
 
+@pytest.mark.parametrize(
+    "content_type", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]
+)
+def test_what_is_not_said_to_be_json_is_refused(client: FlaskClient, content_type: str | None) -> None:
+    for path in ("/setup", "/predict", "/webhook", "/versions"):
+        answer = client.post(path, data=json.dumps(PREDICT), content_type=content_type)
+        assert answer.status == "415 The body is not said to be JSON: send Content-Type: application/json."
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32-be"])
+def test_json_is_utf_8(client: FlaskClient, encoding: str) -> None:
+    answer = client.post("/predict", data=json.dumps(PREDICT).encode(encoding), content_type="application/json")
+    assert answer.status == "400 The body is not JSON."
+
+
 def test_bodies_of_unknown_length(client: FlaskClient) -> None:
-    for path in ("/setup", "/predict", "/webhook"):
+    for path in ("/setup", "/predict", "/webhook", "/health", "/nothing"):
         assert client.post(path, headers={"Transfer-Encoding": "chunked"}).status_code == 411
+
+
+@pytest.mark.parametrize("path", ["/health", "/versions", "/dashboard", "/train", "/nothing"])
+def test_large_bodies_are_for_the_routes_that_need_them(client: FlaskClient, path: str) -> None:
+    body = b" " * (SMALL_BODY + 1)
+    for method in ("GET", "POST", "DELETE"):
+        answer = client.open(path, method=method, data=body, content_type="application/json")
+        assert answer.status == "413 The body is larger than 64 kB, which is all this address takes."
+
+
+def test_many_tasks(client: FlaskClient) -> None:
+    tasks = [{"id": task} for task in range(MOST_TASKS + 1)]
+    answer = client.post("/predict", json={**PREDICT, "tasks": tasks})
+    assert answer.status == "413 There are more than 50,000 tasks: send fewer at a time."
+    assert len(client.post("/predict", json={**PREDICT, "tasks": tasks[1:]}).json["results"]) == MOST_TASKS
+
+
+def test_large_bodies_wait_for_a_seat_and_give_it_back(client: FlaskClient) -> None:
+    body = {**PREDICT, "tasks": [{"id": 1, "data": "x" * SMALL_BODY}]}
+    for _ in range(6):
+        assert client.post("/predict", json=body).status_code == 200
+    for _ in range(4):
+        assert LARGE_BODIES.acquire(blocking=False)
+    try:
+        answer = client.post("/predict", json=body)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+        assert "send this one again" in answer.json["error"]
+        assert client.post("/predict", json=PREDICT).status_code == 200
+    finally:
+        LARGE_BODIES.release(4)
 
 
 def test_training_of_old_label_studios_is_refused(client: FlaskClient) -> None:

@@ -1,0 +1,98 @@
+"""Clients that leave, send or read slowly keep nobody else waiting, and not for ever."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from processes import free_port, running, wait_ready
+from served import ROOT, Backend, _healthy, _variables
+from strangers import ask, connect, crowd, dripping, head, seconds_of_health
+
+LABEL_STUDIOS_PATIENCE = 1.0  # seconds, for /health
+TASKS = b'{"project": "1.1", "tasks": [' + b",".join(b'{"id":%d}' % task for task in range(5000)) + b"]}"
+PREDICT = head("POST", "/predict", content_type="application/json", content_length=len(TASKS)) + TASKS
+
+
+def test_clients_that_do_not_close(web: Backend) -> None:
+    with crowd(web, 500, head("GET", "/health", connection="close")):
+        assert seconds_of_health(web) < LABEL_STUDIOS_PATIENCE
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        b"G",
+        b"GET /health HTTP/1.1\r\nX: ",
+        head("POST", "/predict", content_type="application/json", content_length=5000),
+        head("POST", "/nothing", content_type="text/plain", content_length=5000),
+        head("GET", "/health"),
+    ],
+    ids=["first line", "headers", "body", "refused body", "second request"],
+)
+def test_slow_senders(web: Backend, begin: bytes) -> None:
+    with crowd(web, 200, begin) as clients, dripping(clients):
+        time.sleep(1.5)
+        assert seconds_of_health(web) < LABEL_STUDIOS_PATIENCE
+
+
+def test_slow_readers(web: Backend) -> None:
+    with crowd(web, 200, PREDICT, receive_buffer=4096) as clients, dripping(clients):
+        deadline = time.monotonic() + 30
+        while ask(web, "POST", "/predict", {"project": "1.1", "tasks": []})[0] != 200:
+            assert time.monotonic() < deadline
+        assert seconds_of_health(web) < LABEL_STUDIOS_PATIENCE
+
+
+def test_more_clients_than_there_may_be(web: Backend) -> None:
+    """The slowest make room."""
+    with crowd(web, 1100, b"GET / HTTP/1.1\r\n") as clients:
+        assert seconds_of_health(web) < LABEL_STUDIOS_PATIENCE
+        assert clients[0].recv(1) == b"", "the first to come is the first to go"
+
+
+def test_nobody_stays_for_ever(tmp_path: Path) -> None:
+    """A real server whose patience is a fifteenth: what takes 30 s of seconds takes 2."""
+    impatient = (
+        "from pt4al_backend import cli, server; "
+        "server.HEADER_SECONDS, server.BODY_SECONDS, server.SEND_SECONDS = 0.7, 1.3, 2.0; cli.main()"
+    )
+    port, log = free_port(), tmp_path / "log"
+    variables = _variables({"host": "127.0.0.1", "data_dir": tmp_path / "data"})
+    command = [sys.executable, "-c", impatient, "web", "--port", str(port)]
+    with running(command, environment=variables, log=log, cwd=ROOT) as process:
+        backend = Backend(f"http://127.0.0.1:{port}", tmp_path, log, process)
+        wait_ready(process, lambda: _healthy(backend.url), log=log, seconds=60)
+        body = head("POST", "/predict", content_type="application/json", content_length=5000)
+        for begin in (b"", b"GET /health HTTP/1.1\r\nX: ", body, head("GET", "/health")):
+            with connect(backend, begin) as client, dripping([client]):
+                assert _is_closed_within(client, 6), begin
+
+
+def _is_closed_within(client, seconds: float) -> bool:
+    """Also of a client that goes on sending."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if client.recv(65536) == b"":
+                return True
+        except BlockingIOError:
+            time.sleep(0.05)
+        except OSError:
+            return True
+    return False
+
+
+def test_ends_in_time_whoever_is_there(tmp_path: Path, start_backend) -> None:
+    backend = start_backend(None, command="web")
+    with crowd(backend, 50, b"GET / HTTP/1.1\r\n") as clients, dripping(clients):
+        begun = time.monotonic()
+        backend.process.terminate()
+        try:
+            assert backend.process.wait(10) == 0
+        except subprocess.TimeoutExpired:
+            pytest.fail("it still runs")
+        assert time.monotonic() - begun < 8
