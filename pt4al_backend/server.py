@@ -95,7 +95,6 @@ class Server(HTTPServer):
         self.app, self.settings = app, settings
         self.container = WSGIContainer(app)
         self.threads = ThreadPoolExecutor(THREADS, "request")
-        self.health_threads = ThreadPoolExecutor(2, "health")  # never behind others: Label Studio waits a second
         self.answering: set[asyncio.Task[None]] = set()
         self._most = min(CONNECTIONS, _open_files(CONNECTIONS + _OTHER_FILES) - _OTHER_FILES)
         self._open: dict[object, HTTP1Connection | None] = {}  # None: the request is there, the answer not yet
@@ -137,9 +136,10 @@ class _Exchange(HTTPMessageDelegate):
         request = Request(self._environ)
         refusal = gate.refused(request, self._server.settings)
         if refusal is None and gate.is_large(request):
-            self._seated = self._environ[gate.SEATED] = gate.LARGE_BODIES.acquire(blocking=False)
+            self._seated = gate.LARGE_BODIES.acquire(blocking=False)
             refusal = None if self._seated else gate.busy()
         if refusal is None:
+            self._environ[gate.ADMITTED] = True
             self._connection.set_max_body_size(request.content_length or 0)
             return
         self._refused = True
@@ -171,11 +171,12 @@ class _Exchange(HTTPMessageDelegate):
         self._give_back_seat()
 
     async def _answer(self) -> None:
-        server = self._server
-        pool = server.health_threads if self._environ["PATH_INFO"] in security.OPEN_PATHS else server.threads
-        loop = asyncio.get_running_loop()
+        app, loop = self._server.app, asyncio.get_running_loop()
         try:
-            response = await loop.run_in_executor(pool, Response.from_app, server.app, self._environ, True)
+            if self._environ["PATH_INFO"] in security.OPEN_PATHS:  # at once, behind nobody: Label Studio waits a second
+                response = Response.from_app(app, self._environ, True)
+            else:
+                response = await loop.run_in_executor(self._server.threads, Response.from_app, app, self._environ, True)
             await asyncio.wait_for(self._send(response), SEND_SECONDS)
         except (StreamClosedError, asyncio.TimeoutError):
             self._connection.close()

@@ -1,6 +1,6 @@
 """What a request's headers decide, before a byte of its body is read: the same under every server.
 
-``server.py`` asks as soon as the headers are there; ``requests.check`` asks again, for servers that ask nobody.
+``server.py`` asks as soon as the headers are there; under other servers ``requests.check`` does.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ LARGE_BODY_PATHS = frozenset({"/setup", "/predict", "/webhook"})
 LARGE_BODIES = threading.BoundedSemaphore(4)
 """Held for every request with more than a small body, from before it is read until it is answered."""
 
-SEATED = "pt4al.seated"
-"""Set in the WSGI environment where the server holds ``LARGE_BODIES`` for the request."""
+ADMITTED = "pt4al.admitted"
+"""Set in the WSGI environment where the server has asked, and holds ``LARGE_BODIES`` where that is needed."""
 
+_HOSTNAME = socket.gethostname().lower()
 _CHANGES_NOTHING = frozenset({"GET", "HEAD", "OPTIONS"})
 _IPV4_NEAR = ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16")
 _NEAR = tuple(map(ipaddress.ip_network, (*_IPV4_NEAR, "::1/128", "fc00::/7", "fe80::/10")))
@@ -135,8 +136,12 @@ def _is_ours(name: str, settings: Settings) -> bool:
         return True  # a page that reaches us by a name of its own still does not know the password
     if any(pattern in ("*", name) or (pattern.startswith(".") and name.endswith(pattern)) for pattern in named):
         return True
-    own = (socket.gethostname().lower(), settings.host.lower())
-    return "." not in name or name in own or name.endswith(_LOCAL_NAMES) or _is_address(name)
+    return (
+        "." not in name
+        or name in (_HOSTNAME, settings.host.lower())
+        or name.endswith(_LOCAL_NAMES)
+        or _is_address(name)
+    )
 
 
 def _is_address(name: str) -> bool:

@@ -38,7 +38,7 @@ Body = dict[str, Any]
 
 def check() -> Response | None:
     """Flask's ``before_request``: a refusal, or None to go on."""
-    refused = gate.refused(request, context().settings) or _seat()
+    refused = None if gate.ADMITTED in request.environ else gate.refused(request, context().settings) or _seat()
     checks = _CHECKS.get(request.path) if request.method == "POST" else None
     if refused is not None or checks is None:
         return refused
@@ -152,8 +152,8 @@ _CHECKS: dict[str, Callable[[Body], None]] = {
 
 
 def _seat() -> Response | None:
-    """Take one of ``LARGE_BODIES`` where the server has not: most read a body only when it is asked for."""
-    if gate.SEATED in request.environ or not gate.is_large(request):
+    """Most servers read a body only when it is asked for: what is large may be one of a few."""
+    if not gate.is_large(request):
         return None
     g.seated = gate.LARGE_BODIES.acquire(blocking=False)
     return None if g.seated else gate.busy()

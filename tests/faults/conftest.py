@@ -16,11 +16,11 @@ def _web(factory: pytest.TempPathFactory, **settings: object) -> Iterator[Backen
         yield backend
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
     yield from _web(tmp_path_factory)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def locked_web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
     yield from _web(tmp_path_factory, **PASSWORD)

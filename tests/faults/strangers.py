@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import psutil
 from served import Backend
@@ -34,7 +33,7 @@ def connect(backend: Backend, data: bytes = b"", *, receive_buffer: int = 0) -> 
     connection = socket.socket()
     if receive_buffer:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-    connection.settimeout(10)
+    connection.settimeout(60)
     connection.connect(("127.0.0.1", port(backend)))
     connection.sendall(data)
     return connection
@@ -103,7 +102,7 @@ def answer_to(connection: socket.socket, *, seconds: float = 10) -> bytes:
     with contextlib.suppress(OSError):
         while chunk := connection.recv(65536):
             received += chunk
-            connection.settimeout(0.2)
+            connection.settimeout(min(0.2, seconds))
     return received
 
 
@@ -135,6 +134,3 @@ def _allow_open_files(number: int) -> None:
     now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if now < number:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(number, most), most))
-
-
-Settings = dict[str, Any]
