@@ -19,9 +19,8 @@ from functools import partial
 import httpx
 
 from pt4al_backend.errors import LabelStudioError, PT4ALError
-from pt4al_backend.label_studio.client import LabelStudioClient
+from pt4al_backend.label_studio.client import LabelStudioClient, token_for
 from pt4al_backend.label_studio.probe import Finding, probe_project, tried
-from pt4al_backend.label_studio.project import token_for
 from pt4al_backend.running import BELONGS_TO, Beside, beside
 from pt4al_backend.settings import Settings, variables
 from pt4al_backend.status import is_alive, without_userinfo
@@ -261,7 +260,7 @@ def _what_is_known(settings: Settings, targets: Targets) -> Iterator[Finding]:
 def _label_studio(url: str, token: str, numbers: Sequence[int], settings: Settings, until: float) -> Iterator[Finding]:
     name = f"Label Studio {without_userinfo(url)}"
     try:
-        client = LabelStudioClient(url, token)
+        client = LabelStudioClient.of(url, token, settings)
     except PT4ALError as error:
         yield Finding(name, False, str(error))
         return

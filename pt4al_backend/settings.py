@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import unquote
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pt4al_backend.errors import PT4ALError
@@ -53,7 +54,11 @@ class Settings(BaseSettings):
     label_studio_url: str = Field(
         "",
         validation_alias=_also("LABEL_STUDIO_URL"),
-        description="Address of Label Studio as this backend reaches it. Empty: taken from each /setup.",
+        description="Address of Label Studio as this backend reaches it. Empty: taken from each /setup. "
+        "`http://user:password@host` where a proxy in front of it asks for a password.",
+    )
+    label_studio_login: SecretStr = Field(
+        SecretStr(""), description="That `user:password`, where it is not to be written into the address."
     )
     label_studio_api_key: SecretStr = Field(
         SecretStr(""),
@@ -192,10 +197,24 @@ class Settings(BaseSettings):
 
     @field_validator("label_studio_url", "label_studio_link")
     @classmethod
-    def _plain_url(cls, value: str) -> str:
+    def _http_url(cls, value: str) -> str:
         if value and not value.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
+        if "@" in value.partition("://")[2].partition("/")[2]:
+            raise ValueError("must have %2F for a / in its password")
         return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _password_apart(self) -> Settings:
+        """No password is left in an address, as addresses are stored and shown."""
+        for name in ("label_studio_url", "label_studio_link"):
+            scheme, _, rest = getattr(self, name).partition("://")
+            login, at, host = rest.rpartition("@")
+            if at:
+                self.__dict__[name] = f"{scheme}://{host}"
+            if at and name == "label_studio_url":
+                self.__dict__["label_studio_login"] = SecretStr(unquote(login))
+        return self
 
     @field_validator("data_dir")
     @classmethod

@@ -43,8 +43,8 @@ class OddServer:
 
 
 @contextmanager
-def answering(answer: Callable[[Asked], Reply]) -> Iterator[OddServer]:
-    """A server on a free port that answers every request with ``answer``, and remembers what it was asked."""
+def answering(answer: Callable[[Asked], Reply], *, host: str = "127.0.0.1", port: int = 0) -> Iterator[OddServer]:
+    """A server that answers every request with ``answer``, and remembers what it was asked; ``port`` 0: a free one."""
     asked: list[Asked] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -69,11 +69,11 @@ def answering(answer: Callable[[Asked], Reply]) -> Iterator[OddServer]:
         def log_message(self, *_: Any) -> None:
             """Nothing: pytest's output is for failures."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer((host, port), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
-        yield OddServer(f"http://127.0.0.1:{server.server_port}", asked)
+        yield OddServer(f"http://{host}:{server.server_port}", asked)
     finally:
         server.shutdown()
         thread.join()
@@ -86,7 +86,7 @@ def below(prefix: str, url: str) -> Callable[[Asked], Reply]:
     def forward(asked: Asked) -> Reply:
         if not asked.path.startswith(f"{prefix}/"):
             return Reply(404, b"<html>nothing here</html>")
-        kept = {k: v for k, v in asked.headers.items() if k in ("authorization", "content-type", "accept")}
+        kept = {k: v for k, v in asked.headers.items() if k in ("authorization", "x-api-key", "content-type", "accept")}
         response = requests.request(
             asked.method,
             url + asked.path.removeprefix(prefix),

@@ -7,6 +7,7 @@ total of a task list, prediction versions), and reading plain JSON leaves one pl
 
 from __future__ import annotations
 
+import base64
 import http.cookiejar
 import logging
 from collections.abc import Iterator, Mapping
@@ -18,11 +19,17 @@ from label_studio_sdk import LabelStudio
 from label_studio_sdk.core.api_error import ApiError
 
 from pt4al_backend.errors import LabelStudioError, LabelStudioRefusedError, LabelStudioUnavailableError
-from pt4al_backend.label_studio.guard import ssl_context
+from pt4al_backend.label_studio.guard import GuardedTransport, ssl_context
+from pt4al_backend.settings import Settings
 
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 30.0
 NOT_NOW = {408, 423, 425, 429, 500, 502, 503, 504}  # statuses that say nothing about the request
+NEEDS_LEGACY = (
+    "needs the header that a personal access token takes: set LABEL_STUDIO_API_KEY to a legacy token, "
+    "or let the proxy ask for no password below /api/, /data/ and /tasks/"
+)
+OF_A_PROJECT = {"label_config", "task_number", "total_annotations_number", "model_version", "sampling"}
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 for _name in ("httpx", "httpcore"):  # they log every URL at INFO
@@ -36,8 +43,13 @@ class LabelStudioClient:
     proxies of the environment are not asked for addresses of this machine.
     """
 
-    def __init__(self, url: str, token: str) -> None:
-        """Raises ``LabelStudioError`` where address or token cannot work, as can be seen without sending them."""
+    def __init__(self, url: str, token: str, *, login: str = "", stranger: bool = False) -> None:
+        """Raises ``LabelStudioError`` where address or token cannot work, as can be seen without sending them.
+
+        ``login``: ``user:password`` for a proxy in front of Label Studio. ``stranger``: the address is one that
+        anybody may have chosen. Then it is connected to with care, proxies of the environment are not asked at all,
+        and nothing that an answer says is told before the server has shown itself to be a Label Studio.
+        """
         self.url = _plain(url)
         if not token.strip():
             raise LabelStudioError(
@@ -45,15 +57,30 @@ class LabelStudioClient:
                 "which Label Studio makes under Account & Settings."
             )
         self._token = token.strip()
+        if login and self._is_personal:
+            raise LabelStudioError(f"The password in LABEL_STUDIO_URL {NEEDS_LEGACY}.")
+        self._login = login
+        self._known: set[Any] | None = set() if stranger else None  # addresses of a Label Studio; None: all are
         self._http = httpx.Client(
             timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
             follow_redirects=False,
             verify=ssl_context(),
             cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
-            mounts={f"all://{host}": None for host in LOOPBACK},
+            mounts={f"all://{host}": None for host in LOOPBACK} if not stranger else {},
+            transport=GuardedTransport() if stranger else None,
             event_hooks={"response": [self._refuse_errors]},
         )
         self._sdk = self._log_in()
+
+    @classmethod
+    def of(cls, url: str, access_token: str, settings: Settings) -> LabelStudioClient:
+        """For an address of the settings or of a /setup, which brought ``access_token``.
+
+        The token and the password of the settings go to the settings' Label Studio only.
+        """
+        ours = url.rstrip("/") == settings.label_studio_url
+        login = settings.label_studio_login.get_secret_value() if ours else ""
+        return cls(url, token_for(url, access_token, settings), login=login, stranger=not ours)
 
     def __repr__(self) -> str:
         return f"LabelStudioClient({self.url!r})"
@@ -85,11 +112,13 @@ class LabelStudioClient:
         self._sdk = self._log_in()  # the access token may have expired by Label Studio's clock, not yet by ours
         return self._request(method, path, params=params, json=json, seconds=seconds)
 
-    def authorization(self) -> str:
-        """The Authorization header this Label Studio wants now. Belongs to ``url``'s host alone."""
+    def credentials(self) -> dict[str, str]:
+        """The headers by which this Label Studio knows us now. They belong to ``url``'s host alone."""
+        if self._login:  # Label Studio takes a legacy token by this name as well
+            return {"Authorization": basic(self._login), "X-Api-Key": self._token}
         with self._sentences():
             # Private by name, but the one place of the SDK that renews an access token.
-            return str(self._sdk._client_wrapper.get_headers()["Authorization"])
+            return {"Authorization": str(self._sdk._client_wrapper.get_headers()["Authorization"])}
 
     @property
     def _is_personal(self) -> bool:
@@ -103,7 +132,7 @@ class LabelStudioClient:
             )
 
     def _request(self, method: str, path: str, *, params: Mapping[str, Any] | None, json: Any, seconds: float) -> Any:
-        headers = {"Authorization": self.authorization(), "Accept": "application/json"}
+        headers = {**self.credentials(), "Accept": "application/json"}
         timeout = httpx.Timeout(seconds, connect=CONNECT_SECONDS)
         with self._sentences():
             request = self._http.build_request(
@@ -116,7 +145,10 @@ class LabelStudioClient:
                 if method == "POST":  # it may have been heard, and twice is not the same as once
                     raise
                 response = self._http.send(request)
-            return response.json() if response.content else None
+            answer = response.json() if response.content else None
+        if self._known is not None and isinstance(answer, dict) and answer.keys() >= OF_A_PROJECT:
+            self._known.add(response.extensions["server"])
+        return answer
 
     @contextmanager
     def _sentences(self) -> Iterator[None]:
@@ -169,18 +201,31 @@ class LabelStudioClient:
             return
         response.read()
         status, detail = response.status_code, self._detail(response)
+        if status == 401 and (detail is None or asks_for_password(response.headers.get("WWW-Authenticate", ""))):
+            raise LabelStudioError(proxy_asks(self.url, has_login=bool(self._login)))
         if status in NOT_NOW:
-            reason = f"HTTP {status}: {detail}" if detail else f"HTTP {status}"
+            reason = f"HTTP {status}: {detail}" if detail and self._is_known(response) else f"HTTP {status}"
             raise LabelStudioUnavailableError(f"Label Studio at {self.url} cannot answer now ({reason}).")
         if status == 401:
             raise LabelStudioRefusedError(_unauthorized(response, detail), status=status)
         if detail is None:
-            raise LabelStudioError(f"No Label Studio answers at {self.url} (HTTP {status}): check LABEL_STUDIO_URL.")
+            raise LabelStudioError(
+                f"No Label Studio answers at {self.url} (HTTP {status}): check LABEL_STUDIO_URL, "
+                "and whether a proxy in between refuses."
+            )
         if status == 403 and "network address" not in detail:
             detail = "the token's user may not do this; use the token of a user who may change the project"
+        elif not self._is_known(response):
+            detail = "it has not answered as Label Studio does yet, so its reason is not shown"
         raise LabelStudioRefusedError(f"Label Studio refuses (HTTP {status}): {detail}", status=status)
 
+    def _is_known(self, response: httpx.Response) -> bool:
+        """Whether what has answered is a Label Studio: at this very address, since a name may lead elsewhere."""
+        return self._known is None or response.extensions["server"] in self._known
+
     def _redirected(self, response: httpx.Response) -> str:
+        if not self._is_known(response):
+            return f"{self.url} redirects to another address, where the token is not sent: set LABEL_STUDIO_URL to that"
         target = response.url.join(response.headers.get("location", "")).copy_with(query=None, fragment=None)
         asked = response.url.path.removeprefix(httpx.URL(self.url).path.rstrip("/")).rstrip("/")
         base, found, _ = str(target).partition(asked)
@@ -211,6 +256,35 @@ def _plain(url: str) -> str:
             "with neither a user name nor a query in it."
         )
     return url.rstrip("/")
+
+
+def token_for(url: str, access_token: str, settings: Settings) -> str:
+    """The token that belongs to the Label Studio at ``url``: the settings' own, or what its /setup brought."""
+    ours = settings.label_studio_api_key.get_secret_value()
+    return ours if ours and url.rstrip("/") == settings.label_studio_url else access_token
+
+
+def basic(login: str) -> str:
+    """The Authorization header of ``user:password``."""
+    return f"Basic {base64.b64encode(login.encode()).decode()}"
+
+
+def asks_for_password(challenge: str) -> bool:
+    """Whether a WWW-Authenticate header is a proxy's; Label Studio asks for a token."""
+    return challenge.lstrip()[:5].lower() == "basic"
+
+
+def proxy_asks(url: str, *, has_login: bool) -> str:
+    """What to do about a proxy that asks for a password."""
+    if has_login:
+        return (
+            f"The proxy in front of Label Studio at {url} does not know the user name or the password: "
+            "mend http://user:password@host in LABEL_STUDIO_URL."
+        )
+    return (
+        f"A proxy in front of Label Studio at {url} asks to log in. A user name and password can be written into "
+        f"LABEL_STUDIO_URL, as in http://user:password@host. The password {NEEDS_LEGACY}."
+    )
 
 
 def _unauthorized(response: httpx.Response, detail: str | None) -> str:

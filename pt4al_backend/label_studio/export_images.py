@@ -84,8 +84,8 @@ class ExportImages:
 def _fetcher(settings: Settings) -> ImageFetcher:
     """Sends the settings' token, where there is one, to the settings' Label Studio only."""
     url, token = settings.label_studio_url, settings.label_studio_api_key.get_secret_value()
-    authorization = LabelStudioClient(url, token).authorization if url and token else lambda: None
-    return ImageFetcher(label_studio_url=url, authorization=authorization, limits=fetch_limits(settings))
+    credentials = LabelStudioClient.of(url, "", settings).credentials if url and token else dict
+    return ImageFetcher(label_studio_url=url, credentials=credentials, limits=fetch_limits(settings))
 
 
 def location(image: str) -> str:

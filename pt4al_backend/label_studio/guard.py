@@ -11,16 +11,16 @@ import ipaddress
 import socket
 import ssl
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpcore
 import httpx
 
-from pt4al_backend.errors import PT4ALError, UnreadableImageError
+from pt4al_backend.errors import LabelStudioError, PT4ALError, UnreadableImageError
 
 CONNECT_SECONDS = 10.0  # a host that swallows packets must not cost the whole time limit
+LARGEST_ANSWER = 256 * 2**20  # bytes; a page of painted photos may take a fifth of that
 METADATA_ADDRESSES = {  # cloud metadata services that are not link-local
     ipaddress.ip_address(text)
     for text in ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")
@@ -33,18 +33,6 @@ THIS_HOST = ipaddress.ip_network("0.0.0.0/8")
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-def refuse_metadata(url: str) -> None:
-    """``PT4ALError`` where the host of an address, which a stranger may have chosen, is a cloud's metadata service."""
-    try:
-        addresses = _look_up(urlsplit(url).hostname or "", 80)
-    except httpcore.ConnectError:
-        return  # whoever connects is told
-    # IPv6 link-local addresses cannot be connected to without a zone, and a machine's own name may have one.
-    addresses = [address for address in addresses if address.version == 4 or not address.is_link_local] or addresses
-    if any(_is_metadata(_embedded_ipv4(address)) for address in addresses):
-        raise PT4ALError(f"Label Studio cannot be at {url}: that is a link-local or cloud metadata address.")
-
-
 class GuardedBackend(httpcore.NetworkBackend):
     """Resolves a host, checks the address and connects to that very address, so no second look-up can
     give another one (DNS rebinding). TLS still checks the certificate against the host's name.
@@ -53,9 +41,17 @@ class GuardedBackend(httpcore.NetworkBackend):
     monotonic clock, so that a server that drips one byte per read cannot stretch the limit.
     """
 
-    def __init__(self, *, home: tuple[str, int], private_addresses: bool) -> None:
+    def __init__(
+        self,
+        *,
+        private_addresses: bool,
+        home: tuple[str, int] | None = None,
+        refused: type[PT4ALError] = UnreadableImageError,
+    ) -> None:
+        """``home``: host and port that may be at a private address in any case; ``refused``: what is raised."""
         self._home = home
         self._private_addresses = private_addresses
+        self._refused = refused
         self._inner = httpcore.SyncBackend()
 
     def connect_tcp(
@@ -71,7 +67,7 @@ class GuardedBackend(httpcore.NetworkBackend):
         allowed = [address for address in addresses if _refusal(address, private_allowed=private) is None]
         if not allowed:
             why = _refusal(addresses[0], private_allowed=private)
-            raise UnreadableImageError(f"{host} is at {addresses[0]}, {why}.")
+            raise self._refused(f"{host} is at {addresses[0]}, {why}.")
         until = time.monotonic() + min(CONNECT_SECONDS, left(timeout))
         for number, address in enumerate(allowed):
             seconds = left(until) / (len(allowed) - number)
@@ -108,6 +104,55 @@ class _DeadlineStream(httpcore.NetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)
+
+
+class GuardedTransport(httpx.HTTPTransport):
+    """For a server that a stranger may have chosen: connects as ``GuardedBackend`` does, and its answers are bounded.
+
+    A request's time for reading is the time for all of its answer.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(verify=ssl_context())
+        backend = GuardedBackend(private_addresses=True, refused=LabelStudioError)
+        # Private by name, but the one place where httpx can be told how to connect.
+        self._pool = httpcore.ConnectionPool(ssl_context=ssl_context(), network_backend=backend, keepalive_expiry=5.0)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """See httpx. Nothing is unpacked: a small answer may unpack to a large one.
+
+        The extension ``server`` of a response is the address that was connected to.
+        """
+        seconds: dict[str, float] = request.extensions["timeout"]
+        now = time.monotonic()
+        request.extensions["timeout"] = timeouts(now + seconds["read"]) | {"connect": now + seconds["connect"]}
+        request.headers["Accept-Encoding"] = "identity"
+        response = super().handle_request(request)
+        response.extensions["server"] = response.extensions["network_stream"].get_extra_info("server_addr")
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            response.close()
+            raise httpx.DecodingError("sent in an encoding nobody asked for")
+        assert isinstance(response.stream, httpx.SyncByteStream)
+        response.stream = _Bounded(response.stream)
+        return response
+
+
+class _Bounded(httpx.SyncByteStream):
+    """A body that ends with an error when it becomes too large."""
+
+    def __init__(self, inner: httpx.SyncByteStream) -> None:
+        self._inner = inner
+
+    def __iter__(self) -> Iterator[bytes]:
+        left = LARGEST_ANSWER
+        for chunk in self._inner:
+            left -= len(chunk)
+            if left < 0:
+                raise httpx.DecodingError("too large")
+            yield chunk
+
+    def close(self) -> None:
+        self._inner.close()
 
 
 def _look_up(host: str, port: int) -> list[IPAddress]:

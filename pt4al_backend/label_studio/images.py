@@ -14,7 +14,7 @@ import http
 import re
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
@@ -22,6 +22,7 @@ import httpcore
 import httpx
 
 from pt4al_backend.errors import LabelStudioError, LabelStudioUnavailableError, PT4ALError, UnreadableImageError
+from pt4al_backend.label_studio.client import asks_for_password, proxy_asks
 from pt4al_backend.label_studio.guard import GuardedBackend, ssl_context, timeouts
 
 STORAGE_SCHEMES = ("s3", "gs", "azure-blob")  # what Label Studio's import storages call themselves
@@ -43,20 +44,20 @@ class FetchLimits:
 class ImageFetcher:
     """Fetches image values of one Label Studio's tasks. Any number of threads may share it.
 
-    `authorization()` gives the Authorization header for Label Studio ("Token abc", "Bearer xyz") or None; it
-    is asked before each request to `label_studio_url`'s scheme, host and port, and its answer goes nowhere
-    else. Host name look-ups end by the system's own time limit, not by `limits.seconds`.
+    `credentials()` gives the headers by which Label Studio knows us, or none; it is asked before each request
+    to `label_studio_url`'s scheme, host and port, and its answer goes nowhere else. Host name look-ups end by
+    the system's own time limit, not by `limits.seconds`.
     """
 
     def __init__(
         self,
         *,
         label_studio_url: str,
-        authorization: Callable[[], str | None],
+        credentials: Callable[[], Mapping[str, str]],
         limits: FetchLimits,
     ) -> None:
         self._home = httpx.URL(label_studio_url.rstrip("/"))
-        self._authorization = authorization
+        self._credentials = credentials
         self._limits = limits
         _, host, port = _origin(self._home)
         self._pool = httpcore.ConnectionPool(
@@ -168,13 +169,10 @@ class ImageFetcher:
             (b"Accept", b"*/*"),
             (b"Accept-Encoding", b"identity"),
         ]
-        token = self._authorization() if trusted else None
-        if token is not None:
-            headers.append((b"Authorization", token.encode("utf-8")))
-        elif url.userinfo:
-            basic = base64.b64encode(unquote_to_bytes(url.userinfo))
-            headers.append((b"Authorization", b"Basic " + basic))
-        return headers
+        known_by = self._credentials() if trusted else {}
+        if not known_by and url.userinfo:
+            known_by = {"Authorization": f"Basic {base64.b64encode(unquote_to_bytes(url.userinfo)).decode()}"}
+        return headers + [(name.encode(), value.encode()) for name, value in known_by.items()]
 
     def _check_answer(self, url: httpx.URL, response: httpcore.Response, *, trusted: bool) -> None:
         """Raise unless this is a 200 that may be an image of acceptable size."""
@@ -187,6 +185,8 @@ class ImageFetcher:
             )
         if status in OVERLOADED and home:
             raise _TransientError(self._unreachable(url, f"it answers {_phrase(status)}"))
+        if status == 401 and home and (is_page or asks_for_password(_header(response, "www-authenticate"))):
+            raise LabelStudioError(proxy_asks(_shown_origin(self._home), has_login="X-Api-Key" in self._credentials()))
         if status == 401 and home:
             raise LabelStudioError(self._mend(url, status))  # every image would fail: it is not this one's fault
         if status != 200:

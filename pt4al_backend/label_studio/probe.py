@@ -167,9 +167,7 @@ def _webhooks(client: LabelStudioClient, name: str, number: int, url: str) -> Fi
 def _images(client: LabelStudioClient, settings: Settings, number: int, config: LabelConfig) -> Finding:
     name = f"project {number}: images"
     params = {"project": number, "include": "id,data", "resolve_uri": "false", "page_size": IMAGES}
-    fetcher = ImageFetcher(
-        label_studio_url=client.url, authorization=client.authorization, limits=fetch_limits(settings)
-    )
+    fetcher = ImageFetcher(label_studio_url=client.url, credentials=client.credentials, limits=fetch_limits(settings))
     read = 0
     try:
         for task in client.request("GET", "api/tasks", params=params)["tasks"]:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from pt4al_backend.errors import LabelStudioError, LabelStudioRefusedError, ProjectGoneError
 from pt4al_backend.label_studio.client import READ_SECONDS, LabelStudioClient
 from pt4al_backend.label_studio.config import LabelConfig, parse_config
-from pt4al_backend.label_studio.guard import refuse_metadata
 from pt4al_backend.label_studio.images import FetchLimits, ImageFetcher
 from pt4al_backend.label_studio.regions import draw
 from pt4al_backend.label_studio.task_list import Row, TaskList, parse_time
@@ -67,24 +66,16 @@ class LabelStudioProject:
         self._preannotate = preannotate
         self._set_sampling = set_sampling
         self._least_region = least_region
-        self._images = ImageFetcher(label_studio_url=client.url, authorization=client.authorization, limits=limits)
+        self._images = ImageFetcher(label_studio_url=client.url, credentials=client.credentials, limits=limits)
         self._tasks = TaskList(self._ask, number)
         self._config: LabelConfig | None = None
         self._connected, self._ask_again_at = True, 0.0
 
     @classmethod
     def of(cls, project: Project, settings: Settings) -> LabelStudioProject:
-        """The project a row of the store describes.
-
-        The token of the settings goes to the settings' Label Studio only; any other gets the one
-        that its own /setup brought.
-        """
-        url = project.label_studio_url
-        client = LabelStudioClient(url, token_for(url, project.access_token, settings))
-        if url != settings.label_studio_url:  # it came with a /setup
-            refuse_metadata(url)
+        """The project a row of the store describes."""
         return cls(
-            client,
+            LabelStudioClient.of(project.label_studio_url, project.access_token, settings),
             project.number,
             project.created,
             limits=fetch_limits(settings),
@@ -278,12 +269,6 @@ class LabelStudioProject:
             size = {"width": pick.width, "height": pick.height}
             result = config.result(pick.guesses, **size, least_region=self._least_region)
         return {"task": pick.task, "score": float(pick.score), "model_version": version, "result": result}
-
-
-def token_for(url: str, access_token: str, settings: Settings) -> str:
-    """The token that belongs to the Label Studio at ``url``: the settings' own, or what its /setup brought."""
-    ours = settings.label_studio_api_key.get_secret_value()
-    return ours if ours and url.rstrip("/") == settings.label_studio_url else access_token
 
 
 def fetch_limits(settings: Settings) -> FetchLimits:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import case, delete, select, update
+from sqlalchemy import Select, case, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from pt4al_backend.labelling_platform import Question, questions_of
@@ -23,6 +23,8 @@ from pt4al_backend.store.tasks import PoolArrays, TaskStore, Totals
 
 __all__ = ["PoolArrays", "Store", "Totals"]
 
+UNKNOWN_AT_MOST = 100
+"""Projects of which nothing is known but that somebody asked us to serve them."""
 TICK = 0.001  # seconds between two wake-ups, at least
 
 
@@ -58,6 +60,7 @@ class Store(TaskStore):
                 known.append(numbered.where(same).order_by(Project.id))
             project = next(filter(None, map(session.scalar, known)), None)
             if project is None:
+                session.execute(delete(Project).where(Project.id.in_(_to_make_room())))
                 project = Project(number=number, created=created)
                 session.add(project)
             project.created = project.created or created
@@ -158,3 +161,9 @@ class Store(TaskStore):
         """The worker's last heartbeat, if there ever was one."""
         with self._session() as session:
             return session.get(Worker, 1)
+
+
+def _to_make_room() -> Select[int]:
+    """Unknown projects that are too many with one more: those that were not woken for longest."""
+    unknown = select(Project.id).where(Project.title == "", Project.cursor == "")
+    return unknown.order_by(Project.wake_at.desc()).offset(UNKNOWN_AT_MOST - 1)

@@ -27,11 +27,16 @@ def personal_token() -> str:
     return make_jwt(exp=time.time() + 1000)
 
 
-def failure(url: str, token: str = LEGACY_TOKEN, **arguments: float) -> LabelStudioError:
-    """What a request fails with; the token is never in it."""
-    with pytest.raises(LabelStudioError) as caught, closing(LabelStudioClient(url, token)) as client:
+def failure(
+    url: str, token: str = LEGACY_TOKEN, *, login: str = "", stranger: bool = False, **arguments: float
+) -> LabelStudioError:
+    """What a request fails with; neither token nor password is ever in it."""
+    with (
+        pytest.raises(LabelStudioError) as caught,
+        closing(LabelStudioClient(url, token, login=login, stranger=stranger)) as client,
+    ):
         client.request("GET", WHOAMI, **arguments)
-    assert token not in str(caught.value)
+    assert token not in str(caught.value) and not (login and login.partition(":")[2] in str(caught.value))
     return caught.value
 
 
@@ -43,7 +48,7 @@ def test_both_kinds_of_tokens_also_below_a_path(label_studio: Studio, caplog: py
             for token, scheme in ((label_studio.token, "Token "), (personal, "Bearer ")):
                 with closing(LabelStudioClient(url, token)) as client:
                     assert "@example.com" in client.request("GET", WHOAMI)["email"]
-                    header = client.authorization()
+                    header = client.credentials()["Authorization"]
                     assert header.startswith(scheme) and (token in header) == (scheme == "Token ")
                     assert token not in repr(client)
         assert all("cookie" not in asked.headers for asked in proxy.asked)
@@ -141,6 +146,33 @@ def test_a_connection_closed_without_an_answer_is_tried_again_once(method: str, 
 def test_odd_access_tokens(answer: object) -> None:
     with answering(lambda asked: Reply.json(answer, 200 if "refresh" in asked.path else 401)) as server:
         failure(server.url, personal_token())
+
+
+BASIC = {"WWW-Authenticate": 'Basic realm="x"', "Content-Type": "text/html"}
+
+
+@pytest.mark.parametrize("token", [LEGACY_TOKEN, personal_token()])
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Reply(401, b"<html>401 Authorization Required</html>", BASIC),
+        Reply(401, b'{"detail": "x"}', BASIC | {"Content-Type": "application/json"}),
+        Reply(401, b"<html>log in</html>"),
+    ],
+)
+def test_a_proxy_that_asks_to_log_in_is_named(token: str, refusal: Reply) -> None:
+    with answering(lambda asked: refusal) as server:
+        error = failure(server.url, token)
+        assert f"A proxy in front of Label Studio at {server.url} asks to log in" in str(error)
+        assert "http://user:password@host" in str(error) and "legacy token" in str(error)
+        if token == LEGACY_TOKEN:
+            assert "The proxy in front" in str(failure(server.url, login="user:wrong"))
+
+
+def test_a_password_needs_a_legacy_token() -> None:
+    with answering(lambda asked: Reply.json({})) as server:
+        assert "legacy token" in str(failure(server.url, personal_token(), login="user:secret"))
+        assert not server.asked
 
 
 def test_label_studio_is_down(monkeypatch: pytest.MonkeyPatch) -> None:

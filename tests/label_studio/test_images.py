@@ -77,7 +77,7 @@ class Net:
     def fetcher(self, url: str, *, token: str | None = TOKEN, **limits: object) -> ImageFetcher:
         fetcher = ImageFetcher(
             label_studio_url=url,
-            authorization=lambda: token,
+            credentials=lambda: {"Authorization": token} if token else {},
             limits=FetchLimits(**{"seconds": 5.0, **limits}),
         )
         self.fetchers.append(fetcher)
