@@ -27,6 +27,9 @@ FILE = "pt4al.toml"
 Names = Mapping[str, tuple[str, ...]]
 """Every setting, and the environment variables that it is read from; the first one wins."""
 
+NO_SETTINGS = (LIFELINE, "PT4AL_LABEL_STUDIO")
+"""Variables that look like settings and are for something else: a child's lifeline, the Label Studio of the demo."""
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -82,7 +85,7 @@ class Sources:
     def unknown_variables(self) -> list[str]:
         """A sentence for each environment variable that looks like a setting and is none."""
         known = [variable for variables in self.names.values() for variable in variables]
-        spelt = {variable.upper() for variable in (*known, LIFELINE)}
+        spelt = {variable.upper() for variable in (*known, *NO_SETTINGS)}
         return [
             f"{variable} is no setting{_nearest(variable.upper(), known)}"
             for variable in sorted(os.environ)

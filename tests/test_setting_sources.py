@@ -68,6 +68,7 @@ def test_files_that_mislead(data_dir: Path, tmp_path: Path) -> None:
 
 
 def test_unknown_variables_are_named_with_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PT4AL_LABEL_STUDIO", "/where/label-studio")  # which one the demo runs
     assert doubts() == []
     monkeypatch.setenv("PT4AL_QUERYSIZE", "20")
     monkeypatch.setenv("PT4AL_API_KEY", "secret")
