@@ -117,8 +117,10 @@ def test_two_annotators_share_one_queue(label_studio, start_backend):
 
 def test_a_label_studio_with_personal_tokens_only_that_blocks_webhooks(start_backend):
     with Studio.start(legacy_tokens=False, SSRF_PROTECTION_ENABLED="true") as studio:
-        backend = start_backend(studio, token=studio.personal_access_token(), **QUICK)
         project = DigitProject.create(studio, 24)
+        with pytest.raises(StudioError, match="set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY"):
+            studio.connect_backend(project.number, start_backend(None, command="web").url)  # its own token is of no use
+        backend = start_backend(studio, token=studio.personal_access_token(), **QUICK)
         with pytest.raises(StudioError, match="reserved network address"):
             studio.connect_backend(project.number, backend.url)  # refuses the webhook, but is connected (fact 17)
         wait_until(lambda: project.version.startswith("pt4al-r"))

@@ -13,6 +13,7 @@ from pt4al_backend.errors import PT4ALError
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Project
+from pt4al_backend.web import setup_token
 
 _NAME = re.compile(r"([0-9]{1,10})(?:[.@]([0-9]{1,15}))?")
 _LARGEST = 2**31 - 1  # of a project id, in Label Studio and in our table
@@ -62,12 +63,14 @@ def register(
     hostname: str = "",
     access_token: str = "",
 ) -> Project:
-    """Take a project in. ``PT4ALError`` says what to set where no Label Studio and token are known.
+    """Take a project in. ``PT4ALError`` says what to set where no Label Studio and no usable token are known.
 
     With ``LABEL_STUDIO_URL`` every project belongs to it and the worker uses its key.
     Otherwise a project belongs to the ``hostname`` of its ``/setup`` and that ``access_token``.
     """
     url, token = _connection(settings, hostname=hostname, access_token=access_token)
+    if token and not any(project.cursor for project in _known(store, name, url, token)):
+        setup_token.require_usable(url, token)
     return store.connect(
         url=url,
         number=name.number,
@@ -76,6 +79,10 @@ def register(
         label_config=label_config,
         only=bool(settings.label_studio_url),
     )
+
+
+def _known(store: Store, name: ProjectName, url: str, token: str) -> list[Project]:
+    return [one for one in store.find(name.number) if (one.label_studio_url, one.access_token) == (url, token)]
 
 
 def _connection(settings: Settings, *, hostname: str, access_token: str) -> tuple[str, str]:

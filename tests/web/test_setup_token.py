@@ -1,0 +1,79 @@
+"""A backend that knows neither Label Studio nor a usable token says so at /setup, which is what the form shows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from filled_store import CONFIG, CREATED
+from flask.testing import FlaskClient
+from odd_servers import Asked, OddServer, Reply, answering
+from werkzeug.test import TestResponse
+
+from pt4al_backend.web.context import context
+
+TOKEN = "0123456789abcdef"
+UNKNOWN = {"label_studio_url": "", "label_studio_api_key": ""}
+
+
+def setup(client: FlaskClient, server: OddServer, token: str = TOKEN) -> TestResponse:
+    body = {"project": f"12.{CREATED}", "schema": CONFIG, "hostname": server.url, "access_token": token}
+    return client.post("/setup", json=body)
+
+
+def test_a_token_that_is_refused(start: Callable[..., FlaskClient]) -> None:
+    client = start(**UNKNOWN)
+    with answering(lambda asked: Reply.json({"detail": "legacy token authentication has been disabled"}, 401)) as ls:
+        answer = setup(client, ls)
+    assert answer.status_code == 422
+    assert "set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY" in answer.status and "start it again" in answer.status
+    assert TOKEN not in answer.status and context().store.projects() == []
+    assert [asked.headers["authorization"] for asked in ls.asked] == [f"Token {TOKEN}"]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply.json({"email": "me@example.com"}),
+        Reply.json({"detail": "not now"}, 503),
+        Reply(401, b"<html>", {"WWW-Authenticate": 'Basic realm="proxy"'}),
+        Reply.json([], 401),
+        Reply(301, headers={"Location": "http://127.0.0.1:1/"}),
+        Reply(0),
+    ],
+)
+def test_what_says_nothing_of_the_token_passes(start: Callable[..., FlaskClient], reply: Reply) -> None:
+    with answering(lambda asked: reply) as server:
+        assert setup(start(**UNKNOWN), server).status_code == 200
+
+
+def test_label_studio_is_not_kept_waiting(start: Callable[..., FlaskClient]) -> None:
+    """It waits three seconds, and may be unable to answer us while it does."""
+
+    def slow(asked: Asked) -> Reply:
+        time.sleep(2.5)
+        return Reply.json({"detail": "too late"}, 401)
+
+    client = start(**UNKNOWN)
+    with answering(slow) as server:
+        began = time.monotonic()
+        assert setup(client, server).status_code == 200
+        assert time.monotonic() - began < 2.5
+
+
+def test_who_is_known_is_not_asked_again(start: Callable[..., FlaskClient]) -> None:
+    client = start(**UNKNOWN)
+    with answering(lambda asked: Reply.json({"email": "me@example.com"})) as server:
+        for _ in range(2):
+            assert setup(client, server).status_code == 200
+        assert len(server.asked) == 2, "nothing has been learnt of the project yet"
+        (project,) = context().store.projects()
+        context().store.update(project.id, cursor="1")
+        assert setup(client, server).status_code == 200 and len(server.asked) == 2
+        assert setup(client, server, token="another").status_code == 200 and len(server.asked) == 3
+
+
+def test_who_has_a_key_of_its_own_asks_nobody(client: FlaskClient) -> None:
+    with answering(lambda asked: Reply.json({"detail": "no"}, 401)) as server:
+        assert setup(client, server).status_code == 200 and server.asked == []
