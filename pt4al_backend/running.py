@@ -25,7 +25,11 @@ from pt4al_backend.settings import Settings, variables
 
 DEMO = Path("demo", "backend")
 """Where in a data directory the demo keeps its own."""
-BELONGS_TO = {"label_studio_api_key": "label_studio_url", "basic_auth_pass": "basic_auth_user"}
+BELONGS_TO = {
+    "label_studio_api_key": "label_studio_url",
+    "label_studio_login": "label_studio_url",
+    "basic_auth_pass": "basic_auth_user",
+}
 PATIENCE = 2.0  # seconds for which the web process may think about its status
 
 Process = Literal["web", "worker"]

@@ -12,7 +12,7 @@ import threading
 import httpx
 
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.label_studio.guard import refuse_metadata
+from pt4al_backend.label_studio.guard import GuardedTransport
 
 PATIENCE = 1.5  # seconds of the three that Label Studio waits (fact 12)
 
@@ -47,8 +47,7 @@ def _ask(url: str, token: str, verdict: queue.SimpleQueue[bool]) -> None:
 
 def _is_refused(url: str, token: str) -> bool:
     try:
-        refuse_metadata(url)
-        with httpx.Client(timeout=PATIENCE, follow_redirects=False, trust_env=False) as client:
+        with httpx.Client(transport=GuardedTransport(), timeout=PATIENCE, follow_redirects=False) as client:
             answer = client.get(f"{url}/api/current-user/whoami", headers={"Authorization": f"Token {token}"})
             # A proxy that asks for a password says so in another way.
             return answer.status_code == 401 and "detail" in answer.json()
