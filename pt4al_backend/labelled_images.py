@@ -15,10 +15,10 @@ from PIL import Image
 
 from pt4al_backend.errors import PT4ALError, UnreadableImageError
 from pt4al_backend.labelling_platform import SEGMENTATION, SINGLE, Answers, Question
+from pt4al_backend.other_formats import IMAGES
 
 UNKNOWN = 255
 """In a mask: not labelled."""
-ENDINGS = frozenset([".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"])
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def files_by_class(root: Path) -> list[tuple[Path, str]]:
         for directory in sorted(root.iterdir())
         if directory.is_dir() and not directory.name.startswith(".")
         for path in sorted(directory.rglob("*"))
-        if path.suffix.lower() in ENDINGS and path.is_file()
+        if path.suffix.lower() in IMAGES and path.is_file()
     ]
     classes = {label for _, label in files}
     if len(classes) < 2:
@@ -189,7 +189,7 @@ def read_masks(root: Path, masks: Path) -> SegmentedImages:
     files = _by_name(
         path
         for path in sorted(_directory(root).rglob("*"))
-        if path.suffix.lower() in ENDINGS and path.stem in paths and path.resolve() not in theirs
+        if path.suffix.lower() in IMAGES and path.stem in paths and path.resolve() not in theirs
     )
     names = sorted(files)
     if not names:

@@ -5,44 +5,29 @@ An export does not hold the label config, so the questions and the image are fou
 
 from __future__ import annotations
 
-import json
-import mimetypes
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.label_studio.config import UNNAMED_KEY, LabelConfig
-from pt4al_backend.label_studio.export_images import ADDRESSES, ExportImages, location
+from pt4al_backend.label_studio.config import LabelConfig
+from pt4al_backend.label_studio.export_images import ExportImages
+from pt4al_backend.label_studio.export_keys import frequent, image_key, is_rare
+from pt4al_backend.label_studio.export_tasks import Row, Task, read_tasks
 from pt4al_backend.label_studio.regions import KINDS, RegionControl, draw, regions_question
-from pt4al_backend.labelled_images import ENDINGS, KnownImages, LabelledImages, SegmentedImages, digest_of
+from pt4al_backend.labelled_images import KnownImages, LabelledImages, SegmentedImages, digest_of
 from pt4al_backend.labelling_platform import MULTIPLE, SEGMENTATION, SINGLE, Answers, Question
 from pt4al_backend.settings import Settings
 
 MASK_SIDE = 512
 """In pixels: regions are drawn at this size to be compared with."""
-IN_EVERY_MIN_ROW = {"id", "annotation_id"}
-NO_ANSWER = {*IN_EVERY_MIN_ROW, "annotator", "created_at", "updated_at", "lead_time", "agreement"}
-
-
-class _Annotation(BaseModel):
-    id: int | None = None
-    result: list[dict[str, Any]] | None = None
-    was_cancelled: bool | None = None
-    created_at: str | None = None
-    updated_at: str | None = None
-
-
-class _Task(BaseModel):
-    id: int = 0
-    data: dict[str, Any]
-    annotations: list[_Annotation] = []
+PIXELS = "\0"  # stands for all controls of regions, which ask one question; no control has this name
+NOT_FLAT = "PT4AL learns flat lists of choices"
 
 
 @dataclass(frozen=True)
@@ -116,181 +101,133 @@ def read_export(path: Path, settings: Settings) -> Export:
         PT4ALError: the file is no such export, or does not say which image is meant.
     """
     path = path.expanduser().resolve()
-    tasks = _tasks(_rows(path))
-    config = _config(tasks)
+    tasks, faults = read_tasks(path)
+    tasks = [_counted(task, faults) for task in tasks]
+    config = _config(tasks, faults)
     answers, images = [], []
-    notes: dict[str, None] = {}
     for task in tasks:
-        faults: list[str] = []
-        answer = config.answers([annotation.model_dump() for annotation in task.annotations], faults)
-        notes |= {f"Task {task.id}: {fault}": None for fault in faults}
+        flaws: list[str] = []
+        answer = config.answers(task.annotations, flaws)
         image = config.image_of(task.data).strip()
-        if answer and image:
+        if answer and not image:
+            flaws.append(f"its answers are left out: there is no image under {config.image_key}.")
+        elif answer:
             answers.append(answer)
             images.append((task.id, image))
+        faults += [f"{task.name}: {flaw}" for flaw in flaws]
     if not answers:
         raise PT4ALError("The export holds no labelled image: label some images, and export the project again.")
     source = ExportImages.beside(path.parent, images, settings)
-    return Export(config.questions, tuple(answers), source.read, tuple(notes), digest_of(images, answers))
+    notes = tuple(dict.fromkeys(faults))
+    return Export(config.questions, tuple(answers), source.read, notes, digest_of(images, answers))
 
 
-# The file
+def _counted(task: Task, faults: list[str]) -> Task:
+    """A task without annotations that were cancelled, and without answers that are no flat lists of choices."""
+    annotations = []
+    for annotation in task.annotations:
+        if not annotation["was_cancelled"]:
+            results = [_with_flat_choices(result) for result in annotation["result"]]
+            for given, result in zip(annotation["result"], results, strict=True):
+                if result is None:
+                    faults.append(f'{task.name}: an answer to "{_control(given)}" is left out: {NOT_FLAT}.')
+            annotations.append(annotation | {"result": [result for result in results if result is not None]})
+    return replace(task, annotations=tuple(annotations))
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
-    try:
-        rows = json.loads(path.read_bytes())
-    except OSError as error:
-        raise PT4ALError(f"{path} cannot be read: {error.strerror}.") from None
-    except (ValueError, RecursionError):
-        raise PT4ALError(f"{path} is not valid JSON: export the project again, in the format JSON.") from None
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise PT4ALError(f"{path} is not a list of tasks: export the project from Label Studio in the format JSON.")
-    if not rows:
-        raise PT4ALError(f"{path} holds no tasks: label some images, and export the project again.")
-    return rows
+def _with_flat_choices(result: Row) -> Row | None:
+    """A result, its choices as texts; None where they are no flat list."""
+    if result.get("type") != "choices":
+        return result
+    value = result.get("value")
+    if not isinstance(value, dict) or (choices := _flat(value.get("choices"))) is None:
+        return None
+    return result | {"value": value | {"choices": choices}}
 
 
-def _tasks(rows: list[dict[str, Any]]) -> list[_Task]:
-    if not any("annotations" in row or isinstance(row.get("data"), dict) for row in rows):
-        rows = _from_min(rows)
-    try:
-        return TypeAdapter(list[_Task]).validate_python(rows)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise PT4ALError(
-            f"The file is not an export in Label Studio's JSON format ({place}: {first['msg']}): "
-            "export the project again, in the format JSON."
-        ) from None
-
-
-def _from_min(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """JSON-MIN as JSON. It mixes data and answers in one object, so only a lone text beside the image is an answer."""
-    if not all(row.keys() >= IN_EVERY_MIN_ROW for row in rows):
-        raise PT4ALError("The file is not a Label Studio export: export the project again, in the format JSON.")
-    rows = [row for row in rows if row["annotation_id"] is not None]
-    if not rows:
-        raise PT4ALError("The export holds no labels: label some images, and export the project again.")
-    image = _image_key([{key: row[key] for key in row.keys() - NO_ANSWER} for row in rows])
-    others = sorted({key for row in rows for key in row} - NO_ANSWER - {image, UNNAMED_KEY})
-    if len(others) != 1 or not all(isinstance(row.get(others[0], ""), str) for row in rows):
-        raise PT4ALError(
-            f"JSON-MIN does not say which text is the answer ({', '.join(others) or 'there is none'} beside {image}): "
-            "export the project in the format JSON instead."
-        )
-    (control,) = others
-    tasks: dict[str, dict[str, Any]] = {}
-    for row in rows:  # one per annotation
-        data = {key: row[key] for key in (image, UNNAMED_KEY) if key in row}
-        task = tasks.setdefault(str(row["id"]), {"id": row["id"], "data": data, "annotations": []})
-        if control in row:
-            task["annotations"].append(_annotation(row, control))
-    return list(tasks.values())
-
-
-def _annotation(row: Mapping[str, Any], control: str) -> dict[str, Any]:
-    region = {"from_name": control, "type": "choices", "value": {"choices": [row[control]]}}
-    return {"id": row["annotation_id"], "updated_at": row.get("updated_at"), "result": [region]}
+def _flat(choices: Any) -> list[str] | None:
+    """Choices as texts. A lone one may come without its list, and one of a nested Choices as a path of one step."""
+    if not isinstance(choices, list):
+        choices = [choices]
+    steps = [choice[0] if isinstance(choice, list) and len(choice) == 1 else choice for choice in choices]
+    return [str(step) for step in steps] if all(isinstance(step, (str, int, float)) for step in steps) else None
 
 
 # The questions
 
 
-def _config(tasks: Sequence[_Task]) -> LabelConfig:
-    """What the label config may have been, as far as can be told from the results; classes are sorted."""
-    results = [(task, result) for task in tasks for result in _results(task)]
-    questions = _choices([(task, result) for task, result in results if result.get("type") == "choices"])
-    regions = _regions([result for _, result in results if result.get("type") in KINDS])
+def _config(tasks: Sequence[Task], faults: list[str]) -> LabelConfig:
+    """What the label config may have been, as far as can be told from the results; classes are sorted.
+
+    What is rare is a stray: a control that few images answer, several choices where nearly all have one.
+    """
+    results = [(task, result) for task in tasks for annotation in task.annotations for result in annotation["result"]]
+    about_images = [(task, result) for task, result in results if _is_about_image(result)]
+    about_parts = [(task, result) for task, result in results if result.get("type") in KINDS]
+    answered = Counter(name for _, name in {(id(task), _control(result)) for task, result in about_images})
+    answered[PIXELS] = len({id(task) for task, _ in about_parts})
+    kept = frequent(+answered)
+    for name in sorted(+answered - Counter({name: answered[name] for name in kept})):
+        faults.append(
+            f"{'A segmentation' if name == PIXELS else name} is answered in {answered[name]} of {len(tasks)} images "
+            "only: it is left out."
+        )
+    questions = _choices([(task, result) for task, result in about_images if _control(result) in kept], faults)
+    regions = _regions([result for _, result in about_parts]) if PIXELS in kept else ()
     if regions:
         questions.append(regions_question(regions))
     if not questions:
+        because = f" ({faults[0].rstrip('.')})" if faults else ""
         raise PT4ALError(
-            "The export holds no choices about whole images, and no brush or polygon regions: label images of a "
-            "project that asks for one of these, and export it again."
+            "The export holds no choices about whole images, and no brush or polygon regions"
+            f"{because}: label images of a project that asks for one of these, and export it again."
         )
     return LabelConfig(
         image="",
-        image_key=_image_key([task.data for task in tasks]),
+        image_key=image_key([task.data for task in tasks], asked={str(result.get("to_name")) for _, result in results}),
         questions=tuple(questions),
         regions=regions,
     )
 
 
-def _results(task: _Task) -> Iterator[dict[str, Any]]:
-    for annotation in task.annotations:
-        if not annotation.was_cancelled:
-            yield from annotation.result or ()
+def _is_about_image(result: Row) -> bool:
+    """Whether these are choices about the whole image: those of a region say where it is."""
+    if result.get("type") != "choices":
+        return False
+    return bool(result["value"].keys() == {"choices"} and result["value"]["choices"])
 
 
-def _choices(results: Iterable[tuple[_Task, dict[str, Any]]]) -> list[Question]:
+def _control(result: Row) -> str:
+    return str(result.get("from_name"))
+
+
+def _choices(results: Sequence[tuple[Task, Row]], faults: list[str]) -> list[Question]:
     """A question for each control that asks about whole images."""
-    chosen: dict[str, set[str]] = {}
-    several = set()
+    given: dict[str, list[tuple[Task, list[str]]]] = {}
     for task, result in results:
-        value, control = result.get("value"), str(result.get("from_name"))
-        if not isinstance(value, dict) or not isinstance(value.get("choices"), list):
-            raise PT4ALError(
-                f"Task {task.id} of the export has choices without a list of them: export the project again."
-            )
-        if value.keys() != {"choices"}:  # those of a region say where it is
-            continue
-        if not all(isinstance(choice, str) for choice in value["choices"]):
-            raise PT4ALError(f"{control} has choices inside of choices: PT4AL learns flat lists of choices only.")
-        chosen.setdefault(control, set()).update(value["choices"])
-        if len(value["choices"]) > 1:
-            several.add(control)
-    return [
-        Question(control, MULTIPLE if control in several else SINGLE, tuple(sorted(chosen[control])))
-        for control in sorted(chosen)
-        if chosen[control]
-    ]
+        given.setdefault(_control(result), []).append((task, result["value"]["choices"]))
+    questions = []
+    for name, answers in sorted(given.items()):
+        several = [(task, choices) for task, choices in answers if len(choices) > 1]
+        is_single = not several or is_rare(len(several), len(answers))
+        counted = [choices for _, choices in answers if not is_single or len(choices) == 1]
+        classes = tuple(sorted({label for choices in counted for label in choices}))
+        questions.append(Question(name, SINGLE if is_single else MULTIPLE, classes))
+        if is_single:
+            faults += [
+                f"{task.name}: an answer to {name} is left out: it has {len(choices)} choices, others have one."
+                for task, choices in several
+            ]
+    return questions
 
 
-def _regions(results: Iterable[dict[str, Any]]) -> tuple[RegionControl, ...]:
+def _regions(results: Iterable[Row]) -> tuple[RegionControl, ...]:
     """The controls that made regions, with all their labels."""
     labels: dict[tuple[str, str], set[str]] = {}
     for result in results:
         kind, value = result["type"], result.get("value")
         given = value.get(kind) if isinstance(value, dict) else None
-        found = labels.setdefault((str(result.get("from_name")), kind), set())
+        found = labels.setdefault((_control(result), kind), set())
         if isinstance(given, list):
             found.update(label for label in given if isinstance(label, str))
     return tuple(RegionControl(name, kind, tuple(sorted(found))) for (name, kind), found in sorted(labels.items()))
-
-
-def _image_key(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The key whose texts are images. Bare file names count where there are no addresses."""
-    for looks in (_is_address, _is_file_name):
-        keys = _keys(rows, looks)
-        keys = keys - {UNNAMED_KEY} or keys
-        if len(keys) > 1:
-            raise PT4ALError(
-                f"Several keys of the tasks' data look like images ({', '.join(sorted(keys))}): "
-                "remove all but one of them from the export."
-            )
-        if keys:
-            return keys.pop()
-    raise PT4ALError("No key of the tasks' data looks like an image: PT4AL needs one that holds paths or addresses.")
-
-
-def _keys(rows: Iterable[Mapping[str, Any]], looks: Callable[[str], bool]) -> set[str]:
-    """The keys most of whose texts look so."""
-    surplus: Counter[str] = Counter()
-    for row in rows:
-        for key, value in row.items():
-            if isinstance(value, str) and value.strip():
-                surplus[key] += 1 if looks(value.strip()) else -1
-    return {key for key in surplus if surplus[key] > 0}
-
-
-def _is_address(value: str) -> bool:
-    """Whether Label Studio could show this as an image, as far as can be told."""
-    if value[:11].lower() == "data:image/":
-        return True
-    kind = mimetypes.guess_type(PurePosixPath(location(value)).name)[0] or ""
-    return value.lower().startswith(ADDRESSES) and not kind.startswith(("text/", "audio/", "video/"))
-
-
-def _is_file_name(value: str) -> bool:
-    return PurePosixPath(value).suffix.lower() in ENDINGS

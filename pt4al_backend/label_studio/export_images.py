@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,7 +38,8 @@ class _Files:
         for place, end in enumerate(_ends(named)):
             if (self.ending[end] if place else self.located[end]) > 1:
                 continue
-            for path in (self.directory / end, self.directory / "images" / end):
+            unzipped = end.replace("/", "\\")  # an archive from Windows may leave such names
+            for path in (*self._places(end), *self._places(unzipped)):
                 try:
                     path = path.resolve()
                     if path.is_relative_to(self.directory) and path.is_file():
@@ -45,6 +47,9 @@ class _Files:
                 except (OSError, ValueError, RuntimeError):  # too long, a null character, links in a circle
                     continue
         return None
+
+    def _places(self, name: str) -> tuple[Path, Path]:
+        return self.directory / name, self.directory / "images" / name
 
 
 @dataclass(frozen=True)
@@ -89,18 +94,39 @@ def _fetcher(settings: Settings) -> ImageFetcher:
 
 
 def location(image: str) -> str:
-    """The path an address ends in, "" for a data: URI: ``pets/1 b.png`` for ``/data/local-files/?d=pets/1%20b.png``."""
+    """The path an address ends in, "" for a data: URI: ``pets/1 b.png`` for ``/data/local-files/?d=pets/1%20b.png``.
+
+    As on Windows ``\\`` separates directories too. What follows a storage's bucket is no address but a name, in which
+    nothing stands for anything else.
+    """
     if image[:5].lower() == "data:":
         return ""
+    return _path(image).replace("\\", "/").strip("/")
+
+
+def _path(image: str) -> str:
+    scheme, _, key = image.partition("://")
+    if scheme.lower() in STORAGE_SCHEMES:
+        return key.partition("/")[2]
     if not image.lower().startswith(ADDRESSES):
         return image
     try:
         address = urlsplit(image)
     except ValueError:
         return ""
-    if address.path.rstrip("/").endswith("/data/local-files"):
-        return parse_qs(address.query).get("d", [""])[0].strip("/")
-    return unquote(address.path).strip("/")
+    path, query = address.path.rstrip("/"), parse_qs(address.query)
+    if path.endswith("/data/local-files"):
+        return query.get("d", [""])[0]
+    if path.endswith(("/resolve", "/presign")) and "fileuri" in query:  # what Label Studio's API makes of storage keys
+        return _path(_decoded(query["fileuri"][0]))
+    return unquote(address.path)
+
+
+def _decoded(uri: str) -> str:
+    try:
+        return base64.urlsafe_b64decode(uri).decode()
+    except ValueError:
+        return ""
 
 
 def _ends(named: str) -> list[str]:

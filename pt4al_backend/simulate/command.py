@@ -22,6 +22,7 @@ from pt4al_backend.errors import PT4ALError
 from pt4al_backend.label_studio.export_file import read_export
 from pt4al_backend.labelled_images import KnownImages, SegmentedImages, digest_of, read_folder, read_masks
 from pt4al_backend.labelling_platform import SEGMENTATION, SINGLE
+from pt4al_backend.other_formats import ACCEPTED, kind_of
 from pt4al_backend.progress import duration
 from pt4al_backend.ranking import chosen_strategy
 from pt4al_backend.sampling.batches import query_size_for
@@ -39,6 +40,7 @@ METHOD = (
     "pretext_epochs",
     "main_epochs",
 )  # settings that a run's outcome depends on
+TOLD = 20  # sentences
 PAUSE = 2.0  # seconds between looks for a run that another process may have left
 
 
@@ -73,7 +75,9 @@ class Source:
         path = self.images.expanduser()
         if self.masks is not None:
             return read_masks(path, self.masks.expanduser()), ()
-        if path.suffix == ".json":
+        if fault := kind_of(path):
+            raise PT4ALError(f"{path} {fault}: {ACCEPTED}.")
+        if path.is_file():
             export = read_export(path, settings)
             return export.images(background=settings.unlabelled_pixels == "background"), export.notes
         return read_folder(path), ()
@@ -113,7 +117,8 @@ def run(plan: Plan, console: Console) -> Results:
     try:
         _check(plan)
         if plan.notes:
-            console.print(f"Of the answers {len(plan.notes)} could not be used. The first: {escape(plan.notes[0])}")
+            told = "\n".join(plan.notes[:TOLD]) + ("\n…" if len(plan.notes) > TOLD else "")
+            console.print(f"Could not be used, {len(plan.notes):,} in all:\n{escape(told)}")
         plan.out.mkdir(parents=True, exist_ok=True)
         if not (plan.out / "results.json").exists():
             _tidy(plan.out, unfinished=True)

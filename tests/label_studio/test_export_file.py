@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from odd_servers import Asked, Reply, answering
 
 from pt4al_backend.errors import PT4ALError, UnreadableImageError
@@ -133,14 +135,16 @@ def test_other_tags_of_the_config_are_no_answers(tmp_path: Path) -> None:
         ([1, 2], "not a list of tasks"),
         ([], "holds no tasks"),
         ([{"image": "a.png"}], "not a Label Studio export"),
-        ([{"data": {"image": "/a.png"}, "annotations": [5]}], r"0\.annotations\.0"),
-        ([{"annotations": []}], r"0\.data"),
+        ([{"data": {"image": "/a.png"}, "annotations": [5]}], "Entry 1: an annotation is left out: only its number"),
+        ([{"annotations": []}], "Entry 1 is left out: it has no data"),
+        ({"images": [], "annotations": [], "categories": []}, "looks like annotations in the format COCO"),
+        ([{"image": "a.png"}], "looks like tasks to import"),
         ([task("/a.png")], "holds no choices"),
         ([task("/a.png", annotation({"type": "choices", "from_name": "choice"}))], "Task 12"),
         ([task("/a.png", annotation(region("cat", **BOX)))], "holds no choices"),
         ([labelled("", "cat"), task("/a.png")], "no labelled image"),
         ([task("/a.png", annotation(region(["animal", "cat"])))], "flat lists of choices"),  # type: ignore[arg-type]
-        ([labelled("/a.png", "cat", photo="https://example.com/2")], "image, photo"),
+        ([labelled("/a.png", "cat") | {"data": {"one": "/a.png", "two": "https://x.org/2.png"}}], "one, two"),
         ([labelled("nothing to see", "cat")], "No key"),
     ],
 )
@@ -290,6 +294,162 @@ def test_nothing_outside_is_read(tmp_path: Path, value: str) -> None:
         images.read(0)
 
 
+@pytest.mark.parametrize(
+    ("value", "file"),
+    [
+        ("/data/local-files/?d=photos%5Ctrain%5C1.png", "photos/train/1.png"),
+        ("/data/local-files/?d=photos%5Ctrain%5C1.png", "images/1.png"),
+        ("/data/local-files/?d=photos\\train/1.png", "train/1.png"),
+        ("/data/local-files/?d=C:%5Cphotos%5C1.png", "1.png"),
+        ("/data/local-files/?d=photos%5Ctrain%5C1.png", "photos\\train\\1.png"),  # unzipped on another system
+        ("http://localhost:8080/data/upload/3/a%5C1.png", "1.png"),
+        ("C:\\photos\\1.png", "photos/1.png"),
+        ("photos\\1.png", "photos/1.png"),
+    ],
+)
+def test_images_of_windows_lie_beside_the_export(tmp_path: Path, value: str, file: str) -> None:
+    write(tmp_path / file, b"cat")
+    assert read(tmp_path, two_of([value, "/other.png"])).read(0) == b"cat"
+
+
+@pytest.mark.parametrize("scheme", ["s3", "gs", "azure-blob", "S3"])
+@pytest.mark.parametrize(
+    "name", ["a#1.png", "a?1.png", "a%201.png", "a+1.png", "a 1.png", "a%2F1.png", "a&b=c;.png", "ä.png"]
+)
+def test_keys_of_storages_are_taken_as_they_are(tmp_path: Path, scheme: str, name: str) -> None:
+    write(tmp_path / name, b"cat")
+    write(tmp_path / "set" / f"{name}.png", b"another")
+    assert read(tmp_path, two_of([f"{scheme}://bucket/set/{name}", "/other.png"])).read(0) == b"cat"
+    uri = base64.urlsafe_b64encode(f"{scheme}://bucket/set/{name}".encode()).decode()
+    for asked in (f"/tasks/7/resolve/?fileuri={uri}", f"http://localhost:8080/tasks/7/presign/?fileuri={uri}"):
+        assert read(tmp_path, two_of([asked, "/other.png"])).read(0) == b"cat"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"photo": {"files": [{"url": "/data/upload/3/1f-a.png", "page": "https://example.com/a"}]}},
+        {"image": ["/data/upload/3/1f-a.png"]},
+        {"image": {"big": "/data/upload/3/1f-a.png"}, "title": ["a", "b"]},
+        {"image": "/data/upload/3/1f-a.png", "page": "https://example.com/products/7"},
+        {"picture": "/data/upload/3/1f-a.png", "page": "https://example.com/products/7", "more": ["https://x.org/1"]},
+        {"image": "/data/upload/3/1f-a.png", "thumbnail": "/data/upload/3/small.png"},
+        {"image": "1f-a.png", "name": "cat"},
+    ],
+)
+def test_the_image_is_found_in_nested_data_and_beside_links(tmp_path: Path, data: dict[str, Any]) -> None:
+    write(tmp_path / "1f-a.png", b"cat")
+    tasks = [task("", annotation(region(label))) | {"data": data} for label in ("cat", "dog")]
+    assert read(tmp_path, tasks).read(1) == b"cat"
+
+
+def test_several_images_in_a_task_are_told(tmp_path: Path) -> None:
+    with pytest.raises(PT4ALError, match=r"several images each, as a list \(pages\)"):
+        read(tmp_path, [labelled("", "cat") | {"data": {"pages": ["/1.png", "/2.png"]}}])
+
+
+def test_exports_from_before_release_1_are_read(tmp_path: Path) -> None:
+    def completed(label: str, at: float, **more: Any) -> dict[str, Any]:
+        return {"id": 1001, "created_at": at, "lead_time": 3.1, "result": [region(label)], **more}
+
+    old = {"id": 3, "data": {"image": "/1.png"}, "completions": [completed("cat", 1598234000), completed("dog", 1.6e9)]}
+    skipped = {"id": 4, "data": {"image": "/2.png"}, "completions": [completed("dog", 1598234000, skipped=True)]}
+    mixed = task("/3.png", completed("cat", 1598234000), annotation(region("dog")), completed("cat", 1e300))
+    images = read(tmp_path, [old, skipped, mixed, labelled("/4.png", "cat")])
+    assert labels(images) == ["dog", "cat", "cat"]
+    assert images.notes == ()
+    again = read(tmp_path, [old | {"annotations": old["completions"]}])
+    assert labels(again) == ["dog"]  # the newest of two
+
+
+NORMAL = [labelled(f"/{number}.png", "cat" if number % 2 else "dog") for number in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("stray", "says", "left"),
+    [
+        (task("/a.png", annotation(region("cat"), region("big", control="size"))), "size is answered in 1 of 41", 41),
+        (task("/a.png", annotation(polygon("car"))), "A segmentation is answered in 1 of 41", 40),
+        (task("/a.png", annotation(region("cat", "dog"))), "Task 12: an answer to choice is left out: it has 2", 40),
+        (task("/a.png", annotation(region(["a", "b"]))), 'Task 12: an answer to "choice" is left out', 40),  # type: ignore[arg-type]
+        (task("/a.png", annotation({**region(), "value": {"choices": None}})), 'Task 12: an answer to "choice"', 40),
+        (task("/a.png", annotation({**region(), "value": 5})), 'Task 12: an answer to "choice" is left out', 40),
+        (labelled("", "cat"), "Task 12: its answers are left out: there is no image under image", 40),
+        (labelled("/a.png", "cat") | {"data": "/a.png"}, "Task 12 is left out: it has no data", 40),
+        (task("/a.png") | {"annotations": [5]}, "Task 12: an annotation is left out: only its number is there", 40),
+        (task("/a.png") | {"annotations": 5}, "Task 12 is left out: its annotations are no list", 40),
+        (task("/a.png", {"result": "cat"}), "Task 12: an annotation is left out: its result is no list", 40),
+        ("cat", "Entry 41 is left out: it has no data", 40),
+        ({}, "Entry 41 is left out: it has no data", 40),
+    ],
+)
+def test_one_stray_among_many_is_told_and_the_rest_goes_on(tmp_path: Path, stray: Any, says: str, left: int) -> None:
+    images = read(tmp_path, [*NORMAL, stray])
+    assert len(images.images(background=True)) == left
+    assert classes(images) == ("cat", "dog")
+    (note,) = images.notes
+    assert note.startswith(says) and note.endswith(".")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.sampled_from(["", "cat", "/1.png"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["id", "data", "image", "annotations", "result", "value", "choices", "type", "points"]),
+            inner,
+        )
+    ),
+    max_leaves=8,
+)
+TARGETS: tuple[tuple[str | int, ...], ...] = (
+    (),
+    ("id",),
+    ("data",),
+    ("data", "image"),
+    ("annotations",),
+    ("annotations", 0),
+    *(("annotations", 0, key) for key in ("id", "result", "was_cancelled", "created_at", "updated_at")),
+    ("annotations", 0, "result", 0),
+    *(("annotations", 0, "result", 0, key) for key in ("from_name", "to_name", "type", "value", "original_width")),
+    *(("annotations", 0, "result", 0, "value", key) for key in ("choices", "points", "polygonlabels", "x")),
+)
+
+
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(JSON, st.sampled_from(TARGETS), st.booleans())
+def test_no_damage_to_one_task_stops_the_others(
+    tmp_path: Path, damage: Any, target: tuple[str | int, ...], outlined: bool
+) -> None:
+    answers = [polygon(f"c{number}") if outlined else region(f"c{number % 3}") for number in range(41)]
+    rows: Any = [task(f"/{number}.png", annotation(answer)) for number, answer in enumerate(answers)]
+    place = rows
+    for step in (40, *target)[:-1]:
+        place = place[step]
+    place[(40, *target)[-1]] = damage
+    images = read(tmp_path, rows)
+    (question,) = images.questions
+    read_right = [answer[question.name] for answer in images.answers[:40]]
+    if outlined:
+        assert [each[0]["label"] for each in read_right] == [f"c{number}" for number in range(40)]
+    else:
+        assert read_right == [f"c{number % 3}" for number in range(40)]
+
+
+def test_choices_without_their_list_are_read(tmp_path: Path) -> None:
+    lone = [
+        task("/a.png", annotation({**region(), "value": {"choices": value}})) for value in ("10", 5, ["7"], [["8"]])
+    ]
+    images = read(tmp_path, lone)
+    assert (labels(images), images.notes) == (["10", "5", "7", "8"], ())
+
+
+def test_other_numbers_and_times_are_no_obstacle(tmp_path: Path) -> None:
+    odd = annotation(region("cat")) | {"id": "x7", "created_at": None, "updated_at": {}, "was_cancelled": None}
+    images = read(tmp_path, [task("/1.png", odd) | {"id": "a-1"}, labelled("/2.png", "dog") | {"id": "17"}])
+    assert labels(images) == ["cat", "dog"]
+
+
 def test_data_uris_need_nothing_else(tmp_path: Path) -> None:
     uris = [f"data:image/png;base64,{base64.b64encode(name).decode()}" for name in (b"cat", b"dog")]
     images = read(tmp_path, two_of(uris))
@@ -328,6 +488,18 @@ def test_json_min_is_read_where_it_is_plain(tmp_path: Path) -> None:
     )
     assert classes(images) == ("cat", "dog")
     assert labels(images) == ["dog", "cat"]
+
+
+def test_one_stray_row_of_json_min_is_told(tmp_path: Path) -> None:
+    rows = [minimal(f"/{number}.png", "cat" if number % 2 else "dog", number=number) for number in range(1, 31)]
+    linked = [row | {"page": "https://example.com/7"} for row in rows]
+    several = minimal("/a.png", {"choices": ["cat", "dog"]}, number=99)
+    images = read(tmp_path, [*linked, several, {"image": "/b.png"}, minimal("/c.png", "cat", number=98, size="big")])
+    assert len(images) == 31
+    assert images.notes == (
+        "1 of 33 entries left out: they are not as in JSON-MIN.",
+        'Task 99: an annotation is left out: its answer to "choice" is no text.',
+    )
 
 
 @pytest.mark.parametrize(

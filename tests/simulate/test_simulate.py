@@ -518,7 +518,7 @@ def test_answers_of_an_export_that_cannot_be_used_are_told_of(tmp_path: Path) ->
     said = io.StringIO()
     with pytest.raises(PT4ALError, match="another --out"):
         command.run(plan, Console(file=said, soft_wrap=True))
-    assert said.getvalue().startswith("Of the answers 1 could not be used. The first: Task 3: ")
+    assert said.getvalue().startswith("Could not be used, 1 in all:\nTask 3: ")
 
 
 @pytest.fixture(scope="module")
