@@ -23,7 +23,7 @@ import torch
 from interrupting import assert_interruptions_change_nothing
 from known_labels import DIGITS, digit_png
 from rich.console import Console
-from served import KEPT, NOT_INHERITED
+from served import NOT_INHERITED
 
 from pt4al_backend import cli, learning
 from pt4al_backend.errors import PT4ALError, UnreadableImageError
@@ -71,7 +71,7 @@ def write_digits(root: Path, *counts: int) -> Path:
 
 def environment(**more: str) -> dict[str, str]:
     """This process's, without what sets up a backend, with ``QUICK``."""
-    kept = {name: value for name, value in os.environ.items() if name in KEPT or not name.startswith(NOT_INHERITED)}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
     return kept | QUICK | more
 
 
@@ -102,7 +102,7 @@ class Done:
 def simulate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Simulate:
     """``pt4al-backend simulate`` in this process, which has the libraries loaded."""
     for name in os.environ:
-        if name.startswith(NOT_INHERITED) and name not in KEPT:
+        if name.startswith(NOT_INHERITED):
             monkeypatch.delenv(name)
     for name, value in QUICK.items():
         monkeypatch.setenv(name, value)

@@ -19,7 +19,7 @@ from coloured_shapes import SHAPES, png, shape_mask, shape_png
 from interrupting import assert_interruptions_change_nothing
 from numpy.typing import NDArray
 from PIL import Image
-from served import KEPT, NOT_INHERITED
+from served import NOT_INHERITED
 
 from pt4al_backend import cli, learning
 from pt4al_backend.labelled_images import SegmentedImages, read_masks
@@ -235,7 +235,7 @@ Simulate = Callable[..., Done]
 def simulate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Simulate:
     """``pt4al-backend simulate`` in this process, which has the libraries loaded."""
     for name in os.environ:
-        if name.startswith(NOT_INHERITED) and name not in KEPT:
+        if name.startswith(NOT_INHERITED):
             monkeypatch.delenv(name)
     for name, value in QUICK.items():
         monkeypatch.setenv(name, value)
