@@ -264,8 +264,10 @@ def _age(annotation: Mapping[str, Any]) -> tuple[str, int]:
 
 
 def _dig(data: Any, path: str) -> Any:
-    """``photo.files[0]`` inside nested task data; None where a step is missing."""
+    """``photo.files[0]`` or ``photo.files.0`` inside nested task data; None where a step is missing."""
     for name, index in _STEP.findall(path):
+        if isinstance(data, list) and name.isdecimal():
+            index = name
         if index:
             data = data[int(index)] if isinstance(data, list) and int(index) < len(data) else None
         else:
