@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -33,6 +34,11 @@ def duration(seconds: float | None) -> str:
     if hours:
         return f"{hours} h {minutes:02} min left"
     return f"{minutes} min {rest:02} s left" if minutes else f"{rest} s left"
+
+
+def local_time(stamp: str) -> str:
+    """An ISO 8601 time in the reader's zone, with its name."""
+    return datetime.fromisoformat(stamp.replace("Z", "+00:00")).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def show(report: Mapping[str, Any], console: Console | None = None) -> None:
@@ -70,11 +76,13 @@ def _show_project(project: Mapping[str, Any], console: Console) -> None:
     number = project["round"] + 1
     console.print(
         f"  round {number} of {max(project['cycles'], number)}, "
-        f"{project['labelled']:,} of {project['pool']:,} labelled, "
+        f"{project['labelled']:,} of {project['tasks'] - project['unreadable']:,} labelled, "
         f"query of {project['query_size']}, {project['queue_length']} in the queue"
         + (f", {project['unreadable']:,} unreadable" if project["unreadable"] else ""),
         soft_wrap=True,
     )
+    if project["updated_at"]:
+        console.print(f"  changed {local_time(project['updated_at'])}", soft_wrap=True)
     if project["error"]:
         console.print(f"  [red]{escape(project['error'])}[/]", soft_wrap=True)
     for note in project["notes"]:

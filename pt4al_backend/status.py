@@ -40,6 +40,7 @@ def project_status(store: Store, settings: Settings, project: Project) -> dict[s
         "round": project.round,
         "cycles": project.cycles or settings.cycles,
         "query_size": settings.query_size or project.query_size,
+        "tasks": max(totals.tasks, store.announced(project.id)),
         "pool": totals.pool,
         "unreadable": totals.unreadable,
         "labelled": totals.labelled,

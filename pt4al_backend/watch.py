@@ -48,6 +48,7 @@ class Watch:
         self._everything = False  # whether they are of all tasks
         self._listed = 0  # tasks that came with them
         self._told: set[tuple[int, str]] = set()  # tasks, in these versions, whose notes have been logged
+        self._announced = -1  # tasks the project has, as the store was told
         self._miscounts = 0
         self._accepted: tuple[int, ...] = ()  # a difference of the counts that looking at everything did not mend
 
@@ -55,6 +56,9 @@ class Watch:
         """Ask the platform. What is raised here loses nothing: what was taken in is before the cursor."""
         bench, project = self._bench, self._bench.project()
         info = bench.platform.project()
+        if info.tasks != self._announced:
+            bench.store.announce(bench.project_id, tasks=info.tasks)
+            self._announced = info.tasks
         asked = [asdict(question) | {"classes": list(question.classes)} for question in info.questions]
         asks_anew = asked != project.questions
         seen = Seen(True, asks_anew or info.label_config != project.label_config, asks_anew, info)

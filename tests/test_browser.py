@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 from digits import DigitProject
+from filled_store import add_ranked
 from known_projects import QUICK, stored, wait_until
 from numpy.typing import NDArray
 from playwright.sync_api import Page, sync_playwright
@@ -17,6 +20,7 @@ from shapes import CLASSES, Drawing, ShapeProject, overlap, shown
 from studio import Result, Studio
 
 from pt4al_backend.label_studio.regions import draw
+from pt4al_backend.store.store import Store
 
 SECONDS = 1000  # Playwright counts milliseconds
 
@@ -115,6 +119,22 @@ def test_the_dashboard_shows_when_it_gets_no_news(window, start_backend):
     window.locator("#worker:not(.off)", has_text="Worker on").wait_for()
     backend.stop()
     window.locator("#worker.off", has_text="does not answer").wait_for()
+
+
+def test_the_dashboard_tells_times_in_the_zone_of_the_reader(chromium, start_backend, tmp_path):
+    store = Store(tmp_path / "data")
+    written = datetime.fromtimestamp(add_ranked(store).updated_at, ZoneInfo("Asia/Tokyo"))
+    store.close()
+    backend = start_backend(None, data_dir=tmp_path / "data", command="web")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_context(timezone_id="Asia/Tokyo", locale="en-GB").new_page()
+        page.goto(f"{backend.url}/dashboard")
+        shown = page.locator("time").inner_text()
+        page.wait_for_timeout(3 * SECONDS)  # the page has fetched itself again by then
+        assert page.locator("time").inner_text() == shown
+        browser.close()
+    assert f"{written:%H:%M:%S}" in shown and "UTC" not in shown
 
 
 @pytest.mark.parametrize(("control", "least"), [("brush", 0.99), ("polygon", 0.95)])

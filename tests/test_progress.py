@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -17,10 +18,12 @@ PROJECT: dict[str, Any] = {
     "round": 1,
     "cycles": 10,
     "query_size": 20,
-    "pool": 1797,
+    "tasks": 1799,
+    "pool": 900,
     "unreadable": 2,
     "labelled": 40,
     "queue_length": 39,
+    "updated_at": "2026-11-29T23:30:00Z",
     "error": "",
     "notes": [],
 }
@@ -42,6 +45,16 @@ def test_shows_what_a_project_is_at() -> None:
     assert "1 min 35 s left" in text
     assert "round 2 of 10, 40 of 1,797 labelled, query of 20, 39 in the queue, 2 unreadable" in text
     assert "Worker on CPU, 2 threads: project 12: learning rotations" in text
+
+
+def test_times_are_those_of_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert "changed 2026-11-30 08:30:00 JST" in _shown([PROJECT], WORKER)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_shows_what_is_wrong() -> None:

@@ -66,6 +66,7 @@ def test_a_project(store: Store, tmp_path: Path) -> None:
         "round": 2,
         "cycles": 7,
         "query_size": 15,
+        "tasks": 9,
         "pool": 1,
         "unreadable": 1,
         "labelled": 2,

@@ -10,6 +10,7 @@ from pt4al_backend.errors import LabelStudioUnavailableError
 from pt4al_backend.jobs import Bench
 from pt4al_backend.loop import ProjectLoop
 from pt4al_backend.settings import Settings
+from pt4al_backend.status import status
 from pt4al_backend.store.store import Store
 
 PAGE, PAGES = 10, 6
@@ -62,6 +63,16 @@ def rig(tmp_path, monkeypatch):
     rig = Rig(tmp_path)
     yield rig
     rig.close()
+
+
+def test_all_tasks_are_counted_from_the_start(rig):
+    rig.turn()
+    assert rig.known() < PAGE * PAGES
+    (shown,) = status(rig.store, rig.settings)["projects"]
+    assert (shown["tasks"], shown["pool"]) == (PAGE * PAGES, 0)
+    rig.settle()
+    (shown,) = status(rig.store, rig.settings)["projects"]
+    assert (shown["tasks"], shown["pool"]) == (PAGE * PAGES, PAGE * PAGES)
 
 
 def test_nothing_is_made_of_a_part_of_the_tasks(rig):

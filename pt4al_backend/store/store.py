@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from pt4al_backend.labelling_platform import Question, questions_of
 from pt4al_backend.store.ranking import RankingArrays
-from pt4al_backend.store.tables import Project, Ranking, Task, Worker
+from pt4al_backend.store.tables import Announced, Project, Ranking, Task, Worker
 from pt4al_backend.store.tasks import PoolArrays, TaskStore, Totals
 
 __all__ = ["PoolArrays", "Store", "Totals"]
@@ -95,6 +95,17 @@ class Store(TaskStore):
         with self._session.begin() as session:
             session.execute(update(Project).where(Project.id == project_id).values(updated_at=time.time(), **columns))
 
+    def announce(self, project_id: int, *, tasks: int) -> None:
+        """How many tasks a project has, listed or not."""
+        with self._session.begin() as session:
+            if session.get(Project, project_id) is not None:  # it may have been forgotten meanwhile
+                session.merge(Announced(project_id=project_id, tasks=tasks))
+
+    def announced(self, project_id: int) -> int:
+        """How many tasks a project was last said to have; 0 while that is not known."""
+        with self._session() as session:
+            return session.scalar(select(Announced.tasks).where(Announced.project_id == project_id)) or 0
+
     def wake(self, project_ids: Iterable[int], *, train: bool = False) -> None:
         """Leave a wake-up for the worker. Many merge into one."""
         now = time.time()
@@ -111,7 +122,7 @@ class Store(TaskStore):
     def forget(self, project_id: int) -> None:
         """Delete a project's rows and directories."""
         with self._session.begin() as session:
-            for table in (Task, Ranking):
+            for table in (Task, Ranking, Announced):
                 session.execute(delete(table).where(table.project_id == project_id))
             session.execute(delete(Project).where(Project.id == project_id))
         for directory in (self.pixels_dir(project_id), self.models_dir(project_id)):

@@ -120,6 +120,15 @@ class Task(Base):
     batch: Mapped[int | None]
 
 
+class Announced(Base):
+    """What a platform says of a project before all is listed. (Older databases have no such table, and get it.)"""
+
+    __tablename__ = "announced"
+
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id", ondelete="CASCADE"), primary_key=True)
+    tasks: Mapped[int]
+
+
 class Ranking(Base):
     """The newest opinion on every image, as arrays: what ``/predict`` answers from."""
 

@@ -234,3 +234,19 @@ def test_a_store_of_another_version_is_refused(tmp_path, store, monkeypatch):
     monkeypatch.setattr("pt4al_backend.store.database.SCHEMA_VERSION", 1)
     with pytest.raises(PT4ALError, match="another version"):
         Store(tmp_path)
+
+
+def test_a_database_from_before_tasks_were_announced(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    project = connect(store)
+    Announced.__table__.drop(store._engine)
+    store.close()
+    store = Store(tmp_path)
+    assert store.announced(project.id) == 0
+    for tasks in (70, 60):
+        store.announce(project.id, tasks=tasks)
+        assert store.announced(project.id) == tasks
+    store.forget(project.id)
+    store.announce(project.id, tasks=5)  # by a worker that has not noticed
+    assert store.announced(project.id) == 0
+    store.close()

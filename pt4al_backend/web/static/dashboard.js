@@ -19,7 +19,15 @@ function show(text) {
   const page = new DOMParser().parseFromString(text, "text/html");
   const open = new Set([...document.querySelectorAll("details[open]")].map((element) => element.id));
   for (const element of page.querySelectorAll("details")) element.open = open.has(element.id);
+  inZoneOfReader(page);
   document.querySelector("main").replaceWith(page.querySelector("main"));
+}
+
+// The server writes times in UTC: it does not know where the page is read.
+function inZoneOfReader(page) {
+  for (const time of page.querySelectorAll("time")) {
+    time.textContent = new Date(time.dateTime).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "long" });
+  }
 }
 
 // What else is on the page is no longer true.
@@ -29,4 +37,5 @@ function warn(sentence) {
   lamp.classList.add("off");
 }
 
+inZoneOfReader(document);
 setTimeout(refresh, EVERY);
