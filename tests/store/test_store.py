@@ -7,6 +7,7 @@ from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling_platform import Guess, TaskState, questions_of
 from pt4al_backend.store.ranking import GuessArrays, RankingArrays
 from pt4al_backend.store.store import Store
+from pt4al_backend.store.tables import Announced
 
 QUESTIONS = [
     {"name": "kind", "kind": "single", "classes": ["cat", "dog"]},
@@ -236,17 +237,14 @@ def test_a_store_of_another_version_is_refused(tmp_path, store, monkeypatch):
         Store(tmp_path)
 
 
-def test_a_database_from_before_tasks_were_announced(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    project = connect(store)
+def test_a_database_from_before_tasks_were_announced(store, project, tmp_path):
     Announced.__table__.drop(store._engine)
-    store.close()
-    store = Store(tmp_path)
-    assert store.announced(project.id) == 0
+    again = Store(tmp_path)
+    assert again.announced(project.id) == 0
     for tasks in (70, 60):
-        store.announce(project.id, tasks=tasks)
-        assert store.announced(project.id) == tasks
-    store.forget(project.id)
-    store.announce(project.id, tasks=5)  # by a worker that has not noticed
-    assert store.announced(project.id) == 0
-    store.close()
+        again.announce(project.id, tasks=tasks)
+        assert again.announced(project.id) == tasks
+    again.forget(project.id)
+    again.announce(project.id, tasks=5)  # by a worker that has not noticed
+    assert again.announced(project.id) == 0
+    again.close()
