@@ -88,7 +88,7 @@ def _export_labels(store: Store, project: Project, output: Path) -> str:
     def cell(task: int, name: str) -> str:
         answer = given[task].get(name)
         if name in about_pixels and answer is not None:
-            answer = regions.get(task)
+            answer = [region for region in regions.get(task, []) if region["label"] is not None]
         return "" if answer is None else answer if isinstance(answer, str) else json.dumps(answer)
 
     header = ("task_id", *(names if len(names) > 1 else ["label"]))

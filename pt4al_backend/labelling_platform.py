@@ -36,8 +36,10 @@ Answers = dict[str, Any]
 """Name of a question -> its answer, as JSON; what was not answered is absent.
 
 ``single``: a class. ``multiple``: a list of classes, in the config's order. ``segmentation``: a list of regions,
-a later one on top of those before it, each ``{"label", "width", "height"}`` (of the image, in pixels) with ``"rle"``
-(Label Studio's brush format in base64) or ``"points"`` (corners of a polygon, in per cent of width and height).
+a later one on top of those before it, each ``{"label", "width", "height"}`` (of the image, in pixels; a polygon may
+have none) with ``"rle"`` (Label Studio's brush format in base64) or ``"points"`` (corners of a polygon, in per cent of
+width and height). The ``"label"`` of a region that was left out is None: its pixels teach nothing. Where it has neither
+``"rle"`` nor ``"points"`` nothing is known of those outside the other regions.
 """
 
 
@@ -49,6 +51,16 @@ class Guess:
     """A class; a tuple of classes; a mask uint8 (m, m) of class numbers, ``len(classes)`` where no region is."""
     probability: float
     """Of the value; of a mask the mean over its pixels."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A segmentation, drawn."""
+
+    mask: NDArray[np.uint8]
+    """(side, side) class numbers, ``len(question.classes)`` where no region is, 255 where that is not known."""
+    notes: tuple[str, ...] = ()
+    """One sentence for whatever of it could not be drawn."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +147,10 @@ class LabellingPlatform(Protocol):
         """The bytes of a task's image; ``UnreadableImageError`` with the reason if there are none. Thread-safe."""
         ...
 
-    def mask(self, question: Question, regions: Sequence[dict[str, Any]], *, side: int) -> NDArray[np.uint8]:
-        """A segmentation drawn: (side, side) class numbers, ``len(question.classes)`` where no region is."""
+    def drawing(
+        self, question: Question, regions: Sequence[dict[str, Any]], *, side: int, size: tuple[int, int]
+    ) -> Drawing:
+        """Regions drawn at ``side`` x ``side`` pixels; ``size``: width and height of the image, 0 where not known."""
         ...
 
     def publish(self, window: Window) -> None:

@@ -207,6 +207,9 @@ def _keep(bench: Bench, project: Project, arrived: Arrived[Decoded]) -> None:
         if (rows[there] < project.next_row).any():  # in place of other images
             begin_training_anew(bench)
         bench.pixels(project).write(rows[there], np.stack([pixels for _, (pixels, _, _) in found])[there])
+        masks = bench.masks(project)
+        if masks is not None:
+            masks.forget(rows[there])  # they were drawn for images of the old ones' sizes
         if project.pretext_generation:
             bench.features(backbone(project)).forget(rows[there])
             grid = bench.grid(backbone(project))

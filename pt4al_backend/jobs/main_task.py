@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator
 from concurrent.futures import wait
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pt4al_backend import learning
+from pt4al_backend.errors import PT4ALError
 from pt4al_backend.jobs.bench import Bench, Job, Step, backbone, follow, questions, segmentation, tidy
-from pt4al_backend.labelling_platform import SEGMENTATION, Guess
+from pt4al_backend.labelling_platform import SEGMENTATION, Drawing, Guess, Question
 from pt4al_backend.opinion import Opinion
 from pt4al_backend.ranking import Preview, wanted_rows
 from pt4al_backend.sampling.uncertainty import softmax
@@ -21,6 +24,8 @@ from pt4al_backend.store.store import PoolArrays
 from pt4al_backend.store.tables import Project
 from pt4al_backend.store.tasks import regions_digest
 from pt4al_backend.targets import answered, drawn_masks, output, targets
+
+logger = logging.getLogger(__name__)
 
 
 def train_main(bench: Bench) -> Job:
@@ -128,7 +133,26 @@ def _draw(bench: Bench, project: Project, task: int) -> None:
     row = int(bench.store.reserve_rows(project.id, [task])[0])
     if question is None or masks is None or regions is None or row < 0:
         return  # it was taken back meanwhile
-    masks.write(row, regions_digest(regions), bench.platform.mask(question, regions, side=masks.side))
+    size = bench.store.sizes(project.id, [task])[task]
+    drawing = _drawing(bench, question, regions, side=masks.side, size=size)
+    for note in drawing.notes:
+        logger.warning("project %d, task %d: %s", project.number, task, note)
+    bench.store.note_drawing(project.id, task, drawing.notes)
+    masks.write(row, regions_digest(regions), drawing.mask)
+
+
+def _drawing(
+    bench: Bench, question: Question, regions: list[dict[str, Any]], *, side: int, size: tuple[int, int]
+) -> Drawing:
+    """What people drew on one image; where that fails nothing is learnt of it, and the others go on."""
+    try:
+        return bench.platform.drawing(question, regions, side=side, size=size)
+    except PT4ALError:
+        raise  # it is not this image's fault
+    except Exception as error:
+        logger.exception("regions cannot be drawn")
+        note = f"Its regions cannot be drawn ({type(error).__name__}), and are not learnt from; make them again."
+        return Drawing(np.full((side, side), learning.IGNORE, dtype=np.uint8), (note,))
 
 
 def _initial_weights(bench: Bench, project: Project) -> Generator[Step, None, learning.Weights | None]:

@@ -25,20 +25,42 @@ def choices_question(tag: Tag) -> Question:
     return Question(tag.name, MULTIPLE if several or len(classes) == 1 else SINGLE, classes)
 
 
+class UnusableChoicesError(Exception):
+    """What one annotation chose cannot be read."""
+
+
 def chosen(question: Question, results: Sequence[Result]) -> tuple[str, ...] | None:
-    """The classes that one annotation chose, in the config's order; None if all it chose are gone from there."""
+    """The classes that one annotation chose, in the config's order; None if all it chose are gone from there.
+
+    Raises ``UnusableChoicesError``.
+    """
     given: set[str] = set()
     for result in results:
-        value = result.get("value")
-        if result.get("from_name") == question.name and result.get("type") == "choices" and isinstance(value, dict):
-            given.update(map(_class, value.get("choices") or ()))
+        if result.get("from_name") == question.name and result.get("type") == "choices":
+            given.update(_classes(result.get("value")))
     known = tuple(name for name in question.classes if name in given)
     return known if known or not given else None
 
 
+def _classes(value: Any) -> list[str]:
+    """Label Studio writes a list; importers also write a lone class as it is."""
+    if not isinstance(value, dict):
+        raise UnusableChoicesError
+    choices = value.get("choices")
+    if choices is None:
+        return []
+    return [_class(choice) for choice in (choices if isinstance(choices, list) else [choices])]
+
+
 def _class(choice: Any) -> str:
     """A choice as text; with ``allowNested`` Label Studio stored it as a path, here one of a single step."""
-    return str(choice[0] if isinstance(choice, list) and len(choice) == 1 else choice)
+    if isinstance(choice, list) and len(choice) == 1:
+        choice = choice[0]
+    if isinstance(choice, list):
+        return str(choice)  # a path of several steps is no class
+    if isinstance(choice, bool) or not isinstance(choice, (str, int, float)):
+        raise UnusableChoicesError
+    return str(choice)
 
 
 def majority(votes: Sequence[str]) -> str | None:

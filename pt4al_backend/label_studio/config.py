@@ -7,6 +7,7 @@ shows them from an HTTP reason phrase (fact 18).
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +15,16 @@ from typing import Any
 from xml.etree import ElementTree
 
 from pt4al_backend.errors import UnsupportedConfigError
-from pt4al_backend.label_studio.choices import Result, choices_question, choices_result, chosen, majorities, majority
+from pt4al_backend.label_studio.annotations import AnnotationReader
+from pt4al_backend.label_studio.choices import Result, choices_question, choices_result
 from pt4al_backend.label_studio.region_guesses import regions_result
-from pt4al_backend.label_studio.regions import KINDS, RegionControl, read_regions, regions_question
+from pt4al_backend.label_studio.regions import KINDS, RegionControl, regions_question
 from pt4al_backend.label_studio.tags import Tag, ascii_text
-from pt4al_backend.labelling_platform import MULTIPLE, SEGMENTATION, SINGLE, Answers, Guess, Question
+from pt4al_backend.labelling_platform import SEGMENTATION, Answers, Guess, Question
 
 UNNAMED_KEY = "$undefined$"  # where Label Studio keeps files that were uploaded before there was a config
+
+LONGEST_JSON = 200  # letters of an image's value that is no text; it is only told of
 
 _KEY = re.compile(r"\$([^\s${}]+)")
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
@@ -40,43 +44,38 @@ class LabelConfig:
     """The controls of the ``segmentation`` question, if there is one."""
     ignored: tuple[str, ...] = ()
     """A sentence for each control that PT4AL does not learn from."""
+    controls: frozenset[str] = frozenset()
+    """Names of all controls, learnt or not."""
     draws: bool = False
     """Whether annotations may hold drawings, learnt or not: a painted photo may take a megabyte."""
 
-    def image_of(self, data: Mapping[str, Any]) -> str:
-        """The image's value in a task's data: a path or URL, "" if there is none."""
-        value = data.get(self.image_key)
+    def image_of(self, data: Any) -> str:
+        """The image's value in a task's data: a path or URL, "" if there is none; what is no text, as JSON."""
+        value = data.get(self.image_key) if isinstance(data, Mapping) else None
         if value is None:
             value = _dig(data, self.image_key)
-        if value is None:
+        if value is None and isinstance(data, Mapping):
             value = data.get(UNNAMED_KEY)
-        return value if isinstance(value, str) else ""
+        if isinstance(value, list) and len(value) == 1:
+            value = value[0]
+        if value is None or isinstance(value, str) or value in ([], {}):
+            return _storable(value or "")
+        return json.dumps(value)[:LONGEST_JSON]
 
-    def answers(self, annotations: Sequence[Mapping[str, Any]], faults: list[str] | None = None) -> Answers:
+    def answers(self, annotations: Sequence[Any], faults: list[str] | None = None) -> Answers:
         """What a task's annotations answer; a sentence for whatever of them cannot be used goes to ``faults``.
 
         ``single``: the class most of them chose, the newest of those that tie. ``multiple``: the same for each
-        class. ``segmentation``: the newest that answers it. Cancelled annotations do not count, nor do classes
-        that the config does not have (any more).
+        class. ``segmentation``: the newest that answers it. Where some that answer are ground truth, only those count.
+        Cancelled annotations do not count, nor do classes that the config does not have (any more).
 
         What an annotation leaves empty is answered (none of the classes, no region) only where nothing else is
         learnt, and where the annotation has no results of other controls: who drew only boxes said nothing about masks.
+
+        Annotations may hold any JSON: one that cannot be read is left out.
         """
-        given = [_results(annotation) for annotation in sorted(annotations, key=_age) if _counts(annotation)]
-        answers: Answers = {}
-        for question in self.questions:
-            answer: Any
-            if question.kind == SEGMENTATION:
-                answer = self._newest_regions(question, given, faults)
-            else:
-                votes = [vote for results in given if (vote := self._vote(question, results, faults)) is not None]
-                if question.kind == SINGLE:
-                    answer = majority([vote[0] for vote in votes if len(vote) == 1])
-                else:
-                    answer = majorities(question, votes)
-            if answer is not None:
-                answers[question.name] = answer
-        return answers
+        reader = AnnotationReader(self.questions, self.regions, self.controls)
+        return reader.answers(annotations, [] if faults is None else faults)
 
     def result(
         self, guesses: Mapping[str, Guess], *, width: int = 0, height: int = 0, least_region: float = 0.0
@@ -105,40 +104,6 @@ class LabelConfig:
                     score=guess.probability,
                 )
         return found
-
-    def _vote(self, question: Question, results: Sequence[Result], faults: list[str] | None) -> tuple[str, ...] | None:
-        vote = chosen(question, results)
-        if vote == () and not self._is_box(question):
-            return vote if question.kind == MULTIPLE and self._may_be_empty(results, faults) else None
-        return vote
-
-    def _is_box(self, question: Question) -> bool:
-        """Whether what is not ticked was answered with no, whatever else was answered."""
-        return question.kind == MULTIPLE and len(question.classes) == len(self.questions) == 1
-
-    def _newest_regions(
-        self, question: Question, given: Sequence[Sequence[Result]], faults: list[str] | None
-    ) -> list[dict[str, Any]] | None:
-        for results in reversed(given):
-            regions, unusable = read_regions(results, self.regions, question.classes)
-            if faults is not None:
-                faults += unusable
-            if regions or (not unusable and self._may_be_empty(results, faults)):
-                return regions
-        return None
-
-    def _may_be_empty(self, results: Sequence[Result], faults: list[str] | None) -> bool:
-        """Whether an annotation that leaves a question empty answers it."""
-        if len(self.questions) > 1:
-            return False
-        learnt = [control.name for control in self.regions] or [self.questions[0].name]
-        names = [result.get("from_name") for result in results]
-        others = [name for name in names if name not in (None, *learnt)]  # relations have no name
-        if others and faults is not None:
-            faults.append(
-                f'An annotation with results of "{others[0]}" alone is left out: PT4AL does not learn from that.'
-            )
-        return not others
 
 
 def parse_config(label_config: str) -> LabelConfig:
@@ -176,7 +141,7 @@ def parse_config(label_config: str) -> LabelConfig:
     if not questions:
         raise flaws[0] if flaws else UnsupportedConfigError(_why_nothing(controls, image))
     draws = any(kind in tag.kind for tag in tags for kind in DRAWN)
-    return LabelConfig(image, image_key, tuple(questions), regions, tuple(ignored), draws)
+    return LabelConfig(image, image_key, tuple(questions), regions, tuple(ignored), frozenset(names), draws)
 
 
 STAYS = "What is labelled stays."
@@ -249,18 +214,9 @@ def _why_nothing(controls: Sequence[Tag], image: str) -> str:
     return "PT4AL needs a Choices, BrushLabels or PolygonLabels tag on the image: the label config has none."
 
 
-def _counts(annotation: Mapping[str, Any]) -> bool:
-    return not annotation.get("was_cancelled") and isinstance(annotation.get("result"), list)
-
-
-def _results(annotation: Mapping[str, Any]) -> list[Result]:
-    return [result for result in annotation["result"] if isinstance(result, dict)]
-
-
-def _age(annotation: Mapping[str, Any]) -> tuple[str, int]:
-    """Sort key, oldest first. Time stamps are ISO texts in UTC; numbers tell annotations of one moment apart."""
-    stamp = annotation.get("updated_at") or annotation.get("created_at") or ""
-    return str(stamp), int(annotation.get("id") or 0)
+def _storable(text: str) -> str:
+    """Without what no database takes as text: halves of surrogate pairs, which JSON can spell, and zeros."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "?")
 
 
 def _dig(data: Any, path: str) -> Any:

@@ -306,6 +306,13 @@ def _parse(text: str, *, why: str, base: httpx.URL | None = None) -> httpx.URL:
 def _unknown_kind(value: str) -> str:
     if not value:
         return "The task's image is empty: give the address of an image."
+    if value.startswith("["):  # what is no text comes as JSON
+        return (
+            "The task's image is a list (of several images, or for valueList), and PT4AL learns from one image per "
+            "task: import a task for each image, with the address of that one alone."
+        )
+    if value.startswith("{"):
+        return "The task's image is an object, not text: give the address of one image."
     use = "use an upload, an http(s) address, or a storage connected in Label Studio"
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):", value)
     if scheme:

@@ -6,19 +6,16 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from pt4al_backend.errors import LabelStudioError, LabelStudioRefusedError, ProjectGoneError
 from pt4al_backend.label_studio.client import READ_SECONDS, LabelStudioClient
 from pt4al_backend.label_studio.config import LabelConfig, parse_config
 from pt4al_backend.label_studio.images import FetchLimits, ImageFetcher
-from pt4al_backend.label_studio.regions import draw
+from pt4al_backend.label_studio.regions import draw, misfits
 from pt4al_backend.label_studio.task_list import Row, TaskList, parse_time
-from pt4al_backend.labelling_platform import Pick, ProjectInfo, Question, TaskState, Window
+from pt4al_backend.labelling_platform import Drawing, Pick, ProjectInfo, Question, TaskState, Window
 from pt4al_backend.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,6 +33,7 @@ IMPORT_TRIES = 3
 AT_ONCE = 1000  # predictions in one request ...
 AT_ONCE_WITH_REGIONS = 10  # ... a painted photo may take a megabyte
 NOTES = 10  # of one task
+NO_OBJECT = 'Its data is not an object, such as {"image": "..."}: mend it in Label Studio, or delete the task there.'
 FIELDS = (
     "title,label_config,task_number,total_annotations_number,skipped_annotations_number,"
     "model_version,sampling,created_at,maximum_annotations"
@@ -128,7 +126,7 @@ class LabelStudioProject:
         config = self._asked()
         self._tasks.has_regions = config.draws
         for rows, cursor in self._tasks.changed(since):
-            yield [_state(row, config) for row in rows], cursor
+            yield [self._read(row, config) for row in rows], cursor
 
     def _image_values(self, rows: Sequence[Row]) -> dict[int, str]:
         config = self._asked()
@@ -153,9 +151,12 @@ class LabelStudioProject:
         """See ``LabellingPlatform``."""
         return self._images.fetch(value, task_id=task)
 
-    def mask(self, question: Question, regions: Sequence[dict[str, Any]], *, side: int) -> NDArray[np.uint8]:
+    def drawing(
+        self, question: Question, regions: Sequence[dict[str, Any]], *, side: int, size: tuple[int, int]
+    ) -> Drawing:
         """See ``LabellingPlatform``."""
-        return draw(regions, question.classes, side=side, background=True)
+        mask = draw(regions, question.classes, side=side, background=True, size=size)
+        return Drawing(mask, tuple(misfits(regions, size)))
 
     def publish(self, window: Window) -> None:
         """See ``LabellingPlatform``. May be killed anywhere and called again. An empty window changes nothing."""
@@ -219,6 +220,15 @@ class LabelStudioProject:
             if error.status != 404:
                 raise
             raise ProjectGoneError(f"Project {self.number} does not exist in Label Studio any more.") from error
+
+    def _read(self, row: Row, config: LabelConfig) -> TaskState:
+        """A task, whatever people have put into it: one that cannot be read is told of, and the others go on."""
+        try:
+            return _state(row, config)
+        except Exception as error:
+            logger.exception("project %d: task %d cannot be read", self.number, row["id"])
+            note = f"It cannot be read ({type(error).__name__}): mend it in Label Studio, or delete it there."
+            return TaskState(row["id"], "", "", {}, skipped=False, annotations=0, cancelled=0, notes=(note,))
 
     # Predictions
 
@@ -287,14 +297,14 @@ def _may_be_ours(model: Row) -> bool:
 
 
 def _state(row: Row, config: LabelConfig) -> TaskState:
-    annotations: list[Row] = row.get("annotations") or []
-    cancelled = sum(bool(annotation.get("was_cancelled")) for annotation in annotations)
-    faults: list[str] = []
+    data, annotations = row.get("data"), row.get("annotations") or []
+    cancelled = sum(isinstance(each, dict) and bool(each.get("was_cancelled")) for each in annotations)
+    faults = [] if isinstance(data, dict) else [NO_OBJECT]
     answers = config.answers(annotations, faults)
     return TaskState(
         id=row["id"],
-        image=config.image_of(row["data"]),
-        version=_digest(row["data"], annotations),
+        image=config.image_of(data),
+        version=_digest(data, annotations),
         answers=answers,
         skipped=bool(annotations) and not answers,  # Label Studio does not serve it any more
         annotations=len(annotations) - cancelled,
@@ -303,7 +313,7 @@ def _state(row: Row, config: LabelConfig) -> TaskState:
     )
 
 
-def _digest(data: Mapping[str, Any], annotations: Sequence[Row]) -> str:
+def _digest(data: Any, annotations: Sequence[Any]) -> str:
     """Changes with the task's data and annotations, and with nothing else: not with predictions, say."""
     content = json.dumps([data, annotations], sort_keys=True).encode()
     return hashlib.blake2b(content, digest_size=12).hexdigest()

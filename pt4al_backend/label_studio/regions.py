@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pt4al_backend.errors import UnsupportedConfigError
 from pt4al_backend.label_studio import rle
-from pt4al_backend.label_studio.tags import Tag, answers_of
+from pt4al_backend.label_studio.tags import Tag, answers_of, shown_text
 from pt4al_backend.labelling_platform import SEGMENTATION, Question
 
 BRUSH, POLYGON = "brushlabels", "polygonlabels"
@@ -24,6 +24,8 @@ SLACK = 2.0
 """How far outside a point may lie, in per cent of the image; it is moved to the edge."""
 FINE = 4
 """Regions are drawn at so many times the resolution, along a side; then the majority has the pixel."""
+UNKNOWN = 255
+"""In a mask: nothing is to be learnt of this pixel."""
 EDGES = 256  # of an outline that are drawn at once: each may cross every column
 
 Region = dict[str, Any]
@@ -62,48 +64,92 @@ def regions_question(controls: Sequence[RegionControl]) -> Question:
 
 
 class _UnusableError(Exception):
-    """Why a region is left out."""
+    """Why a region is left out; of its pixels nothing is known."""
+
+
+class _NothingError(_UnusableError):
+    """Why a region is left out that has no pixels."""
 
 
 def read_regions(
-    results: Sequence[Result], controls: Sequence[RegionControl], classes: Sequence[str]
+    results: Sequence[Result], controls: Sequence[RegionControl], classes: Sequence[str], others: Collection[str] = ()
 ) -> tuple[list[Region], list[str]]:
-    """The regions of one annotation as they are stored, bottom first; a sentence for each that cannot be used."""
+    """The regions of one annotation as they are stored, bottom first; a sentence for each that cannot be used.
+
+    One that cannot be used is stored too, without a label, as nothing is to be learnt of its pixels. So is one of a
+    control that is gone: neither one of ``controls`` nor of ``others``, the names of controls that are left alone.
+    """
     names = [control.name for control in controls]
     regions, faults = [], []
     for result in results:
-        if result.get("from_name") in names:
-            try:
-                regions.append(_region(result, classes))
-            except _UnusableError as reason:
-                faults.append(f'A region of "{result["from_name"]}" is left out: {reason}.')
+        name = result.get("from_name")
+        is_gone = result.get("type") in KINDS and name not in names and name not in others
+        if name not in names and not is_gone:
+            continue
+        region, fault = _region(result, classes)
+        if is_gone:
+            region, fault = region | {"label": None}, "the label config does not have that any more"
+        if region:
+            regions.append(region)
+        if fault:
+            faults.append(f'A region of "{shown_text(name)}" is left out: {fault}.')
     return regions, faults
 
 
-def _region(result: Result, classes: Sequence[str]) -> Region:
+def is_known(region: Region) -> bool:
+    """Whether it teaches its class; else its pixels teach nothing."""
+    return region["label"] is not None
+
+
+def _region(result: Result, classes: Sequence[str]) -> tuple[Region, str]:
+    """The region as it is stored, empty if it has no pixels; why it is left out, "" if it is not."""
+    try:
+        shape = _shape(result)
+    except _NothingError as reason:
+        return {}, str(reason)
+    except _UnusableError as reason:
+        return {"label": None}, str(reason)
+    try:
+        return {"label": _label(result, classes)} | shape, ""
+    except _UnusableError as reason:
+        return {"label": None} | shape, str(reason)
+
+
+def _shape(result: Result) -> Region:
     kind, value = result.get("type"), result.get("value")
     if kind not in (*KINDS, "brush", "polygon") or not isinstance(value, dict):
         raise _UnusableError("it is neither painted nor a polygon")
-    width, height = _size(result)
-    region = {"label": _label(value.get(kind), classes), "width": width, "height": height}
-    if kind == POLYGON:
-        return region | {"points": _points(value.get("points"))}
-    return region | {"rle": _rle(value.get("rle"), width * height)}
-
-
-def _size(result: Result) -> tuple[int, int]:
-    sides = result.get("original_width"), result.get("original_height")
-    if not all(isinstance(side, int) and 1 <= side <= MOST_PIXELS for side in sides):
-        raise _UnusableError("it does not say how large the image is")
-    width, height = map(int, sides)  # type: ignore[arg-type]  # they are integers
-    if width * height > MOST_PIXELS:
-        raise _UnusableError(f"its image has more than {MOST_PIXELS // 1_000_000} megapixels")
     if result.get("image_rotation"):
         raise _UnusableError("the image had been turned when it was made; turn it back and make it again")
-    return width, height
+    size = {"width": _side(result.get("original_width")), "height": _side(result.get("original_height"))}
+    if kind in (POLYGON, "polygon"):  # its points are in per cent of whatever size
+        return (size if all(size.values()) else {}) | {"points": _points(value.get("points"))}
+    return size | {"rle": _rle(value.get("rle"), _pixels(**size))}
 
 
-def _label(labels: Any, classes: Sequence[str]) -> str:
+def _number(number: Any) -> Any:
+    """A whole number as such, however it is written (``200.0``); anything else as it is."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+def _side(number: Any) -> int:
+    """The side of an image in pixels; 0 if it is none."""
+    number = _number(number)
+    return int(number) if isinstance(number, int) and 1 <= number <= MOST_PIXELS else 0
+
+
+def _pixels(width: int, height: int) -> int:
+    if not width or not height:
+        raise _UnusableError("it does not say how large the image is")
+    if width * height > MOST_PIXELS:
+        raise _UnusableError(f"its image has more than {MOST_PIXELS // 1_000_000} megapixels")
+    return width * height
+
+
+def _label(result: Result, classes: Sequence[str]) -> str:
+    labels = result["value"].get(result["type"])
+    if isinstance(labels, str):  # some importers write one label as it is
+        labels = [labels]
     if not isinstance(labels, list) or not labels:
         raise _UnusableError("it has no label")
     if len(labels) > 1:
@@ -115,7 +161,7 @@ def _label(labels: Any, classes: Sequence[str]) -> str:
 
 def _points(points: Any) -> list[list[float]]:
     if not isinstance(points, list) or len(points) < 3:
-        raise _UnusableError("it has fewer than three points")
+        raise _NothingError("it has fewer than three points")
     if not all(isinstance(point, list) and len(point) == 2 and all(map(_is_near, point)) for point in points):
         raise _UnusableError("it has points outside the image")
     return [[float(min(max(part, 0), 100)) for part in point] for point in points]
@@ -127,36 +173,77 @@ def _is_near(part: Any) -> bool:
 
 def _rle(numbers: Any, pixels: int) -> str:
     if not isinstance(numbers, list) or not numbers:
-        raise _UnusableError("nothing is painted")
+        raise _NothingError("nothing is painted")
     if len(numbers) > rle.MOST_BYTES:
         raise _UnusableError(f"it takes more than {rle.MOST_BYTES // 1_000_000} MB")
     try:
-        packed = bytes(numbers)
-        if not rle.painted(packed, pixels).any():
-            raise _UnusableError("nothing is painted")
+        packed = bytes(map(_number, numbers))
+        there = rle.painted(packed, pixels)
     except (ValueError, TypeError):
         raise _UnusableError("its pixels are damaged or do not fit its image's size; paint it again") from None
+    if not there.any():
+        raise _NothingError("nothing is painted")
     return base64.b64encode(packed).decode()
 
 
 # Drawing
 
 
-def draw(regions: Sequence[Region], classes: Sequence[str], *, side: int, background: bool) -> NDArray[np.uint8]:
+def draw(
+    regions: Sequence[Region],
+    classes: Sequence[str],
+    *,
+    side: int,
+    background: bool,
+    size: tuple[int, int] = (0, 0),
+) -> NDArray[np.uint8]:
     """(side, side) class numbers, the image squashed to the square; a region lies on top of those before it.
 
-    Where no region is: ``len(classes)`` if that is a class of its own (``background``), else 255.
+    Where no region is: ``len(classes)`` if that is a class of its own (``background``), else 255. It is 255 in any case
+    under a region whose class is not known, and everywhere outside the others where the shape of one is not known.
+    That is also so where what was painted fits no image of this ``size`` (width and height; 0: not known).
     """
     number = {name: k for k, name in enumerate(classes)}
-    fine = np.full((FINE * side, FINE * side), len(classes), dtype=np.uint8)
-    for region in regions:
-        if region["label"] in number:
-            where = _painted(region, len(fine)) if "rle" in region else _filled(region, len(fine))
-            fine[where] = number[region["label"]]
+    nothing = len(classes)
+    fine = np.full((FINE * side, FINE * side), nothing, dtype=np.uint8)
+    shaped = [region for region in regions if is_drawn(region, size)]
+    for region in shaped:
+        where = _painted(region, len(fine)) if "rle" in region else _filled(region, len(fine))
+        fine[where] = number.get(region["label"], UNKNOWN)
+    if len(shaped) < len(regions):
+        fine[fine == nothing] = UNKNOWN
     mask = _majority(fine, side)
     if not background:
-        mask[mask == len(classes)] = 255
+        mask[mask == nothing] = UNKNOWN
     return mask
+
+
+def is_drawn(region: Region, size: tuple[int, int]) -> bool:
+    """Whether the shape of a region is known, on an image of this ``size`` (width and height; 0: not known)."""
+    return "points" in region or ("rle" in region and (not all(size) or _fits(region, *size)))
+
+
+def misfits(regions: Sequence[Region], size: tuple[int, int]) -> list[str]:
+    """A sentence for each region that was painted on an image of other proportions than those of ``size``.
+
+    Label Studio itself writes the size of the image as it shows it, turned as its EXIF orientation says.
+    """
+    return [_misfit(region, *size) for region in regions if "rle" in region and not is_drawn(region, size)]
+
+
+def _misfit(region: Region, width: int, height: int) -> str:
+    said = (
+        f"A region is left out: it was painted on an image of {region['width']} x {region['height']} pixels, and this "
+        f"one has {width} x {height}"
+    )
+    if _fits(region, height, width):
+        return f"{said} as it is shown, turned by its EXIF orientation; paint it again on the upright image."
+    return f"{said}; paint it again."
+
+
+def _fits(region: Region, width: int, height: int) -> bool:
+    """Whether its image and this one are the same in two resolutions, each side rounded to whole pixels."""
+    return abs(int(region["width"]) * height - int(region["height"]) * width) < width + height
 
 
 def _painted(region: Region, side: int) -> NDArray[np.bool_]:

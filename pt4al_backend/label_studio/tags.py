@@ -92,3 +92,9 @@ def ascii_text(text: str) -> str:
     """``text`` in ASCII, on one line and short."""
     plain = "".join(letter if letter.isprintable() else "?" for letter in text)
     return plain.encode("ascii", "replace").decode("ascii")[:40]
+
+
+def shown_text(text: object) -> str:
+    """What people gave as a name or a value, on one line and short."""
+    plain = "".join(letter if letter.isprintable() else "?" for letter in str(text)[:81])
+    return plain if len(plain) <= 80 else f"{plain[:80]}..."

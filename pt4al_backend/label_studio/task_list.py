@@ -20,7 +20,7 @@ PAGE_OF_REGIONS = 50  # tasks; a painted photo may take a megabyte
 IN_ONE_ADDRESS = 200  # task numbers; they are sent in the URL, which proxies bound
 OVERLAP = 10.0  # seconds; a transaction may commit so much later than the time it writes
 AHEAD = timedelta(minutes=10)  # times later than this in the future are wrong, not those of a fast clock
-FIELDS = "id,data,updated_at,annotations,result,was_cancelled"  # of tasks and of their annotations
+FIELDS = "id,data,updated_at,annotations,result,was_cancelled,ground_truth"  # of tasks and of their annotations
 DATA = "id,data"
 INSTANT = timedelta(microseconds=1)  # what Label Studio's times are told apart by
 

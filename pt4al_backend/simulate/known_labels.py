@@ -6,11 +6,10 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from pt4al_backend.labelled_images import UNKNOWN, KnownImages, SegmentedImages
-from pt4al_backend.labelling_platform import ProjectInfo, Question, TaskState, Window
+from pt4al_backend.labelling_platform import Drawing, ProjectInfo, Question, TaskState, Window
 
 
 class KnownLabels:
@@ -68,13 +67,15 @@ class KnownLabels:
     def image(self, task: int, value: str) -> bytes:
         return self._images.read(task - 1)
 
-    def mask(self, question: Question, regions: Sequence[dict[str, Any]], *, side: int) -> NDArray[np.uint8]:
+    def drawing(
+        self, question: Question, regions: Sequence[dict[str, Any]], *, side: int, size: tuple[int, int]
+    ) -> Drawing:
         assert isinstance(self._images, SegmentedImages)
         (region,) = regions
         mask = Image.fromarray(self._images.mask(region["image"])).resize((side, side), Image.Resampling.NEAREST)
         drawn = np.array(mask)
         drawn[drawn >= len(question.classes)] = UNKNOWN
-        return drawn
+        return Drawing(drawn)
 
     def publish(self, window: Window) -> None:
         self.window = window

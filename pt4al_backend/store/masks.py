@@ -24,6 +24,10 @@ class MaskFile:
         """Store a mask (side, side). ``PT4ALError`` where the disk is full."""
         self._file.write(np.array([row]), _digits([digest]), mask.reshape(1, -1))
 
+    def forget(self, rows: NDArray[np.int64]) -> None:
+        """Unmark rows whose image changed."""
+        self._file.forget(rows)
+
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """(n, side, side) masks of rows that all have been written."""
         if not len(rows):

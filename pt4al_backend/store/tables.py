@@ -112,7 +112,9 @@ class Task(Base):
     cancelled: Mapped[int] = mapped_column(default=0)
 
     state: Mapped[str] = mapped_column(default=NEW)
-    reason: Mapped[str] = mapped_column(default="")  # why it is unreadable
+    reason: Mapped[str] = mapped_column(
+        default=""
+    )  # why it is unreadable; of a readable one, what of its regions was not drawn
     row: Mapped[int | None]  # in the pixel store
     width: Mapped[int] = mapped_column(default=0)  # of the upright image, in pixels; 0: not known
     height: Mapped[int] = mapped_column(default=0)

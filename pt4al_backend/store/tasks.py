@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import and_, case, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from pt4al_backend.labelling_platform import Answers, TaskState
@@ -292,13 +292,22 @@ class TaskStore(Database):
             query = select(Task.id, Task.width, Task.height).where(Task.project_id == project_id, Task.id.in_(ids))
             return {row.id: (row.width, row.height) for row in session.execute(query)}
 
+    def note_drawing(self, project_id: int, task_id: int, notes: Sequence[str]) -> None:
+        """Remember what of a readable image's regions could not be drawn, in place of what was known of that."""
+        with self._session.begin() as session:
+            task = session.get(Task, (project_id, task_id))
+            if task is not None and task.state == READY:
+                task.reason = "\n".join([task.reason.partition("\n")[0], *notes])
+
     def notes(self, project_id: int, limit: int = 20) -> list[tuple[int, str]]:
         """(task id, sentence) of what could not be used of annotations, by id."""
         with self._session() as session:
-            noted = func.json_array_length(Task.notes) > 0
-            query = select(Task.id, Task.notes).where(Task.project_id == project_id, noted)
-            rows = session.execute(query.order_by(Task.id).limit(limit)).all()
-        return [(row.id, note) for row in rows for note in row.notes][:limit]
+            badly_drawn = and_(Task.state == READY, Task.reason != "", Task.answers.is_not(None))
+            noted = or_(func.json_array_length(Task.notes) > 0, badly_drawn)
+            query = select(Task.id, Task.notes, case((badly_drawn, Task.reason), else_="").label("reason"))
+            rows = session.execute(query.where(Task.project_id == project_id, noted).order_by(Task.id).limit(limit))
+            found = [(row.id, note) for row in rows for note in (*row.notes, *row.reason.split("\n")[1:])]
+        return found[:limit]
 
     def totals(self, project_id: int) -> Totals:
         """Counts over all tasks of a project."""
