@@ -91,7 +91,8 @@ def test_bad_regions_do_no_harm_to_good_ones(label_studio, start_backend):
     label_studio.submit(first, regions)
     wait_until(lambda: backend.project(project.number)["labelled"] == 1)
     assert backend.project(project.number)["notes"] == [f"Task {first}: {sentence}" for sentence in sentences]
-    (kept,) = stored(backend, project, lambda store, row: store.regions(row.id, [first]))[first]
+    kept, *left_out = stored(backend, project, lambda store, row: store.regions(row.id, [first]))[first]
+    assert [region["label"] for region in left_out] == [None, None, None]
     assert overlap(draw([kept], CLASSES, side=192, background=True), shown(regions[:1], side=192)) == 1
 
     label_studio.submit(second, regions[1:2])  # nothing of it can be used: the task is not labelled

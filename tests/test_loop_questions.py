@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,12 +19,14 @@ from numpy.typing import NDArray
 
 from pt4al_backend import learning
 from pt4al_backend.jobs import Bench, backbone, draw_masks, questions
-from pt4al_backend.label_studio.regions import draw
+from pt4al_backend.label_studio import rle
+from pt4al_backend.label_studio.regions import draw, misfits
 from pt4al_backend.labelling_platform import (
     MULTIPLE,
     SEGMENTATION,
     SINGLE,
     Answers,
+    Drawing,
     Pick,
     ProjectInfo,
     Question,
@@ -73,8 +76,12 @@ class KnownShapes(KnownLabels):
     def image(self, task: int, value: str) -> bytes:
         return shape_png(task - 1)
 
-    def mask(self, question: Question, regions: Sequence[dict[str, Any]], *, side: int) -> NDArray[np.uint8]:
-        return draw(regions, question.classes, side=side, background=True)
+    def drawing(
+        self, question: Question, regions: Sequence[dict[str, Any]], *, side: int, size: tuple[int, int]
+    ) -> Drawing:
+        return Drawing(
+            draw(regions, question.classes, side=side, background=True, size=size), tuple(misfits(regions, size))
+        )
 
     def _known(self, task: int) -> TaskState:
         state = self.states[task]
@@ -495,6 +502,43 @@ def test_what_cannot_be_used_is_told_once(tmp_path: Path, caplog: pytest.LogCapt
         rig.platform.note(3)
         rig.look()
         assert rig.store.notes(rig.id) == []
+
+
+def test_what_was_painted_on_another_image_is_not_learnt(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is noticed as soon as both are known: the region and the image."""
+    side, half = learning.mask_side(32), np.zeros((2 * SIDE, SIDE), dtype=bool)
+    half[:SIDE] = True
+    painted = {"width": SIDE, "height": 2 * SIDE, "rle": base64.b64encode(rle.packed(half.reshape(-1))).decode()}
+    whole = {"label": "disc", "points": [[0, 0], [50, 0], [50, 100], [0, 100]]}
+    said = (
+        f"A region is left out: it was painted on an image of {SIDE} x {2 * SIDE} pixels, and this one has "
+        f"{SIDE} x {SIDE}; paint it again."
+    )
+    with opened(tmp_path, MASK, n=8) as rig, caplog.at_level(logging.WARNING):
+        rig.platform.answer(3, mask=[whole, painted | {"label": "square"}])
+        for _ in range(2):
+            rig.settle()
+        mask = rig.drawn(3)
+        assert mask is not None
+        assert (mask[:, : side // 2] == SHAPES.index("disc")).all() and (mask[:, side // 2 :] == learning.IGNORE).all()
+        assert caplog.messages == [f"project 1, task 3: {said}"]
+        assert rig.store.notes(rig.id) == [(3, said)]
+        rig.platform.answer(3, mask=[whole, painted | {"label": "square", "width": 2 * SIDE, "height": 2 * SIDE}])
+        rig.settle()
+        assert rig.store.notes(rig.id) == []
+
+
+def test_regions_that_cannot_be_drawn_stop_nobody(tmp_path: Path) -> None:
+    with opened(tmp_path, MASK, n=8) as rig:
+        rig.platform.answer(2)
+        rig.platform.answer(3, mask=[{"label": "disc", "points": None}])
+        rig.settle()
+        assert rig.drawn(2) is not None
+        mask = rig.drawn(3)
+        assert mask is not None and (mask == learning.IGNORE).all()
+        ((task, note),) = rig.store.notes(rig.id)
+        assert task == 3 and "cannot be drawn (TypeError)" in note
+        assert rig.project.main_generation and rig.project.error == ""
 
 
 def test_notes_follow_the_config(tmp_path: Path) -> None:

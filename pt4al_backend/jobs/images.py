@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, wait
@@ -17,6 +18,8 @@ from pt4al_backend.jobs.bench import Bench, Job, Step, backbone, segmentation
 from pt4al_backend.jobs.pretext import begin_training_anew
 from pt4al_backend.store.decode import decode, probe_size
 from pt4al_backend.store.tables import Project
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Decoded = tuple[NDArray[np.uint8], int, int]
@@ -125,8 +128,8 @@ def _concurrently(
 ) -> Iterator[Arrived[T]]:
     """Run ``work(task, value)`` for all, a bounded number at a time; yield what arrived every 0.3 s or sooner.
 
-    An unreadable image arrives as its error, and so does one that the platform itself fails at although it answers
-    otherwise. Any other error ends all, after what arrived was yielded.
+    An unreadable image arrives as its error, whatever it makes us raise, and so does one that the platform itself fails
+    at although it answers otherwise. What is not the image's fault ends all, after what arrived was yielded.
     """
     pending: dict[Future[T], tuple[int, str]] = {}
     try:
@@ -148,6 +151,9 @@ def _concurrently(
                     arrived.append((item, error))
                 elif isinstance(error, LabelStudioError):
                     failed.append((item, error))
+                elif isinstance(error, Exception) and not isinstance(error, PT4ALError):
+                    logger.error("task %d: its image cannot be read", item[0], exc_info=error)
+                    arrived.append((item, UnreadableImageError(f"It cannot be read ({type(error).__name__}).")))
                 else:
                     broken = error
             yield arrived

@@ -232,18 +232,18 @@ def misfits(regions: Sequence[Region], size: tuple[int, int]) -> list[str]:
 
 
 def _misfit(region: Region, width: int, height: int) -> str:
-    said = (
-        f"A region is left out: it was painted on an image of {region['width']} x {region['height']} pixels, and this "
-        f"one has {width} x {height}"
-    )
+    painted = f"{region['width']} x {region['height']}"
+    said = f"A region is left out: it was painted on an image of {painted} pixels, and this one has {width} x {height}"
     if _fits(region, height, width):
-        return f"{said} as it is shown, turned by its EXIF orientation; paint it again on the upright image."
+        said += ", the other way round, as tools write it that overlook an image's EXIF orientation"
     return f"{said}; paint it again."
 
 
 def _fits(region: Region, width: int, height: int) -> bool:
-    """Whether its image and this one are the same in two resolutions, each side rounded to whole pixels."""
-    return abs(int(region["width"]) * height - int(region["height"]) * width) < width + height
+    """Whether its image and this one may be the same in two resolutions, the sides of one rounded to whole pixels."""
+    own_width, own_height = int(region["width"]), int(region["height"])
+    rounded = max(width + height, own_width + own_height)
+    return 2 * abs(own_width * height - own_height * width) <= rounded
 
 
 def _painted(region: Region, side: int) -> NDArray[np.bool_]:

@@ -309,9 +309,9 @@ def test_several_questions(label_studio: Studio, opened: Opener, monkeypatch: py
     states, _ = read(project)
     assert states.keys() == set(ids)
     answers = states[ids[0]].answers
-    drawn = project.mask(questions["brush+poly"], answers["brush+poly"], side=48)
+    drawn = project.drawing(questions["brush+poly"], answers["brush+poly"], side=48, size=(64, 480))
     mask[0, 40] = 3
-    assert (drawn != mask).mean() < 0.02
+    assert (drawn.mask != mask).mean() < 0.02 and drawn.notes == ()
     assert {name: answers[name] for name in ("choice", "tags")} == {"choice": "dog", "tags": ["torn"]}
     assert states[ids[4]].answers == {"choice": "dog", "tags": ["torn"]}
     assert all(state.notes == () and not state.skipped for state in states.values())

@@ -18,7 +18,16 @@ from numpy.typing import NDArray
 
 from pt4al_backend.label_studio import rle
 from pt4al_backend.label_studio.region_guesses import regions_result
-from pt4al_backend.label_studio.regions import BRUSH, POLYGON, RegionControl, draw, read_regions
+from pt4al_backend.label_studio.regions import (
+    BRUSH,
+    POLYGON,
+    UNKNOWN,
+    RegionControl,
+    draw,
+    is_known,
+    misfits,
+    read_regions,
+)
 
 CLASSES = ("car", "road")
 BRUSHED = (RegionControl("brush", BRUSH, CLASSES),)
@@ -55,7 +64,7 @@ def stored(*results: dict[str, Any]) -> list[dict[str, Any]]:
 
 def fault_of(result: dict[str, Any]) -> str:
     regions, (fault,) = read_regions([result], (*BRUSHED, *OUTLINED), CLASSES)
-    assert regions == [] and fault.endswith(".")
+    assert not any(map(is_known, regions)) and fault.endswith(".")
     return fault
 
 
@@ -152,7 +161,7 @@ def test_regions_are_stored_as_they_came() -> None:
     }
     (clipped,) = stored(polygon([[-1, 0], [101.5, 0], [50, 100.01]]))
     assert clipped["points"] == [[0.0, 0.0], [100.0, 0.0], [50.0, 100.0]]
-    assert stored({"type": "relation", "from_id": "b"}, polygon([], from_name="other")) == []
+    assert stored({"type": "relation", "from_id": "b"}, {"type": "rectanglelabels", "from_name": "other"}) == []
 
 
 SOUND = packed(np.ones((20, 30)))
@@ -168,6 +177,12 @@ TRIANGLE = [[0, 0], [9, 0], [0, 9]]
         (brush(SOUND[:-2]), "damaged"),
         (brush(SOUND, width=31), "size"),
         (brush(SOUND, width=0), "how large the image is"),
+        (brush(SOUND, width=30.5), "how large the image is"),
+        (brush(SOUND, width=float("inf")), "how large the image is"),
+        (brush(SOUND, width="30"), "how large the image is"),
+        (brush([{}, *SOUND[1:]]), "damaged"),
+        (brush([0.5, *SOUND[1:]]), "damaged"),
+        (polygon(TRIANGLE, from_name="old"), "the label config does not have that any more"),
         (brush(SOUND, width=None), "how large the image is"),
         (brush(SOUND, width=100_000, height=100_000), "100 megapixels"),
         (brush(SOUND, image_rotation=90), "turned"),
@@ -191,7 +206,92 @@ def test_what_cannot_be_used_is_told(result: dict[str, Any], says: str) -> None:
     assert says in fault_of(result)
 
 
+@pytest.mark.parametrize(
+    "sides", [{}, {"original_width": 0, "original_height": -1}, {"original_width": None, "original_height": "20"}]
+)
+def test_a_polygon_needs_no_size(sides: dict[str, Any]) -> None:
+    result = polygon(TRIANGLE)
+    for side in ("original_width", "original_height"):
+        del result[side]
+    (region,) = stored(result | sides)
+    assert region == {"label": "car", "points": [[0.0, 0.0], [9.0, 0.0], [0.0, 9.0]]}
+
+
+def test_numbers_and_labels_may_be_written_otherwise() -> None:
+    """As converters do: whole numbers with a point, a lone label without a list."""
+    floats = [float(number) for number in SOUND]
+    assert stored(brush(floats, width=30.0, height=20.0)) == stored(brush(SOUND))
+    assert stored(polygon(TRIANGLE, original_width=30.0)) == stored(polygon(TRIANGLE))
+    bare = brush(SOUND)
+    bare["value"]["brushlabels"] = "car"
+    assert stored(bare) == stored(brush(SOUND))
+
+
 # Drawing
+
+
+LEFT, RIGHT = ([[x, 0], [x + 50, 0], [x + 50, 100], [x, 100]] for x in (0, 50))
+RIGHT_HALF = np.arange(30) >= np.full((20, 1), 15)
+
+
+@pytest.mark.parametrize(
+    "left_out",
+    [
+        polygon(RIGHT, "mouse"),
+        polygon(RIGHT, value={"points": RIGHT}),
+        polygon(RIGHT, value={"points": RIGHT, "polygonlabels": ["car", "road"]}),
+        polygon(RIGHT, "car", from_name="old"),
+        brush(packed(RIGHT_HALF), "mouse"),
+        # Their shapes are not known.
+        polygon([[50, 0], [103, 0], [100, 100], [50, 100]]),
+        polygon(RIGHT, image_rotation=90),
+        brush(SOUND, type="rectanglelabels"),
+        brush(SOUND[:-2]),
+        brush(SOUND, width=31),
+    ],
+)
+@pytest.mark.parametrize("background", [True, False])
+def test_pixels_of_what_is_left_out_are_not_learnt(left_out: dict[str, Any], background: bool) -> None:
+    regions, (_,) = read_regions([polygon(LEFT), left_out], (*BRUSHED, *OUTLINED), CLASSES)
+    mask = draw(regions, CLASSES, side=10, background=background)
+    assert (mask[:, :5] == 0).all() and (mask[:, 5:] == UNKNOWN).all()
+
+
+def test_what_is_known_to_have_no_pixels_hides_none() -> None:
+    for nothing in (brush([]), brush(packed(np.zeros((20, 30)))), polygon([]), polygon(TRIANGLE[:2])):
+        regions, (_,) = read_regions([polygon(LEFT), nothing], (*BRUSHED, *OUTLINED), CLASSES)
+        mask = draw(regions, CLASSES, side=10, background=True)
+        assert (mask[:, :5] == 0).all() and (mask[:, 5:] == NOTHING).all()
+
+
+def test_outside_a_region_that_is_left_out_the_background_is_learnt() -> None:
+    quarter = [[50, 0], [100, 0], [100, 50], [50, 50]]
+    regions, _ = read_regions([polygon(LEFT), polygon(quarter, "mouse")], OUTLINED, CLASSES)
+    mask = draw(regions, CLASSES, side=10, background=True)
+    assert (mask[:5, 5:] == UNKNOWN).all() and (mask[5:, 5:] == NOTHING).all() and (mask[:, :5] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("size", "says"),
+    [
+        ((30, 20), ""),
+        ((60, 40), ""),
+        ((61, 40), ""),  # rounded
+        ((10, 7), ""),
+        ((0, 0), ""),  # not known
+        ((20, 30), "30 x 20 pixels, and this one has 20 x 30, the other way round"),
+        ((2000, 3000), "EXIF"),
+        ((30, 30), "30 x 20 pixels, and this one has 30 x 30; paint it again."),
+        ((300, 190), "300 x 190"),
+    ],
+)
+def test_what_was_painted_has_to_fit_the_image(size: tuple[int, int], says: str) -> None:
+    """As for a smaller copy of it; of a polygon in per cent the size tells nothing."""
+    regions = stored(polygon(LEFT), brush(packed(RIGHT_HALF), "road"))
+    told = misfits(regions, size)
+    mask = draw(regions, CLASSES, side=10, background=True, size=size)
+    assert [says in fault for fault in told] == ([True] if says else [])
+    assert (mask[:, :5] == 0).all() and (mask[:, 5:] == (UNKNOWN if says else 1)).all()
 
 
 def test_later_regions_lie_on_top() -> None:

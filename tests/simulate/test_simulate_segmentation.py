@@ -194,11 +194,13 @@ def test_known_masks_are_drawn(drawings: Path) -> None:
     assert states[1].answers == {} and list(states[2].answers) == ["mask"]
     question = platform.project().questions[0]
     for side in (16, 64, 100):
-        drawn = platform.mask(question, states[2].answers["mask"], side=side)
+        drawn = platform.drawing(question, states[2].answers["mask"], side=side, size=(0, 0)).mask
         expected = Image.fromarray(truth(3)).resize((side, side), Image.Resampling.NEAREST)
         assert drawn.tolist() == np.array(expected).tolist()
-    assert platform.mask(Question("mask", "segmentation", CLASSES[:1]), states[2].answers["mask"], side=64).max() == 255
-    assert set(np.unique(platform.mask(question, states[2].answers["mask"], side=64))) == {*np.unique(truth(3))}
+    one = Question("mask", "segmentation", CLASSES[:1])
+    assert platform.drawing(one, states[2].answers["mask"], side=64, size=(0, 0)).mask.max() == 255
+    drawn = platform.drawing(question, states[2].answers["mask"], side=64, size=(0, 0)).mask
+    assert set(np.unique(drawn)) == {*np.unique(truth(3))}
 
 
 # Kills
