@@ -506,16 +506,19 @@ def test_what_cannot_be_used_is_told_once(tmp_path: Path, caplog: pytest.LogCapt
 
 def test_what_was_painted_on_another_image_is_not_learnt(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """It is noticed as soon as both are known: the region and the image."""
-    side, half = learning.mask_side(32), np.zeros((2 * SIDE, SIDE), dtype=bool)
-    half[:SIDE] = True
-    painted = {"width": SIDE, "height": 2 * SIDE, "rle": base64.b64encode(rle.packed(half.reshape(-1))).decode()}
+    side = learning.mask_side(32)
+
+    def painted(width: int, height: int) -> dict[str, Any]:
+        packed = rle.packed(np.ones(width * height, dtype=bool))
+        return {"label": "square", "width": width, "height": height, "rle": base64.b64encode(packed).decode()}
+
     whole = {"label": "disc", "points": [[0, 0], [50, 0], [50, 100], [0, 100]]}
     said = (
         f"A region is left out: it was painted on an image of {SIDE} x {2 * SIDE} pixels, and this one has "
         f"{SIDE} x {SIDE}; paint it again."
     )
     with opened(tmp_path, MASK, n=8) as rig, caplog.at_level(logging.WARNING):
-        rig.platform.answer(3, mask=[whole, painted | {"label": "square"}])
+        rig.platform.answer(3, mask=[whole, painted(SIDE, 2 * SIDE)])
         for _ in range(2):
             rig.settle()
         mask = rig.drawn(3)
@@ -523,7 +526,7 @@ def test_what_was_painted_on_another_image_is_not_learnt(tmp_path: Path, caplog:
         assert (mask[:, : side // 2] == SHAPES.index("disc")).all() and (mask[:, side // 2 :] == learning.IGNORE).all()
         assert caplog.messages == [f"project 1, task 3: {said}"]
         assert rig.store.notes(rig.id) == [(3, said)]
-        rig.platform.answer(3, mask=[whole, painted | {"label": "square", "width": 2 * SIDE, "height": 2 * SIDE}])
+        rig.platform.answer(3, mask=[painted(2 * SIDE, 2 * SIDE), whole])
         rig.settle()
         assert rig.store.notes(rig.id) == []
 
