@@ -13,10 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pt4al_backend.labelling_platform import LabellingPlatform, ProjectInfo, Question, TaskState, Window
+from pt4al_backend.labelling_platform import Drawing, LabellingPlatform, ProjectInfo, Question, TaskState, Window
 
 
 class _ClosedError(BaseException):
@@ -166,8 +163,10 @@ class Away:
     def image(self, task: int, value: str) -> bytes:
         return self._platform.image(task, value)
 
-    def mask(self, question: Question, regions: Sequence[dict[str, Any]], *, side: int) -> NDArray[np.uint8]:
-        return self._platform.mask(question, regions, side=side)
+    def drawing(
+        self, question: Question, regions: Sequence[dict[str, Any]], *, side: int, size: tuple[int, int]
+    ) -> Drawing:
+        return self._platform.drawing(question, regions, side=side, size=size)
 
     def publish(self, window: Window) -> None:
         with self._desk.left():

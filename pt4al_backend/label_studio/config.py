@@ -60,7 +60,7 @@ class LabelConfig:
             value = value[0]
         if value is None or isinstance(value, str) or value in ([], {}):
             return _storable(value or "")
-        return json.dumps(value)[:LONGEST_JSON]
+        return _as_json(value)[:LONGEST_JSON]
 
     def answers(self, annotations: Sequence[Any], faults: list[str] | None = None) -> Answers:
         """What a task's annotations answer; a sentence for whatever of them cannot be used goes to ``faults``.
@@ -212,6 +212,13 @@ def _why_nothing(controls: Sequence[Tag], image: str) -> str:
             f"that, and it orders the images by it. {STAYS}"
         )
     return "PT4AL needs a Choices, BrushLabels or PolygonLabels tag on the image: the label config has none."
+
+
+def _as_json(value: Any) -> str:
+    """Of what is inside a list or an object only as much as shows that it is one: it may be nested deeply."""
+    if isinstance(value, list):
+        return json.dumps([each if isinstance(each, str) else None for each in value])
+    return json.dumps(dict.fromkeys(value) if isinstance(value, dict) else value)
 
 
 def _storable(text: str) -> str:
