@@ -20,7 +20,14 @@ class LabelStudioError(PT4ALError):
 
 
 class LabelStudioUnavailableError(LabelStudioError):
-    """Label Studio cannot be reached right now; trying again later may help."""
+    """Label Studio cannot be reached right now; trying again later may help.
+
+    ``status`` is the HTTP error that it answered, 0 if it did not answer.
+    """
+
+    def __init__(self, message: str, *, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ProjectGoneError(LabelStudioError):

@@ -172,7 +172,7 @@ class LabelStudioClient:
             raise LabelStudioError(
                 "The personal access token makes no sense: make a new one in Label Studio under Account & Settings."
             ) from None
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise LabelStudioError(
                 f"What answers at {self.url} does not answer as Label Studio does: "
                 "check LABEL_STUDIO_URL, and whether a proxy in between asks to log in."
@@ -205,7 +205,8 @@ class LabelStudioClient:
             raise LabelStudioError(proxy_asks(self.url, has_login=bool(self._login)))
         if status in NOT_NOW:
             reason = f"HTTP {status}: {detail}" if detail and self._is_known(response) else f"HTTP {status}"
-            raise LabelStudioUnavailableError(f"Label Studio at {self.url} cannot answer now ({reason}).")
+            said = f"Label Studio at {self.url} cannot answer now ({reason})."
+            raise LabelStudioUnavailableError(said, status=status)
         if status == 401:
             raise LabelStudioRefusedError(_unauthorized(response, detail), status=status)
         if detail is None:

@@ -33,7 +33,13 @@ IMPORT_TRIES = 3
 AT_ONCE = 1000  # predictions in one request ...
 AT_ONCE_WITH_REGIONS = 10  # ... a painted photo may take a megabyte
 NOTES = 10  # of one task
-NO_OBJECT = 'Its data is not an object, such as {"image": "..."}: mend it in Label Studio, or delete the task there.'
+DELETE = "delete it in the Data Manager, and import it again"  # nothing else works (tried on 1.23.2)
+NO_OBJECT = f'Its data is not an object, such as {{"image": "..."}}: {DELETE}.'
+NOT_LISTED = (
+    "Label Studio itself fails at this task, and so at every list that it is in: mend it by Label Studio's API, or "
+    "delete it with POST /api/dm/actions?id=delete_tasks&project={project} and "
+    '{{"selectedItems": {{"all": false, "included": [{task}]}}}}.'
+)
 FIELDS = (
     "title,label_config,task_number,total_annotations_number,skipped_annotations_number,"
     "model_version,sampling,created_at,maximum_annotations"
@@ -223,12 +229,15 @@ class LabelStudioProject:
 
     def _read(self, row: Row, config: LabelConfig) -> TaskState:
         """A task, whatever people have put into it: one that cannot be read is told of, and the others go on."""
-        try:
-            return _state(row, config)
-        except Exception as error:
-            logger.exception("project %d: task %d cannot be read", self.number, row["id"])
-            note = f"It cannot be read ({type(error).__name__}): mend it in Label Studio, or delete it there."
-            return TaskState(row["id"], "", "", {}, skipped=False, annotations=0, cancelled=0, notes=(note,))
+        if row.keys() == {"id"}:
+            note = NOT_LISTED.format(project=self.number, task=row["id"])
+        else:
+            try:
+                return _state(row, config)
+            except Exception as error:
+                logger.exception("project %d: task %d cannot be read", self.number, row["id"])
+                note = f"It cannot be read ({type(error).__name__}): {DELETE}."
+        return TaskState(row["id"], "", note, {}, skipped=False, annotations=0, cancelled=0, notes=(note,))
 
     # Predictions
 

@@ -14,6 +14,14 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Protocol
 
 from pt4al_backend.errors import LabelStudioError
+from pt4al_backend.label_studio.faulty_tasks import (
+    FaultyTasks,
+    Filter,
+    between,
+    greater,
+    is_failure,
+    number_filter,
+)
 
 PAGE = 1000  # tasks; larger pages cost Label Studio more time per task
 PAGE_OF_REGIONS = 50  # tasks; a painted photo may take a megabyte
@@ -25,7 +33,6 @@ DATA = "id,data"
 INSTANT = timedelta(microseconds=1)  # what Label Studio's times are told apart by
 
 Row = dict[str, Any]
-Filter = dict[str, Any]
 
 
 class Ask(Protocol):
@@ -48,14 +55,24 @@ class TaskList:
         self._ask = ask
         self._number = number
         self._mark: tuple[str, float] = ("", 0.0)  # the newest cursor, and when it was first seen
+        self._faulty = FaultyTasks(self._all_of)
 
     def changed(self, since: str | None) -> Iterator[tuple[list[Row], str]]:
         """Pages of tasks that changed after the cursor ``since`` (None: all), each with the cursor behind it.
 
-        Rows are Label Studio's, with ``FIELDS``. The cursor is the latest time of change there was.
-        Each page asks for times from the last page's last one on, so a task that changes while
-        pages are read moves to the end and is read there; some tasks come twice.
+        Rows are Label Studio's, with ``FIELDS``; those of tasks that it fails at have an ``id`` alone, and come every
+        time. The cursor is the latest time of change there was. Each page asks for times from the last page's last one
+        on, so a task that changes while pages are read moves to the end and is read there; some tasks come twice.
         """
+        cursor = since or ""
+        if since is not None and (mended := self._faulty.mended()):
+            yield mended, since
+        for rows, cursor in self._changed(since):
+            yield rows, cursor
+        if self._faulty.numbers:
+            yield [{"id": number} for number in sorted(self._faulty.numbers)], cursor
+
+    def _changed(self, since: str | None) -> Iterator[tuple[list[Row], str]]:
         low = None if since is None else self._lower_bound(since)
         while rows := self._rows([] if low is None else [_from(low)], "updated_at"):
             last = parse_time(rows[-1]["updated_at"])
@@ -77,6 +94,7 @@ class TaskList:
         Takes at most two requests per thousand numbers, and only one if nothing is missing. It goes by
         counts: ``known`` has to be all there was, or a task that is not known makes up for a missing one.
         """
+        known = [number for number in known if number not in self._faulty.numbers]
         return self._missing(known, self._count(known[0], known[-1])) if known else set()
 
     def existing(self, numbers: Sequence[int]) -> set[int]:
@@ -85,7 +103,7 @@ class TaskList:
 
     def behind(self, number: int) -> list[Row]:
         """The next tasks by number, with ``id`` and ``data`` alone; none where there are none behind ``number``."""
-        rows: list[Row] = self._list([_greater(number)], "id", page_size=PAGE, **self._unasked(DATA))["tasks"]
+        rows: list[Row] = self._list([greater(number)], "id", page_size=PAGE, **self._unasked(DATA))["tasks"]
         return rows
 
     def data_of(self, numbers: Sequence[int]) -> list[Row]:
@@ -117,18 +135,32 @@ class TaskList:
     def _numbered(self, numbers: Sequence[int], **fields: Any) -> list[Row]:
         found: list[Row] = []
         for start in range(0, len(numbers), IN_ONE_ADDRESS):
-            some = _filter("id", "in_list", list(numbers[start : start + IN_ONE_ADDRESS]), "Number")
+            some = number_filter("in_list", list(numbers[start : start + IN_ONE_ADDRESS]))
             found += self._list([some], "id", page_size=IN_ONE_ADDRESS, **fields)["tasks"]
         return found
 
     def _rows_of(self, moment: datetime) -> Iterator[list[Row]]:
         """All tasks last changed at ``moment``, by number."""
         after = 0
-        while rows := self._rows([_same(moment), _greater(after)], "id"):
+        while rows := self._rows([_same(moment), greater(after)], "id"):
             yield rows
             after = rows[-1]["id"]
 
+    def _all_of(self, filters: Sequence[Filter], page: int) -> list[Row]:
+        fields = self._unasked(FIELDS) | {"fields": "all", "page_size": page}
+        rows: list[Row] = self._answer(filters, "id", **fields)["tasks"]
+        return rows
+
     def _list(self, filters: Sequence[Filter], order: str, **fields: Any) -> Row:
+        """What Label Studio answers, without the tasks it fails at."""
+        try:
+            return self._answer([*filters, *self._faulty.left_out], order, **fields)
+        except LabelStudioError as error:
+            if not is_failure(error) or not self._faulty.find():
+                raise
+        return self._answer([*filters, *self._faulty.left_out], order, **fields)
+
+    def _answer(self, filters: Sequence[Filter], order: str, **fields: Any) -> Row:
         query = {"filters": {"conjunction": "and", "items": list(filters)}, "ordering": [f"tasks:{order}"]}
         params = {"project": self._number, "query": json.dumps(query), **fields}
         answer = self._ask("GET", "api/tasks", params=params)
@@ -151,11 +183,11 @@ class TaskList:
         return self._missing(left, in_left) | self._missing(right, present - in_left)
 
     def _count(self, first: int, last: int) -> int:
-        return int(self._list([_between(first, last)], "id", include="id", page_size=1)["total"])
+        return int(self._list([between(first, last)], "id", include="id", page_size=1)["total"])
 
     def _numbers(self, first: int, last: int) -> set[int]:
         found: set[int] = set()
-        while rows := self._list([_between(first, last)], "id", include="id", page_size=PAGE)["tasks"]:
+        while rows := self._list([between(first, last)], "id", include="id", page_size=PAGE)["tasks"]:
             found.update(row["id"] for row in rows)
             first = rows[-1]["id"] + 1
             if len(rows) < PAGE or first > last:
@@ -178,21 +210,13 @@ def _cursor(moment: datetime) -> str:
     return _text(now if moment > now + AHEAD else moment)
 
 
-def _filter(field: str, operator: str, value: Any, kind: str) -> Filter:
-    return {"filter": f"filter:tasks:{field}", "operator": operator, "type": kind, "value": value}
+def _time_filter(operator: str, moment: datetime) -> Filter:
+    return {"filter": "filter:tasks:updated_at", "operator": operator, "type": "Datetime", "value": _text(moment)}
 
 
 def _from(moment: datetime) -> Filter:
-    return _filter("updated_at", "greater_or_equal", _text(moment), "Datetime")
+    return _time_filter("greater_or_equal", moment)
 
 
 def _same(moment: datetime) -> Filter:
-    return _filter("updated_at", "equal", _text(moment), "Datetime")
-
-
-def _greater(number: int) -> Filter:
-    return _filter("id", "greater", number, "Number")
-
-
-def _between(first: int, last: int) -> Filter:
-    return _filter("id", "in", {"min": first, "max": last}, "Number")
+    return _time_filter("equal", moment)

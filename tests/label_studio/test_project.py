@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ import pytest
 from odd_servers import Asked, Reply, answering, below
 from PIL import Image
 from pydantic import SecretStr
-from studio import LEGACY_TOKEN, Studio, choices_config
+from studio import LEGACY_TOKEN, Studio, StudioError, choices_config, choices_result
 
 from pt4al_backend.errors import (
     LabelStudioError,
@@ -23,17 +23,19 @@ from pt4al_backend.errors import (
     PT4ALError,
     UnsupportedConfigError,
 )
+from pt4al_backend.label_studio import faulty_tasks, task_list
 from pt4al_backend.label_studio import project as project_module
-from pt4al_backend.label_studio import task_list
 from pt4al_backend.label_studio.client import LabelStudioClient, token_for
 from pt4al_backend.label_studio.images import FetchLimits
 from pt4al_backend.label_studio.project import LabelStudioProject
+from pt4al_backend.label_studio.task_list import TaskList
 from pt4al_backend.labelling_platform import Guess, LabellingPlatform, Pick, Question, TaskState, Window
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.tables import Project
 
 CONFIG = choices_config("cat", "dog")
 CAT, DOG = {"choice": "cat"}, {"choice": "dog"}
+CHOSEN = choices_result("cat")
 SEVERAL = """<View>
   <Image name="image" value="$image"/>
   <Choices name="choice" toName="image"><Choice value="cat"/><Choice value="dog"/></Choices>
@@ -320,6 +322,101 @@ def test_several_questions(label_studio: Studio, opened: Opener, monkeypatch: py
     label_studio.api("POST", f"/api/tasks/{ids[4]}/annotations", json={"result": broken})
     (note,) = read(project)[0][ids[4]].notes[:1]
     assert "turned" in note
+
+
+ODD_DATA = ["oops", [], [{"image": "x"}], {}, {"image": ["a", "b"]}, {"image": "\0", "text": "\0"}]
+ODD_RESULTS = [[5], [[]], [{"from_name": [1], "to_name": {}, "type": 3, "value": []}], [{"value": {"choices": 5}}]]
+
+
+def test_a_task_may_hold_anything(label_studio: Studio, opened: Opener) -> None:
+    """Label Studio refuses most of it, and saves what it refuses."""
+    number, ids = new_project(label_studio, len(ODD_DATA) + 1)
+    for task, data in zip(ids, ODD_DATA, strict=False):
+        with suppress(StudioError):
+            label_studio.api("PATCH", f"/api/tasks/{task}/", json={"data": data})
+    imported = [{"data": {"image": "x"}, "annotations": [{"result": odd}, {"result": [CHOSEN]}]} for odd in ODD_RESULTS]
+    imported += [{"data": {"image": "x"}, "annotations": [{"result": [CHOSEN | {"value": deep(400)}]}]}]
+    annotated = label_studio.import_images(number, imported)
+    project = opened(number)
+    project.project()
+    states, _ = read(project)
+    assert states.keys() == {*ids, *annotated}
+    assert states[ids[-1]].image == f"/data/upload/{len(ids) - 1}.png"
+    assert [states[task].notes for task in ids[:6]] == [(project_module.NO_OBJECT,)] * 3 + [()] * 3
+    assert [states[task].image for task in ids[:6]] == ["", "", "", "", '["a", "b"]', "?"]
+    assert [states[task].answers for task in annotated[:-1]] == [CAT] * len(ODD_RESULTS)
+    assert all(states[task].notes for task in annotated[:2])
+
+
+def deep(levels: int) -> Any:
+    nested: Any = []
+    for _ in range(levels):
+        nested = [nested]
+    return nested
+
+
+def test_tasks_at_which_label_studio_itself_fails(
+    label_studio: Studio, opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list that one of them is in is answered with 500."""
+    now = 1000.0
+    monkeypatch.setattr(faulty_tasks, "PAGE", 4)
+    monkeypatch.setattr(faulty_tasks, "time", SimpleNamespace(monotonic=lambda: now))
+    number, ids = new_project(label_studio, 9)
+    project = opened(number)
+    project.project()
+    cursor = read(project)[1]
+    for task, data in ((ids[2], 5), (ids[4], {"image": "\ud800"})):
+        with suppress(StudioError):
+            label_studio.api("PATCH", f"/api/tasks/{task}/", json={"data": data})
+    half = [{"data": {"image": "x"}, "annotations": [{"result": [CHOSEN | {"meta": "\ud800"}]}]}]
+    ids += label_studio.import_images(number, half)
+    label_studio.annotate(ids[3], "cat")
+    with pytest.raises(StudioError):
+        label_studio.api("GET", f"/api/tasks?project={number}")
+
+    faulty = {ids[2], ids[4], ids[-1]}
+    for since, expected in ((None, set(ids)), (cursor, faulty | {ids[3]})):
+        states, after = read(project, since)
+        assert states.keys() >= expected
+        assert states[ids[3]].answers == CAT
+        assert {task for task in states if states[task].notes} == faulty
+        assert all(f"[{task}]" in states[task].notes[0] for task in faulty)
+    assert project.missing(sorted(ids)) == opened(number).missing(sorted(ids)) == set()
+
+    with suppress(StudioError):
+        act(label_studio, number, "delete_tasks", [ids[2]])
+    label_studio.api("PATCH", f"/api/tasks/{ids[4]}/", json={"data": {"image": "mended"}})
+    now += faulty_tasks.AGAIN + 1
+    states, _ = read(project, after)
+    assert states[ids[4]].image == "mended" and states[ids[4]].notes == () and ids[2] not in states
+    assert states[ids[-1]].notes != ()
+    assert project.missing(sorted(ids)) == {ids[2]}
+
+
+def test_a_label_studio_that_fails_at_everything_is_not_searched() -> None:
+    with answering(lambda asked: Reply.json({"detail": "disk full"}, 500)) as server:
+        tasks = TaskList(LabelStudioClient(server.url, LEGACY_TOKEN).request, 1)
+        with pytest.raises(LabelStudioUnavailableError, match="disk full"):
+            list(tasks.changed(None))
+        assert len(server.asked) == 2
+
+
+def test_ground_truth_is_told(label_studio: Studio, opened: Opener) -> None:
+    """Also where it is given and taken later: Label Studio keeps one per task, and takes what is imported for one."""
+    number, (task,) = new_project(label_studio, 1)
+    first, *_ = [label_studio.annotate(task, choice) for choice in ("cat", "dog", "dog")]
+    project = opened(number)
+    states, cursor = read(project)
+    assert states[task].answers == DOG
+    label_studio.api("PATCH", f"/api/annotations/{first}/", json={"ground_truth": True})
+    states, _ = read(project, cursor)
+    assert states[task].answers == CAT
+    label_studio.api("PATCH", f"/api/annotations/{first}/", json={"ground_truth": False})
+    assert read(project, cursor)[0][task].answers == DOG
+    (task,) = label_studio.import_images(number, [{"data": {"image": "x"}, "annotations": [{"result": [CHOSEN]}]}])
+    label_studio.annotate(task, "dog")
+    assert read(project, cursor)[0][task].answers == CAT
 
 
 def test_a_project_that_is_gone(label_studio: Studio, opened: Opener) -> None:
