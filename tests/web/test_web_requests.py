@@ -80,6 +80,13 @@ def test_odd_annotations_do_no_harm(client: FlaskClient, annotations: Any) -> No
     assert len(client.post("/predict", json=body).json["results"]) == 1
 
 
+@pytest.mark.parametrize("odd", [None, 5, "oops", [], {"image": ["a", "b"]}, [{}], True, "\ud800", 1e308])
+def test_odd_tasks_do_no_harm(client: FlaskClient, odd: Any) -> None:
+    fields = ("data", "annotations", "predictions", "project", "updated_at", "file_upload")
+    body = {**PREDICT, "tasks": [{"id": 1, field: odd} for field in fields]}
+    assert len(client.post("/predict", json=body).json["results"]) == len(fields)
+
+
 @pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", "application/x+json"])
 def test_json_is_read(client: FlaskClient, content_type: str) -> None:
     answer = client.post("/predict", data=json.dumps(PREDICT), content_type=content_type)
