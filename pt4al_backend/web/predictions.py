@@ -23,7 +23,7 @@ from pt4al_backend.web.context import Context
 PREPARING = "pt4al-preparing"
 """The model version before the first queue is published."""
 
-LOOK_EVERY = 0.05  # seconds between looks at the project's row while waiting
+LOOK_EVERY = 0.1  # seconds between looks at the project's row while waiting
 _CHUNK = 5000  # task ids per query: databases bound the number of parameters
 
 _WAITING = threading.BoundedSemaphore(16)
