@@ -161,7 +161,10 @@ class _Exchange(HTTPMessageDelegate):
             return
         self._server.has_arrived(self._server_conn)
         self._body.seek(0)
-        self._environ["wsgi.input"] = self._body
+        self._environ |= {
+            "wsgi.input": self._body,
+            "wsgi.input_terminated": True,
+        }  # whole: nothing is copied to count it
         task = asyncio.create_task(self._answer())
         self._server.answering.add(task)
         task.add_done_callback(self._server.answering.discard)
