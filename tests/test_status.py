@@ -116,6 +116,26 @@ def test_notes_of_the_config_and_of_the_first_tasks(store: Store, tmp_path: Path
     json.dumps(answer, allow_nan=False)
 
 
+def test_notes_of_what_was_not_drawn_last_as_long_as_the_answer(store: Store) -> None:
+    project = add_project(store)
+    store.apply(project.id, [state(1, "cat", notes=("no label",)), state(2, "cat")])
+    ready = {task: (f"/data/upload/{task}.png", 30, 20) for task in (1, 2)}
+    store.note_drawing(project.id, 1, ["too early"])  # its image is not read yet
+    store.images_done(project.id, ready=ready, failed={})
+    for notes in (["it does not fit", "nor does this"], ["it does not fit"]):
+        store.note_drawing(project.id, 1, notes)
+        assert store.notes(project.id) == [(1, "no label"), *((1, note) for note in notes)]
+        assert store.notes(project.id, limit=2) == store.notes(project.id)[:2]
+    store.note_drawing(project.id, 2, [])
+    store.note_drawing(project.id, 3, ["there is no such task"])
+    store.apply(project.id, [state(1, version="2"), state(2, "cat")])
+    assert store.notes(project.id) == [] and store.unreadable(project.id) == []
+    store.apply(project.id, [state(1, "cat", version="3")])
+    assert store.notes(project.id) == [(1, "it does not fit")]  # it was drawn from the same regions
+    store.note_drawing(project.id, 1, [])
+    assert store.notes(project.id) == []
+
+
 def test_no_secret_is_shown(store: Store, tmp_path: Path) -> None:
     store.connect(url="http://ls", number=1, created="", access_token="the-token", label_config="")
     shown = json.dumps(status(store, settings_in(tmp_path)))

@@ -300,13 +300,18 @@ class TaskStore(Database):
                 task.reason = "\n".join([task.reason.partition("\n")[0], *notes])
 
     def notes(self, project_id: int, limit: int = 20) -> list[tuple[int, str]]:
-        """(task id, sentence) of what could not be used of annotations, by id."""
+        """(task id, sentence) of what is odd with an image and what could not be used of annotations, by id."""
         with self._session() as session:
-            badly_drawn = and_(Task.state == READY, Task.reason != "", Task.answers.is_not(None))
-            noted = or_(func.json_array_length(Task.notes) > 0, badly_drawn)
-            query = select(Task.id, Task.notes, case((badly_drawn, Task.reason), else_="").label("reason"))
+            odd = and_(Task.state == READY, Task.reason != "")
+            reason = case((odd, Task.reason), else_="").label("reason")
+            noted = or_(func.json_array_length(Task.notes) > 0, odd)
+            query = select(Task.id, Task.notes, reason, Task.answers.is_not(None).label("is_answered"))
             rows = session.execute(query.where(Task.project_id == project_id, noted).order_by(Task.id).limit(limit))
-            found = [(row.id, note) for row in rows for note in (*row.notes, *row.reason.split("\n")[1:])]
+            found: list[tuple[int, str]] = []
+            for row in rows:
+                of_file, *of_regions = row.reason.split("\n")
+                said = [of_file, *row.notes, *(of_regions if row.is_answered else ())]
+                found += [(row.id, note) for note in said if note]
         return found[:limit]
 
     def totals(self, project_id: int) -> Totals:
