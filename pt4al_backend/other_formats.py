@@ -17,6 +17,7 @@ ACCEPTED = (
 )
 IMAGES = frozenset([".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"])
 """What the names of image files end in."""
+BRUSH = "Label Studio's export of brush labels"
 ENOUGH = 10_000  # names are looked at
 PACKED = {b"\x1f\x8b": "gzip", b"7z\xbc\xaf": "7z", b"Rar!": "RAR", b"\xfd7zX": "xz", b"BZh": "bzip2"}
 BINARY = {b"PAR1": "a Parquet file", b"\x93NUM": "an array of NumPy's", b"\x89HDF": "an HDF5 file", b"%PDF": "a PDF"}
@@ -193,5 +194,5 @@ def _layout(names: Iterable[PurePosixPath]) -> str:
     if ("annotations", ".json") in found or (stems and {"result.json", "_annotations.coco.json"} & whole):
         return "a data set in the format COCO"
     if any(name.name.startswith("task-") and "-annotation-" in name.name for name in names):
-        return "Label Studio's export of brush labels"
+        return BRUSH
     return "a CSV file" if len(whole) == 1 and ".csv" in {ending for _, ending in found} else ""

@@ -147,6 +147,20 @@ def test_what_may_be_read_is_left_alone(tmp_path: Path) -> None:
     assert kind_of(tmp_path / "windows.json") == ""
 
 
+def test_masks_that_are_none_are_told(tmp_path: Path) -> None:
+    images = write(tmp_path / "images", **{"1_png": IMAGE})
+    brush = write(tmp_path / "brush", **{"task-1-annotation-2-by-1-tag-cat-0_png": IMAGE})
+    packed = write(tmp_path, masks_zip=zipped("1.png")) / "masks.zip"
+    for masks, says in (
+        (brush, "looks like Label Studio's export of brush labels"),
+        (packed, "looks like a ZIP archive"),
+    ):
+        with pytest.raises(PT4ALError, match=says):
+            Source(images, masks).read(OFFLINE)
+    with pytest.raises(PT4ALError, match="looks like a ZIP archive"):
+        Source(packed, images).read(OFFLINE)
+
+
 def test_a_large_directory_is_not_read_whole(tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()

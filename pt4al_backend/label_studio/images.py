@@ -294,6 +294,8 @@ def _data_uri_bytes(value: str, *, limit: int) -> bytes:
 
 def _parse(text: str, *, why: str, base: httpx.URL | None = None) -> httpx.URL:
     """An http(s) URL, relative to `base` where there is one. `why` begins the reason if it is none."""
+    path = re.split("[?#]", text, maxsplit=1)[0]
+    text = path.replace("\\", "/") + text[len(path) :]  # as browsers do
     try:
         url = httpx.URL(text) if base is None else base.join(text)
     except (httpx.InvalidURL, ValueError):  # their texts quote the address, secrets included

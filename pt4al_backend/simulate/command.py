@@ -22,7 +22,7 @@ from pt4al_backend.errors import PT4ALError
 from pt4al_backend.label_studio.export_file import read_export
 from pt4al_backend.labelled_images import KnownImages, SegmentedImages, digest_of, read_folder, read_masks
 from pt4al_backend.labelling_platform import SEGMENTATION, SINGLE
-from pt4al_backend.other_formats import ACCEPTED, kind_of
+from pt4al_backend.other_formats import ACCEPTED, BRUSH, kind_of
 from pt4al_backend.progress import duration
 from pt4al_backend.ranking import chosen_strategy
 from pt4al_backend.sampling.batches import query_size_for
@@ -74,7 +74,12 @@ class Source:
         """
         path = self.images.expanduser()
         if self.masks is not None:
-            return read_masks(path, self.masks.expanduser()), ()
+            masks = self.masks.expanduser()
+            for given in (path, masks):
+                fault = kind_of(given)
+                if fault and (not given.is_dir() or fault.endswith(BRUSH)):
+                    raise PT4ALError(f"{given} {fault}: {ACCEPTED}.")
+            return read_masks(path, masks), ()
         if fault := kind_of(path):
             raise PT4ALError(f"{path} {fault}: {ACCEPTED}.")
         if path.is_file():

@@ -212,6 +212,9 @@ def test_image_value() -> None:
     nested = parse_config(PLAIN.replace("$image", "$photo.files[1]"))
     assert nested.image_of({"photo": {"files": ["a", "b"]}}) == "b"
     assert nested.image_of({"photo.files[1]": "c"}) == "c"
+    dotted = parse_config(PLAIN.replace("$image", "$photo.files.1"))
+    assert dotted.image_of({"photo": {"files": ["a", "b"]}}) == dotted.image_of({"photo": {"files": {"1": "b"}}}) == "b"
+    assert dotted.image_of({"photo": {"files": ["a"]}}) == ""
     assert nested.image_of({"photo": {"files": []}}) == nested.image_of({"photo": ["a"]}) == ""
 
 

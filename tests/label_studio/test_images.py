@@ -122,6 +122,8 @@ def reason(fetcher: ImageFetcher, value: object) -> str:
         ("", "/data/upload/1/a b#c.png", "/data/upload/1/a%20b"),
         ("", "/data/upload/1/a%20%C3%A4.png", "/data/upload/1/a%20%C3%A4.png"),
         ("", "/data/local-files/?d=dir/1.jpg", "/data/local-files/?d=dir/1.jpg"),
+        ("", r"/data/local-files/?d=dir%5C1.jpg", r"/data/local-files/?d=dir%5C1.jpg"),
+        ("", r"/data\upload/1\a.png?b=\c", r"/data/upload/1/a.png?b=\c"),
         ("", "  /data/upload/1/a.png\n", "/data/upload/1/a.png"),
         ("/label-studio", "/data/upload/1/a.png", "/label-studio/data/upload/1/a.png"),
         ("/label-studio/", "/data/upload/1/a.png", "/label-studio/data/upload/1/a.png"),
