@@ -1,0 +1,41 @@
+"""What a simulation is given: images whose answers are known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pt4al_backend.errors import PT4ALError
+from pt4al_backend.label_studio.export_file import read_export
+from pt4al_backend.labelled_images import KnownImages, read_folder, read_masks
+from pt4al_backend.other_formats import ACCEPTED, BRUSH, kind_of
+from pt4al_backend.settings import Settings
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where known images are."""
+
+    images: Path
+    """A directory with one directory per class, a Label Studio export, or a directory whose images have ``masks``."""
+    masks: Path | None = None
+
+    def read(self, settings: Settings) -> tuple[KnownImages, tuple[str, ...]]:
+        """The images with their answers, and a sentence for what of these could not be used.
+
+        ``PT4ALError`` says what is wrong with them.
+        """
+        path = self.images.expanduser()
+        if self.masks is not None:
+            masks = self.masks.expanduser()
+            for given in (path, masks):
+                fault = kind_of(given)
+                if fault and (not given.is_dir() or fault.endswith(BRUSH)):
+                    raise PT4ALError(f"{given} {fault}: {ACCEPTED}.")
+            return read_masks(path, masks), ()
+        if fault := kind_of(path):
+            raise PT4ALError(f"{path} {fault}: {ACCEPTED}.")
+        if path.is_file():
+            export = read_export(path, settings)
+            return export.images(background=settings.unlabelled_pixels == "background"), export.notes
+        return read_folder(path), ()
