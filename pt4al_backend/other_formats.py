@@ -149,7 +149,7 @@ def _kind_of_directory(root: Path) -> str:
         known = {holder for holder in holders if holder.lower() in SPLITS | PARTS}
         if len(holders) > 1 and holders != known:
             return ""
-        names = set(itertools.islice(_names(root), ENOUGH))
+        names = set(itertools.islice(_names(root, each=200), ENOUGH))
     except OSError as error:
         return f"cannot be read ({error.strerror})"
     if not names:
@@ -173,12 +173,12 @@ def _holds_images(directory: Path) -> bool:
     return directory.is_dir() and any(name.suffix.lower() in IMAGES for name in _names(directory))
 
 
-def _names(root: Path) -> Iterator[PurePosixPath]:
-    """Of the files below, relative to it; hidden ones are passed over."""
+def _names(root: Path, *, each: int | None = None) -> Iterator[PurePosixPath]:
+    """Of the files below, relative to it, of ``each`` directory so many; hidden ones are passed over."""
     for directory, directories, files in os.walk(root):
         directories[:] = sorted(name for name in directories if not name.startswith("."))
         here = PurePosixPath(Path(directory).relative_to(root).as_posix())
-        yield from (here / name for name in sorted(files) if not name.startswith("."))
+        yield from (here / name for name in sorted(files)[:each] if not name.startswith("."))
 
 
 def _layout(names: Iterable[PurePosixPath]) -> str:
