@@ -42,6 +42,7 @@ def _settings(arguments: list[str] | None) -> Settings:
     import argparse
 
     from pt4al_backend.errors import PT4ALError
+    from pt4al_backend.setting_sources import nearest
     from pt4al_backend.settings import Settings, load_settings
 
     parser = argparse.ArgumentParser(prog="label-studio-ml start pt4al_backend", description=__doc__)
@@ -58,7 +59,7 @@ def _settings(arguments: list[str] | None) -> Settings:
     more = dict(pair.partition("=")[::2] for pair in given.kwargs)
     unknown = sorted(more.keys() - Settings.model_fields.keys())
     if unknown:
-        raise PT4ALError(f"There is no setting called {', '.join(unknown)}. The README lists them all.")
+        raise PT4ALError("\n".join(f"{key} is no setting{nearest(key, Settings.model_fields)}" for key in unknown))
     named = {
         "port": given.port,
         "host": given.host,
@@ -73,7 +74,11 @@ def _settings(arguments: list[str] | None) -> Settings:
 def _log(settings: Settings) -> None:
     import logging
 
+    from pt4al_backend.settings import doubts
+
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S")
+    for doubt in doubts(data_dir=settings.data_dir):
+        logging.warning(doubt)
 
 
 _leave_own_directory()

@@ -178,7 +178,7 @@ def demo(
     raise typer.Exit(demo_room.run(options, settings))
 
 
-@app.command(epilog=_example("simulate animals --strategies pt4al,random,margin --query-size 20"))
+@app.command(epilog=_example("simulate animals --strategies pt4al,random --query-size 20"))
 def simulate(
     images: Annotated[
         Path, typer.Argument(help="A directory with one directory of images per class, or a Label Studio JSON export.")

@@ -80,14 +80,14 @@ class Sources:
         """A sentence for each key of the file that is no setting."""
         known = list(self.names)
         unknown = [key for key in self.in_file if key not in self.names]
-        return [f"{self.file} has {key}, which is no setting{_nearest(key.lower(), known)}" for key in unknown]
+        return [f"{self.file} has {key}, which is no setting{nearest(key.lower(), known)}" for key in unknown]
 
     def unknown_variables(self) -> list[str]:
         """A sentence for each environment variable that looks like a setting and is none."""
         known = [variable for variables in self.names.values() for variable in variables]
         spelt = {variable.upper() for variable in (*known, *NO_SETTINGS)}
         return [
-            f"{variable} is no setting{_nearest(variable.upper(), known)}"
+            f"{variable} is no setting{nearest(variable.upper(), known)}"
             for variable in sorted(os.environ)
             if variable.upper().startswith("PT4AL_") and variable.upper() not in spelt
         ]
@@ -113,11 +113,11 @@ def _load(file: Path) -> dict[str, Any]:
         raise PT4ALError(f"The settings file {file} is not TOML, lines such as query_size = 20: {reason}.") from None
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
     """What may have been meant, as the end of a sentence."""
     prefix = "PT4AL_"
     meant = {one.removeprefix(prefix): one for one in known}
     word = name.removeprefix(prefix)
-    nearest = [one for one in meant if one.upper().endswith(f"_{word.upper()}")]
-    nearest = nearest or difflib.get_close_matches(word, meant, n=1, cutoff=0.6)
-    return f": did you mean {meant[nearest[0]]}?" if nearest else "."
+    found = [one for one in meant if one.upper().endswith(f"_{word.upper()}")]
+    found = found or difflib.get_close_matches(word, meant, n=1, cutoff=0.6)
+    return f": did you mean {meant[found[0]]}?" if found else "."

@@ -262,6 +262,11 @@ def doubts(config: Path | None = None, **overrides: object) -> list[str]:
     """A sentence for each thing that is no error and may be a mistake."""
     given = sources(config, **overrides)
     found = given.unknown_variables()
+    url, key = given.get("label_studio_url"), given.get("label_studio_api_key")
+    if url and not key:
+        found.append("LABEL_STUDIO_URL is set without LABEL_STUDIO_API_KEY: no project can be connected so.")
+    if key and not url:
+        found.append("LABEL_STUDIO_API_KEY is sent nowhere without LABEL_STUDIO_URL: set both.")
     secrets = [name for name in ("label_studio_api_key", "basic_auth_pass") if given.in_file.get(name)]
     if secrets and given.is_exposed():
         found.append(f"Others can read {given.file}, and {secrets[0]} is in it: chmod 600 keeps it private.")

@@ -2,25 +2,39 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer
 from filled_store import add_ranked
+from odd_servers import Reply, answering
+from processes import free_port
 from served import NOT_INHERITED
+from typer.core import TyperGroup
+from typer.testing import CliRunner
 
 from pt4al_backend import __version__
+from pt4al_backend.cli import app
+from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
 
+GROUP = typer.main.get_command(app)
+assert isinstance(GROUP, TyperGroup)
 
-def _run(*arguments: object, **variables: object) -> subprocess.CompletedProcess[str]:
+
+COMMANDS = GROUP.commands
+
+
+def _run(*arguments: object, given: str = "", **variables: object) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
     return subprocess.run(
         [sys.executable, "-m", "pt4al_backend.cli", *map(str, arguments)],
         env=inherited | {name: str(value) for name, value in variables.items()},
-        stdin=subprocess.DEVNULL,
+        input=given,
         capture_output=True,
         text=True,
         timeout=60,
@@ -68,6 +82,57 @@ def test_light_commands_import_nothing_heavy(arguments: list[str], data_dir: Pat
         timeout=60,
     )
     assert process.stderr == "set()\n"
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_is_readable_on_80_columns(command: str) -> None:
+    """Options have names for their values, a default or what they stand for, and there is one example."""
+    shown = CliRunner().invoke(app, [*command.split(), "--help"], terminal_width=80)
+    lines = shown.output.splitlines()
+    assert shown.exit_code == 0 and max(map(len, lines)) <= 80
+    assert "<bool>" not in shown.output and not any("..." in line for line in lines[1:])
+    options = [re.split(r" {2,}", line.strip()) for line in lines if line.startswith("  --")]
+    assert all(len(option) > 1 for option in options), "the meaning begins beside the name"
+    assert max(len(option[0]) for option in options) < 24
+    if command:
+        assert shown.output.count("Example") == 1 and f"    pt4al-backend {command}" in shown.output
+
+
+def test_defaults_that_are_written_down_are_those_of_the_settings() -> None:
+    written = {
+        option.name: match[1]
+        for command in COMMANDS.values()
+        for option in command.params
+        if (match := re.search(r"Default: ([^ ]+?)\. \[(?:PT4AL_|PORT)", getattr(option, "help", "") or ""))
+    }
+    assert written
+    assert {name: str(Settings.model_fields[name].default) for name in written} == written
+
+
+def test_a_token_may_come_on_standard_input(tmp_path: Path) -> None:
+    """There no list of processes shows it; on the command line it works, and it says so."""
+    with answering(lambda asked: Reply.json({"email": "me@example.com"})) as studio:
+        place = ["check", "--url", studio.url, "--data-dir", tmp_path, "--host", "127.0.0.1", "--port", free_port()]
+        for token, given in (("-", " 0123abc \n"), ("0123abc", "")):
+            process = _run(*place, "--token", token, given=given)
+            assert "The token is that of me@example.com." in process.stdout, process
+            assert {asked.headers["authorization"] for asked in studio.asked} == {"Token 0123abc"}
+            assert ("list of processes" in process.stderr) is (token != "-")
+            assert "0123abc" not in process.stdout + process.stderr
+    assert "no token on standard input" in _refused(_run(*place, "--token", "-"))
+
+
+def test_settings_may_stand_in_a_file(data_dir: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(f'data_dir = "{data_dir}"\ncycles = 33\n')
+    assert "of 33," in _run("status", "--config", file).stdout
+    file.rename(data_dir / "pt4al.toml")
+    refused = _run("status", "--data-dir", data_dir, PT4AL_PRESET="slow", PT4AL_SLACK="x")
+    assert refused.stderr.count("is wrong") == 2 and refused.returncode == 1
+    (data_dir / "pt4al.toml").write_text("cycels = 33\n")
+    assert "did you mean cycles?" in _refused(_run("status", "--data-dir", data_dir))
+    unknown = _run("worker", PT4AL_DATA_DIR=data_dir / "pt4al.toml" / "x", PT4AL_QUERYSIZE="20")
+    assert "did you mean PT4AL_QUERY_SIZE?" in unknown.stderr
 
 
 def test_status(data_dir: Path) -> None:

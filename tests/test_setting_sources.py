@@ -80,11 +80,17 @@ def test_unknown_variables_are_named_with_the_nearest(monkeypatch: pytest.Monkey
     ]
     monkeypatch.setenv("pt4al_slack", "30")
     assert load_settings().slack == 30 and len(doubts()) == 3
+    monkeypatch.setenv("LABEL_STUDIO_URL", "http://label-studio.example")
+    assert "without LABEL_STUDIO_API_KEY" in doubts()[-1]
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", "key")
+    assert len(doubts()) == 3
+    monkeypatch.delenv("LABEL_STUDIO_URL")
+    assert "sent nowhere without LABEL_STUDIO_URL" in doubts()[-1]
 
 
 def test_a_file_with_a_secret_should_be_private(data_dir: Path) -> None:
     file = data_dir / "pt4al.toml"
-    file.write_text('label_studio_api_key = "0123abc"\n')
+    file.write_text('label_studio_url = "http://ls"\nlabel_studio_api_key = "0123abc"\n')
     file.chmod(0o644)
     (doubt,) = doubts()
     assert "chmod 600" in doubt and "0123abc" not in doubt
