@@ -26,11 +26,13 @@ def _leave_own_directory() -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Start web and worker with the options that the SDK's own ``_wsgi.py`` has. Returns the exit code."""
     from pt4al_backend.errors import PT4ALError
+    from pt4al_backend.store.privacy import keep_private
     from pt4al_backend.supervisor import require_usable_store, start
 
     try:
         settings = _settings(arguments)
         _log(settings)
+        keep_private(settings.data_dir)
         require_usable_store(settings)
         return start(settings)
     except PT4ALError as error:
@@ -87,7 +89,9 @@ if __name__ == "__main__":
     sys.exit(main())
 else:
     from pt4al_backend.settings import load_settings
+    from pt4al_backend.store.privacy import keep_private
     from pt4al_backend.web.app import create_app
 
     _log(load_settings())
+    keep_private(load_settings().data_dir)
     app = create_app()

@@ -23,7 +23,7 @@ from pt4al_backend.label_studio.client import LabelStudioClient, token_for
 from pt4al_backend.label_studio.probe import Finding, probe_project, tried
 from pt4al_backend.running import BELONGS_TO, Beside, beside
 from pt4al_backend.settings import Settings, variables
-from pt4al_backend.status import is_alive, without_userinfo
+from pt4al_backend.status import health, is_alive, without_userinfo
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Project
 from pt4al_backend.supervisor import address
@@ -89,7 +89,8 @@ def _findings(settings: Settings, project: int | None, until: float, *, tokenles
             yield Finding("data directory", False, str(error))
         else:
             with closing(store):
-                yield Finding("data directory", True, f"{settings.data_dir} can be written.")
+                trouble = store.disk_trouble()
+                yield Finding("data directory", not trouble, trouble or f"{settings.data_dir} can be written.")
                 yield _worker(settings, store, server)
                 targets = _targets(settings, project, store.projects())
                 device = _device_of(store)
@@ -205,8 +206,11 @@ def _elsewhere(settings: Settings) -> str:
 
 
 def _worker(settings: Settings, store: Store, server: Server | None) -> Finding:
-    if is_alive(store.worker()):
-        return Finding("worker", True, "It runs.")
+    now = health(store)
+    if now.worker["alive"]:
+        return Finding("worker", not now.starved, f"It runs, but {now.starved}." if now.starved else "It runs.")
+    if now.worker["starting"]:
+        return Finding("worker", None, "It is starting: look again in some seconds.")
     start = "start it with `pt4al-backend start` or `pt4al-backend worker`."
     if server and server.has_worker is None:
         mend = "say it with BASIC_AUTH_USER and BASIC_AUTH_PASS."

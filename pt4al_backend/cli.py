@@ -93,8 +93,10 @@ def start(
 ) -> None:
     """Run the web process and the worker, and restart what dies."""
     from pt4al_backend import supervisor
+    from pt4al_backend.store.privacy import keep_private
 
     settings = _settings("start", config, url=url, token=token, data_dir=data_dir, host=host, port=port, device=device)
+    keep_private(settings.data_dir)
     supervisor.require_usable_store(settings)
     raise typer.Exit(supervisor.start(settings))
 
@@ -113,8 +115,10 @@ def web(
 ) -> None:
     """Run only the web process: what Label Studio talks to, status and dashboard."""
     from pt4al_backend import server, supervisor
+    from pt4al_backend.store.privacy import keep_private
 
     settings = _settings("web", config, url=url, token=token, data_dir=data_dir, host=host, port=port)
+    keep_private(settings.data_dir)
     supervisor.require_free_port(settings.host, settings.port)
     server.serve(settings)
 
@@ -127,11 +131,14 @@ def worker(
     url: Url = None, token: Token = None, data_dir: DataDir = None, config: Config = None, device: Device = None
 ) -> None:
     """Run only the worker: it learns and keeps Label Studio's queue in order."""
-    from pt4al_backend import processes
-    from pt4al_backend import worker as worker_process
+    from pt4al_backend import heart, processes
+    from pt4al_backend.store.privacy import keep_private
 
     settings = _settings("worker", config, url=url, token=token, data_dir=data_dir, device=device)
+    keep_private(settings.data_dir)
     processes.watch_parent()
+    with heart.starting(settings):
+        from pt4al_backend import worker as worker_process  # PyTorch takes seconds
     raise typer.Exit(worker_process.run(settings))
 
 
@@ -164,8 +171,10 @@ def demo(
 ) -> None:
     """Start a Label Studio and the backend on real images, ready to label; or go on with what was begun."""
     from pt4al_backend import demo as demo_room
+    from pt4al_backend.store.privacy import keep_private
 
     settings = _settings("demo", config, data_dir=data_dir, port=port)
+    keep_private(settings.data_dir)
     options = demo_room.Options(
         images=images,
         tasks=tasks,

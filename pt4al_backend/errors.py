@@ -7,6 +7,18 @@ class PT4ALError(Exception):
     """Base of all errors this package raises on purpose. Its text is one plain sentence or two."""
 
 
+class StoreError(PT4ALError):
+    """The database or the data directory cannot be used right now; trying again later may help."""
+
+
+class DataGoneError(StoreError):
+    """What was opened is no longer what is in the data directory, and may come back."""
+
+
+class DataReplacedError(StoreError):
+    """Another database has taken the place of the one that was opened."""
+
+
 class UnsupportedConfigError(PT4ALError):
     """The project's label config asks something PT4AL cannot learn."""
 

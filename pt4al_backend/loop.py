@@ -255,7 +255,10 @@ class ProjectLoop:
             bench.store.retry_unreadable(project.id)
             bench.store.update(project.id, retried_at=project.train_requested_at)
         if asks_otherwise(project):
-            return Current(tables.IMAGES, start_anew(bench))
+            return Current(tables.IMAGES, start_anew(bench, "the questions have changed"))
+        if bench.has_lost_files(project):
+            logger.warning("project %d: its images or networks are gone from the disk; starting anew", project.number)
+            return Current(tables.IMAGES, start_anew(bench, "images or networks are gone from the disk"))
         totals = bench.store.totals(bench.project_id)
         if totals.waiting:
             return Current(tables.IMAGES, fetch_images(bench))

@@ -13,6 +13,7 @@ from label_studio_ml.model import LabelStudioMLBase
 
 from pt4al_backend.store.tables import Project
 from pt4al_backend.web import events, predictions, projects
+from pt4al_backend.web.answers import remembering_trouble
 from pt4al_backend.web.context import context as current
 from pt4al_backend.web.projects import ProjectName
 
@@ -51,7 +52,8 @@ class PT4ALBackend(LabelStudioMLBase):
         """2.x: ``model_version`` is what is published now; other keys live as long as this object."""
         if key != "model_version":
             return self._values.get(key)
-        project = self._project()
+        with remembering_trouble():
+            project = self._project()
         return (project.model_version if project is not None else "") or predictions.PREPARING
 
     def set(self, key: str, value: Any) -> None:
@@ -64,10 +66,11 @@ class PT4ALBackend(LabelStudioMLBase):
 
     def predict(self, tasks: Sequence[Mapping[str, Any]], context: Any = None, **params: Any) -> list[dict[str, Any]]:
         """One ``{"result", "score", "model_version"}`` per task; see ``predictions.predict``."""
-        project = self._project() or self._project_of(tasks)
-        if project is None:
-            return [predictions.empty() for _ in tasks]
-        return predictions.predict(current(), project, tasks, label_config=self.label_config)
+        with remembering_trouble():
+            project = self._project() or self._project_of(tasks)
+            if project is None:
+                return [predictions.empty() for _ in tasks]
+            return predictions.predict(current(), project, tasks, label_config=self.label_config)
 
     def fit(self, *args: Any, event: str = "", data: Mapping[str, Any] | None = None, **params: Any) -> dict[str, Any]:
         """Leave a wake-up for the worker and return at once.
@@ -77,7 +80,8 @@ class PT4ALBackend(LabelStudioMLBase):
         """
         if args and isinstance(args[0], str):
             event, data = args[0], args[1] if len(args) > 1 else data
-        return events.take(current(), event, data or {})
+        with remembering_trouble():
+            return events.take(current(), event, data or {})
 
     def _project(self) -> Project | None:
         if not self.project_id:

@@ -46,8 +46,11 @@ def show(report: Mapping[str, Any], console: Console | None = None) -> None:
     console = console or Console(highlight=False)
     if not report["projects"]:
         console.print("No project yet. Connect this backend on a project's Settings > Model page in Label Studio.")
+    disk_error = report.get("disk", {}).get("error", "")  # older backends do not tell
     for project in report["projects"]:
-        _show_project(project, console)
+        _show_project(project, console, disk_error=disk_error)
+    if disk_error:
+        console.print(f"[red]{escape(disk_error)}[/]")
     console.print(_worker_line(report["worker"]))
 
 
@@ -61,7 +64,7 @@ def show_findings(findings: Iterable[Finding], console: Console | None = None) -
     return well
 
 
-def _show_project(project: Mapping[str, Any], console: Console) -> None:
+def _show_project(project: Mapping[str, Any], console: Console, *, disk_error: str) -> None:
     title = escape(project["title"] or "untitled")
     console.print(f"[bold]{project['project']} {title}[/] at {escape(project['label_studio_url'])}", soft_wrap=True)
     row = Table.grid(padding=(0, 2))
@@ -83,14 +86,17 @@ def _show_project(project: Mapping[str, Any], console: Console) -> None:
     )
     if project["updated_at"]:
         console.print(f"  changed {local_time(project['updated_at'])}", soft_wrap=True)
-    if project["error"]:
+    if project["error"] and project["error"] != disk_error:
         console.print(f"  [red]{escape(project['error'])}[/]", soft_wrap=True)
     for note in project["notes"]:
         console.print(f"  {escape(note)}", soft_wrap=True)
 
 
 def _worker_line(worker: Mapping[str, Any]) -> str:
+    if worker.get("starting"):
+        return "The worker is starting."
     if not worker["alive"]:
         return "[red]The worker does not run.[/] Start it with `pt4al-backend start` or `pt4al-backend worker`."
     busy = worker["busy_with"] or "idle"
-    return f"Worker on {escape(str(worker['device']))}: {escape(str(busy))}"
+    starved = f". [yellow]T{escape(worker['starved'][1:])}.[/]" if worker.get("starved") else ""
+    return f"Worker on {escape(str(worker['device']))}: {escape(str(busy))}{starved}"

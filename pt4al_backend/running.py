@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 from pydantic import SecretStr
 
+from pt4al_backend.errors import PT4ALError
 from pt4al_backend.settings import Settings, variables
 
 DEMO = Path("demo", "backend")
@@ -97,7 +98,10 @@ class Beside:
         return [variables(name)[0] for name in names if getattr(own, name) != getattr(self.settings, name)]
 
     def status(self) -> dict[str, Any] | None:
-        """What the web process answers at ``/api/status``; None if none answers, or not us."""
+        """What the web process answers at ``/api/status``; None if none answers, or not us.
+
+        Raises ``PT4ALError`` where all it can tell is what is wrong with its disk or database.
+        """
         if not self.alive:
             return None
         settings, headers = self.settings, {}
@@ -109,11 +113,13 @@ class Beside:
         try:
             connection.request("GET", "/api/status", headers=headers)
             answer = connection.getresponse()
-            report = json.loads(answer.read()) if answer.status == 200 else None
+            report = json.loads(answer.read()) if answer.status in (200, 503) else None
         except (OSError, http.client.HTTPException, ValueError):
             return None
         finally:
             connection.close()
+        if answer.status == 503 and isinstance(report, dict) and "error" in report:
+            raise PT4ALError(str(report["error"]))
         return report if isinstance(report, dict) and {"projects", "worker"} <= report.keys() else None
 
 

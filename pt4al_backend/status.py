@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -10,33 +11,80 @@ from urllib.parse import urlsplit, urlunsplit
 from pt4al_backend.labelling_platform import MULTIPLE, SEGMENTATION, SINGLE
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
-from pt4al_backend.store.tables import Project, Worker
+from pt4al_backend.store.tables import ERROR, IMAGES, PRETEXT, TRAINING, Project, Worker
 
 TASK_TYPES = {SINGLE: "classification", MULTIPLE: "multi-label classification", SEGMENTATION: "segmentation"}
 NOTES = 5
 """Tasks whose unusable annotations are told of."""
 ALIVE_FOR = 15.0
-"""Seconds that a worker counts as running after its last heartbeat."""
+"""Seconds that a worker counts as running after its last heartbeat, or as starting after its last sign of that."""
+AT_WORK = (IMAGES, PRETEXT, TRAINING)
+"""Stages in which something is computed."""
+ENOUGH = 1 / 3
+"""Share of the processor time asked for, below which a worker is starved …"""
+LITTLE = 0.5
+"""… if it asks for so much of a processor at least."""
+
+
+@dataclass(frozen=True)
+class Health:
+    """What holds for all projects: the disk, and the worker."""
+
+    disk_error: str
+    """Why nothing can be learnt or published: the disk or the database cannot be used. "" if they can."""
+    starved: str
+    """What the worker gets of the processors, in words, where that is too little; else ""."""
+    worker: dict[str, Any]
+    """As ``/api/status`` tells of it."""
 
 
 def status(store: Store, settings: Settings) -> dict[str, Any]:
     """All projects and the worker, JSON-ready and without secrets: the contract of ``GET /api/status``."""
-    projects = [project_status(store, settings, project) for project in store.projects()]
-    return {"projects": projects, "worker": worker_status(store.worker())}
+    now = health(store)
+    return {
+        "projects": [project_status(store, settings, project, now) for project in store.projects()],
+        "worker": now.worker,
+        "disk": {"error": now.disk_error},
+    }
 
 
-def project_status(store: Store, settings: Settings, project: Project) -> dict[str, Any]:
+def health(store: Store) -> Health:
+    """How disk and worker are now. ``cpu_share`` is in processors: 0.12 is 12 % of one."""
+    worker, vitals = store.worker(), store.vitals()
+    alive = is_alive(worker)
+    starved = starvation(vitals.cpu_got, vitals.cpu_wanted) if alive else ""
+    told = {
+        "alive": alive,
+        "starting": not alive and time.time() - vitals.starting_at < ALIVE_FOR,
+        "device": worker.device if worker is not None else "",
+        "busy_with": worker.busy_with if worker is not None and alive else "",
+        "cpu_share": round(vitals.cpu_got, 3) if alive and vitals.cpu_got is not None else None,
+        "starved": starved,
+    }
+    return Health(store.disk_trouble() or (vitals.trouble if alive else ""), starved, told)
+
+
+def starvation(got: float | None, wanted: float | None) -> str:
+    """What a worker gets that does not get the processors it asks for, in words; "" for any other."""
+    if got is None or wanted is None or wanted < LITTLE or got >= ENOUGH * wanted:
+        return ""
+    share = f"{got:.0%} of a core" if got < 1 else f"{got:.1f} of {wanted:.0f} cores"
+    return f"the worker gets {share}: other processes, or a limit, take the rest"
+
+
+def project_status(store: Store, settings: Settings, project: Project, now: Health) -> dict[str, Any]:
     """One project: its stage, its counts, and what is published."""
     totals = store.totals(project.id)
+    starved = now.starved if project.stage in AT_WORK else ""
     return {
         "label_studio_url": without_userinfo(project.label_studio_url),
         "project": project.number,
         "title": project.title,
         "task_type": task_type(project),
-        "stage": project.stage,
+        "stage": ERROR if now.disk_error else project.stage,
         "stage_progress": project.stage_progress,
-        "stage_detail": project.stage_detail,
-        "eta_seconds": project.eta_seconds,
+        "stage_detail": ", ".join(filter(None, (project.stage_detail, starved))),
+        "eta_seconds": None if starved else project.eta_seconds,  # what others leave of the processors decides
         "round": project.round,
         "cycles": project.cycles or settings.cycles,
         "query_size": settings.query_size or project.query_size,
@@ -46,7 +94,7 @@ def project_status(store: Store, settings: Settings, project: Project) -> dict[s
         "labelled": totals.labelled,
         "model_version": project.model_version,
         "queue_length": queue_length(store, project),
-        "error": project.error,
+        "error": now.disk_error or project.error,
         "notes": [*project.notes, *(f"Task {task}: {note}" for task, note in store.notes(project.id, limit=NOTES))],
         "updated_at": _iso(project.updated_at),
     }
@@ -62,16 +110,6 @@ def queue_length(store: Store, project: Project) -> int:
     """Published tasks that still exist and have not been labelled since."""
     known = store.annotation_counts(project.id, project.published)
     return sum(1 for annotations in known.values() if not annotations)
-
-
-def worker_status(worker: Worker | None) -> dict[str, Any]:
-    """Whether the worker runs, and what it does."""
-    alive = is_alive(worker)
-    return {
-        "alive": alive,
-        "device": worker.device if worker is not None else "",
-        "busy_with": worker.busy_with if worker is not None and alive else "",
-    }
 
 
 def is_alive(worker: Worker | None) -> bool:

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import time
+from contextlib import closing
 
 from pydantic import SecretStr
 
@@ -106,10 +107,14 @@ def address(settings: Settings) -> str:
 
 
 def require_usable_store(settings: Settings) -> None:
-    """``PT4ALError`` if data directory or database cannot be used: said once, not at every restart."""
+    """``PT4ALError`` if data directory or database cannot be used: said once, not at every restart.
+
+    Who asks from now on is told that the worker is starting.
+    """
     from pt4al_backend.store.store import Store
 
-    Store(settings.data_dir, settings.database_url).close()
+    with closing(Store(settings.data_dir, settings.database_url)) as store:
+        store.worker_starts()
 
 
 def require_free_port(host: str, port: int, *, option: str = "--port") -> None:

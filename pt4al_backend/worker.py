@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import logging
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +18,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from pt4al_backend import learning
-from pt4al_backend.errors import LabelStudioUnavailableError, ProjectGoneError, PT4ALError, UnsupportedConfigError
+from pt4al_backend import heart, learning
+from pt4al_backend.errors import (
+    DataReplacedError,
+    LabelStudioUnavailableError,
+    ProjectGoneError,
+    PT4ALError,
+    StoreError,
+    UnsupportedConfigError,
+)
 from pt4al_backend.jobs import Bench
 from pt4al_backend.labelling_platform import LabellingPlatform
 from pt4al_backend.loop import ProjectLoop
@@ -28,8 +34,8 @@ from pt4al_backend.processes import yield_to_others
 from pt4al_backend.running import Presence
 from pt4al_backend.settings import Settings
 from pt4al_backend.status import without_userinfo
-from pt4al_backend.store import tables
-from pt4al_backend.store.store import Store
+from pt4al_backend.store import disk, tables
+from pt4al_backend.store.store import WORKER_LOCK, Store
 from pt4al_backend.store.tables import Project
 from pt4al_backend.turns import Away, Desk, Seat
 
@@ -41,6 +47,8 @@ GONE_FOR = 120.0  # seconds a project has to be away before it is forgotten
 SETTLED = 10.0  # seconds a project has to be without a connection to be shown so: /setup comes before it is saved
 BACKOFF_MOST = 60.0  # seconds between tries of a step that keeps failing
 PAUSE = 0.1  # seconds between turns when there is nothing to do
+LOCK_PATIENCE = 5.0  # seconds that a locked database is waited for
+STORE_PAUSE = 1.0  # seconds between turns while the disk or the database cannot be used
 NICENESS = 10
 
 NOT_CONNECTED = "Not connected in Label Studio: connect it under the project's Settings > Model, and it goes on."
@@ -143,12 +151,38 @@ class Worker:
         self._seats: dict[int, Seat] = {}
         self._lanes: dict[int, Lane] = {}
         self._openings: dict[int, Opening] = {}  # those that have failed
+        self.trouble = ""
+        """Why all wait: the disk or the database cannot be used."""
+        self._halted: StoreError | None = None  # what a project's turn ended with
 
     def run(self, stop: Stop) -> None:
-        """Go round until asked to stop."""
+        """Go round until asked to stop. A disk or a database that cannot be used is waited for, with all jobs kept.
+
+        Raises ``DataReplacedError`` where another database is there now: what is under way belongs to the old one.
+        """
         while not stop.asked:
-            if not self.turn():
-                time.sleep(PAUSE)
+            try:
+                self._store.require_usable()
+                busy = self.turn()
+                if self._halted:
+                    raise self._halted
+            except DataReplacedError:
+                raise
+            except StoreError as error:
+                self._tell_of(str(error))
+                self._halted = None
+                time.sleep(STORE_PAUSE)
+            else:
+                self._tell_of("")
+                if not busy:
+                    time.sleep(PAUSE)
+
+    def _tell_of(self, trouble: str) -> None:
+        if trouble and trouble != self.trouble:
+            logger.error("%s", trouble)
+        elif self.trouble and not trouble:
+            logger.info("The data directory can be used again; going on.")
+        self.trouble = trouble
 
     def close(self) -> None:
         """Abandon all jobs; what they did so far is in the store."""
@@ -179,6 +213,13 @@ class Worker:
         return False
 
     def _turn_of(self, project_id: int, wake_at: float) -> bool:
+        try:
+            return self._steps_of(project_id, wake_at)
+        except StoreError as error:  # it is no project's: all of them wait
+            self._halted = error
+            return False
+
+    def _steps_of(self, project_id: int, wake_at: float) -> bool:
         lane = self._lanes.get(project_id)
         if (lane is None or lane.woken_at != wake_at) and not self._open(project_id, wake_at):
             return False
@@ -257,6 +298,8 @@ class Worker:
             result = action()
         except ProjectGoneError as error:
             self._gone(lane, step, error)
+        except StoreError:
+            raise
         except LabelStudioUnavailableError as error:
             step.failed(self._told_of(lane.connection[0], str(error)), transient=True)
         except (PT4ALError, learning.LearningError) as error:
@@ -317,11 +360,13 @@ class Worker:
         self._store.forget(lane.loop.bench.project_id)
 
     def _show_error(self, project_id: int, lane: Lane) -> None:
-        error, transient = lane.shown = lane.error()
-        lane.loop.failing = bool(error) and not transient
+        error, transient = lane.error()
+        failing = bool(error) and not transient
         if error:
             logger.warning("project %d: %s", lane.number, error)
-        self._store.update(project_id, error=error, **({"stage": tables.ERROR} if lane.loop.failing else {}))
+        self._store.update(project_id, error=error, **({"stage": tables.ERROR} if failing else {}))
+        lane.loop.failing = failing  # once it is shown
+        lane.shown = error, transient
 
     @property
     def busy_with(self) -> str:
@@ -333,16 +378,9 @@ class Worker:
 def _told(error: Exception) -> str:
     if isinstance(error, PT4ALError):
         return str(error)
+    if isinstance(error, OSError) and error.errno in disk.DISK_ERRORS and error.filename:
+        return disk.told(error, Path(str(error.filename)))
     return f"Unexpected {type(error).__name__}; the worker's log has the details."
-
-
-def _beat(worker: Worker, store: Store, device: str, over: threading.Event) -> None:
-    """Tell every two seconds that the worker lives, also while one step takes long."""
-    while not over.wait(2):
-        try:
-            store.beat(device=device, busy_with=worker.busy_with)
-        except Exception:  # a database that is away for a moment must not end it
-            logger.exception("the worker cannot tell that it lives")
 
 
 def run(settings: Settings) -> int:
@@ -351,20 +389,15 @@ def run(settings: Settings) -> int:
     stop = Stop()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop.ask)
-    store = Store(settings.data_dir, settings.database_url)
+    store = Store(settings.data_dir, settings.database_url, patience=LOCK_PATIENCE)
     with _only_worker(settings.data_dir), closing(Presence(settings, "worker")):
         worker = Worker(settings, store, _label_studio_projects(settings))
         device = learning.describe_device(worker.device)
         logger.info("worker on %s, data in %s", device, settings.data_dir)
-        store.beat(device=device, busy_with="")
-        over = threading.Event()
-        heart = threading.Thread(target=_beat, args=(worker, store, device, over), daemon=True)
-        heart.start()
         try:
-            worker.run(stop)
+            with heart.beating(store, worker, device=device):
+                worker.run(stop)
         finally:
-            over.set()
-            heart.join()
             worker.close()
             store.close()
     return 0
@@ -383,7 +416,7 @@ def _label_studio_projects(settings: Settings) -> PlatformFactory:
 @contextmanager
 def _only_worker(data_dir: Path) -> Iterator[None]:
     """Two workers on one store would undo each other's work."""
-    with open(data_dir / "worker.lock", "w") as lock:
+    with open(data_dir / WORKER_LOCK, "a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

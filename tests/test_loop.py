@@ -1,6 +1,7 @@
 """The loop against a platform that answers by itself; real networks, real images, a real store."""
 
 import contextlib
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,7 +12,7 @@ import pytest
 from known_labels import QUESTION, KnownLabels
 
 from pt4al_backend import learning, loop
-from pt4al_backend.errors import LabelStudioUnavailableError
+from pt4al_backend.errors import LabelStudioUnavailableError, PT4ALError
 from pt4al_backend.jobs import Bench, backbone, images
 from pt4al_backend.learning import network_head
 from pt4al_backend.loop import ProjectLoop
@@ -766,3 +767,21 @@ def test_start_training_without_labels_is_no_lasting_wish(rig):
     rig.store.wake([rig.id], train=True)
     rig.settle()
     assert rig.project.main_generation == 1
+
+
+@pytest.mark.parametrize("lost", ["pixels", "models"])
+def test_what_somebody_deleted_to_make_room_is_made_again(tmp_path, lost):
+    rig = Rig(tmp_path)
+    rig.settle()
+    rig.platform.label(rig.platform.queue[0])
+    shutil.rmtree(tmp_path / lost)
+    for _ in range(2000):
+        rig.loop.look()
+        with contextlib.suppress(PT4ALError):  # shown until it is mended
+            rig.loop.steer()
+        if not rig.loop.work(0.5):
+            break
+    rig.settle()
+    assert rig.platform.published[-1].version.split("-")[2] == "n1"
+    assert rig.bench.pixels(rig.project).read(rig.pool().row).any(axis=(1, 2, 3)).all()
+    rig.close()

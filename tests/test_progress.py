@@ -66,6 +66,18 @@ def test_shows_what_is_wrong() -> None:
     assert "Settings > Model" in _shown([], WORKER)
 
 
+def test_shows_what_keeps_the_worker_from_working() -> None:
+    gone = {"alive": False, "device": "", "busy_with": ""}
+    assert _shown([PROJECT], gone | {"starting": True}).endswith("The worker is starting.\n")
+    starved = "the worker gets 12% of a core: other processes, or a limit, take the rest"
+    assert "rotations. The worker gets 12% of a core: other" in _shown([PROJECT], WORKER | {"starved": starved})
+    halted = PROJECT | {"stage": "error", "error": "The disk is full."}
+    console = Console(width=200, highlight=False)
+    with console.capture() as capture:
+        show({"projects": [halted], "worker": WORKER, "disk": {"error": "The disk is full."}}, console)
+    assert capture.get().count("The disk is full.") == 1
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(None, ""), (0.2, "0 s left"), (59.6, "1 min 00 s left"), (3700.0, "1 h 01 min left")],

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from filled_store import add_project, add_ranked, reread, settings_in, state
 
-from pt4al_backend.status import is_alive, status, without_userinfo
+from pt4al_backend.cpu import CpuUse
+from pt4al_backend.status import health, is_alive, status, without_userinfo
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Worker
 
@@ -26,7 +27,15 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def test_before_anything_is_connected(store: Store, tmp_path: Path) -> None:
     assert status(store, settings_in(tmp_path)) == {
         "projects": [],
-        "worker": {"alive": False, "device": "", "busy_with": ""},
+        "worker": {
+            "alive": False,
+            "starting": False,
+            "device": "",
+            "busy_with": "",
+            "cpu_share": None,
+            "starved": "",
+        },
+        "disk": {"error": ""},
     }
 
 
@@ -75,7 +84,14 @@ def test_a_project(store: Store, tmp_path: Path) -> None:
         "error": "",
         "notes": [],
     }
-    assert answer["worker"] == {"alive": True, "device": "NVIDIA H200", "busy_with": "project 12: training"}
+    assert answer["worker"] == {
+        "alive": True,
+        "starting": False,
+        "device": "NVIDIA H200",
+        "busy_with": "project 12: training",
+        "cpu_share": None,
+        "starved": "",
+    }
     json.dumps(answer, allow_nan=False)
 
 
@@ -167,3 +183,41 @@ def test_heartbeats(age: float, alive: bool) -> None:
 )
 def test_addresses_are_shown_without_a_login(url: str, plain: str) -> None:
     assert without_userinfo(url) == plain
+
+
+def test_a_worker_that_starts_lives_and_ends(store: Store) -> None:
+    def told() -> tuple[bool, bool]:
+        worker = health(store).worker
+        return worker["starting"], worker["alive"]
+
+    assert told() == (False, False)
+    store.worker_starts()
+    assert told() == (True, False)
+    store.beat(device="cpu", busy_with="")
+    assert told() == (False, True)
+    store.worker_starts()  # another one, that is refused: two would undo each other's work
+    assert told() == (False, True)
+    store.worker_ends()
+    assert told() == (False, False)
+
+
+def test_a_starved_worker_is_told_of_where_something_is_computed(store: Store, tmp_path: Path) -> None:
+    project = add_ranked(store)
+    store.beat(device="cpu", busy_with="project 12: training", cpu=CpuUse(got=0.12, wanted=1.0))
+    for stage, detail, eta in [("ready", "", 9.0), ("training", "epoch 3, the worker gets 12% of a core: ", None)]:
+        store.update(project.id, stage=stage, stage_detail=detail[:7], eta_seconds=9.0)
+        answer = status(store, settings_in(tmp_path))
+        (shown,) = answer["projects"]
+        assert shown["stage_detail"].startswith(detail) and shown["eta_seconds"] == eta
+    assert answer["worker"]["cpu_share"] == 0.12
+    assert answer["worker"]["starved"].startswith("the worker gets 12% of a core")
+
+
+def test_what_the_worker_waits_for_stops_every_project(store: Store, tmp_path: Path) -> None:
+    add_ranked(store)
+    store.beat(device="cpu", busy_with="", trouble="The disk is full.")
+    answer = status(store, settings_in(tmp_path))
+    assert answer["disk"] == {"error": "The disk is full."}
+    assert [(shown["stage"], shown["error"]) for shown in answer["projects"]] == [("error", "The disk is full.")]
+    store.beat(device="cpu", busy_with="")
+    assert status(store, settings_in(tmp_path))["projects"][0]["stage"] == "ready"

@@ -41,6 +41,8 @@ def _alive(backend: Backend) -> bool:
 
 def test_restarts_what_dies_and_ends_cleanly(start_backend: StartBackend) -> None:
     backend = start_backend(None)
+    worker = backend.status()["worker"]
+    assert worker["alive"] or worker["starting"]
     wait_until("the worker to live", lambda: _alive(backend), seconds=30)
 
     for name in ("worker", "web"):

@@ -1,17 +1,15 @@
 import logging
 import math
-import threading
 import time
 
 import pytest
 from known_labels import KnownLabels
-from sqlalchemy.exc import OperationalError
 
 from pt4al_backend import watch
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
-from pt4al_backend.worker import BACKOFF_MOST, Step, Worker, _beat, _only_worker
+from pt4al_backend.worker import BACKOFF_MOST, Step, Worker, _only_worker
 
 
 class Rig:
@@ -252,22 +250,6 @@ def test_what_was_wrong_with_an_old_token_is_not_shown_any_longer(rig, caplog):
         else:
             rig.turn_until(lambda: rig.store.project(first.id).stage == "ready")
             assert rig.store.project(first.id).error == ""
-
-
-def test_the_heart_goes_on_beating_when_the_database_was_away(rig, monkeypatch, caplog):
-    caplog.set_level(logging.CRITICAL)
-    beats, over = [], threading.Event()
-
-    def beat(**told):
-        beats.append(told)
-        if len(beats) == 1:
-            raise OperationalError("", {}, Exception("database is locked"))
-        over.set()
-
-    monkeypatch.setattr(rig.store, "beat", beat)
-    monkeypatch.setattr(over, "wait", lambda seconds: over.is_set())
-    _beat(rig.worker, rig.store, "cpu", over)
-    assert len(beats) == 2
 
 
 def test_wake_ups_go_forward_when_the_clock_is_set_back(rig, monkeypatch):

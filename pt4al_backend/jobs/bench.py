@@ -74,13 +74,23 @@ class Bench:
         """A file in the project's directory of networks."""
         return self.store.models_dir(self.project_id) / name
 
+    def has_lost_files(self, project: Project) -> bool:
+        """Whether images or networks are gone that the database tells of: somebody made room on the disk."""
+        if not project.image_size:
+            return False
+        networks = [f"pretext-{project.pretext_generation}", f"main-{project.main_generation}"]
+        stored = [name for name in networks if not name.endswith("-0")]
+        if not all(self.model_path(f"{name}.safetensors").exists() for name in stored):
+            return True
+        return self.pixels(project).lacks(self.store.pool(project).row)
+
     def weights(self, name: str) -> learning.Weights:
         """A stored network."""
         loaded = load_arrays(self.model_path(f"{name}.safetensors"))
         if loaded is None:
             raise PT4ALError(
-                f"The network {name} of project {self.project_id} is gone from the data directory. "
-                "`pt4al-backend reset` forgets the project; Label Studio keeps its labels."
+                f"The network {name} of project {self.project_id} is gone from the data directory: "
+                "everything is learnt anew. Label Studio keeps the labels."
             )
         return learning.Weights(*loaded)
 

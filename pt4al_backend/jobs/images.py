@@ -60,9 +60,9 @@ def fetch_images(bench: Bench) -> Job:
     yield from _set_aside(bench, failing)
 
 
-def start_anew(bench: Bench) -> Job:
-    """Fetch all images again, because the project now asks for something that needs them in another size."""
-    yield Step(0.0, "starting anew: the questions have changed")
+def start_anew(bench: Bench, why: str) -> Job:
+    """Fetch all images again: the project asks for something that needs them in another size, or they are gone."""
+    yield Step(0.0, f"starting anew: {why}")
     bench.forget_networks()
     bench.pixels(bench.project()).remove()
     bench.store.fetch_again(bench.project_id)

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, select
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import sessionmaker
 
-from pt4al_backend.errors import PT4ALError
+from pt4al_backend.errors import PT4ALError, StoreError
+from pt4al_backend.store.disk import trouble_with
+from pt4al_backend.store.opened import OpenedFiles
+from pt4al_backend.store.sessions import Sessions
 from pt4al_backend.store.tables import SCHEMA_VERSION, Base, Schema
 
 FILE = "pt4al.db"
+MARK = ".pt4al"
+"""An empty file by which a data directory is known, where the database is elsewhere."""
+PATIENCE = 3.0
+"""Seconds that a transaction waits for one of another process, where somebody waits for the answer."""
+LITTLE_PATIENCE = 0.1  # seconds, where it has just been in vain: what waits behind others must not add up
+_PROBE_EVERY = 2.0  # seconds between looks at the disk
 
 
 class Database:
@@ -23,16 +32,62 @@ class Database:
         """Whether there may be one, so that who only looks need not make one where there is none."""
         return bool(database_url) or (data_dir / FILE).exists()
 
-    def __init__(self, data_dir: Path, database_url: str = "") -> None:
+    def __init__(self, data_dir: Path, database_url: str = "", *, patience: float = PATIENCE) -> None:
+        """``patience``: seconds that a transaction waits for one of another process."""
         self.data_dir = data_dir
         _writable(data_dir)
-        self._engine = _engine(database_url or f"sqlite:///{data_dir / FILE}")
-        self._session = sessionmaker(self._engine, expire_on_commit=False)
-        self._create_tables()
+        self._engine = _engine(database_url or f"sqlite:///{data_dir / FILE}", patience)
+        self._session = Sessions(self._engine, data_dir)
+        if self._engine.dialect.name == "sqlite":
+            self._bound_waiting(patience)
+        try:
+            self._create_tables()
+        except BaseException:
+            self.close()
+            raise
+        self._session.opened = self._opened()
+        self._probed: tuple[float, str] = (-_PROBE_EVERY, "")
 
     def close(self) -> None:
         """Give back all connections."""
         self._engine.dispose()
+
+    def require_present(self) -> None:
+        """Raise ``StoreError`` where the data directory is not the one that was opened."""
+        for files in self._session.opened:
+            files.require()
+
+    def require_usable(self) -> None:
+        """Raise ``StoreError`` where the data directory is not the one that was opened, or cannot be written."""
+        self.require_present()
+        trouble = self.disk_trouble()
+        if trouble:
+            raise StoreError(trouble)
+
+    def disk_trouble(self) -> str:
+        """Why nothing can be written into the data directory; "" if something can. Some seconds old at most."""
+        now = time.monotonic()
+        if now - self._probed[0] >= _PROBE_EVERY:
+            self._probed = (now, trouble_with(self.data_dir))
+        return self._probed[1]
+
+    def _opened(self) -> list[OpenedFiles]:
+        found = []
+        url = self._engine.url
+        if url.get_backend_name() == "sqlite" and url.database:
+            file = Path(url.database)
+            # While a connection is open, and the pool keeps one, so are the two files beside it.
+            found.append(OpenedFiles([file, file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-shm")]))
+        if not found or file.parent != self.data_dir:
+            (self.data_dir / MARK).touch()
+            found.append(OpenedFiles([self.data_dir / MARK]))
+        return found
+
+    def _bound_waiting(self, patience: float) -> None:
+        @event.listens_for(self._engine, "checkout")
+        def _set_timeout(connection: Any, _record: Any, _proxy: Any) -> None:
+            seconds = LITTLE_PATIENCE if self._session.is_locked else patience
+            connection.execute(f"PRAGMA busy_timeout={seconds * 1000:.0f}")
 
     def _create_tables(self) -> None:
         try:
@@ -66,10 +121,10 @@ def _writable(directory: Path) -> None:
         ) from error
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, patience: float) -> Engine:
     if not url.startswith("sqlite"):
         try:
-            return create_engine(url, pool_pre_ping=True, hide_parameters=True)
+            return create_engine(url, pool_pre_ping=True, pool_timeout=patience, hide_parameters=True)
         except (SQLAlchemyError, ValueError):  # the address may hold a password: it is not told
             raise PT4ALError(
                 "PT4AL_DATABASE_URL is not an address of a database: write it like "
@@ -80,7 +135,9 @@ def _engine(url: str) -> Engine:
                 f"The database of PT4AL_DATABASE_URL needs the Python package {error.name}, which is not installed: "
                 "for PostgreSQL, pip install 'psycopg[binary]' and let the address begin with postgresql+psycopg://."
             ) from None
-    engine = create_engine(url, connect_args={"timeout": 30}, hide_parameters=True)  # tokens are parameters
+    # As many connections as there are threads: none waits for another's while the database is locked. No parameters
+    # are told, for tokens are among them.
+    engine = create_engine(url, connect_args={"timeout": patience}, pool_size=16, max_overflow=-1, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _set_pragmas(connection: Any, _record: Any) -> None:

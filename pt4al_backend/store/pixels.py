@@ -100,6 +100,10 @@ class PixelStore:
                 ) from None
         return images
 
+    def lacks(self, rows: Rows) -> bool:
+        """Whether any of `rows` has no place on disk."""
+        return not all(self._path(int(shard)).exists() for shard in np.unique(np.asarray(rows) // self._shard_rows))
+
     def remove(self) -> None:
         """Delete the directory with all that is in it."""
         if self._directory.exists():

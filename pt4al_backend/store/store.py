@@ -16,15 +16,18 @@ from typing import Any
 from sqlalchemy import Select, case, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
+from pt4al_backend.cpu import CpuUse
 from pt4al_backend.labelling_platform import Question, questions_of
 from pt4al_backend.store.ranking import RankingArrays
-from pt4al_backend.store.tables import Announced, Project, Ranking, Task, Worker
+from pt4al_backend.store.tables import Announced, Project, Ranking, Task, Vitals, Worker
 from pt4al_backend.store.tasks import PoolArrays, TaskStore, Totals
 
 __all__ = ["PoolArrays", "Store", "Totals"]
 
 UNKNOWN_AT_MOST = 100
 """Projects of which nothing is known but that somebody asked us to serve them."""
+WORKER_LOCK = "worker.lock"
+"""The file in the data directory that the one worker holds."""
 TICK = 0.001  # seconds between two wake-ups, at least
 
 
@@ -163,15 +166,43 @@ class Store(TaskStore):
 
     # The worker
 
-    def beat(self, *, device: str, busy_with: str) -> None:
-        """The worker lives, and this is what it does."""
+    def worker_starts(self) -> None:
+        """A worker is being started: it can do nothing yet."""
+        with self._session.begin() as session:
+            session.merge(Vitals(id=1, starting_at=time.time(), cpu_got=None, cpu_wanted=None, trouble=""))
+
+    def beat(self, *, device: str, busy_with: str, trouble: str = "", cpu: CpuUse | None = None) -> None:
+        """The worker lives; this is what it does, why it waits if it does, and what it gets of the processors."""
+        got, wanted = (cpu.got, cpu.wanted) if cpu else (None, None)
         with self._session.begin() as session:
             session.merge(Worker(id=1, heartbeat_at=time.time(), device=device, busy_with=busy_with))
+            session.merge(Vitals(id=1, starting_at=0.0, cpu_got=got, cpu_wanted=wanted, trouble=trouble))
+
+    def worker_ends(self) -> None:
+        """The worker ends, on purpose."""
+        with self._session.begin() as session:
+            session.execute(update(Worker).values(heartbeat_at=0.0))
+            session.execute(update(Vitals).values(starting_at=0.0, trouble=""))
 
     def worker(self) -> Worker | None:
         """The worker's last heartbeat, if there ever was one."""
         with self._session() as session:
-            return session.get(Worker, 1)
+            worker = session.get(Worker, 1)
+        if worker is not None:
+            worker.heartbeat_at = max(worker.heartbeat_at, self._touched())
+        return worker
+
+    def vitals(self) -> Vitals:
+        """What else is known of the worker."""
+        with self._session() as session:
+            return session.get(Vitals, 1) or Vitals(id=1, starting_at=0.0, trouble="")
+
+    def _touched(self) -> float:
+        """When the worker last touched its lock: it does where the database cannot be written."""
+        try:
+            return (self.data_dir / WORKER_LOCK).stat().st_mtime
+        except OSError:
+            return 0.0
 
 
 def _to_make_room() -> Select[int]:

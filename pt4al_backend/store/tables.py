@@ -151,3 +151,15 @@ class Worker(Base):
     heartbeat_at: Mapped[float]
     device: Mapped[str]
     busy_with: Mapped[str] = mapped_column(default="")
+
+
+class Vitals(Base):
+    """More of the one worker. ``id`` is always 1. (A table of its own: older databases have none, and get it.)"""
+
+    __tablename__ = "vitals"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    starting_at: Mapped[float] = mapped_column(default=0.0)  # the last sign of a worker that is being started
+    cpu_got: Mapped[float | None]  # in processors, over the last seconds; None: not known
+    cpu_wanted: Mapped[float | None]
+    trouble: Mapped[str] = mapped_column(default="")  # why it waits: the disk, or the database

@@ -6,9 +6,12 @@ Label Studio shows people nothing of a failed ``/setup`` but its HTTP status lin
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from flask import Response
+from flask import Response, g, has_request_context
 
+from pt4al_backend.errors import StoreError
 from pt4al_backend.web import refusal_log
 
 _LONGEST_REASON = 300  # characters; proxies bound the length of a status line
@@ -20,6 +23,17 @@ class RefusedError(Exception):
     def __init__(self, code: int, sentence: str) -> None:
         super().__init__(sentence)
         self.code = code
+
+
+@contextmanager
+def remembering_trouble() -> Iterator[None]:
+    """Inside the SDK's handlers, which make a 500 of every exception: keep what is wrong with the store."""
+    try:
+        yield
+    except StoreError as error:
+        if has_request_context():
+            g.trouble = error
+        raise
 
 
 def refusal(code: int, sentence: str) -> Response:

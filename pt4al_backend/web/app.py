@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response
+from flask import Flask, Response, g, request
 
+from pt4al_backend.errors import StoreError
 from pt4al_backend.settings import Settings, load_settings
-from pt4al_backend.web import security
+from pt4al_backend.web import pages, security
 from pt4al_backend.web.answers import refusal
 from pt4al_backend.web.context import open_context
 from pt4al_backend.web.requests import add_notes
@@ -34,7 +35,7 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 
 def _add_ours(app: Flask) -> None:
-    from pt4al_backend.web import pages, requests
+    from pt4al_backend.web import requests
 
     app.register_blueprint(pages.pages)
     app.view_functions["metrics"] = pages.metrics_page
@@ -42,14 +43,23 @@ def _add_ours(app: Flask) -> None:
     app.add_url_rule("/versions", "get_version", pages.versions, methods=["GET", "POST"])
     # First of all: the SDK's own hooks read the body, and must not read what is refused.
     app.before_request_funcs.setdefault(None, []).insert(0, requests.check)
+    app.register_error_handler(StoreError, _store_trouble)
     app.after_request(_finish)
     app.teardown_request(requests.leave)
+
+
+def _store_trouble(error: StoreError) -> Response:
+    """503 and the sentence: trying again later may help."""
+    answer = refusal(503, str(error))
+    if request.path == "/dashboard":
+        return Response(pages.trouble_page(str(error)), 503, mimetype="text/html")
+    return answer
 
 
 def _finish(response: Response) -> Response:
     """The SDK answers errors with tracebacks; ours carry a sentence. The log has the rest."""
     if response.status_code == 500:
-        response = refusal(500, _WENT_WRONG)
+        response = _store_trouble(g.trouble) if "trouble" in g else refusal(500, _WENT_WRONG)
     response.direct_passthrough = False  # the SDK's own hook, which comes next, reads every body, files too
     response = add_notes(response)
     return security.add_headers(response)

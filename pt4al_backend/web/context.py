@@ -7,9 +7,11 @@ from the environment.
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass
 
+from pt4al_backend.errors import DataReplacedError, PT4ALError, StoreError
 from pt4al_backend.labelling_platform import Question
 from pt4al_backend.running import Presence
 from pt4al_backend.settings import Settings, load_settings
@@ -48,22 +50,57 @@ class Context:
     presence: Presence
 
 
+logger = logging.getLogger(__name__)
 _lock = threading.Lock()
 _current: Context | None = None
+_reopening = threading.Lock()
+_obstacle = ""  # why another store that took the place of ours cannot be opened
 
 
 def open_context(settings: Settings) -> Context:
     """Serve this store from now on; the one before is closed. ``PT4ALError`` if it cannot be used."""
-    global _current
-    store = Store(settings.data_dir, settings.database_url)
     with _lock:
-        before, _current = _current, Context(settings, store, Rankings(store), Presence(settings, "web"))
-    if before is not None:
-        before.store.close()
-        before.presence.close()
-    return _current
+        return _open(settings)
 
 
 def context() -> Context:
     """The context of this process, opened from the environment at first use."""
     return _current or open_context(load_settings())
+
+
+def require_store() -> None:
+    """Raise ``StoreError`` unless the store that was opened still is in its place.
+
+    Another one that is there now is opened meanwhile. Never waits: ``/health`` is answered where nothing may.
+    """
+    now = context()
+    try:
+        now.store.require_present()
+    except DataReplacedError as error:
+        if _reopening.acquire(blocking=False):
+            logger.warning("%s", error)
+            threading.Thread(target=_reopen, args=(now,), name="reopen").start()
+        raise StoreError(_obstacle or str(error)) from error
+
+
+def _reopen(before: Context) -> None:
+    global _obstacle
+    try:
+        with _lock:
+            if _current is before:
+                _open(before.settings)
+        _obstacle = ""
+    except PT4ALError as error:
+        _obstacle = str(error)
+    finally:
+        _reopening.release()
+
+
+def _open(settings: Settings) -> Context:
+    global _current
+    store = Store(settings.data_dir, settings.database_url)
+    before, _current = _current, Context(settings, store, Rankings(store), Presence(settings, "web"))
+    if before is not None:
+        before.store.close()
+        before.presence.close()
+    return _current

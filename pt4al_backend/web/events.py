@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pt4al_backend.errors import PT4ALError
+from pt4al_backend.errors import PT4ALError, StoreError
 from pt4al_backend.label_studio.config import parse_config
 from pt4al_backend.store.tables import Project
 from pt4al_backend.web import projects, refusal_log
@@ -44,6 +44,8 @@ def take(context: Context, event: str, data: Mapping[str, Any]) -> dict[str, Any
         found = projects.find(context.store, context.settings, name) or [_take_in(context, name, project)]
     except ValueError:
         return {"event": event, "ignored": "The event names no project."}
+    except StoreError:
+        raise
     except PT4ALError as error:
         refusal_log.tell(200, f"{event} is ignored. {reason_phrase(str(error))}")
         return {"event": event, "ignored": str(error)}

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, render_template, request
 
 from pt4al_backend.settings import Settings
-from pt4al_backend.status import project_status, status, without_userinfo, worker_status
+from pt4al_backend.status import health, project_status, status, without_userinfo
 from pt4al_backend.store.tables import Project
 from pt4al_backend.web import metrics, projects
 from pt4al_backend.web.answers import RefusedError, refusal
@@ -38,19 +38,25 @@ def api_status() -> Response:
 def dashboard() -> str:
     """The same as one plain page."""
     store, settings = context().store, context().settings
+    now = health(store)
     shown = [
         {
-            **project_status(store, settings, project),
-            "stage_words": _STAGES.get(project.stage, project.stage),
+            **(told := project_status(store, settings, project, now)),
+            "stage_words": _STAGES.get(told["stage"], told["stage"]),
             "link": link(settings, project),
-            "remaining": remaining(project.eta_seconds),
+            "remaining": remaining(told["eta_seconds"]),
             "set_aside": store.unreadable(project.id),
         }
         for project in store.projects()
     ]
     return render_template(
-        "dashboard.html", projects=shown, worker=worker_status(store.worker()), address=request.host_url
+        "dashboard.html", projects=shown, worker=now.worker, trouble=now.disk_error, address=request.host_url
     )
+
+
+def trouble_page(trouble: str) -> str:
+    """The page where nothing but this can be told."""
+    return render_template("dashboard.html", projects=[], worker={}, trouble=trouble, address=request.host_url)
 
 
 def link(settings: Settings, project: Project) -> str:

@@ -14,14 +14,13 @@ from contextlib import nullcontext
 from typing import Any
 
 from flask import Response, g, request
-from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import BadRequest
 
-from pt4al_backend.errors import PT4ALError
+from pt4al_backend.errors import PT4ALError, StoreError
 from pt4al_backend.label_studio.config import parse_config
 from pt4al_backend.web import events, gate, projects
 from pt4al_backend.web.answers import RefusedError, refusal
-from pt4al_backend.web.context import context
+from pt4al_backend.web.context import context, require_store
 from pt4al_backend.web.json_size import holds_too_much
 from pt4al_backend.web.projects import ProjectName
 
@@ -39,6 +38,8 @@ Body = dict[str, Any]
 def check() -> Response | None:
     """Flask's ``before_request``: a refusal, or None to go on."""
     refused = None if gate.ADMITTED in request.environ else gate.refused(request, context().settings) or _seat()
+    if refused is None and request.endpoint != "pt4al.static":
+        require_store()  # also where the answer needs nothing of it: it would be none of a backend that works
     checks = _CHECKS.get(request.path) if request.method == "POST" else None
     if refused is not None or checks is None:
         return refused
@@ -47,11 +48,10 @@ def check() -> Response | None:
             checks(_body())
     except RefusedError as error:
         return refusal(error.code, str(error))
+    except StoreError:
+        raise  # for the app's handler
     except PT4ALError as error:
         return refusal(422, str(error))
-    except DBAPIError as error:  # without its parameters, which may be tokens
-        logger.error("database: %s", error.orig)
-        return refusal(503, "The database of pt4al-backend does not answer: try again, and look into its log.")
     return None
 
 

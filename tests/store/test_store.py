@@ -1,10 +1,13 @@
+import sqlite3
 import threading
+from contextlib import closing
 
 import numpy as np
 import pytest
 
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling_platform import Guess, TaskState, questions_of
+from pt4al_backend.store.download import download
 from pt4al_backend.store.ranking import GuessArrays, RankingArrays
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Announced
@@ -248,3 +251,19 @@ def test_a_database_from_before_tasks_were_announced(store, project, tmp_path):
     again.announce(project.id, tasks=5)  # by a worker that has not noticed
     assert again.announced(project.id) == 0
     again.close()
+
+
+def test_a_database_of_an_older_run_gets_the_table_it_lacks(tmp_path):
+    with closing(Store(tmp_path)) as store, closing(sqlite3.connect(tmp_path / "pt4al.db")) as database:
+        database.execute("DROP TABLE vitals")
+        store.connect(url="http://x", number=7, created="99", access_token="", label_config="")
+    with closing(Store(tmp_path)) as store:
+        store.worker_starts()
+        assert store.vitals().starting_at > 0
+        assert [project.number for project in store.projects()] == [7]
+
+
+def test_a_download_that_has_no_place_is_a_sentence(tmp_path):
+    (tmp_path / "models").write_text("a file")
+    with pytest.raises(PT4ALError, match="cannot be written"):
+        download("https://weights.example/x.safetensors", tmp_path / "models" / "x.safetensors")

@@ -118,9 +118,11 @@ def test_the_script_explains_what_is_wrong(tmp_path: Path) -> None:
 
 def test_the_sdks_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PT4AL_DATA_DIR", str(tmp_path / "data"))
+    umask = os.umask(0o022)
     from pt4al_backend import _wsgi
     from pt4al_backend.web.context import context
 
+    os.umask(umask)  # it is a server's: what it makes is for its user only
     assert _wsgi.app.test_client().get("/health").status_code == 200
     context().store.close()
     given = ["-p", "9191", "--host", "127.0.0.1", "-d", "--check", "--model-dir", str(tmp_path / "here")]

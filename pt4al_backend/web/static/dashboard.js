@@ -6,7 +6,8 @@ async function refresh() {
   if (!document.hidden) {
     try {
       const answer = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
-      if (answer.ok) show(await answer.text());
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      if (answer.ok || (answer.status === 503 && page.querySelector("#worker"))) show(page); // 503: it says what is wrong
       else warn(`pt4al-backend answers with error ${answer.status}; trying again.`);
     } catch {
       warn("pt4al-backend does not answer; trying again.");
@@ -15,8 +16,7 @@ async function refresh() {
   setTimeout(refresh, EVERY);
 }
 
-function show(text) {
-  const page = new DOMParser().parseFromString(text, "text/html");
+function show(page) {
   const open = new Set([...document.querySelectorAll("details[open]")].map((element) => element.id));
   for (const element of page.querySelectorAll("details")) element.open = open.has(element.id);
   inZoneOfReader(page);

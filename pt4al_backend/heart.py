@@ -1,0 +1,90 @@
+"""The signs of life of a worker, from a thread of their own: also while one step takes long, or torch is loading."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from pt4al_backend.cpu import CpuMeter
+from pt4al_backend.errors import StoreError
+from pt4al_backend.settings import Settings
+from pt4al_backend.store.store import WORKER_LOCK, Store
+
+EVERY = 2.0  # seconds between two signs
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def starting(settings: Settings) -> Iterator[None]:
+    """Say meanwhile that a worker is starting."""
+    store = Store(settings.data_dir, settings.database_url)
+    with contextlib.closing(store), _every(EVERY, store.worker_starts):
+        yield
+
+
+class Working(Protocol):
+    """What a sign of life tells of a worker."""
+
+    @property
+    def busy_with(self) -> str:
+        """What is under way."""
+
+    @property
+    def trouble(self) -> str:
+        """Why it waits, if it does."""
+
+
+@contextmanager
+def beating(store: Store, worker: Working, *, device: str) -> Iterator[None]:
+    """Say meanwhile that the worker lives, what it does or waits for, and how much of the processors it gets."""
+    meter = CpuMeter()
+
+    def beat() -> None:
+        use = meter.measure()
+        try:
+            store.beat(device=device, busy_with=worker.busy_with, trouble=worker.trouble, cpu=use)
+        except StoreError:  # the turns, which meet it too, tell of it
+            with contextlib.suppress(OSError):
+                os.utime(store.data_dir / WORKER_LOCK)  # takes no space and no lock
+
+    try:
+        with _every(EVERY, beat):
+            yield
+    finally:
+        with contextlib.suppress(StoreError):  # it is seen by the age of the last sign, too
+            store.worker_ends()
+
+
+@contextmanager
+def _every(seconds: float, action: Callable[[], None]) -> Iterator[None]:
+    """Do it now and again and again meanwhile. What goes wrong is logged, and does not end it."""
+    over = threading.Event()
+
+    def go_on() -> None:
+        while not over.wait(seconds):
+            with _logged():
+                action()
+
+    with _logged():
+        action()
+    thread = threading.Thread(target=go_on, name="heart", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextmanager
+def _logged() -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        logger.exception("the worker cannot tell that it lives")

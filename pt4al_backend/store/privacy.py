@@ -1,0 +1,75 @@
+"""What lies in the data directory is for this user only: tokens, images and what was learnt from them."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from pt4al_backend.processes import LIFELINE
+from pt4al_backend.store.database import FILE, MARK
+from pt4al_backend.store.store import WORKER_LOCK
+
+logger = logging.getLogger(__name__)
+
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_DATABASE = (FILE, f"{FILE}-wal", f"{FILE}-shm", f"{FILE}-journal")
+_FILES = (*_DATABASE, MARK, WORKER_LOCK, "web.running.json", "worker.running.json", "cache.db")  # the last: the SDK's
+_FOLDERS = ("pixels", "models", "demo")
+_IMAGENET = "imagenet."  # what the names of fetched weights begin with
+
+
+def keep_private(data_dir: Path) -> None:
+    """Let this process, and those it starts, make files that no other user reads; tighten those of earlier runs.
+
+    What we did not make stays as it is; where others can read it, the log says so: it may hold a token.
+    """
+    os.umask(_OTHERS)
+    if not data_dir.is_dir():
+        return
+    for path in filter(_is_open, _made_in(data_dir)):
+        with contextlib.suppress(OSError):  # another user's: he decides, and it is told of below
+            path.chmod(stat.S_IMODE(path.stat().st_mode) & ~_OTHERS)
+    if LIFELINE not in os.environ:  # else the process that started this one has said it
+        for sentence in _warnings(data_dir):
+            logger.warning("%s", sentence)
+
+
+def _made_in(data_dir: Path) -> Iterator[Path]:
+    """Where the directory is used for other things too, only what bears a name of ours, with all that is in it."""
+    yield from (data_dir / name for name in _FILES)
+    for folder in (data_dir / name for name in _FOLDERS):
+        entries = sorted(folder.iterdir()) if folder.is_dir() else []
+        ours = [path for path in entries if _bears_our_name(path) and not path.is_symlink()]
+        if folder.name == "demo" or len(ours) == len(entries):
+            yield folder
+        for path in ours:
+            yield path
+            for here, folders, files in os.walk(path):
+                yield from (Path(here, name) for name in (*folders, *files))
+
+
+def _bears_our_name(path: Path) -> bool:
+    return path.name.isdecimal() or path.name.startswith(_IMAGENET)
+
+
+def _is_open(path: Path) -> bool:
+    """Whether it is a file or a directory, and no link, that others may use."""
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return False
+    return (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) and bool(mode & _OTHERS)
+
+
+def _warnings(data_dir: Path) -> Iterator[str]:
+    mode = data_dir.stat().st_mode
+    if mode & stat.S_IWOTH:
+        yield f"Every user of this machine can change what is in {data_dir}: chmod o-w {data_dir}"
+    if mode & stat.S_IXOTH:
+        for path in sorted(data_dir.iterdir()):
+            if _is_open(path) and path.lstat().st_mode & stat.S_IROTH:
+                yield f"Every user of this machine can read {path}: chmod o-rwx {path}"
