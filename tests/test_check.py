@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -112,6 +114,23 @@ def test_the_port_and_who_has_it(tmp_path: Path) -> None:
 def test_wrong_address_or_token(label_studio: Studio, tmp_path: Path, change: dict[str, str], says: str) -> None:
     finding = found(settings_for(label_studio, tmp_path, **change))["Label Studio"]
     assert finding.ok is False and says in finding.message
+
+
+def test_nobody_waits_for_a_label_studio_that_does_not_answer(tmp_path: Path) -> None:
+    over = threading.Event()
+
+    def never(_asked: Any) -> Reply:
+        over.wait(30)
+        return Reply(0)
+
+    began = time.monotonic()
+    with answering(never) as server:
+        settings = settings_for(None, tmp_path, label_studio_url=server.url, label_studio_api_key="key")
+        finding = found(settings)["Label Studio"]
+        seconds = time.monotonic() - began
+        over.set()
+    assert finding.ok is None and "too long" in finding.message
+    assert check.LEAST <= seconds < check.SECONDS + 1
 
 
 def test_something_else_at_the_address(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from flask import Response, g, has_request_context
 from pt4al_backend.errors import StoreError
 from pt4al_backend.web import refusal_log
 
+_BRACKETS = str.maketrans("<>", "()")
 _LONGEST_REASON = 300  # characters; proxies bound the length of a status line
 
 
@@ -45,7 +46,7 @@ def refusal(code: int, sentence: str) -> Response:
 
 
 def reason_phrase(sentence: str) -> str:
-    """One bounded line of printable ASCII."""
+    """One bounded line of printable ASCII; Label Studio's form swallows what stands in angle brackets (fact 31)."""
     line = " ".join("".join(character if character.isprintable() else " " for character in sentence).split())
-    line = line.encode("ascii", "replace").decode()
+    line = line.encode("ascii", "replace").decode().translate(_BRACKETS)
     return line if len(line) <= _LONGEST_REASON else line[: _LONGEST_REASON - 3] + "..."

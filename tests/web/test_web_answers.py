@@ -11,6 +11,7 @@ from pt4al_backend.web.answers import reason_phrase
     ("sentence", "line"),
     [
         ("PT4AL needs an Image tag.", "PT4AL needs an Image tag."),
+        ('It does not learn from Choices "<b>".', 'It does not learn from Choices "(b)".'),
         ("one\r\nSet-Cookie: two\t\x00three", "one Set-Cookie: two three"),
         ("Größe 図", "Gr??e ?"),
     ],
