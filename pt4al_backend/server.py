@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from typing import Any
@@ -192,18 +193,18 @@ class _Exchange(HTTPMessageDelegate):
     async def _send(self, response: Response) -> None:
         """Piece by piece, so that no more is copied than the client takes."""
         content = self._content(response)
-        self._send_head(response)
-        for start in range(0, len(content), _PIECE):
+        await self._send_head(response, content[:_PIECE])
+        for start in range(_PIECE, len(content), _PIECE):
             await self._connection.write(content[start : start + _PIECE])
         self._connection.finish()
 
-    def _send_head(self, response: Response, content: bytes = b"") -> None:
-        """Status and headers, the reason phrase word for word (fact 18)."""
+    def _send_head(self, response: Response, content: bytes) -> Awaitable[None]:
+        """Status, headers and the content's begin; the reason phrase word for word (fact 18)."""
         code, _, reason = response.status.partition(" ")
         headers = HTTPHeaders({"Date": format_timestamp(time.time())})
         for name, value in response.headers:
             headers.add(name, value)
-        self._connection.write_headers(ResponseStartLine("HTTP/1.1", int(code), reason), headers, content)
+        return self._connection.write_headers(ResponseStartLine("HTTP/1.1", int(code), reason), headers, content)
 
     def _content(self, response: Response) -> bytes:
         return b"" if self._environ["REQUEST_METHOD"] == "HEAD" else response.get_data()

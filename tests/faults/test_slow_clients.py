@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from processes import free_port, running, wait_ready
+from processes import free_port, running, wait_ready, wait_until
 from served import ROOT, Backend, _healthy, _variables
 from strangers import ask, connect, crowd, dripping, head, seconds_of_health
 
@@ -79,6 +79,11 @@ def test_nobody_stays_for_ever(tmp_path: Path) -> None:
         for begin in (b"", b"GET /health HTTP/1.1\r\nX: ", body, head("GET", "/health")):
             with connect(backend, begin) as client, dripping([client]):
                 assert _is_closed_within(client, 6), begin
+        large = predict(50_000)
+        with crowd(backend, 4, large, receive_buffer=4096):  # who take nothing, and more than the kernel holds
+            body = large.partition(b"\r\n\r\n")[2]
+            assert ask(backend, "POST", "/predict", body)[0] == 503
+            wait_until("their places", lambda: ask(backend, "POST", "/predict", body)[0] == 200, seconds=30, every=0.5)
 
 
 def _is_closed_within(client: socket.socket, seconds: float) -> bool:

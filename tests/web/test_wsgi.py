@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -81,6 +82,27 @@ def test_what_is_too_large_is_refused_unread(server: Server) -> None:
     for path in ("/setup", "/predict", "/webhook"):
         code, reason, _ = server.ask("POST", path, **{"Content-Length": str(LARGEST_BODY + 1)})
         assert (code, reason) == (413, "The body is larger than 64 MB: send fewer tasks at a time.")
+
+
+@pytest.mark.parametrize(
+    "chunks", [b"zz\r\nhello\r\n0\r\n\r\n", b"5\r\nhelloXX0\r\n\r\n", b"-1\r\n\r\n", b"5\r\nhello\r\n0\r\n\r\n"]
+)
+def test_chunked_bodies_are_refused_unread(server: Server, chunks: bytes) -> None:
+    head = (
+        b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+        client.sendall(head + b"Connection: close\r\n\r\n" + chunks)
+        assert client.recv(1000).startswith(b"HTTP/1.1 411 The length of the body is missing")
+
+
+def test_strangers_are_refused_here_too(server: Server) -> None:
+    setup = {"project": "1.2", "schema": CONFIG, "hostname": "http://ls", "access_token": TOKEN}
+    assert server.ask("POST", "/setup", setup, Origin="http://evil.example")[0] == 403
+    assert server.ask("POST", "/setup", setup, Host="evil.example")[0] == 403
+    assert server.ask("POST", "/setup", setup, **{"Content-Type": "text/plain"})[0] == 415
+    assert server.ask("GET", "/health", **{"X-Forwarded-For": "203.0.113.7"})[0] == 403
+    assert server.ask("POST", "/health", **{"Content-Length": str(2**20), "Content-Type": "application/json"})[0] == 413
 
 
 def test_the_whole_way(server: Server) -> None:
