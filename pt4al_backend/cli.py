@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pt4al_backend import __version__
+from pt4al_backend.cli_options import Config, DataDir, Device, Host, Number, Port, Token, Url, example, read_token
 from pt4al_backend.errors import PT4ALError
 
 if TYPE_CHECKING:
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
     from pt4al_backend.store.store import Store
 
 STARTED = time.monotonic()
-
-
-def _example(arguments: str) -> str:
-    return f"\b\nExample:\n  pt4al-backend {arguments}"
-
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,40 +33,6 @@ app = typer.Typer(
     "directory. An option goes before a variable, a variable before the file.",
 )
 
-DataDir = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIR",
-        help="Where database, images and networks live. Default: pt4al-data. [PT4AL_DATA_DIR, MODEL_DIR]",
-    ),
-]
-Config = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Settings file. Default: pt4al.toml in the data directory.")
-]
-Url = Annotated[
-    str | None,
-    typer.Option(metavar="URL", help="Address of Label Studio as this backend reaches it. [LABEL_STUDIO_URL]"),
-]
-Token = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TOKEN",
-        help="Its personal access token; with - it is read from standard input, and no list of processes shows it. "
-        "[LABEL_STUDIO_API_KEY]",
-    ),
-]
-Host = Annotated[
-    str | None, typer.Option(metavar="ADDRESS", help="Address to listen on. Default: 0.0.0.0. [PT4AL_HOST]")
-]
-Port = Annotated[
-    int | None, typer.Option(metavar="N", min=1, max=65535, help="Port to listen on. Default: 9090. [PORT]")
-]
-Device = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, … Default: auto. [PT4AL_DEVICE]"),
-]
-Number = Annotated[int, typer.Option("--project", metavar="N", help="The project's id in Label Studio.")]
-
 
 def main() -> None:
     """Entry point. Errors meant for people are one sentence on stderr and exit code 1."""
@@ -81,7 +43,7 @@ def main() -> None:
         sys.exit(1)
 
 
-@app.command(epilog=_example("start --url http://localhost:8080 --token - < token.txt"))
+@app.command(epilog=example("start --url http://localhost:8080 --token - < token.txt"))
 def start(
     url: Url = None,
     token: Token = None,
@@ -103,7 +65,7 @@ def start(
 
 @app.command(
     short_help="Run only the web process, which Label Studio talks to.",
-    epilog=_example("web --data-dir /srv/pt4al --port 9191"),
+    epilog=example("web --data-dir /srv/pt4al --port 9191"),
 )
 def web(
     url: Url = None,
@@ -125,7 +87,7 @@ def web(
 
 @app.command(
     short_help="Run only the worker, which learns and orders the queue.",
-    epilog=_example("worker --data-dir /srv/pt4al --device cuda:1"),
+    epilog=example("worker --data-dir /srv/pt4al --device cuda:1"),
 )
 def worker(
     url: Url = None, token: Token = None, data_dir: DataDir = None, config: Config = None, device: Device = None
@@ -144,7 +106,7 @@ def worker(
 
 @app.command(
     short_help="Start a Label Studio and the backend on real images.",
-    epilog=_example("demo --images animals --annotate 60"),
+    epilog=example("demo --images animals --annotate 60"),
 )
 def demo(
     images: Annotated[
@@ -187,7 +149,7 @@ def demo(
     raise typer.Exit(demo_room.run(options, settings))
 
 
-@app.command(epilog=_example("simulate animals --strategies pt4al,random --query-size 20"))
+@app.command(epilog=example("simulate animals --strategies pt4al,random --query-size 20"))
 def simulate(
     images: Annotated[
         Path, typer.Argument(help="A directory with one directory of images per class, or a Label Studio JSON export.")
@@ -247,7 +209,7 @@ def simulate(
     simulate_room.run(plan, Console(soft_wrap=True))
 
 
-@app.command(epilog=_example("status --data-dir /srv/pt4al"))
+@app.command(epilog=example("status --data-dir /srv/pt4al"))
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print what /api/status answers.")] = False,
     data_dir: DataDir = None,
@@ -272,7 +234,7 @@ def status(
         print("No backend has told its settings here: where they count, those of this shell are shown.")
 
 
-@app.command(epilog=_example("check --project 1"))
+@app.command(epilog=example("check --project 1"))
 def check(
     project: Annotated[
         int | None, typer.Option(metavar="N", help="Look at this project of Label Studio too. Default: all connected.")
@@ -295,7 +257,7 @@ def check(
 
 @app.command(
     short_help="Write batches, labels or the trained network to a file.",
-    epilog=_example("export labels --project 1 --output labels.csv"),
+    epilog=example("export labels --project 1 --output labels.csv"),
 )
 def export(
     what: Annotated[Literal["batches", "labels", "model"], typer.Argument(help="What to write.")],
@@ -312,7 +274,7 @@ def export(
     print(export_room.export(what, store, export_room.find_project(store, project, settings), output))
 
 
-@app.command(epilog=_example("reset --project 1"))
+@app.command(epilog=example("reset --project 1"))
 def reset(
     project: Number,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
@@ -352,7 +314,7 @@ def _settings(
     from pt4al_backend.processes import LIFELINE
     from pt4al_backend.settings import doubts, load_settings
 
-    options |= {"label_studio_url": url, "label_studio_api_key": _token(token)}
+    options |= {"label_studio_url": url, "label_studio_api_key": read_token(token)}
     settings = load_settings(config, **options)
     logging.basicConfig(
         level=settings.log_level,
@@ -374,20 +336,6 @@ def _settings(
 
 RUNS = ("start", "web", "worker", "demo", "simulate", "check")
 """Commands that go by settings; the others look at what was done by them."""
-
-
-def _token(given: str | None) -> str | None:
-    if given != "-":
-        return given
-    if sys.stdin.isatty():
-        import getpass
-
-        token = getpass.getpass("Token: ").strip()
-    else:
-        token = sys.stdin.readline().strip()
-    if not token:
-        raise PT4ALError("There is no token on standard input: write it there, as in `--token - < token.txt`.")
-    return token
 
 
 def _beside(own: Settings) -> Beside:

@@ -1,0 +1,65 @@
+"""The options that several commands share, and what is told of them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pt4al_backend.errors import PT4ALError
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Where database, images and networks live. Default: pt4al-data. [PT4AL_DATA_DIR, MODEL_DIR]",
+    ),
+]
+Config = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Settings file. Default: pt4al.toml in the data directory.")
+]
+Url = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Address of Label Studio as this backend reaches it. [LABEL_STUDIO_URL]"),
+]
+Token = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TOKEN",
+        help="Its personal access token; with - it is read from standard input, and no list of processes shows it. "
+        "[LABEL_STUDIO_API_KEY]",
+    ),
+]
+Host = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Address to listen on. Default: 0.0.0.0. [PT4AL_HOST]")
+]
+Port = Annotated[
+    int | None, typer.Option(metavar="N", min=1, max=65535, help="Port to listen on. Default: 9090. [PORT]")
+]
+Device = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, … Default: auto. [PT4AL_DEVICE]"),
+]
+Number = Annotated[int, typer.Option("--project", metavar="N", help="The project's id in Label Studio.")]
+
+
+def example(arguments: str) -> str:
+    """The end of a command's help."""
+    return f"\b\nExample:\n  pt4al-backend {arguments}"
+
+
+def read_token(given: str | None) -> str | None:
+    """The token that ``--token`` means. ``PT4ALError`` where it is to come on standard input and does not."""
+    if given != "-":
+        return given
+    if sys.stdin.isatty():
+        import getpass
+
+        token = getpass.getpass("Token: ").strip()
+    else:
+        token = sys.stdin.readline().strip()
+    if not token:
+        raise PT4ALError("There is no token on standard input: write it there, as in `--token - < token.txt`.")
+    return token
