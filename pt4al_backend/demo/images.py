@@ -103,7 +103,7 @@ def _drawn(pixels: Any) -> Image.Image:
 
     ink = ImageOps.expand(Image.fromarray((pixels * (255 / 16)).astype("uint8")), border=1)
     soft = ink.resize((DIGIT_SIDE, DIGIT_SIDE), Image.Resampling.BICUBIC)
-    return soft.point([round(255 - 225 / (1 + math.exp(-24 * (value / 255 - 0.42)))) for value in range(256)])
+    return soft.point([round(255 - 225 / (1 + math.exp(-24 * (value / 255 - 0.5)))) for value in range(256)])
 
 
 def label_config(classes: Sequence[str], *, width: str = "100%") -> str:
