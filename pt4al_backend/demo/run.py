@@ -182,7 +182,9 @@ def _wait_for_queue(backend: httpx.Client, number: int, console: Console, watch:
             if row and not trouble:
                 stages.show(row)
             ready_since = (ready_since or now) if row and row["stage"] == "ready" and not trouble else None
-            if row and ready_since and (row["queue_length"] or now - ready_since > READY_FOR):
+            if row and not trouble and row["queue_length"]:  # nobody waits for a training that goes on behind it
+                return
+            if ready_since and now - ready_since > READY_FOR:
                 return
             trouble_since = (trouble_since or now) if trouble else None
             if trouble_since and now - trouble_since > PATIENCE_WITH_TROUBLE:
