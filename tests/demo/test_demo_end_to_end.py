@@ -60,23 +60,23 @@ def photographs(root: Path) -> Path:
 
 
 def test_the_next_demo_goes_on_and_only_a_fresh_one_deletes_labels(directory: Path, tmp_path: Path) -> None:
-    first = demo(directory, "--tasks", 60, "--annotate", 20)
+    first = demo(directory, "--tasks", 60, "--annotate", 30)
     assert rounds(first)[0][0] == 1
-    assert len(rounds(first)) >= 2 and rounds(first)[-1][1] == 20
+    assert len(rounds(first)) >= 2 and rounds(first)[-1][1] == 30
     places = [first.index(words) for words in ("/dashboard", "demo@example.com", "pt4al-demo", "\nReady. Open http://")]
     assert places == sorted(places)
-    assert labels_by_project(directory) == {"PT4AL demo: digits": 20}
+    assert labels_by_project(directory) == {"PT4AL demo: digits": 30}
 
     second = demo(directory, "--annotate", 3, "--tasks", 70)
-    assert 'Going on with the project "PT4AL demo: digits" with 70 images and 20 labels;' in second
-    assert rounds(second)[-1][1] == 23
-    assert labels_by_project(directory) == {"PT4AL demo: digits": 23}
+    assert 'Going on with the project "PT4AL demo: digits" with 70 images and 30 labels;' in second
+    assert rounds(second)[-1][1] == 33
+    assert labels_by_project(directory) == {"PT4AL demo: digits": 33}
 
     other = demo(directory, "--images", photographs(tmp_path / "my pets"), "--fresh", "--annotate", 1)
     assert 'Made the project "PT4AL demo: my pets" with 20 images.' in other
     assert "deleted" not in other
-    assert labels_by_project(directory) == {"PT4AL demo: digits": 23, "PT4AL demo: my pets": 1}
+    assert labels_by_project(directory) == {"PT4AL demo: digits": 33, "PT4AL demo: my pets": 1}
 
     fresh = demo(directory, "--tasks", 60, "--fresh")
-    assert 'Beginning again: the project "PT4AL demo: digits" and its 23 labels are deleted.' in fresh
+    assert 'Beginning again: the project "PT4AL demo: digits" and its 33 labels are deleted.' in fresh
     assert labels_by_project(directory) == {"PT4AL demo: digits": 0, "PT4AL demo: my pets": 1}
