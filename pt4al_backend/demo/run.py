@@ -195,7 +195,7 @@ def _wait_for_queue(backend: httpx.Client, number: int, console: Console, watch:
 def _trouble(row: dict[str, Any] | None, worker: dict[str, Any]) -> str:
     if row is None:
         return "The backend did not learn of the project."
-    if not worker["alive"]:
+    if not (worker["alive"] or worker["starting"]):
         return "The backend's worker does not run."
     return str(row["error"]) if row["stage"] == "error" else ""
 
