@@ -110,6 +110,8 @@ class Window:
 
     version: str
     picks: tuple[Pick, ...]
+    opened: tuple[Pick, ...] = ()
+    """Behind all of them: images that are not in the window, and that somebody may have open since an earlier one."""
 
 
 class LabellingPlatform(Protocol):

@@ -47,6 +47,7 @@ from pt4al_backend.sampling.strategies import Strategy
 from pt4al_backend.store import tables
 from pt4al_backend.store.store import PoolArrays
 from pt4al_backend.store.tables import Project
+from pt4al_backend.versions import may_be_open
 from pt4al_backend.watch import Watch
 
 logger = logging.getLogger(__name__)
@@ -168,6 +169,7 @@ class ProjectLoop:
             project,
             settings,
             kept=kept,
+            opened=may_be_open(project.retired, project.published, _waiting(pool)),
             previews=self._previews(pool, opinion) if settings.preannotate and segmentation(project) else None,
         )
         if strategy.at_once and kept is None and not len(self._missing(project, pool)):
@@ -332,3 +334,8 @@ class ProjectLoop:
                 stage_detail=detail,
                 eta_seconds=None,
             )
+
+
+def _waiting(pool: PoolArrays) -> set[int]:
+    """Tasks that can still be labelled."""
+    return set(pool.task[~pool.labelled & ~pool.skipped].tolist())

@@ -24,6 +24,9 @@ PREVIEWED = 20
 """Images at the front of a window that are published with a mask: each costs time, and all are published anew
 long before the others come to the front."""
 
+OPENED = 10
+"""Images beside a window at most that somebody may have open."""
+
 
 @dataclass(frozen=True)
 class Preview:
@@ -72,11 +75,13 @@ def rank(
     settings: Settings,
     *,
     kept: NDArray[np.int64] | None = None,
+    opened: Sequence[int] = (),
     previews: Previews | None = None,
 ) -> Ranked:
     """Sort the pool (all of it in batches) and choose the window.
 
-    ``kept``: a query that was chosen as a whole, task ids in serving order; it is served on.
+    ``kept``: a query that was chosen as a whole, task ids in serving order; it is served on. ``opened``: tasks that
+    somebody may have open, the likeliest first.
     """
     chosen = chosen_strategy(settings, dense=project.dense)
     uncertainty = opinion.uncertainty
@@ -100,22 +105,24 @@ def rank(
         at_once=chosen.at_once,
     )
     arrays = RankingArrays(pool.task, plan.scores, opinion.guesses)
-    front = plan.window[:PREVIEWED]
+    beside = _beside(pool, plan.window, opened)
+    front = np.concatenate([plan.window[:PREVIEWED], beside])
     drawn = dict(zip(front.tolist(), previews(front), strict=True)) if previews else {}
 
-    def pick(position: int) -> Pick:
+    def pick(position: int, score: float) -> Pick:
         preview = drawn.get(position, Preview({}, 0, 0))
         return Pick(
             task=int(pool.task[position]),
-            score=float(plan.scores[position]),
+            score=score,
             guesses=arrays.guesses_at(position, opinion.questions) | preview.guesses if settings.preannotate else {},
             width=preview.width,
             height=preview.height,
         )
 
-    picks = tuple(pick(position) for position in plan.window.tolist())
-    version = version_name(plan.round, int(pool.labelled.sum()), picks)
-    window = Window(version=version, picks=picks)
+    picks = tuple(pick(position, float(plan.scores[position])) for position in plan.window.tolist())
+    left = tuple(pick(position, queue.LAST_PLACE) for position in beside.tolist()) if picks else ()
+    version = version_name(plan.round, int(pool.labelled.sum()), picks + left)
+    window = Window(version, picks, left)
     return Ranked(round=plan.round, query=pool.task[plan.query], arrays=arrays, window=window)
 
 
@@ -184,6 +191,16 @@ def _lane(
         round=round_,
         seed=settings.seed,
     )
+
+
+def _beside(pool: PoolArrays, window: NDArray[np.int64], opened: Sequence[int]) -> NDArray[np.int64]:
+    """Positions of the first of ``opened`` that are open and not in the window, sorted."""
+    tasks = np.array(opened, dtype=np.int64)
+    positions = np.flatnonzero(np.isin(pool.task, tasks) & ~pool.labelled & ~pool.skipped)
+    positions = positions[~np.isin(positions, window)]
+    likelihood = {task: place for place, task in enumerate(opened)}
+    likeliest = sorted(positions.tolist(), key=lambda position: likelihood[int(pool.task[position])])[:OPENED]
+    return np.array(sorted(likeliest), dtype=np.int64)
 
 
 def _serve_on(tasks: NDArray[np.int64], kept: NDArray[np.int64]) -> lanes.Order:

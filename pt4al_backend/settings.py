@@ -267,7 +267,8 @@ def doubts(config: Path | None = None, **overrides: object) -> list[str]:
         found.append("LABEL_STUDIO_URL is set without LABEL_STUDIO_API_KEY: no project can be connected so.")
     if key and not url:
         found.append("LABEL_STUDIO_API_KEY is sent nowhere without LABEL_STUDIO_URL: set both.")
-    secrets = [name for name in ("label_studio_api_key", "basic_auth_pass") if given.in_file.get(name)]
+    names = ("label_studio_api_key", "label_studio_login", "basic_auth_pass")
+    secrets = [name for name in names if given.in_file.get(name)]
     if secrets and given.is_exposed():
         found.append(f"Others can read {given.file}, and {secrets[0]} is in it: chmod 600 keeps it private.")
     return found

@@ -107,9 +107,10 @@ class Seat:
             self._desk.line_up(self._thread.ident or 0)
             self._turns.put(turn)
 
-    def leave(self, last: Callable[[], bool]) -> None:
-        """Take a last turn, when the one that is under way is over."""
-        self._turns.put(last)
+    def leave(self, last: Callable[[], bool] | None = None) -> None:
+        """End when the turn that is under way is over, and a last one."""
+        if last:
+            self._turns.put(last)
         self._turns.put(None)
 
     def _run(self) -> None:

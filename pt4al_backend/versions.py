@@ -22,6 +22,20 @@ LOCKED = 86400.0  # seconds for which Label Studio keeps a task for the annotato
 MOST_PREDICTIONS = 20_000  # of versions that stay for their images' sake, together
 
 
+def may_be_open(retired: Sequence[dict[str, Any]], published: Sequence[int], waiting: Set[int]) -> list[int]:
+    """Those of ``waiting`` that were handed out, as far as can be known, and may be open; the likeliest first.
+
+    Label Studio hands a task that was opened and left out again from its lock, whatever the order says by then
+    (fact 37), and does not tell which tasks are locked. Handed out is what is first of a queue, or one of the first few
+    where several people label; of the queues, the newest counts most.
+    """
+    now = time.time()
+    heads = [published, *(entry["head"] for entry in reversed(retired) if now - entry["at"] < LOCKED)]
+    fronts = [[task for task in head if task in waiting][:HEAD] for head in heads]
+    by_place = (front[place] for place in range(HEAD) for front in fronts if place < len(front))
+    return list(dict.fromkeys(by_place))
+
+
 def version_name(round_: int, labelled: int, picks: Sequence[Pick]) -> str:
     """``pt4al-r<round>-n<labels>-<short hash>``: equal names mean equal queues."""
     digest = hashlib.sha256()

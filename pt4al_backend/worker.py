@@ -191,6 +191,7 @@ class Worker:
             for project_id, seat in self._seats.items():
                 if not seat.taken:
                     self._drop(project_id)
+                seat.leave()
         self._threads.shutdown(cancel_futures=True)
 
     def turn(self) -> bool:
@@ -207,6 +208,7 @@ class Worker:
         return any(seat.has_more for seat in self._seats.values())
 
     def _drop(self, project_id: int) -> bool:
+        self._openings.pop(project_id, None)
         lane = self._lanes.pop(project_id, None)
         if lane is not None:
             lane.loop.close()

@@ -16,6 +16,7 @@ from pt4al_backend.errors import LabelStudioUnavailableError, PT4ALError
 from pt4al_backend.jobs import Bench, backbone, images
 from pt4al_backend.learning import network_head
 from pt4al_backend.loop import ProjectLoop
+from pt4al_backend.ranking import OPENED
 from pt4al_backend.sampling import queue
 from pt4al_backend.sampling.uncertainty import confidence
 from pt4al_backend.settings import METHODS, Settings
@@ -784,4 +785,28 @@ def test_what_somebody_deleted_to_make_room_is_made_again(tmp_path, lost):
     rig.settle()
     assert rig.platform.published[-1].version.split("-")[2] == "n1"
     assert rig.bench.pixels(rig.project).read(rig.pool().row).any(axis=(1, 2, 3)).all()
+    rig.close()
+
+
+def test_an_image_that_may_be_open_keeps_a_prediction_behind_the_window(tmp_path):
+    rig = Rig(tmp_path, n=60, train_growth=0)
+    rig.settle()
+    left = rig.platform.queue[0]  # somebody opens it, while others label the rest of the round as they like
+    pool = rig.pool()
+    for task in [task for task in pool.task[pool.batch == 0].tolist() if task != left][:6]:
+        rig.platform.label(task)
+    rig.look()
+    window = rig.platform.published[-1]
+    tasks, opened = [[pick.task for pick in picks] for picks in (window.picks, window.opened)]
+    assert rig.project.round == 1
+    assert left in opened and not set(tasks) & set(opened) and len(opened) <= OPENED
+    assert all(pick.score == queue.LAST_PLACE and pick.guesses for pick in window.opened)
+    assert rig.project.published == tasks
+    published = len(rig.platform.published)
+    rig.loop._stale = True
+    rig.look()
+    assert len(rig.platform.published) == published, "the same order is not published again"
+    rig.platform.label(left)
+    rig.look()
+    assert left not in [pick.task for pick in rig.platform.published[-1].opened]
     rig.close()

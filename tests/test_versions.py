@@ -3,7 +3,7 @@ import time
 import numpy as np
 
 from pt4al_backend.labelling_platform import Guess, Pick
-from pt4al_backend.versions import HEAD, MOST_PREDICTIONS, RECENT, retire, version_name
+from pt4al_backend.versions import HEAD, MOST_PREDICTIONS, RECENT, may_be_open, retire, version_name
 
 
 def replace_often(times, *, still_open, retired=(), queue=range(100, 120)):
@@ -72,3 +72,18 @@ def test_only_the_front_of_a_queue_counts_as_handed_out():
 
 def test_before_the_first_version_there_is_nothing_to_keep():
     assert retire([], "", [], set()) == []
+
+
+def test_what_was_first_of_a_queue_is_likeliest_to_be_open_and_the_newest_queue_counts_most():
+    retired = retire([], "v0", [1, 2, 3], {1, 2, 3})
+    retired = retire(retired, "v1", [11, 12], {11, 12})
+    assert may_be_open(retired, [21, 22, 23], {1, 2, 3, 11, 12, 22, 23}) == [22, 11, 1, 23, 12, 2, 3]
+    assert may_be_open(retired, [12, 1], {1, 2, 12}) == [12, 1, 2]
+    assert may_be_open([], [], {1}) == []
+    assert may_be_open([], range(100), set(range(50, 100))) == list(range(50, 50 + HEAD))
+
+
+def test_nobody_has_an_image_open_whose_lock_has_expired():
+    retired = retire([], "v0", [1], {1})
+    retired[0]["at"] -= 90_000
+    assert may_be_open(retired, [2], {1, 2}) == [2]

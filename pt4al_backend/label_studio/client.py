@@ -29,7 +29,7 @@ NEEDS_LEGACY = (
     "needs the header that a personal access token takes: set LABEL_STUDIO_API_KEY to a legacy token, "
     "or let the proxy ask for no password below /api/, /data/ and /tasks/"
 )
-OF_A_PROJECT = {"label_config", "task_number", "total_annotations_number", "model_version", "sampling"}
+OF_A_PROJECT = {"title", "label_config"}  # what only a Label Studio answers
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 for _name in ("httpx", "httpcore"):  # they log every URL at INFO
@@ -67,7 +67,7 @@ class LabelStudioClient:
             verify=ssl_context(),
             cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
             mounts={f"all://{host}": None for host in LOOPBACK} if not stranger else {},
-            transport=GuardedTransport() if stranger else None,
+            transport=None if self._known is None else GuardedTransport(self._known),
             event_hooks={"response": [self._refuse_errors]},
         )
         self._sdk = self._log_in()
@@ -217,7 +217,7 @@ class LabelStudioClient:
         if status == 403 and "network address" not in detail:
             detail = "the token's user may not do this; use the token of a user who may change the project"
         elif not self._is_known(response):
-            detail = "it has not answered as Label Studio does yet, so its reason is not shown"
+            detail = "its reason is shown once it has answered as Label Studio does"
         raise LabelStudioRefusedError(f"Label Studio refuses (HTTP {status}): {detail}", status=status)
 
     def _is_known(self, response: httpx.Response) -> bool:

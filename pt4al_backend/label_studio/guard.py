@@ -11,7 +11,7 @@ import ipaddress
 import socket
 import ssl
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import httpcore
@@ -20,7 +20,8 @@ import httpx
 from pt4al_backend.errors import LabelStudioError, PT4ALError, UnreadableImageError
 
 CONNECT_SECONDS = 10.0  # a host that swallows packets must not cost the whole time limit
-LARGEST_ANSWER = 256 * 2**20  # bytes; a page of painted photos may take a fifth of that
+LARGEST_ANSWER = 256 * 2**20  # bytes; a page of painted photos may take a fifth of that ...
+FIRST_ANSWER = 4 * 2**20  # ... and what has to be known of a project before, much less
 METADATA_ADDRESSES = {  # cloud metadata services that are not link-local
     ipaddress.ip_address(text)
     for text in ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")
@@ -112,8 +113,10 @@ class GuardedTransport(httpx.HTTPTransport):
     A request's time for reading is the time for all of its answer.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, known: Collection[Any] = ()) -> None:
+        """``known``: addresses at which there is a Label Studio; they may send larger answers."""
         super().__init__(verify=ssl_context())
+        self._known = known
         backend = GuardedBackend(private_addresses=True, refused=LabelStudioError)
         # Private by name, but the one place where httpx can be told how to connect.
         self._pool = httpcore.ConnectionPool(ssl_context=ssl_context(), network_backend=backend, keepalive_expiry=5.0)
@@ -128,23 +131,25 @@ class GuardedTransport(httpx.HTTPTransport):
         request.extensions["timeout"] = timeouts(now + seconds["read"]) | {"connect": now + seconds["connect"]}
         request.headers["Accept-Encoding"] = "identity"
         response = super().handle_request(request)
-        response.extensions["server"] = response.extensions["network_stream"].get_extra_info("server_addr")
+        server = response.extensions["network_stream"].get_extra_info("server_addr")
+        response.extensions["server"] = server
         if response.headers.get("Content-Encoding", "identity") != "identity":
             response.close()
             raise httpx.DecodingError("sent in an encoding nobody asked for")
         assert isinstance(response.stream, httpx.SyncByteStream)
-        response.stream = _Bounded(response.stream)
+        response.stream = _Bounded(response.stream, LARGEST_ANSWER if server in self._known else FIRST_ANSWER)
         return response
 
 
 class _Bounded(httpx.SyncByteStream):
     """A body that ends with an error when it becomes too large."""
 
-    def __init__(self, inner: httpx.SyncByteStream) -> None:
+    def __init__(self, inner: httpx.SyncByteStream, limit: int) -> None:
         self._inner = inner
+        self._limit = limit
 
     def __iter__(self) -> Iterator[bytes]:
-        left = LARGEST_ANSWER
+        left = self._limit
         for chunk in self._inner:
             left -= len(chunk)
             if left < 0:

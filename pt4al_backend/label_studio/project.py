@@ -136,7 +136,7 @@ class LabelStudioProject:
 
     def _image_values(self, rows: Sequence[Row]) -> dict[int, str]:
         config = self._asked()
-        return {row["id"]: config.image_of(row["data"]) for row in rows}
+        return {row["id"]: config.image_of(row.get("data")) for row in rows}
 
     def _asked(self) -> LabelConfig:
         return self._config or parse_config(self._project()["label_config"])
@@ -170,7 +170,7 @@ class LabelStudioProject:
             return
         project = self._project()
         there = self._versions().get(window.version, 0)
-        if not there or (project["model_version"] != window.version and there != len(window.picks)):
+        if not there or (project["model_version"] != window.version and there != len(window.picks + window.opened)):
             if there:
                 self._delete(window.version)  # an import that was cut short
             if not self._import(window, parse_config(project["label_config"])):
@@ -250,7 +250,7 @@ class LabelStudioProject:
 
     def _import(self, window: Window, config: LabelConfig) -> int:
         """Import the window's predictions, without those whose tasks have been deleted meanwhile. How many."""
-        picks = window.picks
+        picks = window.picks + window.opened
         for tries_left in reversed(range(IMPORT_TRIES)):
             try:
                 created = self._send(window.version, picks, config)

@@ -16,7 +16,6 @@ from odd_servers import Asked, Reply, answering
 from studio import LEGACY_TOKEN
 
 from pt4al_backend.errors import LabelStudioError
-from pt4al_backend.label_studio import client as client_module
 from pt4al_backend.label_studio import guard
 from pt4al_backend.label_studio.client import OF_A_PROJECT, LabelStudioClient
 from pt4al_backend.label_studio.project import LabelStudioProject
@@ -181,12 +180,25 @@ def bomb(connection: socket.socket) -> None:
 
 @pytest.mark.parametrize("serve", [drip_head, drip_body, flood, bomb])
 def test_answers_are_bounded(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "LARGEST_ANSWER", 2**20)
+    monkeypatch.setattr(guard, "LARGEST_ANSWER", 2**21)
+    monkeypatch.setattr(guard, "FIRST_ANSWER", 2**20)
     with raw(serve) as url, closing(LabelStudioClient(url, LEGACY_TOKEN, stranger=True)) as client:
         began = time.monotonic()
         with pytest.raises(LabelStudioError):
             client.request("GET", "api/projects/1", seconds=1.0)
         assert time.monotonic() - began < 10
+
+
+def test_a_label_studio_may_send_more_than_who_has_not_shown_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "FIRST_ANSWER", 2**16)
+
+    def answer(asked: Asked) -> Reply:
+        return Reply.json(PROJECT if asked.path == "/api/projects/1" else ["x" * 2**17])
+
+    with answering(answer) as server, closing(LabelStudioClient(server.url, LEGACY_TOKEN, stranger=True)) as client:
+        refused(client, "api/tasks")
+        client.request("GET", "api/projects/1")
+        assert client.request("GET", "api/tasks")
 
 
 def test_no_proxy_of_the_environment_is_told_where_to_go(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,4 +235,3 @@ def test_the_settings_own_label_studio_is_no_stranger() -> None:
         assert ours._known is None
     with closing(LabelStudioClient.of("http://theirs", "t" * 40, settings)) as theirs:
         assert theirs._known == set() and theirs.credentials() == {"Authorization": f"Token {'t' * 40}"}
-    assert client_module.READ_SECONDS <= 30

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -248,6 +249,28 @@ def test_publish(label_studio: Studio, opened: Opener) -> None:
     assert project.project().model_version == "pt4al-4"
     served = label_studio.next_task(number)
     assert served is not None and served["id"] == ids[1]
+
+
+def test_a_task_that_was_left_open_comes_back_with_a_prediction(label_studio: Studio, opened: Opener) -> None:
+    other = label_studio.sign_up("leaves-tasks-open@example.com")
+    number, ids = new_project(label_studio, 5)
+    project = opened(number)
+    project.publish(window_of(ids[:2], "pt4al-1"))
+    left = other.next_task(number)
+    assert left is not None and left["id"] == ids[0]
+    (behind,) = window_of([ids[0]], "").picks
+    window = replace(window_of([ids[3], ids[2]], "pt4al-2", "dog"), opened=(replace(behind, score=1.0),))
+    for _ in range(2):  # the second time finds everything done
+        project.publish(window)
+        project.sweep({"pt4al-2"})
+    assert versions(label_studio, number) == {"pt4al-2": 3}
+    back = other.next_task(number)
+    assert back is not None and back["id"] == ids[0], "from its lock"
+    assert [prediction["model_version"] for prediction in back["predictions"]] == ["pt4al-2"]
+    for task in (ids[3], ids[2]):
+        served = label_studio.next_task(number)
+        assert served is not None and served["id"] == task
+        label_studio.annotate(task, "dog")
 
 
 def test_what_is_out_is_swept_a_part_at_a_time(
