@@ -72,7 +72,7 @@ def test_light_commands_import_nothing_heavy(arguments: list[str], data_dir: Pat
         "import sys\nfrom pt4al_backend.cli import main\n"
         f"sys.argv[1:] = {arguments!r}\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "print({'torch', 'flask', 'sklearn', 'playwright', 'gunicorn'} & set(sys.modules), file=sys.stderr)"
+        "print({'torch', 'flask', 'sklearn', 'playwright', 'tornado'} & set(sys.modules), file=sys.stderr)"
     )
     process = subprocess.run(
         [sys.executable, "-c", program],
