@@ -1,19 +1,24 @@
-"""Image files of any kind to small upright RGB arrays."""
+"""Image files of any kind to small upright RGB arrays, in this process.
+
+What a file may cost is not bounded here: files of other people are decoded by ``decoders.Decoders``, in processes
+that can be ended.
+"""
 
 from __future__ import annotations
 
 import io
 import re
-import threading
+import struct
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from pt4al_backend.errors import UnreadableImageError
+from pt4al_backend.store.cut_files import completed
 
 Image.init()  # registers the formats now, once, instead of in whichever thread opens the first image
 WANTED = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000", "PPM")  # never EPS: it runs code
@@ -27,35 +32,56 @@ TURN = {  # EXIF orientation -> what brings the image upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-ORIENTATION = 0x0112
+ORIENTATION, SHORT = 0x0112, 3
+TURNED = ("JPEG", "MPO", "PNG", "AVIF")
+"""Formats that Chromium turns by EXIF (of AVIF Pillow hands on the file's own `irot` and `imir` as EXIF): not WebP.
+A TIFF, which no browser shows, is turned by Pillow itself, in its size as in its pixels."""
+ENOUGH = 0.95  # of the rows of a file that ends early
 DEPTHS = (255, 1023, 4095, 16383, 65535)  # white of 8, 10, 12, 14 and 16 bits
 BAND_PIXELS = 1_000_000
-PIXELS_AT_ONCE = 50_000_000  # decoded at the same time: one takes up to 12 bytes, and threads are many
 SILENCE = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 
-class _Room:
-    """Lets threads work on so many pixels at a time, all together; one image may always."""
+@dataclass(frozen=True)
+class OpenImage:
+    """An image file whose header has been read, to be squashed to (side, side)."""
 
-    def __init__(self, pixels: int) -> None:
-        self._all = self._free = pixels
-        self._changed = threading.Condition()
+    data: bytes
+    image: Image.Image
+    side: int
+    orientation: int
+    """Of EXIF, 1 to 8."""
+    width: int
+    """Of the upright image."""
+    height: int
 
-    @contextmanager
-    def for_pixels(self, pixels: int) -> Iterator[None]:
-        wanted = min(pixels, self._all)
-        with self._changed:
-            self._changed.wait_for(lambda: self._free >= wanted)
-            self._free -= wanted
+    def pixels(self) -> tuple[NDArray[np.uint8], str]:
+        """See ``decode``, and a note about what is odd with the file, or ""."""
+        note = ""
         try:
-            yield
-        finally:
-            with self._changed:
-                self._free += wanted
-                self._changed.notify_all()
+            small = _small(self.image, self.side)
+        except MemoryError:
+            raise
+        except Exception as error:  # what decoders raise on hostile bytes is not a closed set
+            small, note = self._rescued(error)
+        if self.orientation in TURN:
+            small = small.transpose(TURN[self.orientation])
+        return np.array(small.convert("RGB")), note
 
-
-_room = _Room(PIXELS_AT_ONCE)
+    def _rescued(self, error: Exception) -> tuple[Image.Image, str]:
+        """As far as it goes, with a note, where nearly all of it is there."""
+        kind, found = self.image.format, None
+        try:
+            found = completed(self.data, lambda data: _drafted(_open(data, max_pixels=None), self.side))
+            if found is not None and found[1] >= ENOUGH:
+                note = f"The {kind} file ends early or is damaged: {_share(found[1])} can be read."
+                return _small(found[0], self.side), note
+        except MemoryError:
+            raise
+        except Exception:  # it is worse: the first error says what
+            found = None
+        lacks = f" ({_share(found[1])} can be read)" if found else ""
+        raise UnreadableImageError(f"The {kind} file is damaged: {_plain(error)}{lacks}.") from error
 
 
 def decode(data: bytes, *, size: int, max_pixels: int = 100_000_000) -> NDArray[np.uint8]:
@@ -66,30 +92,26 @@ def decode(data: bytes, *, size: int, max_pixels: int = 100_000_000) -> NDArray[
     `max_pixels` is checked on the header, before pixels are decoded; Pillow's own bound of 178 million
     pixels stays. Raises UnreadableImageError with the reason.
     """
-    image, orientation = _open(data, max_pixels=max_pixels)
-    try:
-        image.draft(None, (2 * size, 2 * size))  # a JPEG is then read at a fraction of its size
-        with _room.for_pixels(image.width * image.height):
-            image.load()
-            small = _eight_bits(image).resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0)
-        if small.mode == "RGBa":
-            small = _over_white(small)
-        if orientation in TURN:
-            small = small.transpose(TURN[orientation])
-        return np.array(small.convert("RGB"))
-    except Exception as error:  # what decoders raise on hostile bytes is not a closed set
-        raise UnreadableImageError(f"The {image.format} file is damaged: {_plain(error)}.") from error
+    return open_image(data, side=size, max_pixels=max_pixels).pixels()[0]
 
 
 def probe_size(data: bytes) -> tuple[int, int]:
     """Width and height of the upright image, from the header alone. Raises UnreadableImageError."""
-    image, orientation = _open(data, max_pixels=None)
-    width, height = image.size
-    return (height, width) if orientation >= 5 else (width, height)
+    opened = open_image(data)
+    return opened.width, opened.height
 
 
-def _open(data: bytes, *, max_pixels: int | None) -> tuple[Image.Image, int]:
-    """The image, its pixels not read yet, and its EXIF orientation (1 to 8)."""
+def open_image(data: bytes, *, side: int = 0, max_pixels: int | None = None) -> OpenImage:
+    """Read the header. Without a ``side`` pixels cannot be asked for. Raises UnreadableImageError."""
+    image = _open(data, max_pixels=max_pixels)
+    orientation, (width, height) = _orientation(image), image.size
+    if orientation >= 5:
+        width, height = height, width
+    return OpenImage(data, _drafted(image, side) if side else image, side, orientation, width, height)
+
+
+def _open(data: bytes, *, max_pixels: int | None) -> Image.Image:
+    """The image, its pixels not read yet."""
     if not data:
         raise UnreadableImageError("The file is empty.")
     _silence_pillow()
@@ -99,7 +121,9 @@ def _open(data: bytes, *, max_pixels: int | None) -> tuple[Image.Image, int]:
         raise UnreadableImageError(_what_it_is(data)) from None
     except Image.DecompressionBombError as error:
         raise UnreadableImageError(f"The image is too large: {_plain(error)}.") from error
-    except Exception as error:  # see decode
+    except MemoryError:
+        raise
+    except Exception as error:  # see OpenImage.pixels
         raise UnreadableImageError(f"The image file is damaged: {_plain(error)}.") from error
     width, height = image.size
     if width < 1 or height < 1:
@@ -108,7 +132,22 @@ def _open(data: bytes, *, max_pixels: int | None) -> tuple[Image.Image, int]:
         raise UnreadableImageError(
             f"The image is too large: {width} x {height} pixels, the limit is {max_pixels:,} pixels."
         )
-    return image, _orientation(image)
+    return image
+
+
+def _drafted(image: Image.Image, side: int) -> Image.Image:
+    image.draft(None, (2 * side, 2 * side))  # a JPEG is then read at a fraction of its size
+    return image
+
+
+def _small(image: Image.Image, size: int) -> Image.Image:
+    image.load()
+    small = _eight_bits(image).resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    return _over_white(small) if small.mode == "RGBa" else small
+
+
+def _share(rows: float) -> str:
+    return "all of its rows" if rows == 1 else f"{int(100 * rows)} % of its rows"
 
 
 def _silence_pillow() -> None:
@@ -122,18 +161,22 @@ def _silence_pillow() -> None:
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF orientation as browsers, and so annotators, see it: EXIF only, no XMP. A TIFF is turned by
-    Pillow itself, in its size as in its pixels."""
-    raw = image.info.get("exif")
-    if raw is None or image.format == "TIFF":
+    """EXIF orientation as browsers, and so annotators, see it: no XMP, and a damaged one is none."""
+    raw: object = image.info.get("exif")
+    if image.format not in TURNED or not isinstance(raw, bytes):
         return 1
+    exif = raw.removeprefix(b"Exif\0\0")
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
     try:
-        exif = Image.Exif()
-        exif.load(raw)
-        value = exif.get(ORIENTATION)
-    except Exception:  # damaged EXIF beside good pixels: show them as they are, as browsers do
-        return 1
-    return value if isinstance(value, int) and value in TURN else 1
+        (start,) = struct.unpack_from(f"{order}I", exif, 4)
+        (entries,) = struct.unpack_from(f"{order}H", exif, start)
+        for entry in range(entries):
+            tag, kind, count, value = struct.unpack_from(f"{order}HHIH", exif, start + 2 + 12 * entry)
+            if (tag, kind, count) == (ORIENTATION, SHORT, 1):
+                return value if value in TURN else 1
+    except struct.error:
+        pass
+    return 1
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
