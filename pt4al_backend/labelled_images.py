@@ -32,6 +32,8 @@ class LabelledImages:
     """The image file at a position. Thread-safe. May raise ``UnreadableImageError``."""
     files: str = ""
     """A digest of the files behind them, as far as they are known."""
+    name: Callable[[int], str] = "image {}".format
+    """What people know the image at a position by; "" where it has no name."""
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -52,11 +54,12 @@ class LabelledImages:
 
     def take(self, positions: NDArray[np.integer]) -> LabelledImages:
         """Only the images at ``positions``, in that order."""
-        read = self.read
+        read, name = self.read, self.name
         return replace(
             self,
             targets=self.targets[positions],
             read=lambda position: read(int(positions[position])),
+            name=lambda position: name(int(positions[position])),
             files=digest_of(self.files, positions.tolist()),
         )
 
@@ -98,6 +101,8 @@ class SegmentedImages:
     """The mask (height, width) at a position: class numbers; what is none of them is not known. Thread-safe."""
     files: str = ""
     """A digest of the files behind them, as far as they are known."""
+    name: Callable[[int], str] = "image {}".format
+    """What people know the image at a position by; "" where it has no name."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -118,12 +123,13 @@ class SegmentedImages:
 
     def take(self, positions: NDArray[np.integer]) -> SegmentedImages:
         """Only the images at ``positions``, in that order."""
-        read, mask = self.read, self.mask
+        read, mask, name = self.read, self.mask, self.name
         return replace(
             self,
             names=tuple(self.names[position] for position in positions),
             read=lambda position: read(int(positions[position])),
             mask=lambda position: mask(int(positions[position])),
+            name=lambda position: name(int(positions[position])),
             files=digest_of(self.files, positions.tolist()),
         )
 
@@ -225,7 +231,12 @@ def read_masks(root: Path, masks: Path) -> SegmentedImages:
         raise PT4ALError(f"No pixel of the masks in {masks} is of a class that {told} names.")
     sizes = [(path.name, path.stat().st_size) for name in names for path in (files[name], paths[name])]
     return SegmentedImages(
-        classes, tuple(names), lambda position: _content(files[names[position]]), mask, digest_of(sizes)
+        classes,
+        tuple(names),
+        lambda position: _content(files[names[position]]),
+        mask,
+        digest_of(sizes),
+        lambda position: str(files[names[position]]),
     )
 
 
@@ -260,7 +271,13 @@ def read_folder(root: Path) -> LabelledImages:
     number = {label: k for k, label in enumerate(classes)}
     targets = np.array([number[label] for _, label in files], dtype=np.int64)
     sizes = [(path.relative_to(root).as_posix(), path.stat().st_size) for path, _ in files]
-    return LabelledImages(classes, targets, lambda position: _content(files[position][0]), digest_of(sizes))
+    return LabelledImages(
+        classes,
+        targets,
+        lambda position: _content(files[position][0]),
+        digest_of(sizes),
+        lambda position: str(files[position][0]),
+    )
 
 
 def _content(path: Path) -> bytes:

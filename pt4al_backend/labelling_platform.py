@@ -149,6 +149,10 @@ class LabellingPlatform(Protocol):
         """The bytes of a task's image; ``UnreadableImageError`` with the reason if there are none. Thread-safe."""
         ...
 
+    def image_name(self, task: int, value: str) -> str:
+        """What people know a task's image by, without secrets; "" where it has no name. Thread-safe."""
+        ...
+
     def drawing(
         self, question: Question, regions: Sequence[dict[str, Any]], *, side: int, size: tuple[int, int]
     ) -> Drawing:

@@ -161,7 +161,7 @@ class Settings(BaseSettings):
     idle_interval: float = Field(8.0, gt=0, description="Seconds between looks at an idle project, at most.")
 
     # Images
-    fetch_workers: int = Field(8, ge=1, le=64, description="Images fetched at the same time.")
+    fetch_workers: int = Field(8, ge=1, le=64, description="Images of a project that are fetched at the same time.")
     fetch_timeout: float = Field(30.0, gt=0, description="Seconds one image may take.")
     max_image_mb: float = Field(50.0, gt=0, description="Largest image file in megabytes.")
     max_image_megapixels: float = Field(100.0, gt=0, description="Largest image in megapixels.")

@@ -164,6 +164,9 @@ class Away:
     def image(self, task: int, value: str) -> bytes:
         return self._platform.image(task, value)
 
+    def image_name(self, task: int, value: str) -> str:
+        return self._platform.image_name(task, value)
+
     def drawing(
         self, question: Question, regions: Sequence[dict[str, Any]], *, side: int, size: tuple[int, int]
     ) -> Drawing:

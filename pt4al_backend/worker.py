@@ -12,7 +12,6 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -146,7 +145,6 @@ class Worker:
             self.device = learning.resolve_device(settings.device)
         except learning.LearningError as error:
             raise PT4ALError(str(error)) from None
-        self._threads = ThreadPoolExecutor(settings.fetch_workers, thread_name_prefix="images")
         self._desk = Desk()
         self._seats: dict[int, Seat] = {}
         self._lanes: dict[int, Lane] = {}
@@ -192,7 +190,6 @@ class Worker:
                 if not seat.taken:
                     self._drop(project_id)
                 seat.leave()
-        self._threads.shutdown(cancel_futures=True)
 
     def turn(self) -> bool:
         """One turn for every project but those that wait for their Label Studio. True if there is slow work left."""
@@ -267,9 +264,7 @@ class Worker:
             return False
         del self._openings[project_id]
         if lane is None:
-            bench = Bench(
-                project_id, self._store, platform, self._settings, self.device, self._threads, self._desk.left
-            )
+            bench = Bench(project_id, self._store, platform, self._settings, self.device, self._desk.left)
             self._lanes[project_id] = Lane(ProjectLoop(bench), project.number, connection, wake_at)
         else:
             lane.loop.bench.platform = platform

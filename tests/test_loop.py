@@ -3,7 +3,6 @@
 import contextlib
 import shutil
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
@@ -33,11 +32,10 @@ class Rig:
         self.platform = KnownLabels(n)
         self.store = Store(self.settings.data_dir)
         self.id = self.store.connect(url="http://x", number=1, created="1", access_token="", label_config="").id
-        self.threads = ThreadPoolExecutor(4)
         self.loop = self.new_loop()
 
     def new_loop(self):
-        self.bench = Bench(self.id, self.store, self.platform, self.settings, "cpu", self.threads)
+        self.bench = Bench(self.id, self.store, self.platform, self.settings, "cpu")
         return ProjectLoop(self.bench)
 
     @property
@@ -65,7 +63,6 @@ class Rig:
 
     def close(self):
         self.loop.close()
-        self.threads.shutdown()
         self.store.close()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import logging
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -100,12 +99,11 @@ class Rig:
         self.platform = KnownShapes(n, asked)
         self.store = Store(self.settings.data_dir)
         self.id = self.store.connect(url="http://x", number=1, created="1", access_token="", label_config="").id
-        self.threads = ThreadPoolExecutor(2)
         self.restart()
 
     def restart(self) -> None:
         """As a worker that was killed does."""
-        self.bench = Bench(self.id, self.store, self.platform, self.settings, "cpu", self.threads)
+        self.bench = Bench(self.id, self.store, self.platform, self.settings, "cpu")
         self.loop = ProjectLoop(self.bench)
 
     @property
@@ -162,7 +160,6 @@ class Rig:
 
     def close(self) -> None:
         self.loop.close()
-        self.threads.shutdown()
         self.store.close()
 
 

@@ -1,7 +1,5 @@
 """Many tasks are taken in by many looks, against a platform that gives few at a time."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 from known_labels import QUESTION, KnownLabels
 
@@ -26,12 +24,11 @@ class Rig:
         self.platform = KnownLabels(PAGE * PAGES, page=PAGE)
         self.store = Store(directory)
         self.id = self.store.connect(url="http://x", number=1, created="1", access_token="", label_config="").id
-        self.threads = ThreadPoolExecutor(2)
         self.restart()
 
     def restart(self):
         """As a worker that was killed does."""
-        self.loop = ProjectLoop(Bench(self.id, self.store, self.platform, self.settings, "cpu", self.threads))
+        self.loop = ProjectLoop(Bench(self.id, self.store, self.platform, self.settings, "cpu"))
 
     @property
     def project(self):
@@ -53,7 +50,6 @@ class Rig:
 
     def close(self):
         self.loop.close()
-        self.threads.shutdown()
         self.store.close()
 
 

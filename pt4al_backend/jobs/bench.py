@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -52,7 +52,6 @@ class Bench:
     platform: LabellingPlatform
     settings: Settings
     device: str
-    threads: ThreadPoolExecutor
     away: Callable[[], AbstractContextManager[None]] = nullcontext
     """Held while something is waited for, so that other projects can work."""
     failing_since: dict[tuple[int, str], float] = field(default_factory=dict)  # images that the platform fails at
@@ -223,6 +222,16 @@ def follow(
             yield Step(since + (until - since) * progress.done, detail, progress.eta_seconds)
     finally:
         work.close()
+
+
+@contextmanager
+def threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    """A job's own threads: what they wait for holds up no other project. At the end nobody waits for them."""
+    executor = ThreadPoolExecutor(count)
+    try:
+        yield executor
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
 
 
 def tidy(bench: Bench) -> None:

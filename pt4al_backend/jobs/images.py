@@ -6,47 +6,73 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pt4al_backend import learning
 from pt4al_backend.errors import LabelStudioError, PT4ALError, UnreadableImageError
-from pt4al_backend.jobs.bench import Bench, Job, Step, backbone, segmentation
+from pt4al_backend.jobs.bench import Bench, Job, Step, backbone, segmentation, threads
 from pt4al_backend.jobs.pretext import begin_training_anew
-from pt4al_backend.store.decode import decode, probe_size
+from pt4al_backend.store.decoders import DecodedImage, Decoders
 from pt4al_backend.store.tables import Project
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Decoded = tuple[NDArray[np.uint8], int, int]
-"""The pixels at the project's size; width and height of the upright image."""
 IN_FLIGHT = 64  # images asked for at a time
 SAMPLE = 64  # images that decide at which size the project's images are learnt
 PATIENCE = 60.0  # seconds for which an image is tried that the platform itself fails at
+AT_A_TIME = 0.1  # seconds for which images that arrive are gathered, to be kept in one transaction
+
+
+@dataclass(frozen=True)
+class Fetchers:
+    """What one project's images are fetched and decoded with. Its own: bad images hold up no other project's."""
+
+    bench: Bench
+    threads: ThreadPoolExecutor
+    decoders: Decoders
+
+    def decoded(self, task: int, value: str, *, size: int) -> DecodedImage:
+        """An image of a task."""
+        limit = int(self.bench.settings.max_image_megapixels * 1e6)
+        return self._read(task, value, lambda data: self.decoders.decode(data, size=size, max_pixels=limit))
+
+    def shorter_side(self, task: int, value: str) -> int:
+        """Of the upright image, in pixels."""
+        return self._read(task, value, lambda data: min(self.decoders.probe_size(data)))
+
+    def _read(self, task: int, value: str, read: Callable[[bytes], T]) -> T:
+        data = self.bench.platform.image(task, value)
+        try:
+            return read(data)
+        except UnreadableImageError as error:
+            name = self.bench.platform.image_name(task, value)
+            raise UnreadableImageError(f"{name}: {error}" if name else str(error)) from error
 
 
 def fetch_images(bench: Bench) -> Job:
     """Fetch and decode every image that is waiting; set aside, with the reason, what cannot be read."""
+    with threads(bench.settings.fetch_workers) as executor, Decoders() as decoders:
+        yield from _fetch_all(Fetchers(bench, executor, decoders))
+
+
+def _fetch_all(fetchers: Fetchers) -> Job:
+    bench = fetchers.bench
     project = bench.project()
     if not project.image_size:
-        yield from _choose_size(bench)
+        yield from _choose_size(fetchers)
         project = bench.project()
         if not project.image_size:
             return  # nothing can be read: all is set aside now
-    limit = int(bench.settings.max_image_megapixels * 1e6)
-
-    def pixels_of(task: int, value: str) -> Decoded:
-        data = bench.platform.image(task, value)
-        return decode(data, size=project.image_size, max_pixels=limit), *probe_size(data)
-
     failing: dict[tuple[int, str], LabelStudioError] = {}
     done, started = 0, time.monotonic()
     total = bench.store.totals(bench.project_id).waiting
-    for arrived in _concurrently(bench, _waiting(bench), pixels_of):
+    for arrived in _concurrently(fetchers, _waiting(bench), partial(fetchers.decoded, size=project.image_size)):
         failing |= {item: outcome for item, outcome in arrived if isinstance(outcome, LabelStudioError)}
         if arrived:
             _keep(bench, project, arrived)
@@ -57,7 +83,7 @@ def fetch_images(bench: Bench) -> Job:
             f"{done} of {total} images, {done / seconds:.0f} images/s",
             max(total - done, 0) * seconds / max(done, 1),
         )
-    yield from _set_aside(bench, failing)
+    yield from _set_aside(fetchers, failing)
 
 
 def start_anew(bench: Bench, why: str) -> Job:
@@ -81,20 +107,21 @@ def _waiting(bench: Bench) -> Iterator[tuple[int, str]]:
         after = page[-1][0]
 
 
-def _choose_size(bench: Bench) -> Job:
+def _choose_size(fetchers: Fetchers) -> Job:
     """Choose at which size the project is learnt, from its first images; always the same ones, killed or not.
 
     Where none of those can be read, or the platform has failed at them for long, the next ones stand for them.
     """
+    bench = fetchers.bench
     dense = segmentation(bench.project()) is not None
     if bench.settings.image_size:
         bench.store.update(bench.project_id, image_size=bench.settings.image_size, dense=dense)
         return
-    sides, failing = yield from _sides(bench, bench.store.first_images(bench.project_id, SAMPLE))
+    sides, failing = yield from _sides(fetchers, bench.store.first_images(bench.project_id, SAMPLE))
     others = (image for image in _waiting(bench) if image not in failing)
     at_others = not sides and (not failing or bool(_late(bench, failing)))
     while at_others and not sides and (sample := list(itertools.islice(others, SAMPLE))):
-        sides, more = yield from _sides(bench, sample)
+        sides, more = yield from _sides(fetchers, sample)
         failing |= more
     if sides:
         size = learning.choose_image_size(
@@ -106,13 +133,14 @@ def _choose_size(bench: Bench) -> Job:
 
 
 def _sides(
-    bench: Bench, sample: Sequence[tuple[int, str]]
+    fetchers: Fetchers, sample: Sequence[tuple[int, str]]
 ) -> Generator[Step, None, tuple[list[int], dict[tuple[int, str], LabelStudioError]]]:
     """The shorter sides of those that can be read, and those that the platform itself fails at."""
+    bench = fetchers.bench
     sides: list[int] = []
     failing: dict[tuple[int, str], LabelStudioError] = {}
     images = iter(sample)
-    for arrived in _concurrently(bench, images, lambda task, value: min(probe_size(bench.platform.image(task, value)))):
+    for arrived in _concurrently(fetchers, images, fetchers.shorter_side):
         sides += [outcome for _, outcome in arrived if not isinstance(outcome, PT4ALError)]
         failing |= {item: outcome for item, outcome in arrived if isinstance(outcome, LabelStudioError)}
         bench.store.images_done(bench.project_id, ready={}, failed=_failed(arrived))
@@ -124,9 +152,9 @@ Arrived = list[tuple[tuple[int, str], "T | UnreadableImageError | LabelStudioErr
 
 
 def _concurrently(
-    bench: Bench, items: Iterator[tuple[int, str]], work: Callable[[int, str], T]
+    fetchers: Fetchers, items: Iterator[tuple[int, str]], work: Callable[[int, str], T]
 ) -> Iterator[Arrived[T]]:
-    """Run ``work(task, value)`` for all, a bounded number at a time; yield what arrived every 0.3 s or sooner.
+    """Run ``work(task, value)`` for all, a bounded number at a time; yield what arrived, every 0.1 s or sooner.
 
     An unreadable image arrives as its error, whatever it makes us raise, and so does one that the platform itself fails
     at although it answers otherwise. What is not the image's fault ends all, after what arrived was yielded.
@@ -135,11 +163,11 @@ def _concurrently(
     try:
         while True:
             for item in itertools.islice(items, IN_FLIGHT - len(pending)):
-                pending[bench.threads.submit(work, *item)] = item
+                pending[fetchers.threads.submit(work, *item)] = item
             if not pending:
                 return
-            with bench.away():
-                finished, _ = wait(pending, timeout=0.3)
+            with fetchers.bench.away():
+                finished, _ = wait(pending, timeout=AT_A_TIME)
             arrived: Arrived[T] = []
             failed: Arrived[T] = []
             broken: BaseException | None = None
@@ -160,22 +188,23 @@ def _concurrently(
             if broken is not None:
                 raise broken
             if failed:
-                bench.platform.project()  # raises where it is not the images that are in trouble
+                fetchers.bench.platform.project()  # raises where it is not the images that are in trouble
                 yield failed
     finally:
         for future in pending:
             future.cancel()
 
 
-def _set_aside(bench: Bench, failed: dict[tuple[int, str], LabelStudioError]) -> Job:
+def _set_aside(fetchers: Fetchers, failed: dict[tuple[int, str], LabelStudioError]) -> Job:
     """Set aside what the platform has failed at for long, if it can still read other images; else raise the error."""
+    bench = fetchers.bench
     late = _late(bench, failed)
     readable = bench.store.readable_image(bench.project_id) if late else None
     if readable:
-        read = bench.threads.submit(bench.platform.image, *readable)
+        read = fetchers.threads.submit(bench.platform.image, *readable)
         while not read.done():
             with bench.away():
-                wait([read], timeout=0.3)
+                wait([read], timeout=AT_A_TIME)
             yield Step(0.0, "looking whether other images can be read")
         if read.exception() is None:
             bench.store.images_done(
@@ -204,7 +233,7 @@ def _failed(arrived: Arrived[T]) -> dict[int, tuple[str, str]]:
     }
 
 
-def _keep(bench: Bench, project: Project, arrived: Arrived[Decoded]) -> None:
+def _keep(bench: Bench, project: Project, arrived: Arrived[DecodedImage]) -> None:
     found = [(item, outcome) for item, outcome in arrived if not isinstance(outcome, PT4ALError)]
     found.sort(key=lambda entry: entry[0][0])
     if found:
@@ -212,7 +241,7 @@ def _keep(bench: Bench, project: Project, arrived: Arrived[Decoded]) -> None:
         there = rows >= 0  # a task may have been deleted meanwhile
         if (rows[there] < project.next_row).any():  # in place of other images
             begin_training_anew(bench)
-        bench.pixels(project).write(rows[there], np.stack([pixels for _, (pixels, _, _) in found])[there])
+        bench.pixels(project).write(rows[there], np.stack([image.pixels for _, image in found])[there])
         masks = bench.masks(project)
         if masks is not None:
             masks.forget(rows[there])  # they were drawn for images of the old ones' sizes
@@ -221,5 +250,8 @@ def _keep(bench: Bench, project: Project, arrived: Arrived[Decoded]) -> None:
             grid = bench.grid(backbone(project))
             if grid is not None:
                 grid[0].forget(rows[there])
-    ready = {task: (value, width, height) for (task, value), (_, width, height) in found}
-    bench.store.images_done(bench.project_id, ready=ready, failed=_failed(arrived))
+    notes = {task: image.note for (task, _), image in found if image.note}
+    for task, note in notes.items():
+        logger.warning("project %d, task %d: %s", project.number, task, note)
+    ready = {task: (value, image.width, image.height) for (task, value), image in found}
+    bench.store.images_done(bench.project_id, ready=ready, failed=_failed(arrived), notes=notes)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pt4al_backend import learning
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.jobs.bench import Bench, Job, Step, backbone, follow, questions, segmentation, tidy
+from pt4al_backend.jobs.bench import Bench, Job, Step, backbone, follow, questions, segmentation, threads, tidy
 from pt4al_backend.labelling_platform import SEGMENTATION, Drawing, Guess, Question
 from pt4al_backend.opinion import Opinion
 from pt4al_backend.ranking import Preview, wanted_rows
@@ -165,11 +165,13 @@ def _initial_weights(bench: Bench, project: Project) -> Generator[Step, None, le
     path = Path(source).expanduser()
     if source.startswith("https://"):
         path = bench.store.data_dir / "models" / "imagenet.safetensors"
-        fetched = bench.threads.submit(download, source, path)
-        while not fetched.done():
-            wait([fetched], timeout=0.3)
-            yield Step(0.0, "fetching ImageNet weights")
-        fetched.result()
+        with threads(1) as executor:
+            fetched = executor.submit(download, source, path)
+            while not fetched.done():
+                with bench.away():
+                    wait([fetched], timeout=0.3)
+                yield Step(0.0, "fetching ImageNet weights")
+            fetched.result()
     return learning.load_imagenet(path)
 
 

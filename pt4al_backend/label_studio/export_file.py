@@ -43,6 +43,8 @@ class Export:
     """A sentence for whatever could not be used."""
     digest: str = ""
     """Changes with the images' addresses and with the answers."""
+    name: Callable[[int], str] = "image {}".format
+    """What people know the image at a position by."""
 
     def __len__(self) -> int:
         return len(self.answers)
@@ -76,7 +78,7 @@ class Export:
                 "The export holds images of only one class: label images of two classes at least, and export the "
                 "project again."
             )
-        return LabelledImages(question.classes, targets, self.read, self.digest)
+        return LabelledImages(question.classes, targets, self.read, self.digest, self.name)
 
     def _segmented(self, question: Question, *, background: bool) -> SegmentedImages:
         classes = question.classes
@@ -88,7 +90,7 @@ class Export:
             return draw(regions, question.classes, side=MASK_SIDE, background=background)
 
         names = tuple(str(position) for position in range(len(self)))
-        return SegmentedImages(classes, names, self.read, mask, self.digest)
+        return SegmentedImages(classes, names, self.read, mask, self.digest, self.name)
 
 
 def read_export(path: Path, settings: Settings) -> Export:
@@ -118,8 +120,8 @@ def read_export(path: Path, settings: Settings) -> Export:
     if not answers:
         raise PT4ALError("The export holds no labelled image: label some images, and export the project again.")
     source = ExportImages.beside(path.parent, images, settings)
-    notes = tuple(dict.fromkeys(faults))
-    return Export(config.questions, tuple(answers), source.read, notes, digest_of(images, answers))
+    notes, digest = tuple(dict.fromkeys(faults)), digest_of(images, answers)
+    return Export(config.questions, tuple(answers), source.read, notes, digest, source.name)
 
 
 def _counted(task: Task, faults: list[str]) -> Task:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from pt4al_backend.errors import UnreadableImageError
 from pt4al_backend.label_studio.client import LabelStudioClient
-from pt4al_backend.label_studio.images import STORAGE_SCHEMES, ImageFetcher
+from pt4al_backend.label_studio.images import STORAGE_SCHEMES, ImageFetcher, image_name
 from pt4al_backend.label_studio.project import fetch_limits
 from pt4al_backend.settings import Settings
 
@@ -84,6 +84,11 @@ class ExportImages:
             f"There is no {named[:200]!r} in {self.files.directory}: put the images beside the export, "
             "or set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY."
         )
+
+    def name(self, position: int) -> str:
+        """What people know the image at a position by."""
+        task, image = self.images[position]
+        return image_name(image) or f"the image of task {task}"
 
 
 def _fetcher(settings: Settings) -> ImageFetcher:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import http
 import re
 import time
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote_to_bytes
+from urllib.parse import parse_qs, unquote, unquote_to_bytes
 
 import httpcore
 import httpx
@@ -26,6 +27,7 @@ from pt4al_backend.label_studio.client import asks_for_password, proxy_asks
 from pt4al_backend.label_studio.guard import GuardedBackend, ssl_context, timeouts
 
 STORAGE_SCHEMES = ("s3", "gs", "azure-blob")  # what Label Studio's import storages call themselves
+RESOLVE = r"/(tasks|projects)/\d+/(resolve|presign)/$"
 RETRY_PAUSES = (0.1, 0.5)  # seconds
 REDIRECTS = {301, 302, 303, 307, 308}
 OVERLOADED = {429, 502, 503, 504}  # says nothing about the image
@@ -73,9 +75,17 @@ class ImageFetcher:
     def fetch(self, value: str, *, task_id: int) -> bytes:
         """The bytes behind one image value.
 
-        Raises UnreadableImageError, whose text is the reason and holds no secrets, and
+        Raises UnreadableImageError, whose text names the image, says the reason and holds no secrets, and
         LabelStudioUnavailableError when Label Studio itself cannot be reached.
         """
+        try:
+            return self._fetch(value, task_id=task_id)
+        except UnreadableImageError as error:
+            name = image_name(value)
+            named = unquote(name) in unquote(str(error))
+            raise UnreadableImageError(str(error) if named else f"{name}: {error}") from None
+
+    def _fetch(self, value: str, *, task_id: int) -> bytes:
         if isinstance(value, str) and value[:5].lower() == "data:":
             return _data_uri_bytes(value, limit=self._limits.bytes)
         url = self._locate(value, task_id=task_id)
@@ -242,8 +252,8 @@ class ImageFetcher:
 
     def _shown(self, url: httpx.URL) -> str:
         """A URL fit for a message: no user, no query; only the path where it is Label Studio's own."""
-        path = url.raw_path.partition(b"?")[0].decode("ascii")
-        return _brief(path if self._is_home(url) else _shown_origin(url) + path)
+        path = url.raw_path.decode("ascii")
+        return image_name(path if self._is_home(url) else _shown_origin(url) + path)
 
 
 class _TransientError(Exception):
@@ -330,15 +340,37 @@ def _shown_origin(url: httpx.URL) -> str:
     return f"{url.scheme}://{url.netloc.decode('ascii')}"
 
 
+def image_name(value: object) -> str:
+    """What people know an image by, fit for a message: the file that an image value leads to, without secrets.
+
+    Where the file stands in the query, as with Local files and where Label Studio resolves a storage, that part of
+    it. "" where there is no name: of a data: URI, and of what is no text.
+    """
+    text = value.strip() if isinstance(value, str) else ""
+    if text[:5].lower() == "data:":
+        return ""
+    path, _, query = text.partition("?")
+    if re.search(r"/data/local-files/?$", path):
+        file = parse_qs(query).get("d", [""])[0]
+        return f"{_brief(path)}?d={_brief(file)}" if file else _brief(path)
+    if re.search(RESOLVE, path):
+        uri = parse_qs(query).get("fileuri", [""])[0]
+        with contextlib.suppress(ValueError):  # it is none of Label Studio's
+            return _brief(base64.urlsafe_b64decode(uri).decode()) or _brief(path)
+    return _brief(text)
+
+
 def _brief(text: str) -> str:
     """`text` without query, fragment and user:password, printable and not too long."""
-    bare = re.sub(r"//[^/]*@", "//", re.split(r"[?#]", text, maxsplit=1)[0])
+    bare = re.split(r"[?#]|%3[fF]|%23", text, maxsplit=1)[0]
+    bare = re.sub(r"(^|//)[^/@]*:(?!\d+/|//)[^@]*@|(?<=//)[^/]*@", r"\1", bare)
+    bare = re.sub(r"(//[^/:\[]*):(?!\d*(?:/|$))[^/]*", r"\1", bare)  # what is no port may be half a password
     shown = "".join(letter if letter.isprintable() else " " for letter in bare)
     return shown if len(shown) <= 200 else f"{shown[:200]}…"
 
 
 def _is_resolve(url: httpx.URL) -> bool:
-    return re.search(r"/(tasks|projects)/\d+/(resolve|presign)/$", url.path) is not None
+    return re.search(RESOLVE, url.path) is not None
 
 
 def _header(response: httpcore.Response, name: str) -> str:

@@ -14,11 +14,11 @@ import httpx
 from pt4al_backend.errors import LabelStudioRefusedError, PT4ALError, UnreadableImageError
 from pt4al_backend.label_studio.client import LabelStudioClient
 from pt4al_backend.label_studio.config import LabelConfig, parse_config
-from pt4al_backend.label_studio.images import ImageFetcher
+from pt4al_backend.label_studio.images import ImageFetcher, image_name
 from pt4al_backend.label_studio.project import fetch_limits
 from pt4al_backend.labelling_platform import Question
 from pt4al_backend.settings import Settings
-from pt4al_backend.store.decode import decode
+from pt4al_backend.store.decoders import Decoders
 
 BLOCKED = "reserved network address"  # what Label Studio says of private addresses
 IMAGES = 5  # tasks of a project whose images are tried
@@ -170,11 +170,12 @@ def _images(client: LabelStudioClient, settings: Settings, number: int, config: 
     fetcher = ImageFetcher(label_studio_url=client.url, credentials=client.credentials, limits=fetch_limits(settings))
     read = 0
     try:
-        for task in client.request("GET", "api/tasks", params=params)["tasks"]:
-            reason = _unreadable(fetcher, settings, config.image_of(task["data"]), task["id"])
-            if reason:
-                return Finding(name, False, f"Task {task['id']}: {reason}")
-            read += 1
+        with Decoders() as decoders:
+            for task in client.request("GET", "api/tasks", params=params)["tasks"]:
+                reason = _unreadable(fetcher, decoders, settings, config.image_of(task["data"]), task["id"])
+                if reason:
+                    return Finding(name, False, f"Task {task['id']}: {reason}")
+                read += 1
     except PT4ALError as error:
         return Finding(name, False, str(error))
     finally:
@@ -184,10 +185,14 @@ def _images(client: LabelStudioClient, settings: Settings, number: int, config: 
     return Finding(name, True, f"The first {read} can be read.")
 
 
-def _unreadable(fetcher: ImageFetcher, settings: Settings, value: str, task: int) -> str:
+def _unreadable(fetcher: ImageFetcher, decoders: Decoders, settings: Settings, value: str, task: int) -> str:
+    """Why an image cannot be read, "" if it can."""
     try:
         data = fetcher.fetch(value, task_id=task)
-        decode(data, size=32, max_pixels=int(settings.max_image_megapixels * 1_000_000))
     except UnreadableImageError as error:
         return str(error)
+    try:
+        decoders.decode(data, size=32, max_pixels=int(settings.max_image_megapixels * 1_000_000))
+    except UnreadableImageError as error:
+        return f"{image_name(value)}: {error}" if image_name(value) else str(error)
     return ""

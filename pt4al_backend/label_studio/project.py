@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pt4al_backend.errors import LabelStudioError, LabelStudioRefusedError, ProjectGoneError
 from pt4al_backend.label_studio.client import READ_SECONDS, LabelStudioClient
 from pt4al_backend.label_studio.config import LabelConfig, parse_config
-from pt4al_backend.label_studio.images import FetchLimits, ImageFetcher
+from pt4al_backend.label_studio.images import FetchLimits, ImageFetcher, image_name
 from pt4al_backend.label_studio.regions import draw, misfits
 from pt4al_backend.label_studio.task_list import Row, TaskList, parse_time
 from pt4al_backend.labelling_platform import Drawing, Pick, ProjectInfo, Question, TaskState, Window
@@ -156,6 +156,10 @@ class LabelStudioProject:
     def image(self, task: int, value: str) -> bytes:
         """See ``LabellingPlatform``."""
         return self._images.fetch(value, task_id=task)
+
+    def image_name(self, task: int, value: str) -> str:
+        """See ``LabellingPlatform``."""
+        return image_name(value)
 
     def drawing(
         self, question: Question, regions: Sequence[dict[str, Any]], *, side: int, size: tuple[int, int]

@@ -67,6 +67,9 @@ class KnownLabels:
     def image(self, task: int, value: str) -> bytes:
         return self._images.read(task - 1)
 
+    def image_name(self, task: int, value: str) -> str:
+        return self._images.name(task - 1)
+
     def drawing(
         self, question: Question, regions: Sequence[dict[str, Any]], *, side: int, size: tuple[int, int]
     ) -> Drawing:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +20,7 @@ from pt4al_backend.settings import Settings
 from pt4al_backend.simulate.known_labels import KnownLabels
 from pt4al_backend.simulate.measure import Measure, effort
 from pt4al_backend.store import tables
-from pt4al_backend.store.decode import decode
+from pt4al_backend.store.decoders import Decoders
 from pt4al_backend.store.pixels import PixelStore
 from pt4al_backend.store.store import Store
 
@@ -54,10 +53,9 @@ class Simulation:
         self._tests_dir = settings.data_dir / "test"
         self._platform = KnownLabels(replay.pool)
         self._store = Store(settings.data_dir)
-        self._threads = ThreadPoolExecutor(4)
         project = self._store.connect(url="", number=1, created="1", access_token="", label_config="")
         device = learning.resolve_device(settings.device)
-        self._bench = Bench(project.id, self._store, self._platform, settings, device, self._threads)
+        self._bench = Bench(project.id, self._store, self._platform, settings, device)
         self._loop = ProjectLoop(self._bench)
         self._training = self._other = 0.0  # seconds since the last round was measured
         if project.pretext_pool:
@@ -66,7 +64,6 @@ class Simulation:
 
     def close(self) -> None:
         self._loop.close()
-        self._threads.shutdown()
         self._store.close()
 
     def prepare(self) -> list[str]:
@@ -79,18 +76,20 @@ class Simulation:
         faults = [reason for _, reason in self._store.unreadable(self._bench.project_id, limit=len(self._replay.pool))]
         unread: list[str] = []
         kept: list[int] = []
-        for start in range(0, len(self._replay.test), CHUNK):
-            pixels = []
-            for position in range(start, min(start + CHUNK, len(self._replay.test))):
-                try:
-                    pixels.append(decode(self._replay.test.read(position), size=tests.size))
-                except UnreadableImageError as error:
-                    unread.append(str(error))
-                else:
-                    kept.append(position)
-            if pixels:
-                tests.write(np.arange(len(kept) - len(pixels), len(kept)), np.stack(pixels))
-            self._show(f"test images: {min(start + CHUNK, len(self._replay.test))} of {len(self._replay.test)}")
+        with Decoders() as decoders:
+            for start in range(0, len(self._replay.test), CHUNK):
+                pixels = []
+                for position in range(start, min(start + CHUNK, len(self._replay.test))):
+                    try:
+                        data = self._replay.test.read(position)
+                        pixels.append(decoders.decode(data, size=tests.size).pixels)
+                    except UnreadableImageError as error:
+                        unread.append(f"{self._replay.test.name(position)}: {error}")
+                    else:
+                        kept.append(position)
+                if pixels:
+                    tests.write(np.arange(len(kept) - len(pixels), len(kept)), np.stack(pixels))
+                self._show(f"test images: {min(start + CHUNK, len(self._replay.test))} of {len(self._replay.test)}")
         if not kept:
             raise PT4ALError(f"None of the test images could be read. The first: {unread[0]}")
         (self._tests_dir / KEPT).write_text(json.dumps(kept))

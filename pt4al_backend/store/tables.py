@@ -112,9 +112,9 @@ class Task(Base):
     cancelled: Mapped[int] = mapped_column(default=0)
 
     state: Mapped[str] = mapped_column(default=NEW)
-    reason: Mapped[str] = mapped_column(
-        default=""
-    )  # why it is unreadable; of a readable one, what of its regions was not drawn
+    # Why it is unreadable. Of a readable one, what is odd with its file, and on further lines, what of its regions was
+    # not drawn.
+    reason: Mapped[str] = mapped_column(default="")
     row: Mapped[int | None]  # in the pixel store
     width: Mapped[int] = mapped_column(default=0)  # of the upright image, in pixels; 0: not known
     height: Mapped[int] = mapped_column(default=0)

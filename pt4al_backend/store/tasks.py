@@ -164,9 +164,15 @@ class TaskStore(Database):
         return np.array(rows, dtype=np.int64)
 
     def images_done(
-        self, project_id: int, *, ready: Mapping[int, tuple[str, int, int]], failed: Mapping[int, tuple[str, str]]
+        self,
+        project_id: int,
+        *,
+        ready: Mapping[int, tuple[str, int, int]],
+        failed: Mapping[int, tuple[str, str]],
+        notes: Mapping[int, str] | None = None,
     ) -> None:
-        """Mark fetched images: ``ready`` are task id -> (image value, width, height), ``failed`` -> (value, reason).
+        """Mark fetched images: ``ready`` are task id -> (image value, width, height), ``failed`` -> (value, reason),
+        ``notes`` say what is odd with some that are ready.
 
         A task whose image changed while it was fetched stays to be fetched.
         """
@@ -175,7 +181,8 @@ class TaskStore(Database):
                 for task in session.scalars(select(Task).where(Task.project_id == project_id, Task.id.in_(chunk))):
                     value, width, height = ready[task.id]
                     if task.state == NEW and task.image == value:
-                        task.state, task.reason, task.width, task.height = READY, "", width, height
+                        task.state, task.reason = READY, (notes or {}).get(task.id, "")
+                        task.width, task.height = width, height
             for task_id, (value, reason) in failed.items():
                 same = (Task.project_id == project_id, Task.id == task_id, Task.image == value)
                 session.execute(update(Task).where(*same, Task.state == NEW).values(state=UNREADABLE, reason=reason))

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
 from pt4al_backend.errors import LabelStudioError, LabelStudioUnavailableError, UnreadableImageError
 from pt4al_backend.label_studio import images
-from pt4al_backend.label_studio.images import FetchLimits, ImageFetcher
+from pt4al_backend.label_studio.images import FetchLimits, ImageFetcher, image_name
 
 IMAGE = b"\x89PNG not really, but bytes are bytes"
 TOKEN = "Token s3cret"
@@ -177,7 +177,7 @@ def test_a_way_back_without_the_token_is_the_fault_of_that_image(net: Net, refus
     proxy = net.serve(lambda h: redirect(studio.url + h.path)(h))
     fetcher = net.fetcher(studio.url)
     said = reason(fetcher, f"{proxy.url}/data/upload/1/a.png")
-    assert said.startswith("/data/upload/1/a.png: Label Studio asks for its token")
+    assert "/data/upload/1/a.png: Label Studio asks for its token" in said
     assert said.endswith(f"begin the task's image with {studio.url}, or with the path alone.")
     assert fetcher.fetch("/data/upload/1/a.png", task_id=7) == IMAGE
 
@@ -296,7 +296,7 @@ def test_the_address_that_was_checked_is_the_one_connected_to(net: Net, monkeypa
     value = f"http://rebind.test:{server.server_port}/a.png"
     assert fetcher.fetch(value, task_id=7) == IMAGE
     second = net.fetcher("http://127.0.0.1:1")
-    assert reason(second, value).startswith("rebind.test is at 169.254.169.254")
+    assert f"{value}: rebind.test is at 169.254.169.254" in reason(second, value)
     assert len(server.seen) == 1
 
 
@@ -402,7 +402,7 @@ def test_the_whole_fetch_is_bounded_in_time(net: Net, answer: Answer) -> None:
         (424, "s3://bucket/a.png", "check the project's storage connection"),
         (404, "/data/upload/1/a.png", "the uploaded file is gone"),
         (500, "/data/upload/1/a.png", "the uploaded file is gone"),
-        (400, "/data/local-files/?d=../a", "Label Studio answers 400 Bad Request for /data/local-files/."),
+        (400, "/data/local-files/?d=../a", "Label Studio answers 400 Bad Request for /data/local-files/?d=../a."),
         (299, "/x", "Label Studio answers 299 for /x."),
     ],
 )
@@ -435,7 +435,8 @@ def test_a_web_page_is_no_image(net: Net) -> None:
     studio = net.serve(log_in)
     assert "probably its log-in page: check the token" in reason(net.fetcher(studio.url), "/x")
     text = reason(net.fetcher("http://127.0.0.1:1"), f"{studio.url}/x")
-    assert text == f"{studio.url}/user/login/: a web page, not an image: " + (
+    assert text == (
+        f"{studio.url}/x: {studio.url}/user/login/: a web page, not an image: "
         "give the address of the image file itself."
     )
 
@@ -450,9 +451,68 @@ def test_messages_hold_no_secrets(net: Net) -> None:
             f"http://me:p4ssw0rd@169.254.0.1:{port}/a.png?X-Amz-Signature=s1gn",
             "http://me:p4ssw0rd@host:x/a.png?X-Amz-Signature=s1gn",
             "me:p4ssw0rd@host/a.png?X-Amz-Signature=s1gn",
+            "http:/me:p4ssw0rd@host/a.png%3FX-Amz-Signature=s1gn",
+            "http://me:p4ss/p4ssw0rd@host/a.png",
+            "http://me:p4ssw0rd?x@host/a.png",
+            f"http://p4ssw0rd@127.0.0.1:{free_port()}/a.png",
+            f"http://me:p4ssw0rd@127.0.0.1:{port}/data/local-files/?d=a.png&sig=s1gn",
+            "s3://me:p4ss/p4ssw0rd@bucket/a.png?versionId=s1gn",
+            "file://me:p4ssw0rd@host/a.png?s1gn",
         ):
             text = reason(fetcher, value)
             assert not any(secret in text for secret in ("p4ssw0rd", "s1gn", "fr4g", "s3cret", "\n"))
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        ("/data/upload/1/a b.png", "/data/upload/1/a b.png"),
+        ("/data/local-files/?d=dir/1%20b.jpg", "dir/1 b.jpg"),
+        ("s3://bucket/dir/1.jpg", "s3://bucket/dir/1.jpg"),
+        ("gs://bucket/dir/1.jpg", "gs://bucket/dir/1.jpg"),
+        ("/tasks/3/resolve/?fileuri=czM6Ly9idWNrZXQvMS5qcGc=", "s3://bucket/1.jpg"),
+        ("{other}/dir/1.jpg?X-Amz-Signature=s1gn", "/dir/1.jpg"),
+        ("//me:s1gn@{host}/dir/1.jpg", "/dir/1.jpg"),
+    ],
+)
+@pytest.mark.parametrize("answer", ["401", "403", "404", "424", "500", "page", "redirect", "loop", "large", "encoding"])
+def test_every_sentence_names_the_image(net: Net, value: str, name: str, answer: str) -> None:
+    """Whatever is answered, by Label Studio or by where it redirects to; and holds no secrets."""
+    answers: dict[str, Answer] = {
+        "page": lambda h: h.reply(200, b"<html>", Content_Type="text/html"),
+        "loop": lambda h: redirect(f"{h.path}&again=s1gn")(h),
+        "large": lambda h: h.reply(200, b"x" * 2000),
+        "encoding": lambda h: h.reply(200, b"x", Content_Encoding="br"),
+        "redirect": lambda h: redirect(f"{elsewhere.url}/hash-s0-and-so?sig=s1gn")(h),
+    }
+    elsewhere = net.serve(lambda h: h.reply(404))
+    server = net.serve(answers.get(answer) or (lambda h: h.reply(int(answer))))
+    host = server.url.removeprefix("http://")
+    value = value.format(other=server.url, host=host)
+    for home in (server.url, "http://127.0.0.1:1"):
+        if home == server.url or host in value:
+            with pytest.raises((UnreadableImageError, LabelStudioError)) as caught:
+                net.fetcher(home, bytes=1000).fetch(value, task_id=7)
+            assert name in unquote(str(caught.value))
+            assert "s1gn" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        ("https://host:8080/x@2x/a@2x.png?sig=1", "https://host:8080/x@2x/a@2x.png"),
+        ("http://[::1]:9000/a.png#x", "http://[::1]:9000/a.png"),
+        ("a@2x.png", "a@2x.png"),
+        ("/data/local-files/?d=dir/a:b@c.png&sig=1", "/data/local-files/?d=dir/a:b@c.png"),
+        ("/data/local-files/?sig=1", "/data/local-files/"),
+        ("/tasks/3/resolve/?fileuri=-", "/tasks/3/resolve/"),
+        ("data:image/png;base64,AAAA", ""),
+        (["a.png"], ""),
+        (" x\n" + "y" * 300, "x " + "y" * 198 + "…"),
+    ],
+)
+def test_names_of_images(value: object, name: str) -> None:
+    assert image_name(value) == name
 
 
 def test_transient_failures_are_tried_three_times(net: Net) -> None:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pt4al_backend.errors import UnreadableImageError
-from pt4al_backend.store.decode import _Room, decode, probe_size
+from pt4al_backend.store.decode import decode, probe_size
+from pt4al_backend.store.decoders import _Room
 
 RED, GREEN, BLUE, GREY = (200, 40, 40), (40, 180, 60), (50, 60, 210), (128, 128, 128)
 QUARTERS = ((RED, GREEN), (BLUE, GREY))  # top left, top right; bottom left, bottom right
