@@ -13,15 +13,17 @@ from contextlib import contextmanager
 from PIL import Image, ImageFile
 
 JPEG_END = b"\xff\xd9"
-OTHER_SCAN = bytes(range(1, 255)) * 16  # what might stand in place of missing data: any bits but a marker
+OTHER_SCAN = bytes(k * 166 % 254 + 1 for k in range(1, 4000))  # in place of what is missing: any bits but a marker
+    k * 166 % 254 + 1 for k in range(1, 4000)
+)  # what might stand in place of missing data: any bits but a marker
 BANDS = 16  # rows whose bytes are looked at together
 
 Open = Callable[[bytes], Image.Image]
-"""An image whose pixels are not read yet, as it is to be decoded."""
+"""The image in a file, its pixels not read yet."""
 
 
 def completed(data: bytes, open_: Open) -> tuple[Image.Image, float] | None:
-    """The image, its missing part as decoded, and the share of its rows that are there.
+    """The image, its missing part as decoded (now or when it is loaded), and the share of its rows that are there.
 
     None for a format that browsers do not show in part: WebP, AVIF, TIFF. Raises what decoders do. Sets a flag
     of all Pillow for a moment: not for threads.
@@ -35,14 +37,10 @@ def completed(data: bytes, open_: Open) -> tuple[Image.Image, float] | None:
 def _completed_jpeg(data: bytes, open_: Open) -> tuple[Image.Image, float]:
     """With an end mark. Without one the last blocks that are there would be left out: their decoder waits for more."""
     data = data.rstrip(b"\xff")  # half a marker
-    other = open_(data + OTHER_SCAN + JPEG_END)
-    other.load()
-    rows = list(_rows(other))
-    del other
-    image = open_(data + JPEG_END)
-    image.load()
-    same = [mine == its for mine, its in zip(_rows(image), rows, strict=True)]
-    return image, (same.index(False) if False in same else len(same)) / len(same)
+    found, other = (list(_rows(open_(data + rest))) for rest in (JPEG_END, OTHER_SCAN + JPEG_END))
+    same = [mine == its for mine, its in zip(found, other, strict=True)]
+    there = same.index(False) if False in same else len(same)
+    return open_(data + JPEG_END), there / len(same)
 
 
 def _filled(data: bytes, open_: Open) -> tuple[Image.Image, float]:
@@ -76,6 +74,7 @@ def _cut_files_allowed() -> Iterator[None]:
 
 def _rows(image: Image.Image) -> Iterator[bytes]:
     """A digest of each row."""
+    image.load()
     for top in range(0, image.height, BANDS):
         height = min(BANDS, image.height - top)
         band = image.crop((0, top, image.width, top + height)).tobytes()

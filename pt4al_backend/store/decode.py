@@ -72,10 +72,10 @@ class OpenImage:
         """As far as it goes, with a note, where nearly all of it is there."""
         kind, found = self.image.format, None
         try:
-            found = completed(self.data, lambda data: _drafted(_open(data, max_pixels=None), self.side))
+            found = completed(self.data, lambda data: _open(data, max_pixels=None))
             if found is not None and found[1] >= ENOUGH:
                 note = f"The {kind} file ends early or is damaged: {_share(found[1])} can be read."
-                return _small(found[0], self.side), note
+                return _small(_drafted(found[0], self.side), self.side), note
         except MemoryError:
             raise
         except Exception:  # it is worse: the first error says what

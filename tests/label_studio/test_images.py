@@ -456,7 +456,6 @@ def test_messages_hold_no_secrets(net: Net) -> None:
             "http://me:p4ssw0rd?x@host/a.png",
             f"http://p4ssw0rd@127.0.0.1:{free_port()}/a.png",
             f"http://me:p4ssw0rd@127.0.0.1:{port}/data/local-files/?d=a.png&sig=s1gn",
-            "s3://me:p4ss/p4ssw0rd@bucket/a.png?versionId=s1gn",
             "file://me:p4ssw0rd@host/a.png?s1gn",
         ):
             text = reason(fetcher, value)
@@ -503,6 +502,7 @@ def test_every_sentence_names_the_image(net: Net, value: str, name: str, answer:
         ("https://host:8080/x@2x/a@2x.png?sig=1", "https://host:8080/x@2x/a@2x.png"),
         ("http://[::1]:9000/a.png#x", "http://[::1]:9000/a.png"),
         ("a@2x.png", "a@2x.png"),
+        ("s3://me:p4ss/word@bucket/a.png?versionId=1", "s3://bucket/a.png"),
         ("/data/local-files/?d=dir/a:b@c.png&sig=1", "/data/local-files/?d=dir/a:b@c.png"),
         ("/data/local-files/?sig=1", "/data/local-files/"),
         ("/tasks/3/resolve/?fileuri=-", "/tasks/3/resolve/"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import time
 import warnings
@@ -15,8 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pt4al_backend.errors import UnreadableImageError
-from pt4al_backend.store.decode import decode, probe_size
-from pt4al_backend.store.decoders import _Room
+from pt4al_backend.store.decode import decode, open_image, probe_size
 
 RED, GREEN, BLUE, GREY = (200, 40, 40), (40, 180, 60), (50, 60, 210), (128, 128, 128)
 QUARTERS = ((RED, GREEN), (BLUE, GREY))  # top left, top right; bottom left, bottom right
@@ -107,14 +107,15 @@ def test_colour_files(data: bytes) -> None:
     assert_upright(data)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "AVIF", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation(kind: str, orientation: int) -> None:
+    """As browsers do it (``test_images_in_browser.py``); a TIFF, which they do not show, as it says."""
     turn, exif = UNDO[orientation], Image.Exif()
     exif[0x0112] = orientation
-    stored = quarters() if turn is None else quarters().transpose(turn)
-    options: dict[str, object] = {"quality": 95} if kind in ("JPEG", "WEBP") else {}
-    assert_upright(file(stored, kind, exif=exif, **options))
+    stored = quarters() if turn is None or kind == "WEBP" else quarters().transpose(turn)
+    options: dict[str, object] = {"quality": 95} if kind in ("JPEG", "AVIF", "WEBP") else {}
+    assert_upright(file(stored, kind, exif=exif, **options), tolerance=16)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
@@ -264,6 +265,85 @@ def test_truncated_files_are_unreadable_and_say_why(data: bytes) -> None:
         decode(data[: len(data) // 2], size=8)
 
 
+def photograph(width: int = 400, height: int = 300) -> Image.Image:
+    """Soft shapes, no two rows alike."""
+    blots = np.random.default_rng(0).integers(0, 256, (height // 20, width // 20, 3), dtype=np.uint8)
+    return Image.fromarray(blots).resize((width, height), Image.Resampling.BICUBIC)
+
+
+WHOLE = {
+    "jpeg": file(photograph(), "JPEG", quality=90),
+    "grey jpeg": file(photograph().convert("L"), "JPEG", quality=90),
+    "progressive jpeg": file(photograph(), "JPEG", quality=90, progressive=True),
+    "jpeg with restarts": file(photograph(), "JPEG", quality=90, restart_marker_rows=1),
+    "mpo": file(photograph(), "MPO", quality=90, save_all=True, append_images=[photograph(200, 150)]),
+    "png": file(photograph(), "PNG"),
+    "rgba png": file(photograph().convert("RGBA"), "PNG"),
+    "16-bit png": file(Image.fromarray(np.asarray(photograph().convert("L")).astype(np.uint16) * 257), "PNG"),
+    "palette png": file(photograph().quantize(64), "PNG"),
+    "interlaced png": interlaced(photograph()),
+    "gif": file(photograph().quantize(64), "GIF"),
+    "gif, not interlaced": file(photograph().quantize(64), "GIF", interlace=0),
+    "transparent gif": file(photograph().quantize(64), "GIF", transparency=200, interlace=0),
+    "bmp": file(photograph(), "BMP"),
+}
+HIDDEN = {  # formats of which Chromium shows nothing
+    "webp": file(photograph(), "WEBP", quality=90),
+    "lossless webp": file(photograph(), "WEBP", lossless=True),
+    "avif": file(photograph(), "AVIF", quality=90),
+    "tiff": file(photograph(), "TIFF"),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("side", [16, 400])
+def test_files_that_lack_little_are_read_with_a_note(name: str, side: int) -> None:
+    """Cut anywhere: what is read is what is there, and the share of the rows is honest."""
+    data = WHOLE[name]
+    end = data.index(b"\xff\xd9") + 2 if name == "mpo" else len(data)
+    truth, height = open_image(data, side=side).pixels()[0].astype(int), 300
+    for lacks in (1, 2, 3, 10, *(round(end * share) for share in (0.01, 0.02, 0.03, 0.04, 0.1, 0.2, 0.5))):
+        try:
+            pixels, note = open_image(data[: end - lacks], side=side).pixels()
+        except UnreadableImageError as error:
+            share = re.search(r"(\d+) % of its rows can be read", str(error))
+            assert share is not None and int(share[1]) < 95 and lacks > end / 100
+            continue
+        assert lacks < end / 10
+        assert note or (pixels == truth).all()  # a GIF or a PNG may end without its end mark
+        there = re.fullmatch(r"The \w+ file ends early or is damaged: (all|\d+ %) of its rows can be read.", note)
+        assert there is not None or not note
+        share_read = 100 if there is None or there[1] == "all" else int(there[1].split()[0])
+        rows = [k for k in range(side) if (k + 3) * height / side < height * share_read / 100]
+        if name == "bmp":  # from the bottom up
+            rows = [side - 1 - k for k in rows]
+        if name not in ("interlaced png", "gif"):
+            assert abs(pixels[rows] - truth[rows]).max() <= 3, (lacks, note)
+
+
+@pytest.mark.parametrize("name", ["jpeg", "progressive jpeg", "png"])
+def test_a_file_that_lacks_only_its_end_is_whole(name: str) -> None:
+    data = WHOLE[name]
+    whole, note = open_image(data[:-2], side=400).pixels()
+    np.testing.assert_array_equal(whole, open_image(data, side=400).pixels()[0])
+    assert note in ("", f"The {name.split()[-1].upper()} file ends early or is damaged: all of its rows can be read.")
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+@pytest.mark.parametrize("lacks", [2, 400])
+def test_cut_files_that_browsers_do_not_show_are_set_aside(name: str, lacks: int) -> None:
+    open_image(HIDDEN[name], side=16).pixels()
+    with pytest.raises(UnreadableImageError, match="damaged"):
+        open_image(HIDDEN[name][:-lacks], side=16).pixels()
+
+
+def test_a_cut_file_leaves_no_mark_on_the_next() -> None:
+    """The flag that lets Pillow read cut files is all of Pillow's."""
+    open_image(WHOLE["png"][:-2000], side=16).pixels()
+    with pytest.raises(OSError, match="truncated"):
+        Image.open(io.BytesIO(WHOLE["png"][:-2000])).load()
+
+
 @pytest.mark.parametrize(
     ("data", "says"),
     [
@@ -320,22 +400,6 @@ def test_threads_decode_at_once_with_warnings_as_errors() -> None:
     with ThreadPoolExecutor(8) as threads:
         together = list(threads.map(lambda data: decode(data, size=8), files))
     np.testing.assert_array_equal(together, alone)
-
-
-def test_large_images_are_not_all_decoded_at_once() -> None:
-    room, inside, most = _Room(100), [], []
-
-    def work(pixels: int) -> None:
-        with room.for_pixels(pixels):
-            inside.append(pixels)
-            most.append(sum(min(pixels, 100) for pixels in list(inside)))
-            time.sleep(0.01)
-            inside.remove(pixels)
-
-    with ThreadPoolExecutor(8) as threads:
-        list(threads.map(work, [10, 60, 30, 5000, 40, 100, 20, 60] * 5))
-    assert len(most) == 40
-    assert 60 < max(most) <= 100
 
 
 SAMPLES = [noise("JPEG"), noise("PNG"), noise("GIF"), noise("WEBP"), noise("TIFF"), bad_exif()]
