@@ -14,8 +14,6 @@ from PIL import Image, ImageFile
 
 JPEG_END = b"\xff\xd9"
 OTHER_SCAN = bytes(k * 166 % 254 + 1 for k in range(1, 4000))  # in place of what is missing: any bits but a marker
-    k * 166 % 254 + 1 for k in range(1, 4000)
-)  # what might stand in place of missing data: any bits but a marker
 BANDS = 16  # rows whose bytes are looked at together
 
 Open = Callable[[bytes], Image.Image]

@@ -107,8 +107,12 @@ class Decoders:
     def _taken(self) -> _Decoder:
         """An idle one, or a new one."""
         with self._changing:
-            if self._idle:
-                return self._idle.pop()
+            while self._idle:
+                decoder = self._idle.pop()
+                if decoder.lives():
+                    return decoder
+                self._all.discard(decoder)
+                decoder.end()
         decoder = _Decoder()
         with self._changing:
             closed = self._closed
@@ -162,6 +166,10 @@ class _Decoder:
         if "error" in answer:
             raise UnreadableImageError(answer["error"])
         return answer, content
+
+    def lives(self) -> bool:
+        """Whether nothing has ended it while it was idle."""
+        return self._process.poll() is None
 
     def end(self) -> int:
         """End the process, whatever it does. How it has ended, as ``Popen.returncode`` says it."""

@@ -36,11 +36,11 @@ def photograph(seed: int, kind: str = "JPEG", size: tuple[int, int] = (60, 40), 
     return buffer.getvalue()
 
 
-def slow(seconds: float = 5.0) -> bytes:
-    """A progressive JPEG whose last scan comes again and again: it takes some seconds."""
+def slow() -> bytes:
+    """A progressive JPEG whose last scan comes again and again: it takes half a minute."""
     data = photograph(0, size=(3000, 3000), progressive=True)
     last = data[data.rindex(b"\xff\xda") : -2]
-    return data[:-2] + last * int(60 * seconds) + b"\xff\xd9"
+    return data[:-2] + last * 3000 + b"\xff\xd9"
 
 
 def children() -> list[psutil.Process]:
@@ -120,7 +120,7 @@ def test_idle_decoders_that_die_are_replaced(pool: Decoders) -> None:
     pool.decode(photograph(1), size=8)
     (child,) = children()
     child.kill()
-    child.wait()
+    wait_until("it to be dead", lambda: child.status() == psutil.STATUS_ZOMBIE, seconds=5)
     assert pool.decode(photograph(1), size=8).pixels.shape == (8, 8, 3)
 
 
@@ -166,7 +166,7 @@ def test_they_end_with_their_parent_also_in_the_middle_of_an_image(number: signa
     parent = subprocess.Popen([sys.executable, "-c", ORPHANING], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert parent.stdin is not None and parent.stdout is not None
     with parent.stdin, parent.stdout:
-        parent.stdin.write(slow(30))
+        parent.stdin.write(slow())
         parent.stdin.close()
         parent.stdout.readline()
         (child,) = wait_until(
