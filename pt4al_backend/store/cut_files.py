@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from PIL import Image, ImageFile
 
-JPEG_END = b"\xff\xd9"
+JPEG_END, SCAN = b"\xff\xd9", b"\xff\xda"
 OTHER_SCAN = bytes(k * 166 % 254 + 1 for k in range(1, 4000))  # in place of what is missing: any bits but a marker
 BANDS = 16  # rows whose bytes are looked at together
 
@@ -35,10 +35,19 @@ def completed(data: bytes, open_: Open) -> tuple[Image.Image, float] | None:
 def _completed_jpeg(data: bytes, open_: Open) -> tuple[Image.Image, float]:
     """With an end mark. Without one the last blocks that are there would be left out: their decoder waits for more."""
     data = data.rstrip(b"\xff")  # half a marker
+    image = open_(data + JPEG_END)
+    if image.info.get("progressive") and SCAN in data[_first_scan(image) :]:
+        return image, 1.0  # the first scan, a rough picture of it all, is over: browsers show that
     found, other = (list(_rows(open_(data + rest))) for rest in (JPEG_END, OTHER_SCAN + JPEG_END))
     same = [mine == its for mine, its in zip(found, other, strict=True)]
     there = same.index(False) if False in same else len(same)
-    return open_(data + JPEG_END), there / len(same)
+    return image, there / len(same)
+
+
+def _first_scan(image: Image.Image) -> int:
+    """Where the first scan of a JPEG that was just opened begins."""
+    assert isinstance(image, ImageFile.ImageFile) and image.fp is not None
+    return image.fp.tell()
 
 
 def _filled(data: bytes, open_: Open) -> tuple[Image.Image, float]:

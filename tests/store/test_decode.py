@@ -298,7 +298,10 @@ HIDDEN = {  # formats of which Chromium shows nothing
 @pytest.mark.parametrize("name", WHOLE)
 @pytest.mark.parametrize("side", [16, 400])
 def test_files_that_lack_little_are_read_with_a_note(name: str, side: int) -> None:
-    """Cut anywhere: what is read is what is there, and the share of the rows is honest."""
+    """Cut anywhere: what is read is what is there, and the share of the rows is honest.
+
+    A progressive JPEG has all of its rows when its first scan is over; the others add detail.
+    """
     data = WHOLE[name]
     end = data.index(b"\xff\xd9") + 2 if name == "mpo" else len(data)
     truth, height = open_image(data, side=side).pixels()[0].astype(int), 300
@@ -309,7 +312,7 @@ def test_files_that_lack_little_are_read_with_a_note(name: str, side: int) -> No
             share = re.search(r"(\d+) % of its rows can be read", str(error))
             assert share is not None and int(share[1]) < 95 and lacks > end / 100
             continue
-        assert lacks < end / 10
+        assert lacks < end / 10 or name == "progressive jpeg"
         assert note or (pixels == truth).all()  # a GIF or a PNG may end without its end mark
         there = re.fullmatch(r"The \w+ file ends early or is damaged: (all|\d+ %) of its rows can be read.", note)
         assert there is not None or not note
@@ -318,7 +321,7 @@ def test_files_that_lack_little_are_read_with_a_note(name: str, side: int) -> No
         if name == "bmp":  # from the bottom up
             rows = [side - 1 - k for k in rows]
         if name not in ("interlaced png", "gif"):
-            assert abs(pixels[rows] - truth[rows]).max() <= 3, (lacks, note)
+            assert abs(pixels[rows] - truth[rows]).max() <= (60 if name == "progressive jpeg" else 3), (lacks, note)
 
 
 @pytest.mark.parametrize("name", ["jpeg", "progressive jpeg", "png"])

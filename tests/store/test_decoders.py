@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import signal
@@ -36,6 +37,7 @@ def photograph(seed: int, kind: str = "JPEG", size: tuple[int, int] = (60, 40), 
     return buffer.getvalue()
 
 
+@functools.cache
 def slow() -> bytes:
     """A progressive JPEG whose last scan comes again and again: it takes half a minute."""
     data = photograph(0, size=(3000, 3000), progressive=True)
