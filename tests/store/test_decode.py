@@ -256,8 +256,8 @@ def noise(kind: str, **options: object) -> bytes:
 @pytest.mark.parametrize(
     "data",
     [noise("JPEG"), noise("PNG"), noise("GIF"), noise("WEBP"), noise("BMP"), noise("TIFF"),
-     noise("TIFF", compression="tiff_lzw"), noise("JPEG", progressive=True)],
-    ids=["jpeg", "png", "gif", "webp", "bmp", "tiff", "lzw tiff", "progressive jpeg"],
+     noise("TIFF", compression="tiff_lzw")],
+    ids=["jpeg", "png", "gif", "webp", "bmp", "tiff", "lzw tiff"],
 )  # fmt: skip
 def test_truncated_files_are_unreadable_and_say_why(data: bytes) -> None:
     decode(data, size=8)
@@ -321,7 +321,8 @@ def test_files_that_lack_little_are_read_with_a_note(name: str, side: int) -> No
         if name == "bmp":  # from the bottom up
             rows = [side - 1 - k for k in rows]
         if name not in ("interlaced png", "gif"):
-            assert abs(pixels[rows] - truth[rows]).max() <= (60 if name == "progressive jpeg" else 3), (lacks, note)
+            apart = abs(pixels[rows] - truth[rows])
+            assert apart.mean() < 3 if name == "progressive jpeg" else apart.max() <= 3, (lacks, note)
 
 
 @pytest.mark.parametrize("name", ["jpeg", "progressive jpeg", "png"])
