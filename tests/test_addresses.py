@@ -1,7 +1,6 @@
 """Image values that change without a trace, against a platform that can do that."""
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from known_labels import KnownLabels
@@ -24,8 +23,7 @@ class Rig:
         monkeypatch.setattr(addresses.time, "monotonic", lambda: self.now)
         self.platform, self.store = KnownLabels(TASKS, page=10), Store(directory)
         self.id = self.store.connect(url="http://x", number=1, created="1", access_token="", label_config="").id
-        self.threads = ThreadPoolExecutor(1)
-        self.watch = Watch(Bench(self.id, self.store, self.platform, Settings(), "cpu", self.threads))
+        self.watch = Watch(Bench(self.id, self.store, self.platform, Settings(), "cpu"))
         while not self.watch.complete:
             self.watch.look()
         self.read()
@@ -57,7 +55,6 @@ class Rig:
 def rig(tmp_path, monkeypatch):
     rig = Rig(tmp_path, monkeypatch)
     yield rig
-    rig.threads.shutdown()
     rig.store.close()
 
 

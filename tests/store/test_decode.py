@@ -322,7 +322,7 @@ def test_files_that_lack_little_are_read_with_a_note(name: str, side: int) -> No
             rows = [side - 1 - k for k in rows]
         if name not in ("interlaced png", "gif"):
             apart = abs(pixels[rows] - truth[rows])
-            assert apart.mean() < 3 if name == "progressive jpeg" else apart.max() <= 3, (lacks, note)
+            assert apart.mean() < 6 if name == "progressive jpeg" else apart.max() <= 3, (lacks, note)
 
 
 @pytest.mark.parametrize("name", ["jpeg", "progressive jpeg", "png"])
