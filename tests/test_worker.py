@@ -43,9 +43,11 @@ class Rig:
 
     def turn_until(self, condition, turns=3000):
         for _ in range(turns):
-            self.worker.turn()
+            busy = self.worker.turn()
             if condition():
                 return
+            if not busy:  # it waits for its images, say
+                time.sleep(0.01)
         raise AssertionError("it did not come about")
 
     def close(self):

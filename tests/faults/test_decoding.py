@@ -77,20 +77,20 @@ def decoder() -> psutil.Process:
     return found
 
 
-@pytest.mark.parametrize("hostile", [repeated_scans, many_markers])
-def test_decoding_is_bounded_in_time(pool: Decoders, hostile: Callable[[], bytes]) -> None:
-    """In time of the processor: a busy machine may take longer, but not for ever."""
-    data = hostile()
-    pool.probe_size(file(Image.new("RGB", (8, 8)), "PNG"))  # it has started
+TOO_LONG = f"more than {SECONDS:g} s to decode|not decoded within"
+"""It is time of the processor: a busy machine may take longer, but not for ever."""
+
+
+def test_decoding_is_bounded_in_time(pool: Decoders) -> None:
     began = time.monotonic()
-    with pytest.raises(UnreadableImageError, match=f"more than {SECONDS:g} s to decode|not decoded within"):
-        pool.decode(data, size=64)
+    with pytest.raises(UnreadableImageError, match=TOO_LONG):
+        pool.decode(repeated_scans(), size=64)
     assert time.monotonic() - began < PATIENCE + 10
     assert pool.decode(file(Image.new("RGB", (8, 8)), "PNG"), size=8).width == 8
 
 
 def test_looking_at_the_size_is_bounded_too(pool: Decoders) -> None:
-    with pytest.raises(UnreadableImageError, match=f"more than {SECONDS:g} s to decode|not decoded within"):
+    with pytest.raises(UnreadableImageError, match=TOO_LONG):
         pool.probe_size(many_markers())
 
 
@@ -99,10 +99,7 @@ def test_looking_at_the_size_is_bounded_too(pool: Decoders) -> None:
     [
         pytest.param(lambda: png(10_000, 10_000, bands=2), False, id="grey png with transparency"),
         pytest.param(lambda: png(10_000, 10_000, bands=4), True, id="png with transparency"),
-        pytest.param(lambda: png(10_000, 10_000, bands=3), True, id="png"),
         pytest.param(lambda: file(Image.new("RGB", (16_000, 6_000)), "WEBP", quality=1, method=0), False, id="webp"),
-        pytest.param(lambda: file(Image.new("RGB", (10_000, 9_900)), "TIFF", compression="tiff_lzw"), True, id="tiff"),
-        pytest.param(lambda: file(Image.new("P", (10_000, 9_900)), "GIF"), True, id="gif"),
         pytest.param(lambda: bomb(b"zTXt"), False, id="text"),
         pytest.param(lambda: bomb(b"iCCP"), False, id="colour profile"),
     ],
@@ -167,9 +164,9 @@ def test_one_projects_bad_images_hold_up_no_other(tmp_path, kind: str) -> None:
                 "the bad images to be asked for",
                 lambda: worker.turn() is not None and all(platform.asked >= 8 for _, platform in bad),
                 seconds=60,
-                every=0,
+                every=0.01,
             )
-            wait_until("a queue", lambda: worker.turn() is not None and good.published, seconds=120, every=0)
+            wait_until("a queue", lambda: worker.turn() is not None and good.published, seconds=120, every=0.01)
             assert store.totals(good_id).pool == 30
             for project_id, _ in bad:
                 totals = store.totals(project_id)
@@ -184,18 +181,16 @@ def test_one_projects_bad_images_hold_up_no_other(tmp_path, kind: str) -> None:
 def test_a_hostile_image_is_set_aside_with_a_sentence_and_the_others_are_read(tmp_path) -> None:
     class OneHostile(KnownLabels):
         def image(self, task: int, value: str) -> bytes:
-            return repeated_scans() if task == 3 else super().image(task, value)
+            return png(10_000, 10_000, bands=2) if task == 3 else super().image(task, value)
 
-    settings = Settings(data_dir=tmp_path, cycles=3, pretext_epochs=1, main_epochs=1, device="cpu", image_size=32)
+    settings = Settings(data_dir=tmp_path, image_size=32, device="cpu")
     with closing(Store(tmp_path)) as store:
         store.connect(url="http://x", number=1, created="1", access_token="", label_config="")
-        platform = OneHostile(30)
-        worker = Worker(settings, store, lambda project, desk: platform)
+        worker = Worker(settings, store, lambda project, desk: OneHostile(30))
         try:
-            wait_until("a queue", lambda: worker.turn() is not None and platform.published, seconds=120, every=0)
+            wait_until("the reason", lambda: worker.turn() is not None and store.unreadable(1), seconds=120, every=0.01)
+            wait_until("the others", lambda: worker.turn() is not None and store.totals(1).pool == 29, seconds=120)
         finally:
             worker.close()
-        (project,) = store.projects()
-        ((task, reason),) = store.unreadable(project.id)
-        assert (task, store.totals(project.id).pool) == (3, 29)
-        assert (reason.startswith("digit:") and "to decode" in reason) or "not decoded within" in reason
+        ((task, reason),) = store.unreadable(1)
+        assert (task, reason) == (3, "digit:2: The image needs more than 1 GB of memory to be decoded.")
