@@ -113,6 +113,11 @@ class Seat:
             self._turns.put(last)
         self._turns.put(None)
 
+    def ends(self, seconds: float) -> bool:
+        """Whether the thread ends within so long, after the desk was closed while a turn was under way."""
+        self._thread.join(max(seconds, 0))
+        return not self._thread.is_alive()
+
     def _run(self) -> None:
         with suppress(_ClosedError):
             while turn := self._turns.get():

@@ -45,6 +45,7 @@ SLICE_MOST = 2.0  # … or more, where looking around itself takes long
 GONE_FOR = 120.0  # seconds a project has to be away before it is forgotten
 SETTLED = 10.0  # seconds a project has to be without a connection to be shown so: /setup comes before it is saved
 BACKOFF_MOST = 60.0  # seconds between tries of a step that keeps failing
+ENDING = 2.0  # seconds that projects have to put down what they are at
 PAUSE = 0.1  # seconds between turns when there is nothing to do
 LOCK_PATIENCE = 5.0  # seconds that a locked database is waited for
 STORE_PAUSE = 1.0  # seconds between turns while the disk or the database cannot be used
@@ -186,8 +187,9 @@ class Worker:
         """Abandon all jobs; what they did so far is in the store."""
         with self._desk.held():
             self._desk.close()
+            until = time.monotonic() + ENDING
             for project_id, seat in self._seats.items():
-                if not seat.taken:
+                if not seat.taken or seat.ends(until - time.monotonic()):
                     self._drop(project_id)
                 seat.leave()
 
