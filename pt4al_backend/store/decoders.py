@@ -29,6 +29,7 @@ MOST = 4  # processes of one ``Decoders``: as many as there are cores, but not m
 PATIENCE = 60.0  # seconds without an answer, also on a machine that gives a process no time
 PIXELS_AT_ONCE = 50_000_000  # decoded at the same time: one takes up to 12 bytes
 MAX_PIXELS = 100_000_000
+CLOSED = "No more images are decoded."
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,8 @@ class Decoders:
     def _taken(self) -> _Decoder:
         """An idle one, or a new one."""
         with self._changing:
+            if self._closed:
+                raise PT4ALError(CLOSED)
             while self._idle:
                 decoder = self._idle.pop()
                 if decoder.lives():
@@ -120,7 +123,7 @@ class Decoders:
                 self._all.add(decoder)
         if closed:
             decoder.end()
-            raise PT4ALError("No more images are decoded.")
+            raise PT4ALError(CLOSED)
         return decoder
 
 
