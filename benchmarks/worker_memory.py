@@ -91,7 +91,7 @@ def main() -> None:
         store = Store(settings.data_dir)
         row = store.connect(url="http://x", number=1, created="1", access_token="", label_config="")
         platform = ManyImages(options.images, options.side)
-        worker = Worker(settings, store, lambda project, desk: platform)
+        worker = Worker(settings, store, lambda project, lock: platform)
         before, began = psutil.Process().memory_info().rss, time.monotonic()
         stages: dict[str, float] = {}
         while store.project(row.id).main_generation == 0 or worker.turn():

@@ -1,7 +1,7 @@
-"""Many projects at one desk: one at a time works, and whoever waits for its Label Studio makes room for the others.
+"""Projects take turns: one at a time works, and whoever waits for its Label Studio lets the others work.
 
 Every project has a thread of its own, so that no project's requests hold up another's. All that is not a request is
-done at the desk, by one thread at a time and in the order in which they came: what works there needs no locks.
+done under one lock, by one thread at a time and in the order in which they asked: what runs there needs no other locks.
 """
 
 from __future__ import annotations
@@ -20,47 +20,47 @@ class _ClosedError(BaseException):
     """Ends a thread, whatever it was about."""
 
 
-class Desk:
-    """A lock that is handed on in the order of arrival, and that its holder may leave for a while."""
+class FairLock:
+    """A lock that is granted in the order of arrival, and that its holder may release for a while."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._line: deque[int] = deque()  # threads: the first is at the desk, the others wait for it
+        self._line: deque[int] = deque()  # threads: the first holds the lock, the others wait for it
         self._closed = False
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Work at the desk."""
-        self._come()
+        """Hold the lock."""
+        self._acquire()
         try:
             yield
         finally:
-            self._go()
+            self._release()
 
     @contextmanager
-    def left(self) -> Iterator[None]:
-        """Be away from the desk, where the thread is at it."""
+    def released(self) -> Iterator[None]:
+        """Let others have the lock meanwhile, where this thread holds it."""
         if not self._is_mine():
             yield
             return
-        self._go()
+        self._release()
         try:
             yield
         finally:
-            self._come()
+            self._acquire()
 
-    def line_up(self, thread: int) -> None:
-        """Give a thread its place in the line before it comes."""
+    def enqueue(self, thread: int) -> None:
+        """Give a thread its place in the line before it asks for the lock."""
         with self._changed:
             self._line.append(thread)
 
     def wait_until_free(self) -> None:
-        """Wait until nobody is at the desk or wants to be."""
+        """Wait until nobody holds the lock or wants it."""
         with self._changed:
             self._changed.wait_for(lambda: not self._line)
 
     def close(self) -> None:
-        """Whoever comes from now on ends its thread."""
+        """Whoever asks for the lock from now on ends its thread."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -69,7 +69,7 @@ class Desk:
         with self._changed:
             return bool(self._line) and self._line[0] == threading.get_ident()
 
-    def _come(self) -> None:
+    def _acquire(self) -> None:
         me = threading.get_ident()
         with self._changed:
             if me not in self._line:
@@ -78,92 +78,92 @@ class Desk:
             if self._closed:
                 raise _ClosedError
 
-    def _go(self) -> None:
+    def _release(self) -> None:
         with self._changed:
             if self._line and self._line[0] == threading.get_ident():  # else it was closed meanwhile
                 self._line.popleft()
             self._changed.notify_all()
 
 
-class Seat:
+class TurnThread:
     """A thread that takes the turns of one project, one after the other. It never keeps the process from ending."""
 
-    def __init__(self, desk: Desk, name: str) -> None:
+    def __init__(self, lock: FairLock, name: str) -> None:
         self.has_more = False  # what the last turn returned
-        self._desk = desk
-        self.taken = False  # whether a turn is under way
+        self._lock = lock
+        self.running = False  # whether a turn is under way
         self._turns: queue.SimpleQueue[Callable[[], bool] | None] = queue.SimpleQueue()
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def take(self, turn: Callable[[], bool]) -> None:
-        """Take a turn at the desk, unless the last one is still under way. Raises what the last one raised."""
+    def submit(self, turn: Callable[[], bool]) -> None:
+        """Take a turn, unless the last one is still under way. Raises what the last one raised."""
         error, self._error = self._error, None
         if error is not None:
             raise error
-        if not self.taken:
-            self.taken, self.has_more = True, False
-            self._desk.line_up(self._thread.ident or 0)
+        if not self.running:
+            self.running, self.has_more = True, False
+            self._lock.enqueue(self._thread.ident or 0)
             self._turns.put(turn)
 
-    def leave(self, last: Callable[[], bool] | None = None) -> None:
+    def finish(self, last: Callable[[], bool] | None = None) -> None:
         """End when the turn that is under way is over, and a last one."""
         if last:
             self._turns.put(last)
         self._turns.put(None)
 
     def ends(self, seconds: float) -> bool:
-        """Whether the thread ends within so long, after the desk was closed while a turn was under way."""
+        """Whether the thread ends within so long, after the lock was closed while a turn was under way."""
         self._thread.join(max(seconds, 0))
         return not self._thread.is_alive()
 
     def _run(self) -> None:
         with suppress(_ClosedError):
             while turn := self._turns.get():
-                with self._desk.held():
+                with self._lock.held():
                     try:
                         self.has_more = turn()
                     except Exception as error:
                         self._error = error
-                    self.taken = False
+                    self.running = False
 
 
-class Away:
-    """A ``LabellingPlatform`` for whose answers nobody waits at the desk."""
+class UnlockedPlatform:
+    """A ``LabellingPlatform`` that releases the lock while it waits for answers."""
 
-    def __init__(self, platform: LabellingPlatform, desk: Desk) -> None:
+    def __init__(self, platform: LabellingPlatform, lock: FairLock) -> None:
         self._platform = platform
-        self._desk = desk
+        self._lock = lock
 
     def is_connected(self) -> bool:
         """See ``LabellingPlatform``, as for all of these."""
-        with self._desk.left():
+        with self._lock.released():
             return self._platform.is_connected()
 
     def project(self) -> ProjectInfo:
-        with self._desk.left():
+        with self._lock.released():
             return self._platform.project()
 
     def tasks(self, since: str | None) -> Iterator[tuple[list[TaskState], str]]:
         pages = self._platform.tasks(since)
         while True:
-            with self._desk.left():
+            with self._lock.released():
                 page = next(pages, None)
             if page is None:
                 return
             yield page
 
     def missing(self, known: Sequence[int]) -> set[int]:
-        with self._desk.left():
+        with self._lock.released():
             return self._platform.missing(known)
 
     def images_behind(self, task: int) -> dict[int, str]:
-        with self._desk.left():
+        with self._lock.released():
             return self._platform.images_behind(task)
 
     def images_of(self, tasks: Sequence[int]) -> dict[int, str]:
-        with self._desk.left():
+        with self._lock.released():
             return self._platform.images_of(tasks)
 
     def image(self, task: int, value: str) -> bytes:
@@ -178,9 +178,9 @@ class Away:
         return self._platform.drawing(question, regions, side=side, size=size)
 
     def publish(self, window: Window) -> None:
-        with self._desk.left():
+        with self._lock.released():
             self._platform.publish(window)
 
     def sweep(self, keep: Collection[str]) -> bool:
-        with self._desk.left():
+        with self._lock.released():
             return self._platform.sweep(keep)

@@ -36,7 +36,7 @@ from pt4al_backend.status import without_userinfo
 from pt4al_backend.store import disk, tables
 from pt4al_backend.store.store import WORKER_LOCK, Store
 from pt4al_backend.store.tables import Project
-from pt4al_backend.turns import Away, Desk, Seat
+from pt4al_backend.turns import FairLock, TurnThread, UnlockedPlatform
 
 logger = logging.getLogger(__name__)
 
@@ -53,8 +53,8 @@ NICENESS = 10
 
 NOT_CONNECTED = "Not connected in Label Studio: connect it under the project's Settings > Model, and it goes on."
 
-PlatformFactory = Callable[[Project, Desk], LabellingPlatform]
-"""Makes the platform of a project; who waits for its answers leaves the desk."""
+PlatformFactory = Callable[[Project, FairLock], LabellingPlatform]
+"""Makes the platform of a project; the lock is released while its answers are waited for."""
 
 
 @dataclass
@@ -146,8 +146,8 @@ class Worker:
             self.device = learning.resolve_device(settings.device)
         except learning.LearningError as error:
             raise PT4ALError(str(error)) from None
-        self._desk = Desk()
-        self._seats: dict[int, Seat] = {}
+        self._lock = FairLock()
+        self._turn_threads: dict[int, TurnThread] = {}
         self._lanes: dict[int, Lane] = {}
         self._openings: dict[int, Opening] = {}  # those that have failed
         self.trouble = ""
@@ -185,26 +185,26 @@ class Worker:
 
     def close(self) -> None:
         """Abandon all jobs; what they did so far is in the store."""
-        with self._desk.held():
-            self._desk.close()
+        with self._lock.held():
+            self._lock.close()
             until = time.monotonic() + ENDING
-            for project_id, seat in self._seats.items():
-                if not seat.taken or seat.ends(until - time.monotonic()):
+            for project_id, thread in self._turn_threads.items():
+                if not thread.running or thread.ends(until - time.monotonic()):
                     self._drop(project_id)
-                seat.leave()
+                thread.finish()
 
     def turn(self) -> bool:
         """One turn for every project but those that wait for their Label Studio. True if there is slow work left."""
-        with self._desk.held():
+        with self._lock.held():
             wakes = self._store.wake_times()
-            for project_id in self._seats.keys() - wakes.keys():  # it was reset
-                self._seats.pop(project_id).leave(partial(self._drop, project_id))
+            for project_id in self._turn_threads.keys() - wakes.keys():  # it was reset
+                self._turn_threads.pop(project_id).finish(partial(self._drop, project_id))
             for project_id, wake_at in wakes.items():
-                if project_id not in self._seats:
-                    self._seats[project_id] = Seat(self._desk, f"project-{project_id}")
-                self._seats[project_id].take(partial(self._turn_of, project_id, wake_at))
-        self._desk.wait_until_free()
-        return any(seat.has_more for seat in self._seats.values())
+                if project_id not in self._turn_threads:
+                    self._turn_threads[project_id] = TurnThread(self._lock, f"project-{project_id}")
+                self._turn_threads[project_id].submit(partial(self._turn_of, project_id, wake_at))
+        self._lock.wait_until_free()
+        return any(thread.has_more for thread in self._turn_threads.values())
 
     def _drop(self, project_id: int) -> bool:
         self._openings.pop(project_id, None)
@@ -256,7 +256,7 @@ class Worker:
             del self._openings[project_id]
             return True
         try:
-            platform = self._platform_for(project, self._desk)
+            platform = self._platform_for(project, self._lock)
         except Exception as error:  # as in _try
             if not isinstance(error, PT4ALError):
                 logger.exception("project %d", project_id)
@@ -266,7 +266,7 @@ class Worker:
             return False
         del self._openings[project_id]
         if lane is None:
-            bench = Bench(project_id, self._store, platform, self._settings, self.device, self._desk.left)
+            bench = Bench(project_id, self._store, platform, self._settings, self.device, self._lock.released)
             self._lanes[project_id] = Lane(ProjectLoop(bench), project.number, connection, wake_at)
         else:
             lane.loop.bench.platform = platform
@@ -332,7 +332,7 @@ class Worker:
         url, number, created = self._settings.label_studio_url, project.number, project.created
         there = Project(id=project.id, label_studio_url=url, number=number, created=created, access_token="")
         try:
-            self._platform_for(there, self._desk).project()
+            self._platform_for(there, self._lock).project()
         except UnsupportedConfigError:
             pass  # it is there
         except PT4ALError as error:
@@ -405,9 +405,9 @@ def run(settings: Settings) -> int:
 def _label_studio_projects(settings: Settings) -> PlatformFactory:
     from pt4al_backend.label_studio.project import LabelStudioProject
 
-    def platform_for(project: Project, desk: Desk) -> LabellingPlatform:
-        with desk.left():  # it may log in
-            return Away(LabelStudioProject.of(project, settings), desk)
+    def platform_for(project: Project, lock: FairLock) -> LabellingPlatform:
+        with lock.released():  # it may log in
+            return UnlockedPlatform(LabelStudioProject.of(project, settings), lock)
 
     return platform_for
 

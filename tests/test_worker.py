@@ -33,7 +33,7 @@ class Rig:
         self.tokens = []
         self.worker = Worker(settings, self.store, self.platform_for)
 
-    def platform_for(self, project, desk):
+    def platform_for(self, project, lock):
         self.tokens.append(project.access_token)
         if project.access_token == "expired":
             raise PT4ALError("The token has expired.")
@@ -288,10 +288,10 @@ def test_a_project_that_is_not_at_the_address_in_the_settings_stays(rig, monkeyp
     rig.platforms[twin.id] = KnownLabels(30)
     healthy = rig.worker._platform_for
 
-    def platform_for(project, desk):
+    def platform_for(project, lock):
         if project.label_studio_url == "http://x":
             raise PT4ALError("There is no token.")
-        return healthy(project, desk)
+        return healthy(project, lock)
 
     rig.worker._platform_for = platform_for
     rig.worker._settings = rig.worker._settings.model_copy(update={"label_studio_url": "https://y"})

@@ -52,7 +52,7 @@ class Bench:
     platform: LabellingPlatform
     settings: Settings
     device: str
-    away: Callable[[], AbstractContextManager[None]] = nullcontext
+    unlocked: Callable[[], AbstractContextManager[None]] = nullcontext
     """Held while something is waited for, so that other projects can work."""
     failing_since: dict[tuple[int, str], float] = field(default_factory=dict)  # images that the platform fails at
     _shapes: dict[str, tuple[int, tuple[int, int] | None]] = field(default_factory=dict)  # of each network's features

@@ -166,7 +166,7 @@ def _concurrently(
                 pending[fetchers.threads.submit(work, *item)] = item
             if not pending:
                 return
-            with fetchers.bench.away():
+            with fetchers.bench.unlocked():
                 finished, _ = wait(pending, timeout=AT_A_TIME)
             arrived: Arrived[T] = []
             failed: Arrived[T] = []
@@ -203,7 +203,7 @@ def _set_aside(fetchers: Fetchers, failed: dict[tuple[int, str], LabelStudioErro
     if readable:
         read = fetchers.threads.submit(bench.platform.image, *readable)
         while not read.done():
-            with bench.away():
+            with bench.unlocked():
                 wait([read], timeout=AT_A_TIME)
             yield Step(0.0, "looking whether other images can be read")
         if read.exception() is None:

@@ -168,7 +168,7 @@ def _initial_weights(bench: Bench, project: Project) -> Generator[Step, None, le
         with threads(1) as executor:
             fetched = executor.submit(download, source, path)
             while not fetched.done():
-                with bench.away():
+                with bench.unlocked():
                     wait([fetched], timeout=0.3)
                 yield Step(0.0, "fetching ImageNet weights")
             fetched.result()

@@ -188,7 +188,10 @@ class _Decoder:
     def _receive(self) -> tuple[dict[str, Any], bytes]:
         line = self._stream.readline()
         answer: dict[str, Any] = json.loads(line)  # ValueError where the process is gone, too
-        return answer, self._stream.read(answer["length"])
+        content = self._stream.read(answer["length"])
+        if len(content) < answer["length"]:
+            raise ValueError("the process ended while it answered")
+        return answer, content
 
 
 class _Room:

@@ -157,7 +157,7 @@ def test_one_projects_bad_images_hold_up_no_other(tmp_path, kind: str) -> None:
         for number, platform in enumerate([Hostile(40, never=never), Hostile(40, never=never), KnownLabels(30)]):
             row = store.connect(url="http://x", number=number, created="1", access_token="", label_config="")
             platforms[row.id] = platform
-        worker = Worker(settings, store, lambda project, desk: platforms[project.id])
+        worker = Worker(settings, store, lambda project, lock: platforms[project.id])
         *bad, (good_id, good) = platforms.items()
         try:
             wait_until(
@@ -186,7 +186,7 @@ def test_a_hostile_image_is_set_aside_with_a_sentence_and_the_others_are_read(tm
     settings = Settings(data_dir=tmp_path, image_size=32, device="cpu")
     with closing(Store(tmp_path)) as store:
         store.connect(url="http://x", number=1, created="1", access_token="", label_config="")
-        worker = Worker(settings, store, lambda project, desk: OneHostile(30))
+        worker = Worker(settings, store, lambda project, lock: OneHostile(30))
         try:
             wait_until("the reason", lambda: worker.turn() is not None and store.unreadable(1), seconds=120, every=0.01)
             wait_until("the others", lambda: worker.turn() is not None and store.totals(1).pool == 29, seconds=120)

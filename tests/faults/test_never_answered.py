@@ -10,7 +10,7 @@ from known_labels import KnownLabels
 from pt4al_backend.label_studio.project import LabelStudioProject
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
-from pt4al_backend.turns import Away
+from pt4al_backend.turns import UnlockedPlatform
 from pt4al_backend.worker import Worker
 
 HEALTHY = "http://healthy"
@@ -31,11 +31,11 @@ def test_addresses_that_never_answer_hold_up_nobody(tmp_path, strangers):
     )
     platform, store = KnownLabels(30), Store(tmp_path)
 
-    def platform_for(project, desk):
+    def platform_for(project, lock):
         if project.label_studio_url == HEALTHY:
-            return Away(platform, desk)
-        with desk.left():
-            return Away(LabelStudioProject.of(project, settings), desk)
+            return UnlockedPlatform(platform, lock)
+        with lock.released():
+            return UnlockedPlatform(LabelStudioProject.of(project, settings), lock)
 
     with ExitStack() as stack:
         url = stack.enter_context(silence())

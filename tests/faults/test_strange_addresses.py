@@ -21,7 +21,7 @@ from pt4al_backend.label_studio.client import OF_A_PROJECT, LabelStudioClient
 from pt4al_backend.label_studio.project import LabelStudioProject
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import UNKNOWN_AT_MOST, Store
-from pt4al_backend.turns import Away
+from pt4al_backend.turns import UnlockedPlatform
 from pt4al_backend.worker import Worker
 
 INSIDE = "db-7.internal"
@@ -52,7 +52,9 @@ def test_no_answer_is_told(reply: Reply, tmp_path: Any, caplog: pytest.LogCaptur
     caplog.set_level(logging.DEBUG)
     settings, store = Settings(data_dir=tmp_path, device="cpu"), Store(tmp_path)
     with answering(lambda asked: reply) as server, closing(store):
-        worker = Worker(settings, store, lambda project, desk: Away(LabelStudioProject.of(project, settings), desk))
+        worker = Worker(
+            settings, store, lambda project, lock: UnlockedPlatform(LabelStudioProject.of(project, settings), lock)
+        )
         project = store.connect(url=server.url, number=1, created="1", access_token=LEGACY_TOKEN, label_config="")
         until = time.monotonic() + 30
         while not (error := store.projects()[0].error):
