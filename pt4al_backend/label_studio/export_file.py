@@ -5,24 +5,29 @@ An export does not hold the label config, so the questions and the image are fou
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pt4al_backend.errors import PT4ALError
+from pt4al_backend.errors import PT4ALError, UnreadableImageError
 from pt4al_backend.label_studio.config import LabelConfig
 from pt4al_backend.label_studio.export_images import ExportImages
 from pt4al_backend.label_studio.export_keys import frequent, image_key, is_rare
 from pt4al_backend.label_studio.export_tasks import Row, Task, read_tasks
-from pt4al_backend.label_studio.regions import KINDS, RegionControl, draw, regions_question
+from pt4al_backend.label_studio.regions import KINDS, RegionControl, draw, misfits, regions_question
 from pt4al_backend.labelled_images import KnownImages, LabelledImages, SegmentedImages, digest_of
 from pt4al_backend.labelling_platform import MULTIPLE, SEGMENTATION, SINGLE, Answers, Question
 from pt4al_backend.settings import Settings
+from pt4al_backend.store.decode import probe_size
+
+logger = logging.getLogger(__name__)
 
 MASK_SIDE = 512
 """In pixels: regions are drawn at this size to be compared with."""
@@ -85,10 +90,22 @@ class Export:
         if background:
             classes += (next(name for name in ("background", "no region", "(none)") if name not in classes),)
 
+        @cache
+        def size(position: int) -> tuple[int, int]:
+            try:
+                return probe_size(self.read(position))
+            except UnreadableImageError:
+                return 0, 0  # its decoder tells of it
+
         def mask(position: int) -> NDArray[np.uint8]:
             regions = self.answers[position].get(question.name, [])
-            return draw(regions, question.classes, side=MASK_SIDE, background=background)
+            painted_on = size(position) if any("rle" in region for region in regions) else (0, 0)
+            for misfit in misfits(regions, painted_on) if position not in told else ():
+                logger.warning("%s: %s", self.name(position), misfit)
+            told.add(position)
+            return draw(regions, question.classes, side=MASK_SIDE, background=background, size=painted_on)
 
+        told: set[int] = set()
         names = tuple(str(position) for position in range(len(self)))
         return SegmentedImages(classes, names, self.read, mask, self.digest, self.name)
 

@@ -12,8 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from odd_servers import Asked, Reply, answering
+from PIL import Image
 
 from pt4al_backend.errors import PT4ALError, UnreadableImageError
+from pt4al_backend.label_studio import rle
 from pt4al_backend.label_studio.export_file import Export, read_export
 from pt4al_backend.labelled_images import SegmentedImages
 from pt4al_backend.labelling_platform import Question
@@ -207,6 +209,20 @@ def test_a_segmentation_can_be_replayed(tmp_path: Path) -> None:
         drawn, empty = images.mask(0), images.mask(1)
         assert set(np.unique(drawn).tolist()) == {0, outside}
         assert (empty == outside).all()
+
+
+def test_what_was_painted_on_another_image_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    painted = np.ones(20 * 30, dtype=bool)
+    brush = {"format": "rle", "rle": list(rle.packed(painted)), "brushlabels": ["car"]}
+    result = polygon("car", control="brush") | {"type": "brushlabels", "value": brush}
+    for name, size in (("1.png", (30, 20)), ("2.png", (60, 40)), ("3.png", (20, 30))):
+        Image.new("RGB", size).save(tmp_path / name)
+    images = read(tmp_path, [task(f"/{k}.png", annotation(result)) for k in (1, 2, 3)]).images(background=True)
+    assert isinstance(images, SegmentedImages)
+    drawn = [set(np.unique(images.mask(position)).tolist()) for position in (0, 1, 2, 2)]
+    assert drawn == [{0}, {0}, {255}, {255}]
+    (said,) = caplog.messages
+    assert "3.png: A region is left out: it was painted on an image of 30 x 20 pixels" in said
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
