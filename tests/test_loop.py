@@ -170,6 +170,23 @@ def broken(platform, *tasks):
     return healthy
 
 
+def test_an_image_whose_reading_raises_anything_costs_itself_alone(tmp_path):
+    rig = Rig(tmp_path, n=20)
+    healthy = rig.platform.image
+
+    def image(task, value):
+        if task in (3, 7):
+            raise RecursionError if task == 3 else ZeroDivisionError("of a decoder")
+        return healthy(task, value)
+
+    rig.platform.image = image
+    rig.settle()
+    assert (len(rig.pool()), rig.project.error) == (18, "")
+    told = rig.store.unreadable(rig.id)
+    assert told == [(3, "It cannot be read (RecursionError)."), (7, "It cannot be read (ZeroDivisionError).")]
+    rig.close()
+
+
 def work_on(rig):
     """Until there is nothing to do, or an error."""
     rig.look()

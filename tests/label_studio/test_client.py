@@ -113,6 +113,7 @@ def test_a_token_does_not_follow_a_redirect() -> None:
     ("reply", "unavailable", "says"),
     [
         (Reply(200, b"<html>log in</html>"), False, "does not answer as Label Studio does"),
+        (Reply(200, b"[" * 100_000), False, "does not answer as Label Studio does"),
         (Reply(404, b"404 page not found"), False, "No Label Studio answers"),
         (Reply(400, b"The plain HTTP request was sent to HTTPS port"), False, "No Label Studio answers"),
         (Reply.json(["x"], 404), False, "No Label Studio answers"),
