@@ -590,8 +590,8 @@ def test_wrong_options_are_one_sentence_before_anything_is_done(
 
 
 def test_wrong_sources_are_one_sentence(few: Path, tmp_path: Path, simulate: Simulate) -> None:
-    assert "is not a directory" in refused(simulate(tmp_path / "none", "--out", tmp_path / "out"))
-    assert "cannot be read" in refused(simulate(tmp_path / "none.json", "--out", tmp_path / "out"))
+    assert "does not exist" in refused(simulate(tmp_path / "none", "--out", tmp_path / "out"))
+    assert "does not exist" in refused(simulate(tmp_path / "none.json", "--out", tmp_path / "out"))
     one = write_digits(tmp_path / "one", 4)
     assert "images of only one class" in refused(simulate(one, "--out", tmp_path / "out"))
     strange = write_digits(tmp_path / "strange", 1, 1, 1, 1)

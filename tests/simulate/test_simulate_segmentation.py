@@ -300,16 +300,20 @@ def test_wrong_masks_are_one_sentence(drawings: Path, tmp_path: Path, simulate: 
         assert not (tmp_path / "out").exists()
         return done.error
 
-    assert f"{tmp_path / 'none'} is not a directory" in refused(images, "--masks", tmp_path / "none")
-    assert f"{tmp_path / 'none'} is not a directory" in refused(tmp_path / "none", "--masks", masks)
+    assert f"{tmp_path / 'none'} does not exist" in refused(images, "--masks", tmp_path / "none")
+    assert f"{tmp_path / 'none'} does not exist" in refused(tmp_path / "none", "--masks", masks)
     (tmp_path / "empty").mkdir()
     assert "No image in" in refused(images, "--masks", tmp_path / "empty")
-    assert "no directories with images" in refused(images)  # --masks was forgotten
+    assert "no directories of them" in refused(images)  # --masks was forgotten
 
     theirs = ("--test", drawings / "images")
     both = "answered as the others are: give --test-masks where --masks is given"
-    assert both in refused(images, "--masks", masks, "--test", drawings)
-    assert both in refused(drawings, *theirs, "--test-masks", drawings / "masks")
+    classes = tmp_path / "classes"
+    for name, image in zip(("disc", "square"), sorted(images.iterdir()), strict=False):
+        (classes / name).mkdir(parents=True)
+        (classes / name / "1.png").write_bytes(image.read_bytes())
+    assert both in refused(images, "--masks", masks, "--test", classes)
+    assert both in refused(classes, *theirs, "--test-masks", drawings / "masks")
     assert "--test-masks says nothing without --test" in refused(images, "--masks", masks, "--test-masks", masks)
     (masks / "classes.txt").write_text("disc\nsquare\nnothing")
     other = refused(images, "--masks", masks, *theirs, "--test-masks", drawings / "masks")
