@@ -3,21 +3,51 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol
 
 from pt4al_backend.cpu import CpuMeter
-from pt4al_backend.errors import StoreError
+from pt4al_backend.errors import PT4ALError, StoreError
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import WORKER_LOCK, Store
 
 EVERY = 2.0  # seconds between two signs
+ENDING = 20.0  # seconds that a worker may take to end
 
 logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def only_worker(data_dir: Path) -> Iterator[None]:
+    """``PT4ALError`` where another worker runs: two on one store would undo each other's work."""
+    with open(data_dir / WORKER_LOCK, "a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise PT4ALError(
+                f"Another worker already runs on {data_dir}. Stop it first, or set PT4AL_DATA_DIR to another directory."
+            ) from None
+        yield
+
+
+def require_no_worker(data_dir: Path) -> None:
+    """``PT4ALError`` where a worker runs and goes on to run: one that was told to end may take a while."""
+    until = time.monotonic() + ENDING
+    while True:
+        try:
+            with only_worker(data_dir):
+                return
+        except PT4ALError:
+            if time.monotonic() >= until:
+                raise
+        time.sleep(0.2)
 
 
 @contextmanager

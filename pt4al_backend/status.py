@@ -52,12 +52,13 @@ def health(store: Store) -> Health:
     """How disk and worker are now. ``cpu_share`` is in processors: 0.12 is 12 % of one."""
     worker, vitals = store.worker(), store.vitals()
     alive = is_alive(worker)
-    starved = starvation(vitals.cpu_got, vitals.cpu_wanted) if alive else ""
+    busy_with = worker.busy_with if worker is not None and alive else ""
+    starved = starvation(vitals.cpu_got, vitals.cpu_wanted) if busy_with else ""  # who rests waits for nothing
     told = {
         "alive": alive,
         "starting": not alive and time.time() - vitals.starting_at < ALIVE_FOR,
         "device": worker.device if worker is not None else "",
-        "busy_with": worker.busy_with if worker is not None and alive else "",
+        "busy_with": busy_with,
         "cpu_share": round(vitals.cpu_got, 3) if alive and vitals.cpu_got is not None else None,
         "starved": starved,
     }

@@ -7,12 +7,11 @@ The process runs at a lower priority: the web process answers while training bur
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -34,7 +33,7 @@ from pt4al_backend.running import Presence
 from pt4al_backend.settings import Settings
 from pt4al_backend.status import without_userinfo
 from pt4al_backend.store import disk, tables
-from pt4al_backend.store.store import WORKER_LOCK, Store
+from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Project
 from pt4al_backend.turns import FairLock, TurnThread, UnlockedPlatform
 
@@ -389,7 +388,7 @@ def run(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop.ask)
     store = Store(settings.data_dir, settings.database_url, patience=LOCK_PATIENCE)
-    with _only_worker(settings.data_dir), closing(Presence(settings, "worker")):
+    with heart.only_worker(settings.data_dir), closing(Presence(settings, "worker")):
         worker = Worker(settings, store, _label_studio_projects(settings))
         device = learning.describe_device(worker.device)
         logger.info("worker on %s, data in %s", device, settings.data_dir)
@@ -410,16 +409,3 @@ def _label_studio_projects(settings: Settings) -> PlatformFactory:
             return UnlockedPlatform(LabelStudioProject.of(project, settings), lock)
 
     return platform_for
-
-
-@contextmanager
-def _only_worker(data_dir: Path) -> Iterator[None]:
-    """Two workers on one store would undo each other's work."""
-    with open(data_dir / WORKER_LOCK, "a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise PT4ALError(
-                f"Another worker already runs on {data_dir}. Stop it first, or set PT4AL_DATA_DIR to another directory."
-            ) from None
-        yield

@@ -211,6 +211,8 @@ def test_a_starved_worker_is_told_of_where_something_is_computed(store: Store, t
         assert shown["stage_detail"].startswith(detail) and shown["eta_seconds"] == eta
     assert answer["worker"]["cpu_share"] == 0.12
     assert answer["worker"]["starved"].startswith("the worker gets 12% of a core")
+    store.beat(device="cpu", busy_with="", cpu=CpuUse(got=0.06, wanted=1.0))
+    assert status(store, settings_in(tmp_path))["worker"]["starved"] == "", "who rests waits for nothing"
 
 
 def test_what_the_worker_waits_for_stops_every_project(store: Store, tmp_path: Path) -> None:

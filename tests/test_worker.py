@@ -7,9 +7,10 @@ from known_labels import KnownLabels
 
 from pt4al_backend import watch
 from pt4al_backend.errors import PT4ALError
+from pt4al_backend.heart import only_worker
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
-from pt4al_backend.worker import BACKOFF_MOST, Step, Worker, _only_worker
+from pt4al_backend.worker import BACKOFF_MOST, Step, Worker
 
 
 class Rig:
@@ -264,7 +265,7 @@ def test_wake_ups_go_forward_when_the_clock_is_set_back(rig, monkeypatch):
 
 
 def test_two_workers_on_one_store_are_refused(tmp_path):
-    with _only_worker(tmp_path), pytest.raises(PT4ALError, match="Another worker"), _only_worker(tmp_path):
+    with only_worker(tmp_path), pytest.raises(PT4ALError, match="Another worker"), only_worker(tmp_path):
         pass
 
 

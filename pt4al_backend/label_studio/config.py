@@ -154,7 +154,13 @@ LEARNT: dict[str, Callable[[Tag], Question | RegionControl]] = {
 }
 
 
+MOST_TEXT = 1_000_000
+"""Characters of a label config: room for some 20,000 classes."""
+
+
 def _parse_xml(label_config: str) -> ElementTree.Element:
+    if len(label_config) > MOST_TEXT:
+        raise UnsupportedConfigError(f"The label config has more than {MOST_TEXT:,} characters: make it shorter.")
     text = label_config.strip()
     if not text:
         raise UnsupportedConfigError("The project has no labeling interface yet: add an Image tag and a Choices tag.")

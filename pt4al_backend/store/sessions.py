@@ -77,5 +77,10 @@ class Sessions:
                 f"The database in {self._directory} is damaged ({reason}). Start again with a new data directory: "
                 "labels are safe in Label Studio."
             )
+        if "I/O" in reason:
+            return (
+                f"The database in {self._directory} cannot be read ({reason}): one of its files was changed, or the "
+                "disk fails. Start pt4al-backend again; labels are safe in Label Studio."
+            )
         logger.error("database: %s", reason)  # not for strangers, who may read the sentence
         return "The database of pt4al-backend does not answer: try again, and look into its log."

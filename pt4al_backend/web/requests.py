@@ -17,7 +17,7 @@ from flask import Response, g, request
 from werkzeug.exceptions import BadRequest
 
 from pt4al_backend.errors import PT4ALError, StoreError
-from pt4al_backend.label_studio.config import parse_config
+from pt4al_backend.label_studio.config import MOST_TEXT, parse_config
 from pt4al_backend.web import events, gate, projects
 from pt4al_backend.web.answers import RefusedError, refusal
 from pt4al_backend.web.context import context, require_store
@@ -82,7 +82,7 @@ def project_name(value: object) -> ProjectName:
 def _setup(body: Body) -> None:
     """Check the label config and take the project in; the SDK's handler then answers the published version."""
     name = project_name(body.get("project"))
-    label_config = _text(body, "schema")
+    label_config = _label_config(body, "schema")
     if not label_config:
         raise RefusedError(400, "The schema is missing: send the project's label config.")
     g.notes = parse_config(label_config).ignored
@@ -99,7 +99,7 @@ def _setup(body: Body) -> None:
 
 
 def _predict(body: Body) -> None:
-    name, label_config = project_name(body.get("project")), _text(body, "label_config")
+    name, label_config = project_name(body.get("project")), _label_config(body, "label_config")
     tasks = body.get("tasks")
     if not isinstance(tasks, list) or not all(isinstance(task, dict) and _is_id(task.get("id")) for task in tasks):
         raise RefusedError(400, "The tasks are missing or wrong: send a list of objects, each with an integer id.")
@@ -127,7 +127,7 @@ def _webhook(body: Body) -> None:
         name = ProjectName.of(project)
     except ValueError:
         raise RefusedError(400, "The project is missing or wrong: send an object with an integer id.") from None
-    label_config = _text(project, "label_config")
+    label_config = _label_config(project, "label_config")
     known = {"id": name.number, "created_at": project.get("created_at"), "label_config": label_config}
     _replace(body, action=event, project=known)
 
@@ -174,6 +174,14 @@ def _body() -> Body:
 def _replace(body: Body, **values: object) -> None:
     body.clear()
     body.update(values)
+
+
+def _label_config(body: Body, key: str) -> str:
+    """A label config of a size that may be parsed and kept."""
+    text = _text(body, key)
+    if len(text) > MOST_TEXT:
+        raise RefusedError(413, f"The label config has more than {MOST_TEXT:,} characters: make it shorter.")
+    return text
 
 
 def _text(body: Body, key: str) -> str:

@@ -148,6 +148,7 @@ def test_classes_are_what_label_studio_stores() -> None:
         ("", "no labeling interface"),
         ("<View>", "not valid XML"),
         (f'<!DOCTYPE x [<!ENTITY a "b">]>{PLAIN}', "DOCTYPE"),
+        (PLAIN + " " * 1_000_000, "more than 1,000,000 characters"),
         (f"<View>{CHOICES}</View>", "needs an Image"),
         (f'<View>{IMAGE}<Image name="b" value="$b"/>{CHOICES}</View>', "has 2"),
         (PLAIN.replace("value=", "valueList=", 1), "valueList"),

@@ -43,6 +43,19 @@ WRONG: list[tuple[str, Any]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/setup", SETUP | {"schema": "<View>" + "<Choice/>" * 200_000}),
+        ("/predict", PREDICT | {"label_config": "<View>" + "<Choice/>" * 200_000}),
+        ("/webhook", webhook("START_TRAINING", label_config="<View>" + "<Choice/>" * 200_000)),
+    ],
+)
+def test_a_label_config_is_bounded(client: FlaskClient, path: str, body: dict[str, Any]) -> None:
+    answer = client.post(path, json=body)
+    assert answer.status == "413 The label config has more than 1,000,000 characters: make it shorter."
+
+
 @pytest.mark.parametrize("path", ["/setup", "/predict", "/webhook", "/versions", "/train"])
 @pytest.mark.parametrize("body", BROKEN_JSON, ids=[repr(body[:10]) for body in BROKEN_JSON])
 def test_what_is_no_json_object(client: FlaskClient, path: str, body: bytes) -> None:
