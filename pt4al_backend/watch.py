@@ -71,7 +71,9 @@ class Watch:
             return replace(seen, tasks=self._listed if self._everything else totals.tasks)
         if totals.tasks > info.tasks and self._remove_missing():
             changed, totals = True, bench.store.totals(bench.project_id)
-        bench.store.update(bench.project_id, title=info.title, notes=list(info.notes), looked_at=project.wake_at)
+        shown = {"title": info.title, "notes": list(info.notes), "looked_at": project.wake_at}
+        if any(getattr(project, name) != value for name, value in shown.items()):  # else nothing has changed
+            bench.store.update(bench.project_id, **shown)
         self._compare(totals, info, settled=not changed)
         changed |= self._addresses.compare(project)
         return replace(seen, changed=changed, tasks=totals.tasks)

@@ -8,13 +8,11 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_digits
 
 from pt4al_backend.errors import LabelStudioUnavailableError, ProjectGoneError, UnreadableImageError
-from pt4al_backend.labelling_platform import SINGLE, ProjectInfo, Question, TaskState, Window
+from pt4al_backend.labelling_platform import SINGLE, Drawing, ProjectInfo, Question, TaskState, Window
 
 DIGITS = load_digits()
 CLASSES = tuple("0123456789")
@@ -134,7 +132,9 @@ class KnownLabels:
     def image_name(self, task: int, value: str) -> str:
         return value
 
-    def mask(self, question: Question, regions: Sequence[dict[str, Any]], *, side: int) -> NDArray[np.uint8]:
+    def drawing(
+        self, question: Question, regions: Sequence[dict[str, Any]], *, side: int, size: tuple[int, int]
+    ) -> Drawing:
         raise AssertionError("digits have no regions")
 
     def publish(self, window: Window) -> None:

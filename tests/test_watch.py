@@ -162,3 +162,15 @@ def test_a_task_that_was_missed_is_found_by_looking_at_all_again(rig):
     for _ in range(2 + watch.PATIENCE + PAGES):
         rig.turn()
     assert rig.known() == 61
+
+
+def test_a_project_in_which_nothing_happens_does_not_change(rig):
+    rig.settle()
+    rig.turn()
+    before = rig.project.updated_at
+    for _ in range(3):
+        rig.turn()
+    assert rig.project.updated_at == before
+    rig.platform.label(1)
+    rig.turn()
+    assert rig.project.updated_at > before
