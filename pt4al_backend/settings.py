@@ -45,6 +45,21 @@ METHODS = {
 }
 
 
+_REASONS = {
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "string": "text",
+    "path": "a path",
+    "literal_error": "one of {expected}",
+    "greater_than_equal": "at least {ge:g}",
+    "greater_than": "more than {gt:g}",
+    "less_than_equal": "at most {le:g}",
+    "less_than": "less than {lt:g}",
+}
+"""What a value has to be, by pydantic's type of error or the first word of that."""
+
+
 class Settings(BaseSettings):
     """Where Label Studio is, where state lives, and how PT4AL chooses."""
 
@@ -199,9 +214,9 @@ class Settings(BaseSettings):
     @classmethod
     def _http_url(cls, value: str) -> str:
         if value and not value.startswith(("http://", "https://")):
-            raise ValueError("must start with http:// or https://")
+            raise ValueError("it must start with http:// or https://")
         if "@" in value.partition("://")[2].partition("/")[2]:
-            raise ValueError("must have %2F for a / in its password")
+            raise ValueError("it must have %2F for a / in its password")
         return value.rstrip("/")
 
     @model_validator(mode="after")
@@ -253,6 +268,7 @@ def load_settings(config: Path | None = None, **overrides: object) -> Settings:
         if config is None and given.file is not None and given.file.parent != settings.data_dir:
             wrong.append(f"{given.file} sets data_dir to another directory: move it there, or name it with --config.")
     if wrong:
+        wrong += given.unknown_variables()
         head = [f"{len(wrong)} settings are wrong. Mend them and start again:"] if len(wrong) > 1 else []
         raise PT4ALError("\n  ".join(head + wrong))
     return settings
@@ -277,8 +293,16 @@ def doubts(config: Path | None = None, **overrides: object) -> list[str]:
 def _problem(error: Mapping[str, Any], given: Sources) -> str:
     by_variable = {variable: name for name in Settings.model_fields for variable in variables(name)}
     name = str(error["loc"][0])
-    reason = error["msg"].removeprefix("Value error, ")
-    return f"The setting {given.place(by_variable.get(name, name))} is wrong: {reason}."
+    return f"The setting {given.place(by_variable.get(name, name))} is wrong: {_reason(error)}."
+
+
+def _reason(error: Mapping[str, Any]) -> str:
+    """What is wrong with a value, in our words where its kind of error has some."""
+    kind = error["type"]
+    words = _REASONS.get(kind) or _REASONS.get(kind.partition("_")[0])
+    if words is None:
+        return str(error["msg"]).removeprefix("Value error, ")
+    return "it has to be " + words.format_map(error.get("ctx", {})).replace("'", "")
 
 
 def _halves(given: Sources) -> list[str]:

@@ -64,7 +64,8 @@ class Keeper:
         if code is not None:
             self._deaths = 1 if now - self.child.started > HEALTHY_AFTER else self._deaths + 1
             delay = restart_delay(self._deaths)
-            logger.warning("%s ended (%s); starting it again in %g s.", self.name, _reason(code), delay)
+            when = f"in {delay:g} s" if delay else "at once"
+            logger.warning("%s ended (%s); starting it again %s.", self.name, _reason(code), when)
             self._restart_at = now + delay
 
     def _launch(self) -> Child:

@@ -39,14 +39,16 @@ def test_all_that_is_wrong_is_told_at_once(data_dir: Path, monkeypatch: pytest.M
     monkeypatch.setenv("PORT", "many")
     monkeypatch.setenv("PT4AL_PRESET", "slow")
     monkeypatch.setenv("BASIC_AUTH_USER", "me")
+    monkeypatch.setenv("PT4AL_QUERYSIZE", "5")
     with pytest.raises(PT4ALError) as refused:
         load_settings(seed=-1)
     first, *lines = str(refused.value).splitlines()
-    assert first.startswith("6 settings are wrong")
+    assert first.startswith("7 settings are wrong")
     told = "\n".join(sorted(lines))
     for word in ("PORT is wrong", "PT4AL_PRESET is wrong", "PT4AL_SEED is wrong", f"slack in {data_dir}/pt4al.toml"):
         assert word in told
     assert "has cycels, which is no setting: did you mean cycles?" in told
+    assert "PT4AL_QUERYSIZE is no setting: did you mean PT4AL_QUERY_SIZE?" in told
     assert "BASIC_AUTH_USER and BASIC_AUTH_PASS both" in told
 
 

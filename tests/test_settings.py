@@ -35,6 +35,29 @@ def test_a_wrong_value_is_refused_by_name(name, value):
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("preannotate", "perhaps", "it has to be true or false."),
+        ("cycles", "many", "it has to be a whole number."),
+        ("cycles", 2.5, "it has to be a whole number."),
+        ("cycles", "9" * 5000, "it has to be a whole number."),
+        ("train_growth", "some", "it has to be a number."),
+        ("host", 5, "it has to be text."),
+        ("preset", "slow", "it has to be one of fast or paper."),
+        ("cycles", 0, "it has to be at least 1."),
+        ("port", 70000, "it has to be at most 65535."),
+        ("fetch_timeout", 0, "it has to be more than 0."),
+        ("least_region", 1, "it has to be less than 1."),
+        ("label_studio_url", "host:8080", "it must start with http:// or https://."),
+    ],
+)
+def test_what_is_wrong_with_a_value_is_said_in_our_words(name, value, says):
+    with pytest.raises(PT4ALError) as caught:
+        load_settings(**{name: value})
+    assert str(caught.value).endswith(f" is wrong: {says}")
+
+
+@pytest.mark.parametrize(
     ("url", "plain", "login"),
     [
         ("http://team:secret@ls.example/", "http://ls.example", "team:secret"),
