@@ -48,6 +48,7 @@ METHODS = {
 _REASONS = {
     "bool": "true or false",
     "int": "a whole number",
+    "finite": "a whole number",
     "float": "a number",
     "string": "text",
     "path": "a path",
@@ -293,10 +294,10 @@ def doubts(config: Path | None = None, **overrides: object) -> list[str]:
 def _problem(error: Mapping[str, Any], given: Sources) -> str:
     by_variable = {variable: name for name in Settings.model_fields for variable in variables(name)}
     name = str(error["loc"][0])
-    return f"The setting {given.place(by_variable.get(name, name))} is wrong: {_reason(error)}."
+    return f"The setting {given.place(by_variable.get(name, name))} is wrong: {reason(error)}."
 
 
-def _reason(error: Mapping[str, Any]) -> str:
+def reason(error: Mapping[str, Any]) -> str:
     """What is wrong with a value, in our words where its kind of error has some."""
     kind = error["type"]
     words = _REASONS.get(kind) or _REASONS.get(kind.partition("_")[0])

@@ -41,6 +41,7 @@ def test_a_wrong_value_is_refused_by_name(name, value):
         ("cycles", "many", "it has to be a whole number."),
         ("cycles", 2.5, "it has to be a whole number."),
         ("cycles", "9" * 5000, "it has to be a whole number."),
+        ("cycles", float("inf"), "it has to be a whole number."),
         ("train_growth", "some", "it has to be a number."),
         ("host", 5, "it has to be text."),
         ("preset", "slow", "it has to be one of fast or paper."),

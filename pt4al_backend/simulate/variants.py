@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.settings import Settings
+from pt4al_backend.settings import Settings, reason
 
 OF_A_VARIANT = ("order", "uncertainty", "diversity", "init", "train_growth", "main_epochs")
 """Settings that may differ within a simulation: none that the pretext task depends on, because it is done once."""
@@ -30,7 +30,7 @@ class Variant:
             return Settings(**settings.model_dump() | self.settings)
         except ValidationError as error:
             first = error.errors()[0]
-            raise PT4ALError(f"{self.name}: {first['loc'][0]} is wrong: {first['msg']}.") from None
+            raise PT4ALError(f"{self.name}: {first['loc'][0]} is wrong: {reason(first)}.") from None
 
 
 def parse(text: str) -> list[Variant]:

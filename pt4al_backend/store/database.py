@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from pt4al_backend.errors import PT4ALError, StoreError
 from pt4al_backend.store.disk import trouble_with
 from pt4al_backend.store.opened import OpenedFiles
-from pt4al_backend.store.sessions import Sessions
+from pt4al_backend.store.sessions import Sessions, damage
 from pt4al_backend.store.tables import SCHEMA_VERSION, Base, Schema
 
 FILE = "pt4al.db"
@@ -98,9 +98,8 @@ class Database:
                     session.merge(Schema(version=SCHEMA_VERSION))
         except SQLAlchemyError as error:
             reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-            raise PT4ALError(
-                f"The database cannot be used: {reason}. Check PT4AL_DATABASE_URL and the disk."
-            ) from error
+            unusable = f"The database cannot be used: {reason}. Check PT4AL_DATABASE_URL and the disk."
+            raise PT4ALError(damage(self._engine, reason) or unusable) from error
         if versions and versions != [SCHEMA_VERSION]:
             raise PT4ALError(
                 f"{self.data_dir} was written by another version of pt4al-backend. "

@@ -30,6 +30,7 @@ class Sessions:
     def __init__(self, engine: Engine, directory: Path) -> None:
         self.opened: Sequence[OpenedFiles] = ()
         """What has to be in its place before anything is read or written, once it is there."""
+        self._engine = engine
         self._directory = directory
         self._locked_at = -math.inf
         self._maker = sessionmaker(engine, expire_on_commit=False)
@@ -72,11 +73,9 @@ class Sessions:
             return trouble
         if "full" in reason:
             return f"The disk with {self._directory} is full: free some space, and it goes on by itself."
-        if "malformed" in reason or "not a database" in reason:
-            return (
-                f"The database in {self._directory} is damaged ({reason}). Start again with a new data directory: "
-                "labels are safe in Label Studio."
-            )
+        damaged = damage(self._engine, reason)
+        if damaged:
+            return damaged
         if "I/O" in reason:
             return (
                 f"The database in {self._directory} cannot be read ({reason}): one of its files was changed, or the "
@@ -84,3 +83,13 @@ class Sessions:
             )
         logger.error("database: %s", reason)  # not for strangers, who may read the sentence
         return "The database of pt4al-backend does not answer: try again, and look into its log."
+
+
+def damage(engine: Engine, reason: str) -> str:
+    """A sentence where the file of an SQLite database is damaged; "" where ``reason`` is another one."""
+    if engine.dialect.name != "sqlite" or not ("malformed" in reason or "not a database" in reason):
+        return ""
+    return (
+        f"The database {engine.url.database} is damaged ({reason}). Move the data directory away, or start with "
+        "another one (PT4AL_DATA_DIR): labels are safe in Label Studio, and everything else is learnt again."
+    )

@@ -69,8 +69,8 @@ def test_what_a_variant_may_not_set_is_refused(text: str, key: str) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("rondom", r"rondom: strategy is wrong: .*'pt4al'.*'random'"),
-        ("pt4al+order=hardest", r"pt4al\+order=hardest: order is wrong: .*'hard_first'"),
+        ("rondom", r"rondom: strategy is wrong: it has to be one of pt4al, random, "),
+        ("pt4al+order=hardest", r"pt4al\+order=hardest: order is wrong: .* hard_first, "),
         ("pt4al+main_epochs=many", "main_epochs is wrong"),
         ("pt4al+main_epochs=-1", "main_epochs is wrong"),
     ],

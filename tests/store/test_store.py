@@ -267,3 +267,20 @@ def test_a_download_that_has_no_place_is_a_sentence(tmp_path):
     (tmp_path / "models").write_text("a file")
     with pytest.raises(PT4ALError, match="cannot be written"):
         download("https://weights.example/x.safetensors", tmp_path / "models" / "x.safetensors")
+
+
+@pytest.mark.parametrize("damage_at", [0, 4096])
+def test_a_damaged_database_is_named_and_how_to_begin_anew_is_told(tmp_path, damage_at):
+    data_dir = tmp_path / "data"
+    file = data_dir / "pt4al.db"
+    with closing(Store(data_dir)) as store:
+        store.connect(url="http://x", number=7, created="99", access_token="", label_config="<View/>")
+    with file.open("r+b") as opened:
+        opened.seek(damage_at)
+        opened.write(b"\xff" * (file.stat().st_size - damage_at))
+    with pytest.raises(PT4ALError, match="is damaged") as told:
+        Store(data_dir).projects()
+    assert str(file) in str(told.value) and "safe in Label Studio" in str(told.value)
+    data_dir.rename(tmp_path / "away")
+    with closing(Store(data_dir)) as store:
+        assert store.projects() == []
