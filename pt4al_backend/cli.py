@@ -13,7 +13,22 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pt4al_backend import __version__
-from pt4al_backend.cli_options import Config, DataDir, Device, Host, Number, Port, Token, Url, example, read_token
+from pt4al_backend.cli_options import (
+    Command,
+    Config,
+    DataDir,
+    Device,
+    Host,
+    Number,
+    Port,
+    Token,
+    Url,
+    example,
+    is_count,
+    is_port,
+    is_positive,
+    read_token,
+)
 from pt4al_backend.errors import PT4ALError
 
 if TYPE_CHECKING:
@@ -114,17 +129,19 @@ def demo(
         typer.Option(metavar="DIR", help="A directory with one directory of images per class. Default: digits."),
     ] = None,
     tasks: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Take only so many images. Default: all.")
+        int | None, typer.Option(metavar="N", callback=is_positive, help="Take only so many images. Default: all.")
     ] = None,
-    annotate: Annotated[int, typer.Option(metavar="N", min=0, help="Play an annotator who gives so many labels.")] = 0,
+    annotate: Annotated[
+        int, typer.Option(metavar="N", callback=is_count, help="Play an annotator who gives so many labels.")
+    ] = 0,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Begin again with these images: their project and its labels are deleted.")
     ] = False,
     label_studio_port: Annotated[
-        int | None, typer.Option(metavar="N", min=1, max=65535, help="Label Studio's port. Default: 8080.")
+        int | None, typer.Option(metavar="N", callback=is_port, help="Label Studio's port. Default: 8080.")
     ] = None,
     port: Annotated[
-        int | None, typer.Option(metavar="N", min=1, max=65535, help="The backend's port. Default: 9090. [PORT]")
+        int | None, typer.Option(metavar="N", callback=is_port, help="The backend's port. Default: 9090. [PORT]")
     ] = None,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Open no browser.")] = False,
     exit_: Annotated[bool, typer.Option("--exit", help="End when everything is done.")] = False,
@@ -149,7 +166,7 @@ def demo(
     raise typer.Exit(demo_room.run(options, settings))
 
 
-@app.command(epilog=example("simulate animals --strategies pt4al,random --query-size 20"))
+@app.command(cls=Command, epilog=example("simulate animals --strategies pt4al,random --query-size 20"))
 def simulate(
     images: Annotated[
         Path, typer.Argument(help="A directory with one directory of images per class, or a Label Studio JSON export.")
@@ -170,17 +187,24 @@ def simulate(
         typer.Option(metavar="A,B", help="Comma-separated; settings of one are added, as in pt4al+order=hard_first."),
     ] = "pt4al,random",
     cycles: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Batches, and so rounds. Default: 10. [PT4AL_CYCLES]")
+        int | None,
+        typer.Option(metavar="N", callback=is_positive, help="Batches, and so rounds. Default: 10. [PT4AL_CYCLES]"),
     ] = None,
     query_size: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Labels per round. Default: a fifth of a batch. [PT4AL_QUERY_SIZE]"),
+        typer.Option(
+            metavar="N", callback=is_positive, help="Labels per round. Default: a fifth of a batch. [PT4AL_QUERY_SIZE]"
+        ),
     ] = None,
-    seeds: Annotated[int, typer.Option(metavar="N", min=1, help="Repeat everything with so many seeds.")] = 3,
+    seeds: Annotated[
+        int, typer.Option(metavar="N", callback=is_positive, help="Repeat everything with so many seeds.")
+    ] = 3,
     preset: Annotated[
         str | None, typer.Option(metavar="NAME", help="fast or paper. Default: fast. [PT4AL_PRESET]")
     ] = None,
-    answers: Annotated[int, typer.Option(metavar="N", min=1, help="Labels given before the model looks again.")] = 20,
+    answers: Annotated[
+        int, typer.Option(metavar="N", callback=is_positive, help="Labels given before the model looks again.")
+    ] = 20,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where results.json and curves.svg go.")] = Path(
         "pt4al-simulation"
     ),
@@ -256,6 +280,7 @@ def check(
 
 
 @app.command(
+    cls=Command,
     short_help="Write batches, labels or the trained network to a file.",
     epilog=example("export labels --project 1 --output labels.csv"),
 )

@@ -3,12 +3,36 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from pt4al_backend.errors import PT4ALError
+
+
+class Command(TyperCommand):
+    """A command whose usage names its arguments in capitals, as its options' values are."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """See typer."""
+        return [piece.strip("{}").upper() for piece in super().collect_usage_pieces(ctx)]
+
+
+def _between(least: int, most: int | None = None) -> Callable[[int | None], int | None]:
+    """For a number that is given: typer's own bounds are shown as ``x>=1``."""
+
+    def look(number: int | None) -> int | None:
+        if number is not None and (number < least or (most is not None and number > most)):
+            raise typer.BadParameter(f"it has to be {least} {f'to {most}' if most else 'or more'}.")
+        return number
+
+    return look
+
+
+is_count, is_positive, is_port = _between(0), _between(1), _between(1, 65535)
 
 DataDir = Annotated[
     Path | None,
@@ -36,7 +60,7 @@ Host = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="Address to listen on. Default: 0.0.0.0. [PT4AL_HOST]")
 ]
 Port = Annotated[
-    int | None, typer.Option(metavar="N", min=1, max=65535, help="Port to listen on. Default: 9090. [PORT]")
+    int | None, typer.Option(metavar="N", callback=is_port, help="Port to listen on. Default: 9090. [PORT]")
 ]
 Device = Annotated[
     str | None,

@@ -90,12 +90,30 @@ def test_help_is_readable_on_80_columns(command: str) -> None:
     shown = CliRunner().invoke(app, [*command.split(), "--help"], terminal_width=80)
     lines = shown.output.splitlines()
     assert shown.exit_code == 0 and max(map(len, lines)) <= 80
-    assert "<bool>" not in shown.output and not any("..." in line for line in lines[1:])
+    assert (
+        not re.search(r"[{}]|[<>]=", shown.output)
+        and "<bool>" not in shown.output
+        and not any("..." in line for line in lines[1:])
+    )
     options = [re.split(r" {2,}", line.strip()) for line in lines if line.startswith("  --")]
     assert all(len(option) > 1 for option in options), "the meaning begins beside the name"
     assert max(len(option[0]) for option in options) < 24
     if command:
         assert shown.output.count("Example") == 1 and f"    pt4al-backend {command}" in shown.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("start --port 0", "it has to be 1 to 65535."),
+        ("demo --label-studio-port 65536", "it has to be 1 to 65535."),
+        ("demo --annotate -1", "it has to be 0 or more."),
+        ("simulate images --seeds 0", "it has to be 1 or more."),
+    ],
+)
+def test_numbers_out_of_range(arguments: str, says: str) -> None:
+    shown = CliRunner().invoke(app, arguments.split(), terminal_width=200)
+    assert shown.exit_code == 2 and says in shown.output and "Usage:" in shown.output
 
 
 def test_defaults_that_are_written_down_are_those_of_the_settings() -> None:
