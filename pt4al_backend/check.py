@@ -31,7 +31,7 @@ from pt4al_backend.supervisor import address
 Targets = dict[tuple[str, str], list[int]]
 """(URL, token) of a Label Studio -> numbers of its projects to look at."""
 
-SECONDS = 4.5  # for all of it, from the start of the process …
+SECONDS = 3.8  # for all of it, from the start of the process …
 LEAST = 2.5  # … or, where it took long to start, for what is tried
 AT_A_TIME = 4  # projects of a Label Studio
 FIND_DEVICE = """\
