@@ -54,9 +54,10 @@ def run_checks(own: Settings, *, project: int | None, started: float | None = No
     until = max((now if started is None else started) + SECONDS, now + LEAST)
     found = beside(own)
     yield from _beside(found, own)
-    unknown = found.running.missing if found.alive and found.running else ()
+    unknown = found.running.missing if found.running else ()
+    whose = "The backend has one that is not known here" if found.alive else "Not known here: it was given to `start`"
     for name in unknown:
-        yield Finding(variables(name)[-1], None, f"The backend has one that is not known here: {_try(name)}.")
+        yield Finding(variables(name)[-1], None, f"{whose}; {_try(name)}.")
     yield from _findings(found.settings, project, until, tokenless="label_studio_api_key" in unknown)
 
 

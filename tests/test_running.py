@@ -15,6 +15,7 @@ from filled_store import add_ranked
 from processes import wait_until
 from served import NOT_INHERITED, serve
 
+from pt4al_backend import check
 from pt4al_backend.check import run_checks
 from pt4al_backend.demo import servers
 from pt4al_backend.running import DEMO, Presence, beside
@@ -78,6 +79,19 @@ def test_a_token_is_used_for_its_own_label_studio_only(tmp_path: Path) -> None:
         assert found.running is not None
         assert found.running.missing == (() if known else ("label_studio_api_key",))
     told.close()
+
+
+def test_check_does_not_miss_a_token_that_start_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on standard input, where nobody sees it any more: whether the backend runs now, or has ended."""
+    monkeypatch.setattr(check, "FIND_DEVICE", "print('a CPU')")  # torch takes seconds
+    presence = Presence(settings_of(tmp_path, label_studio_url=URL, label_studio_api_key=TOKEN), "web")
+    for says in ("The backend has one", "it was given to `start`"):
+        findings = {one.name: one for one in run_checks(settings_of(tmp_path), project=None)}
+        token = findings["LABEL_STUDIO_API_KEY"]
+        assert token.ok is None and says in token.message, token
+        assert "set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY here too" in token.message
+        assert not any(name.startswith("Label Studio") for name in findings)
+        presence.close()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"pid": 1}', '{"pid": 1, "settings": [], "withheld": 5}'])
