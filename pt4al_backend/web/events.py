@@ -64,4 +64,4 @@ def _take_in(context: Context, name: ProjectName, project: Mapping[str, Any]) ->
     label_config = project.get("label_config") or ""
     if label_config:
         parse_config(label_config)
-    return projects.register(context.store, context.settings, name, label_config=label_config)
+    return projects.register(context.store, context.settings, name, label_config=label_config, ask=False)

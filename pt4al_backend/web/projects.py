@@ -62,15 +62,20 @@ def register(
     label_config: str,
     hostname: str = "",
     access_token: str = "",
+    ask: bool = True,
 ) -> Project:
     """Take a project in. ``PT4ALError`` says what to set where no Label Studio and no usable token are known.
 
     With ``LABEL_STUDIO_URL`` every project belongs to it and the worker uses its key.
-    Otherwise a project belongs to the ``hostname`` of its ``/setup`` and that ``access_token``.
+    Otherwise a project belongs to the ``hostname`` of its ``/setup`` and that ``access_token``. ``ask``: whether Label
+    Studio is asked if it takes the token, where nothing has been learnt of the project yet.
     """
     url, token = _connection(settings, hostname=hostname, access_token=access_token)
-    if token and not any(project.cursor for project in _known(store, name, url, token)):
-        setup_token.require_usable(url, token)
+    if ask and not any(project.cursor for project in _known(store, name, url, token)):
+        if token:
+            setup_token.require_usable(url, token)
+        else:
+            setup_token.require_own_usable(settings)
     return store.connect(
         url=url,
         number=name.number,
@@ -82,7 +87,8 @@ def register(
 
 
 def _known(store: Store, name: ProjectName, url: str, token: str) -> list[Project]:
-    return [one for one in store.find(name.number) if (one.label_studio_url, one.access_token) == (url, token)]
+    here = [one for one in store.find(name.number) if one.label_studio_url == url]
+    return [one for one in here if not token or one.access_token == token]
 
 
 def _connection(settings: Settings, *, hostname: str, access_token: str) -> tuple[str, str]:

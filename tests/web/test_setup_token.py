@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import time
 from collections.abc import Callable
 
@@ -74,6 +76,57 @@ def test_who_is_known_is_not_asked_again(start: Callable[..., FlaskClient]) -> N
         assert setup(client, server, token="another").status_code == 200 and len(server.asked) == 3
 
 
-def test_who_has_a_key_of_its_own_asks_nobody(client: FlaskClient) -> None:
+def test_who_has_a_key_of_its_own_asks_nobody_else(client: FlaskClient) -> None:
     with answering(lambda asked: Reply.json({"detail": "no"}, 401)) as server:
         assert setup(client, server).status_code == 200 and server.asked == []
+
+
+UNAUTHORIZED = Reply.json({"detail": "Invalid token."}, 401)
+
+
+def personal(claims: dict[str, object]) -> str:
+    """A personal access token as Label Studio makes them, as far as one looks at it without its key."""
+    parts = ({"alg": "HS256", "typ": "JWT"}, claims, {})
+    return ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("key", "login", "says", "asked"),
+    [
+        (TOKEN, "", "does not know the token", 1),
+        (TOKEN, "team:s3cret", "does not know the token", 1),
+        (personal({"exp": 2**33}), "", "is wrong or was revoked", 2),
+        (personal({"exp": 1}), "", "has expired", 0),
+        ("not.a.token", "", "does not know the token", 2),
+    ],
+)
+def test_a_wrong_token_of_the_settings(
+    start: Callable[..., FlaskClient], key: str, login: str, says: str, asked: int
+) -> None:
+    with answering(lambda asked: UNAUTHORIZED) as server:
+        client = start(label_studio_url=server.url, label_studio_api_key=key, label_studio_login=login)
+        answer = setup(client, server, token="sent along")
+    assert answer.status_code == 422 and "LABEL_STUDIO_API_KEY" in answer.status and says in answer.status
+    assert key not in answer.status and context().store.projects() == []
+    assert len(server.asked) == asked and not any("sent along" in str(one.headers) for one in server.asked)
+
+
+@pytest.mark.parametrize(
+    ("login", "reply"),
+    [
+        ("", Reply.json({"email": "me@example.com"})),
+        ("", Reply.json({"detail": "not now"}, 503)),
+        ("", Reply(0)),
+        ("", Reply(401, b"<html>", {"WWW-Authenticate": 'Basic realm="proxy"'})),
+        ("team:wrong", Reply(401, b"<html>", {"WWW-Authenticate": 'Basic realm="proxy"'})),
+    ],
+)
+def test_what_says_nothing_of_the_token_of_the_settings_passes(
+    start: Callable[..., FlaskClient], login: str, reply: Reply
+) -> None:
+    with answering(lambda asked: reply) as server:
+        client = start(label_studio_url=server.url, label_studio_api_key=TOKEN, label_studio_login=login)
+        assert setup(client, server).status_code == 200 and server.asked
+        context().store.update(context().store.projects()[0].id, cursor="1")
+        asked = len(server.asked)
+        assert setup(client, server).status_code == 200 and len(server.asked) == asked, "it is known"
