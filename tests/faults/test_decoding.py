@@ -99,7 +99,7 @@ def test_decoding_is_bounded_in_time(pool: Decoders) -> None:
 
 
 def test_looking_at_the_size_is_bounded_too(pool: Decoders) -> None:
-    with pytest.raises(UnreadableImageError, match=TOO_LONG):
+    with pytest.raises(UnreadableImageError, match=f"{TOO_LONG}|needs more than 1 GB"):  # whichever comes first
         pool.probe_size(many_markers())
 
 
