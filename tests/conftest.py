@@ -78,5 +78,5 @@ def chromium() -> str:
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         sentence = "The browser test needs Chromium: apt-get install chromium"
-        pytest.fail(sentence) if os.environ.get("PT4AL_REQUIRE_BROWSER") == "1" else pytest.skip(sentence)
+        pytest.fail(sentence) if os.environ.get("REQUIRE_BROWSER") == "1" else pytest.skip(sentence)
     return path
