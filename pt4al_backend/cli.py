@@ -108,13 +108,13 @@ def worker(
     url: Url = None, token: Token = None, data_dir: DataDir = None, config: Config = None, device: Device = None
 ) -> None:
     """Run only the worker: it learns and keeps Label Studio's queue in order."""
-    from pt4al_backend import heart, processes
+    from pt4al_backend import heartbeat, processes
     from pt4al_backend.store.privacy import keep_private
 
     settings = _settings("worker", config, url=url, token=token, data_dir=data_dir, device=device)
     keep_private(settings.data_dir)
     processes.watch_parent()
-    with heart.starting(settings):
+    with heartbeat.starting(settings):
         from pt4al_backend import worker as worker_process  # PyTorch takes seconds
     raise typer.Exit(worker_process.run(settings))
 

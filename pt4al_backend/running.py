@@ -18,11 +18,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.settings import Settings, variables
+from pt4al_backend.supervisor import address
 
 DEMO = Path("demo", "backend")
 """Where in a data directory the demo keeps its own."""
@@ -108,8 +110,7 @@ class Beside:
         if settings.basic_auth_user:
             login = f"{settings.basic_auth_user}:{settings.basic_auth_pass.get_secret_value()}"
             headers = {"Authorization": "Basic " + base64.b64encode(login.encode()).decode()}
-        host = "localhost" if settings.host in ("", "0.0.0.0", "::") else settings.host
-        connection = http.client.HTTPConnection(host, settings.port, timeout=PATIENCE)
+        connection = http.client.HTTPConnection(urlsplit(address(settings)).netloc, timeout=PATIENCE)
         try:
             connection.request("GET", "/api/status", headers=headers)
             answer = connection.getresponse()

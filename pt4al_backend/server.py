@@ -125,7 +125,7 @@ class _Exchange(HTTPMessageDelegate):
     def __init__(self, server: Server, server_conn: object, connection: HTTP1Connection) -> None:
         self._server, self._server_conn, self._connection = server, server_conn, connection
         self._body = BytesIO()
-        self._refused = self._seated = False
+        self._refused = self._holds_large_body = False
 
     def headers_received(self, start_line: Any, headers: HTTPHeaders) -> None:
         """Refuse, or let the body come."""
@@ -137,8 +137,8 @@ class _Exchange(HTTPMessageDelegate):
         request = Request(self._environ)
         refusal = gate.refused(request, self._server.settings)
         if refusal is None and gate.is_large(request):
-            self._seated = gate.LARGE_BODIES.acquire(blocking=False)
-            refusal = None if self._seated else gate.busy()
+            self._holds_large_body = gate.LARGE_BODIES.acquire(blocking=False)
+            refusal = None if self._holds_large_body else gate.busy()
         if refusal is None:
             self._environ[gate.ADMITTED] = True
             self._connection.set_max_body_size(request.content_length or 0)
@@ -172,7 +172,7 @@ class _Exchange(HTTPMessageDelegate):
 
     def on_connection_close(self) -> None:
         """The client left, or took too long, before the body was complete."""
-        self._give_back_seat()
+        self._release_large_body()
 
     async def _answer(self) -> None:
         app, loop = self._server.app, asyncio.get_running_loop()
@@ -188,7 +188,7 @@ class _Exchange(HTTPMessageDelegate):
             logger.exception("A request could not be answered.")
             self._connection.close()
         finally:
-            self._give_back_seat()
+            self._release_large_body()
 
     async def _send(self, response: Response) -> None:
         """Piece by piece, so that no more is copied than the client takes."""
@@ -209,9 +209,9 @@ class _Exchange(HTTPMessageDelegate):
     def _content(self, response: Response) -> bytes:
         return b"" if self._environ["REQUEST_METHOD"] == "HEAD" else response.get_data()
 
-    def _give_back_seat(self) -> None:
-        if self._seated:
-            self._seated = False
+    def _release_large_body(self) -> None:
+        if self._holds_large_body:
+            self._holds_large_body = False
             gate.LARGE_BODIES.release()
 
 

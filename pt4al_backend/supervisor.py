@@ -14,7 +14,6 @@ from contextlib import closing
 from pydantic import SecretStr
 
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.heart import require_no_worker
 from pt4al_backend.processes import Child, stop_all, watch_parent
 from pt4al_backend.settings import Settings
 
@@ -27,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 def start(settings: Settings) -> int:
     """Run both processes until SIGTERM or SIGINT. A second signal does not wait for them to end."""
+    from pt4al_backend.heartbeat import require_no_worker  # with the store; `status` needs none of it
+
     require_free_port(settings.host, settings.port)
     require_no_worker(settings.data_dir)
     asked_to_end = _listen_for_signals()

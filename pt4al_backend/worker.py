@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from pt4al_backend import heart, learning
+from pt4al_backend import heartbeat, learning
 from pt4al_backend.errors import (
     DataReplacedError,
     LabelStudioUnavailableError,
@@ -388,12 +388,12 @@ def run(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop.ask)
     store = Store(settings.data_dir, settings.database_url, patience=LOCK_PATIENCE)
-    with heart.only_worker(settings.data_dir), closing(Presence(settings, "worker")):
+    with heartbeat.only_worker(settings.data_dir), closing(Presence(settings, "worker")):
         worker = Worker(settings, store, _label_studio_projects(settings))
         device = learning.describe_device(worker.device)
         logger.info("worker on %s, data in %s", device, settings.data_dir)
         try:
-            with heart.beating(store, worker, device=device):
+            with heartbeat.beating(store, worker, device=device):
                 worker.run(stop)
         finally:
             worker.close()

@@ -14,7 +14,7 @@ import requests
 from processes import free_port, wait_until
 from served import Backend
 
-from pt4al_backend import heart, supervisor
+from pt4al_backend import heartbeat, supervisor
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.settings import Settings, load_settings
 
@@ -83,18 +83,18 @@ def test_a_port_in_use_is_told_before_anything_starts(tmp_path: Path) -> None:
 
 
 def test_a_second_backend_on_one_data_directory_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heart, "ENDING", 0.3)
+    monkeypatch.setattr(heartbeat, "ENDING", 0.3)
     settings = Settings(host="127.0.0.1", port=free_port(), data_dir=tmp_path)
-    with heart.only_worker(tmp_path), pytest.raises(PT4ALError, match="Another worker already runs"):
+    with heartbeat.only_worker(tmp_path), pytest.raises(PT4ALError, match="Another worker already runs"):
         supervisor.start(settings)
-    heart.require_no_worker(tmp_path)
+    heartbeat.require_no_worker(tmp_path)
 
 
 def test_a_worker_that_was_told_to_end_is_waited_for(tmp_path: Path) -> None:
     ending = contextlib.ExitStack()
-    ending.enter_context(heart.only_worker(tmp_path))
+    ending.enter_context(heartbeat.only_worker(tmp_path))
     threading.Timer(0.5, ending.close).start()
-    heart.require_no_worker(tmp_path)
+    heartbeat.require_no_worker(tmp_path)
 
 
 def test_an_address_of_another_machine_is_told() -> None:

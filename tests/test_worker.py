@@ -7,7 +7,7 @@ from known_labels import KnownLabels
 
 from pt4al_backend import watch
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.heart import only_worker
+from pt4al_backend.heartbeat import only_worker
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
 from pt4al_backend.worker import BACKOFF_MOST, Step, Worker

@@ -37,7 +37,9 @@ Body = dict[str, Any]
 
 def check() -> Response | None:
     """Flask's ``before_request``: a refusal, or None to go on."""
-    refused = None if gate.ADMITTED in request.environ else gate.refused(request, context().settings) or _seat()
+    refused = (
+        None if gate.ADMITTED in request.environ else gate.refused(request, context().settings) or _hold_large_body()
+    )
     if refused is None and request.endpoint != "pt4al.static":
         require_store()  # also where the answer needs nothing of it: it would be none of a backend that works
     checks = _CHECKS.get(request.path) if request.method == "POST" else None
@@ -57,7 +59,7 @@ def check() -> Response | None:
 
 def leave(_error: BaseException | None) -> None:
     """Flask's ``teardown_request``: what ``check`` took is given back."""
-    if g.pop("seated", False):
+    if g.pop("holds_large_body", False):
         gate.LARGE_BODIES.release()
 
 
@@ -151,12 +153,12 @@ _CHECKS: dict[str, Callable[[Body], None]] = {
 }
 
 
-def _seat() -> Response | None:
+def _hold_large_body() -> Response | None:
     """Most servers read a body only when it is asked for: what is large may be one of a few."""
     if not gate.is_large(request):
         return None
-    g.seated = gate.LARGE_BODIES.acquire(blocking=False)
-    return None if g.seated else gate.busy()
+    g.holds_large_body = gate.LARGE_BODIES.acquire(blocking=False)
+    return None if g.holds_large_body else gate.busy()
 
 
 def _body() -> Body:

@@ -103,7 +103,7 @@ def _every(seconds: float, action: Callable[[], None]) -> Iterator[None]:
 
     with _logged():
         action()
-    thread = threading.Thread(target=go_on, name="heart", daemon=True)
+    thread = threading.Thread(target=go_on, name="heartbeat", daemon=True)
     thread.start()
     try:
         yield
