@@ -72,10 +72,7 @@ def register(
     """
     url, token = _connection(settings, hostname=hostname, access_token=access_token)
     if ask and not any(project.cursor for project in _known(store, name, url, token)):
-        if token:
-            setup_token.require_usable(url, token)
-        else:
-            setup_token.require_own_usable(settings)
+        setup_token.require_usable(url, token, settings)
     return store.connect(
         url=url,
         number=name.number,

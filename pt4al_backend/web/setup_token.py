@@ -8,14 +8,9 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
-from contextlib import closing
-
-import httpx
 
 from pt4al_backend.errors import LabelStudioError, LabelStudioRefusedError, LabelStudioUnavailableError, PT4ALError
 from pt4al_backend.label_studio.client import LabelStudioClient
-from pt4al_backend.label_studio.guard import GuardedTransport
 from pt4al_backend.settings import Settings
 
 PATIENCE = 1.5  # seconds of the three that Label Studio waits (fact 12)
@@ -29,21 +24,22 @@ _asking = threading.BoundedSemaphore(4)
 """Held while a Label Studio is asked, whose address anybody may have chosen."""
 
 
-def require_usable(url: str, token: str) -> None:
-    """``PT4ALError`` where the Label Studio at ``url`` does not take the token; what is not known in time passes."""
-    _require(lambda: NOT_TAKEN if _is_refused(url, token) else "")
+def require_usable(url: str, access_token: str, settings: Settings) -> None:
+    """``PT4ALError`` where the Label Studio at ``url`` does not take the token; what is not known in time passes.
 
-
-def require_own_usable(settings: Settings) -> None:
-    """The same of the Label Studio and the token of the settings."""
-    _require(lambda: _why_own_is_refused(settings))
-
-
-def _require(look: Callable[[], str]) -> None:
+    ``access_token``: what came with the /setup; "" where the token is that of the settings.
+    """
     if not _asking.acquire(blocking=False):
         return
     verdict: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_ask, args=(look, verdict), name="token", daemon=True).start()
+
+    def ask() -> None:
+        try:
+            verdict.put(_why_refused(url, access_token, settings))
+        finally:
+            _asking.release()
+
+    threading.Thread(target=ask, name="token", daemon=True).start()
     try:
         refusal = verdict.get(timeout=PATIENCE)
     except queue.Empty:
@@ -52,35 +48,19 @@ def _require(look: Callable[[], str]) -> None:
         raise PT4ALError(refusal)
 
 
-def _ask(look: Callable[[], str], verdict: queue.SimpleQueue[str]) -> None:
+def _why_refused(url: str, access_token: str, settings: Settings) -> str:
+    """The sentence; "" where it is taken, or where nobody can tell: a proxy that asks for a password says nothing of it."""
+    own, client = not access_token, None
     try:
-        verdict.put(look())
-    finally:
-        _asking.release()
-
-
-def _is_refused(url: str, token: str) -> bool:
-    try:
-        with httpx.Client(transport=GuardedTransport(), timeout=PATIENCE, follow_redirects=False) as client:
-            answer = client.get(f"{url}/{WHO}", headers={"Authorization": f"Token {token}"})
-            # A proxy that asks for a password says so in another way.
-            return answer.status_code == 401 and "detail" in answer.json()
-    except (PT4ALError, httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError, UnicodeError):
-        return False
-
-
-def _why_own_is_refused(settings: Settings) -> str:
-    try:
-        client = LabelStudioClient.of(settings.label_studio_url, "", settings)
+        client = LabelStudioClient.of(url, access_token, settings)
+        client.request("GET", WHO, seconds=PATIENCE)
+    except LabelStudioRefusedError as error:
+        return "" if error.status != 401 else str(error) if own else NOT_TAKEN
     except LabelStudioUnavailableError:
         return ""
-    except LabelStudioError as error:  # as can be seen without asking
-        return str(error)
-    with closing(client):
-        try:
-            client.request("GET", WHO, seconds=PATIENCE)
-        except LabelStudioRefusedError as error:
-            return str(error) if error.status == 401 else ""
-        except PT4ALError:  # also of a proxy that asks for a password
-            return ""
+    except LabelStudioError as error:
+        return str(error) if own and client is None else ""  # as could be seen without asking
+    finally:
+        if client is not None:
+            client.close()
     return ""
