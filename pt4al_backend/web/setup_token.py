@@ -49,7 +49,7 @@ def require_usable(url: str, access_token: str, settings: Settings) -> None:
 
 
 def _why_refused(url: str, access_token: str, settings: Settings) -> str:
-    """The sentence; "" where it is taken, or where nobody can tell: a proxy that asks for a password says nothing of it."""
+    """The sentence; "" where it is taken, or where nobody can tell: what a proxy says says nothing of the token."""
     own, client = not access_token, None
     try:
         client = LabelStudioClient.of(url, access_token, settings)
