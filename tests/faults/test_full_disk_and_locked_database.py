@@ -86,7 +86,7 @@ class Rig:
         self.store = Store(directory, patience=patience)
         self.platform = KnownLabels(60)
         self.store.connect(url="http://x", number=1, created="1", access_token="", label_config="")
-        self.worker = Worker(self.settings, self.store, lambda _project, _desk: self.platform)
+        self.worker = Worker(self.settings, self.store, lambda _project, _lock: self.platform)
 
     @contextmanager
     def running(self) -> Iterator[threading.Thread]:
@@ -108,6 +108,9 @@ class Rig:
     def published(self) -> bool:
         return bool(self.platform.published)
 
+    def done(self) -> bool:
+        return self.stage() == "ready" and self.published() and not self.worker.trouble
+
 
 @pytest.mark.parametrize(("stage", "leave"), [("images", 100_000), ("pretext", 0), ("training", 100_000)])
 def test_the_worker_outlives_a_full_disk_whatever_it_does(tmp_path: Path, stage: str, leave: int) -> None:
@@ -127,8 +130,8 @@ def test_the_worker_outlives_a_full_disk_whatever_it_does(tmp_path: Path, stage:
                 time.sleep(3)
             assert thread.is_alive()
             ballast.unlink()
-            wait_until("it to be done", lambda: rig.stage() == "ready" and rig.published(), seconds=180)
-            assert thread.is_alive() and not rig.worker.trouble
+            wait_until("it to be done", rig.done, seconds=180)
+            assert thread.is_alive()
 
 
 def test_the_worker_outlives_a_locked_database(tmp_path: Path) -> None:
