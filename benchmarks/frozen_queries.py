@@ -22,11 +22,12 @@ from preset_segmentation import CLASSES, Frames, pretext, recipes
 from tables import spread
 
 from pt4al_backend import learning
-from pt4al_backend.labelling_platform import SEGMENTATION
-from pt4al_backend.opinion import ERRORS
+from pt4al_backend.labelling.label_types import ERRORS
+from pt4al_backend.labelling.questions import SEGMENTATION
+from pt4al_backend.labelling.segmentation import of_pixels
 from pt4al_backend.sampling import batches, lanes
 from pt4al_backend.sampling.strategies import Strategy, strategy
-from pt4al_backend.sampling.uncertainty import UNCERTAINTIES, of_pixels
+from pt4al_backend.sampling.uncertainty import UNCERTAINTIES
 from pt4al_backend.simulate.results import aubc
 
 RUNS = KeptRuns(Path(__file__).parent / "results" / "frozen_queries.json", "python benchmarks/frozen_queries.py")

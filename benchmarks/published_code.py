@@ -50,7 +50,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from pt4al_backend import learning
-from pt4al_backend.labelling_platform import Question
+from pt4al_backend.labelling.questions import Question
 from pt4al_backend.learning.networks import initialised, network_spec, to_weights
 from pt4al_backend.opinion import Sources, refit
 from pt4al_backend.ranking import rank

@@ -22,7 +22,8 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from pt4al_backend.labelling_platform import SINGLE, ProjectInfo, Question, TaskState, Window
+from pt4al_backend.labelling.platform import ProjectInfo, TaskState, Window
+from pt4al_backend.labelling.questions import SINGLE, Question
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
 from pt4al_backend.worker import Worker

@@ -13,7 +13,7 @@ from typing import IO, Literal
 import numpy as np
 
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.labelling_platform import SEGMENTATION
+from pt4al_backend.labelling.questions import SEGMENTATION
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.checkpoints import load_arrays, save_arrays
 from pt4al_backend.store.store import Store

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pt4al_backend.errors import PT4ALError, UnreadableImageError
-from pt4al_backend.labelling_platform import SEGMENTATION, SINGLE, Answers, Question
+from pt4al_backend.labelling.questions import SEGMENTATION, SINGLE, Answers, Question
 from pt4al_backend.other_formats import IMAGES
 
 UNKNOWN = 255

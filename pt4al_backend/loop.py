@@ -39,7 +39,7 @@ from pt4al_backend.jobs import (
     train_main,
     undrawn,
 )
-from pt4al_backend.labelling_platform import Window
+from pt4al_backend.labelling.platform import Window
 from pt4al_backend.opinion import Opinion, refit
 from pt4al_backend.publisher import Publisher
 from pt4al_backend.ranking import Previews, chosen_strategy, current_round, rank, wanted_rows

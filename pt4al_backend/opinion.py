@@ -9,8 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pt4al_backend import learning
-from pt4al_backend.labelling_platform import MULTIPLE, SEGMENTATION, SINGLE, Answers, Question
-from pt4al_backend.sampling.uncertainty import UNCERTAINTIES, mean_rank, of_labels, of_pixels, softmax
+from pt4al_backend.labelling.label_types import ERRORS
+from pt4al_backend.labelling.multiple import of_labels
+from pt4al_backend.labelling.questions import MULTIPLE, SEGMENTATION, SINGLE, Answers, Question
+from pt4al_backend.labelling.segmentation import of_pixels
+from pt4al_backend.sampling.uncertainty import UNCERTAINTIES, mean_rank, softmax
 from pt4al_backend.store.features import FeatureFile
 from pt4al_backend.store.masks import MaskFile
 from pt4al_backend.store.ranking import GuessArrays
@@ -246,25 +249,3 @@ def _logits(
     for start in range(0, len(positions), size):
         chunk = positions[start : start + size]
         yield chunk, view.head.logits(sources.read(kind, opinion.rows[chunk]))
-
-
-def _error_of_one(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Of one class out of these (n, classes)."""
-    errors = softmax(logits)
-    errors[np.arange(len(errors)), errors.argmax(axis=1)] -= 1
-    return errors
-
-
-def _error_of_labels(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Of labels that do not exclude one another (n, classes)."""
-    errors = 1 / (1 + np.exp(-logits.astype(np.float64))) - (logits > 0)
-    return 2 * errors / np.sqrt(logits.shape[1])
-
-
-def _error_of_pixels(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """The mean over the pixels of images (n, G, G, classes)."""
-    errors = _error_of_one(logits.reshape(-1, logits.shape[-1]))
-    return errors.reshape(len(logits), -1, logits.shape[-1]).mean(axis=1)
-
-
-ERRORS = {SINGLE: _error_of_one, MULTIPLE: _error_of_labels, SEGMENTATION: _error_of_pixels}

@@ -7,7 +7,7 @@ import time
 
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.jobs import Bench
-from pt4al_backend.labelling_platform import ProjectInfo, Window
+from pt4al_backend.labelling.platform import ProjectInfo, Window
 from pt4al_backend.store.tables import Project
 from pt4al_backend.versions import retire
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.labelling_platform import Guess, Pick, Window
+from pt4al_backend.labelling.platform import Pick, Window
+from pt4al_backend.labelling.questions import Guess
 from pt4al_backend.opinion import Opinion, mistakes
 from pt4al_backend.sampling import lanes, queue
 from pt4al_backend.sampling.strategies import Strategy, strategy

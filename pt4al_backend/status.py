@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from pt4al_backend.labelling_platform import MULTIPLE, SEGMENTATION, SINGLE
+from pt4al_backend.labelling.questions import MULTIPLE, SEGMENTATION, SINGLE
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import ERROR, IMAGES, PRETEXT, TRAINING, Project, Worker

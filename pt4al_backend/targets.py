@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pt4al_backend import learning
-from pt4al_backend.labelling_platform import MULTIPLE, SEGMENTATION, SINGLE, Answers, Question
+from pt4al_backend.labelling.multiple import chosen_classes
+from pt4al_backend.labelling.questions import MULTIPLE, SEGMENTATION, SINGLE, Answers, Question
+from pt4al_backend.labelling.single import class_numbers
 from pt4al_backend.store.masks import MaskFile
 
 
@@ -16,21 +18,6 @@ def output(question: Question, *, background: bool) -> learning.Output:
     """What a network has to give for a question. ``background``: pixels outside all regions are a class."""
     own_class = background and question.kind == SEGMENTATION
     return learning.Output(question.kind, len(question.classes) + own_class)
-
-
-def class_numbers(question: Question, answers: Sequence[Answers]) -> NDArray[np.int64]:
-    """Answers of a ``single`` question: (n,), -1 where it was not answered."""
-    number = {name: k for k, name in enumerate(question.classes)}
-    return np.array([number.get(answer.get(question.name, ""), -1) for answer in answers], dtype=np.int64)
-
-
-def chosen_classes(question: Question, answers: Sequence[Answers]) -> NDArray[np.int8]:
-    """Answers of a ``multiple`` question: (n, classes) of 0 and 1, rows of -1 where it was not answered."""
-    chosen = np.full((len(answers), len(question.classes)), -1, dtype=np.int8)
-    for row, answer in zip(chosen, answers, strict=True):
-        if question.name in answer:
-            row[:] = [name in answer[question.name] for name in question.classes]
-    return chosen
 
 
 class Drawn:

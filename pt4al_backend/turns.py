@@ -13,7 +13,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from pt4al_backend.labelling_platform import Drawing, LabellingPlatform, ProjectInfo, Question, TaskState, Window
+from pt4al_backend.labelling.platform import Drawing, LabellingPlatform, ProjectInfo, TaskState, Window
+from pt4al_backend.labelling.questions import Question
 
 
 class _ClosedError(BaseException):

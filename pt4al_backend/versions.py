@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pt4al_backend.labelling_platform import Pick
+from pt4al_backend.labelling.platform import Pick
 
 HEAD = 10  # images of a window that may have been handed out: LS serves one of the first unlocked ones
 RECENT = 10  # versions that stay whatever happened to their images

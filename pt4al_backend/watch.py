@@ -16,7 +16,8 @@ from typing import Any
 
 from pt4al_backend.addresses import Addresses
 from pt4al_backend.jobs import Bench
-from pt4al_backend.labelling_platform import SEGMENTATION, ProjectInfo, TaskState
+from pt4al_backend.labelling.platform import ProjectInfo, TaskState
+from pt4al_backend.labelling.questions import SEGMENTATION
 from pt4al_backend.store.store import Totals
 from pt4al_backend.store.tables import Project
 

@@ -26,7 +26,7 @@ from pt4al_backend.errors import (
     UnsupportedConfigError,
 )
 from pt4al_backend.jobs import Bench
-from pt4al_backend.labelling_platform import LabellingPlatform
+from pt4al_backend.labelling.platform import LabellingPlatform
 from pt4al_backend.loop import ProjectLoop
 from pt4al_backend.processes import yield_to_others
 from pt4al_backend.running import Presence

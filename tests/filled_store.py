@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pt4al_backend.labelling_platform import TaskState
+from pt4al_backend.labelling.platform import TaskState
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.ranking import GuessArrays, RankingArrays
 from pt4al_backend.store.store import Store

@@ -12,7 +12,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from pt4al_backend.errors import LabelStudioUnavailableError, ProjectGoneError, UnreadableImageError
-from pt4al_backend.labelling_platform import SINGLE, Drawing, ProjectInfo, Question, TaskState, Window
+from pt4al_backend.labelling.platform import Drawing, ProjectInfo, TaskState, Window
+from pt4al_backend.labelling.questions import SINGLE, Question
 
 DIGITS = load_digits()
 CLASSES = tuple("0123456789")

@@ -11,7 +11,7 @@ from PIL import Image
 
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelled_images import LabelledImages, SegmentedImages, files_by_class, read_folder, read_masks
-from pt4al_backend.labelling_platform import SEGMENTATION, SINGLE, Question
+from pt4al_backend.labelling.questions import SEGMENTATION, SINGLE, Question
 
 
 def numbered(*counts: int) -> LabelledImages:

@@ -20,17 +20,8 @@ from pt4al_backend import learning
 from pt4al_backend.jobs import Bench, backbone, draw_masks, questions
 from pt4al_backend.label_studio import rle
 from pt4al_backend.label_studio.regions import draw, misfits
-from pt4al_backend.labelling_platform import (
-    MULTIPLE,
-    SEGMENTATION,
-    SINGLE,
-    Answers,
-    Drawing,
-    Pick,
-    ProjectInfo,
-    Question,
-    TaskState,
-)
+from pt4al_backend.labelling.platform import Drawing, Pick, ProjectInfo, TaskState
+from pt4al_backend.labelling.questions import MULTIPLE, SEGMENTATION, SINGLE, Answers, Question
 from pt4al_backend.loop import ProjectLoop
 from pt4al_backend.opinion import Opinion, refit
 from pt4al_backend.sampling.uncertainty import mean_rank

@@ -12,9 +12,12 @@ import pytest
 from numpy.typing import NDArray
 
 from pt4al_backend import opinion as room
-from pt4al_backend.labelling_platform import MULTIPLE, SEGMENTATION, SINGLE, Answers, Guess, Question
-from pt4al_backend.opinion import ERRORS, Opinion, Sources, fit_heads, mistakes, refit
-from pt4al_backend.sampling.uncertainty import entropy, margin, mean_rank, of_labels, of_pixels, softmax
+from pt4al_backend.labelling.label_types import ERRORS
+from pt4al_backend.labelling.multiple import of_labels
+from pt4al_backend.labelling.questions import MULTIPLE, SEGMENTATION, SINGLE, Answers, Guess, Question
+from pt4al_backend.labelling.segmentation import of_pixels
+from pt4al_backend.opinion import Opinion, Sources, fit_heads, mistakes, refit
+from pt4al_backend.sampling.uncertainty import entropy, margin, mean_rank, softmax
 from pt4al_backend.store.features import FeatureFile
 from pt4al_backend.store.masks import MaskFile
 from pt4al_backend.store.store import PoolArrays

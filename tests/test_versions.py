@@ -2,7 +2,8 @@ import time
 
 import numpy as np
 
-from pt4al_backend.labelling_platform import Guess, Pick
+from pt4al_backend.labelling.platform import Pick
+from pt4al_backend.labelling.questions import Guess
 from pt4al_backend.versions import HEAD, MOST_PREDICTIONS, RECENT, may_be_open, retire, version_name
 
 

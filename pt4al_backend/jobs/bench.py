@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from pt4al_backend import learning
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.labelling_platform import SEGMENTATION, LabellingPlatform, Question, questions_of
+from pt4al_backend.labelling.platform import LabellingPlatform
+from pt4al_backend.labelling.questions import SEGMENTATION, Question, questions_of
 from pt4al_backend.opinion import Sources
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.checkpoints import load_arrays

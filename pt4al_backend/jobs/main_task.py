@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from pt4al_backend import learning
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.jobs.bench import Bench, Job, Step, backbone, follow, questions, segmentation, threads, tidy
-from pt4al_backend.labelling_platform import SEGMENTATION, Drawing, Guess, Question
+from pt4al_backend.labelling.platform import Drawing
+from pt4al_backend.labelling.questions import SEGMENTATION, Guess, Question
 from pt4al_backend.opinion import Opinion
 from pt4al_backend.ranking import Preview, wanted_rows
 from pt4al_backend.sampling.uncertainty import softmax

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pt4al_backend.label_studio.tags import Tag, answers_of
-from pt4al_backend.labelling_platform import MULTIPLE, SINGLE, Guess, Question
+from pt4al_backend.labelling.questions import MULTIPLE, SINGLE, Guess, Question
 
 Result = dict[str, Any]
 """One entry of the ``result`` of an annotation or a prediction."""

@@ -20,7 +20,7 @@ from pt4al_backend.label_studio.choices import Result, choices_question, choices
 from pt4al_backend.label_studio.region_guesses import regions_result
 from pt4al_backend.label_studio.regions import KINDS, RegionControl, regions_question
 from pt4al_backend.label_studio.tags import Tag, ascii_text
-from pt4al_backend.labelling_platform import SEGMENTATION, Answers, Guess, Question
+from pt4al_backend.labelling.questions import SEGMENTATION, Answers, Guess, Question
 
 UNNAMED_KEY = "$undefined$"  # where Label Studio keeps files that were uploaded before there was a config
 

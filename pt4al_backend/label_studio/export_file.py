@@ -23,7 +23,7 @@ from pt4al_backend.label_studio.export_keys import frequent, image_key, is_rare
 from pt4al_backend.label_studio.export_tasks import Row, Task, read_tasks
 from pt4al_backend.label_studio.regions import KINDS, RegionControl, draw, misfits, regions_question
 from pt4al_backend.labelled_images import KnownImages, LabelledImages, SegmentedImages, digest_of
-from pt4al_backend.labelling_platform import MULTIPLE, SEGMENTATION, SINGLE, Answers, Question
+from pt4al_backend.labelling.questions import MULTIPLE, SEGMENTATION, SINGLE, Answers, Question
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.decode import probe_size
 

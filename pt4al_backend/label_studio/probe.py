@@ -16,7 +16,7 @@ from pt4al_backend.label_studio.client import LabelStudioClient
 from pt4al_backend.label_studio.config import LabelConfig, parse_config
 from pt4al_backend.label_studio.images import ImageFetcher, image_name
 from pt4al_backend.label_studio.project import fetch_limits
-from pt4al_backend.labelling_platform import Question
+from pt4al_backend.labelling.questions import Question
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.decoders import Decoders
 

@@ -15,7 +15,8 @@ from pt4al_backend.label_studio.config import LabelConfig, parse_config
 from pt4al_backend.label_studio.images import FetchLimits, ImageFetcher, image_name
 from pt4al_backend.label_studio.regions import draw, misfits
 from pt4al_backend.label_studio.task_list import Row, TaskList, parse_time
-from pt4al_backend.labelling_platform import Drawing, Pick, ProjectInfo, Question, TaskState, Window
+from pt4al_backend.labelling.platform import Drawing, Pick, ProjectInfo, TaskState, Window
+from pt4al_backend.labelling.questions import Question
 from pt4al_backend.settings import Settings
 
 if TYPE_CHECKING:

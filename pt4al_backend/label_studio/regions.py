@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pt4al_backend.errors import UnsupportedConfigError
 from pt4al_backend.label_studio import rle
 from pt4al_backend.label_studio.tags import Tag, answers_of, shown_text
-from pt4al_backend.labelling_platform import SEGMENTATION, Question
+from pt4al_backend.labelling.questions import SEGMENTATION, Question
 
 BRUSH, POLYGON = "brushlabels", "polygonlabels"
 KINDS = (BRUSH, POLYGON)

@@ -50,18 +50,6 @@ UNCERTAINTIES: dict[str, Callable[[Floats], NDArray[np.float64]]] = {
 }
 
 
-def of_labels(logits: Floats, measure: Callable[[Floats], NDArray[np.float64]]) -> NDArray[np.float64]:
-    """(n,) of logits (n, classes) of independent labels: the mean of ``measure`` over the labels, each there or not."""
-    n, classes = logits.shape
-    there_or_not = np.stack([np.zeros(n * classes), logits.reshape(-1)], axis=1)
-    return measure(there_or_not).reshape(n, classes).mean(axis=1)
-
-
-def of_pixels(logits: Floats, measure: Callable[[Floats], NDArray[np.float64]]) -> NDArray[np.float64]:
-    """(n,) of logits (n, height, width, classes): the mean of ``measure`` over the pixels."""
-    return measure(logits.reshape(-1, logits.shape[-1])).reshape(len(logits), -1).mean(axis=1)
-
-
 def mean_rank(uncertainties: Sequence[Floats]) -> NDArray[np.float64]:
     """One uncertainty (n,) of several: the mean of the ranks in each, in (0, 1]. NaN where none is known."""
     ranks = np.full((len(uncertainties), len(uncertainties[0])), np.nan)

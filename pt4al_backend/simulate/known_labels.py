@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from pt4al_backend.labelled_images import UNKNOWN, KnownImages, SegmentedImages
-from pt4al_backend.labelling_platform import Drawing, ProjectInfo, Question, TaskState, Window
+from pt4al_backend.labelling.platform import Drawing, ProjectInfo, TaskState, Window
+from pt4al_backend.labelling.questions import Question
 
 
 class KnownLabels:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
-from pt4al_backend.labelling_platform import Guess, Question
+from pt4al_backend.labelling.questions import Guess, Question
 
 
 @dataclass(frozen=True)

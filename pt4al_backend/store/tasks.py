@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from sqlalchemy import and_, case, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from pt4al_backend.labelling_platform import Answers, TaskState
+from pt4al_backend.labelling.platform import TaskState
+from pt4al_backend.labelling.questions import Answers
 from pt4al_backend.store.database import Database
 from pt4al_backend.store.tables import NEW, READY, UNREADABLE, Project, Task
 

@@ -12,7 +12,7 @@ import threading
 from dataclasses import dataclass
 
 from pt4al_backend.errors import DataReplacedError, PT4ALError, StoreError
-from pt4al_backend.labelling_platform import Question
+from pt4al_backend.labelling.questions import Question
 from pt4al_backend.running import Presence
 from pt4al_backend.settings import Settings, load_settings
 from pt4al_backend.store.ranking import RankingArrays

@@ -11,7 +11,7 @@ import pytest
 
 from pt4al_backend.errors import UnsupportedConfigError
 from pt4al_backend.label_studio.config import LabelConfig, parse_config
-from pt4al_backend.labelling_platform import Guess, Question
+from pt4al_backend.labelling.questions import Guess, Question
 
 IMAGE = '<Image name="image" value="$image"/>'
 CHOICES = '<Choices name="choice" toName="image"><Choice value="cat"/><Choice value="dog"/></Choices>'

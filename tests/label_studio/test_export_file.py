@@ -18,7 +18,7 @@ from pt4al_backend.errors import PT4ALError, UnreadableImageError
 from pt4al_backend.label_studio import rle
 from pt4al_backend.label_studio.export_file import Export, read_export
 from pt4al_backend.labelled_images import SegmentedImages
-from pt4al_backend.labelling_platform import Question
+from pt4al_backend.labelling.questions import Question
 from pt4al_backend.settings import Settings
 
 OFFLINE = Settings(label_studio_url="", label_studio_api_key="")

@@ -30,7 +30,8 @@ from pt4al_backend.label_studio.client import LabelStudioClient, token_for
 from pt4al_backend.label_studio.images import FetchLimits
 from pt4al_backend.label_studio.project import LabelStudioProject
 from pt4al_backend.label_studio.task_list import TaskList
-from pt4al_backend.labelling_platform import Guess, LabellingPlatform, Pick, Question, TaskState, Window
+from pt4al_backend.labelling.platform import LabellingPlatform, Pick, TaskState, Window
+from pt4al_backend.labelling.questions import Guess, Question
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.tables import Project
 

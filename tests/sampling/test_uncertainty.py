@@ -3,16 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pt4al_backend.sampling.uncertainty import (
-    UNCERTAINTIES,
-    confidence,
-    entropy,
-    margin,
-    mean_rank,
-    of_labels,
-    of_pixels,
-    softmax,
-)
+from pt4al_backend.labelling.multiple import of_labels
+from pt4al_backend.labelling.segmentation import of_pixels
+from pt4al_backend.sampling.uncertainty import UNCERTAINTIES, confidence, entropy, margin, mean_rank, softmax
 
 SURE, TORN, LOST = [9.0, 0.0, 0.0], [3.0, 2.9, -4.0], [1.0, 1.0, 1.0]
 

@@ -7,7 +7,7 @@ import pytest
 
 from pt4al_backend.errors import UnreadableImageError
 from pt4al_backend.labelled_images import LabelledImages
-from pt4al_backend.labelling_platform import LabellingPlatform, Pick, TaskState, Window
+from pt4al_backend.labelling.platform import LabellingPlatform, Pick, TaskState, Window
 from pt4al_backend.simulate.known_labels import KnownLabels
 
 

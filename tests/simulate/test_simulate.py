@@ -28,7 +28,7 @@ from served import NOT_INHERITED
 from pt4al_backend import cli, learning
 from pt4al_backend.errors import PT4ALError, UnreadableImageError
 from pt4al_backend.labelled_images import LabelledImages, read_folder
-from pt4al_backend.labelling_platform import questions_of
+from pt4al_backend.labelling.questions import questions_of
 from pt4al_backend.settings import Settings
 from pt4al_backend.simulate import command
 from pt4al_backend.simulate.simulation import Replay, Round, Simulation

@@ -23,7 +23,7 @@ from served import NOT_INHERITED
 
 from pt4al_backend import cli, learning
 from pt4al_backend.labelled_images import SegmentedImages, read_masks
-from pt4al_backend.labelling_platform import Question
+from pt4al_backend.labelling.questions import Question
 from pt4al_backend.settings import Settings
 from pt4al_backend.simulate.known_labels import KnownLabels
 from pt4al_backend.simulate.measure import effort
