@@ -59,7 +59,7 @@ from pt4al_backend.settings import Settings
 from pt4al_backend.simulate.results import environment
 from pt4al_backend.store.checkpoints import CheckpointFile
 from pt4al_backend.store.decode import decode
-from pt4al_backend.store.features import FeatureFile
+from pt4al_backend.store.feature_file import FeatureFile
 from pt4al_backend.store.pixels import PixelStore
 from pt4al_backend.store.store import PoolArrays
 from pt4al_backend.store.tables import Project

@@ -14,9 +14,9 @@ from pt4al_backend.labelling.multiple import of_labels
 from pt4al_backend.labelling.questions import MULTIPLE, SEGMENTATION, SINGLE, Answers, Question
 from pt4al_backend.labelling.segmentation import of_pixels
 from pt4al_backend.sampling.uncertainty import UNCERTAINTIES, mean_rank, softmax
-from pt4al_backend.store.features import FeatureFile
-from pt4al_backend.store.masks import MaskFile
-from pt4al_backend.store.ranking import GuessArrays
+from pt4al_backend.store.feature_file import FeatureFile
+from pt4al_backend.store.mask_file import MaskFile
+from pt4al_backend.store.pool_scores import GuessArrays
 from pt4al_backend.store.store import PoolArrays
 from pt4al_backend.targets import answered, output, targets
 

@@ -16,7 +16,7 @@ from pt4al_backend.opinion import Opinion, mistakes
 from pt4al_backend.sampling import lanes, queue
 from pt4al_backend.sampling.strategies import Strategy, strategy
 from pt4al_backend.settings import Settings
-from pt4al_backend.store.ranking import RankingArrays
+from pt4al_backend.store.pool_scores import RankingArrays
 from pt4al_backend.store.store import PoolArrays
 from pt4al_backend.store.tables import Project
 from pt4al_backend.versions import version_name

@@ -11,7 +11,7 @@ from pt4al_backend import learning
 from pt4al_backend.labelling.multiple import chosen_classes
 from pt4al_backend.labelling.questions import MULTIPLE, SEGMENTATION, SINGLE, Answers, Question
 from pt4al_backend.labelling.single import class_numbers
-from pt4al_backend.store.masks import MaskFile
+from pt4al_backend.store.mask_file import MaskFile
 
 
 def output(question: Question, *, background: bool) -> learning.Output:

@@ -10,7 +10,7 @@ import numpy as np
 
 from pt4al_backend.labelling.platform import TaskState
 from pt4al_backend.settings import Settings
-from pt4al_backend.store.ranking import GuessArrays, RankingArrays
+from pt4al_backend.store.pool_scores import GuessArrays, RankingArrays
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Project
 

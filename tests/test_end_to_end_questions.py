@@ -13,7 +13,7 @@ from shapes import CLASSES, Drawing, ShapeProject, config, outlined, overlap, pa
 from studio import choices_result
 
 from pt4al_backend.label_studio.regions import draw
-from pt4al_backend.store.masks import MaskFile
+from pt4al_backend.store.mask_file import MaskFile
 
 DRAWINGS = 36
 LABELS = 13  # of three rounds, and one more

@@ -18,8 +18,8 @@ from pt4al_backend.labelling.questions import MULTIPLE, SEGMENTATION, SINGLE, An
 from pt4al_backend.labelling.segmentation import of_pixels
 from pt4al_backend.opinion import Opinion, Sources, fit_heads, mistakes, refit
 from pt4al_backend.sampling.uncertainty import entropy, margin, mean_rank, softmax
-from pt4al_backend.store.features import FeatureFile
-from pt4al_backend.store.masks import MaskFile
+from pt4al_backend.store.feature_file import FeatureFile
+from pt4al_backend.store.mask_file import MaskFile
 from pt4al_backend.store.store import PoolArrays
 
 KIND = Question("kind", SINGLE, ("cat", "dog", "cow"))

@@ -22,8 +22,8 @@ from pt4al_backend.labelling.questions import SEGMENTATION, Question, questions_
 from pt4al_backend.opinion import Sources
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.checkpoints import load_arrays
-from pt4al_backend.store.features import FeatureFile
-from pt4al_backend.store.masks import MaskFile
+from pt4al_backend.store.feature_file import FeatureFile
+from pt4al_backend.store.mask_file import MaskFile
 from pt4al_backend.store.pixels import PixelStore
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Project

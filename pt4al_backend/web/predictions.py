@@ -15,7 +15,7 @@ from pt4al_backend.label_studio.config import LabelConfig, parse_config
 from pt4al_backend.labelling.questions import Question
 from pt4al_backend.sampling.queue import LAST_PLACE
 from pt4al_backend.status import is_alive
-from pt4al_backend.store.ranking import RankingArrays
+from pt4al_backend.store.pool_scores import RankingArrays
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import READY_STAGE, TRAINING, Project
 from pt4al_backend.web.context import Context

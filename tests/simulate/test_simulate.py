@@ -33,7 +33,7 @@ from pt4al_backend.settings import Settings
 from pt4al_backend.simulate import command
 from pt4al_backend.simulate.simulation import Replay, Round, Simulation
 from pt4al_backend.store.checkpoints import load_arrays
-from pt4al_backend.store.features import FeatureFile
+from pt4al_backend.store.feature_file import FeatureFile
 from pt4al_backend.store.pixels import PixelStore
 from pt4al_backend.store.store import Store
 

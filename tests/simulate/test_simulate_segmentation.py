@@ -29,7 +29,7 @@ from pt4al_backend.simulate.known_labels import KnownLabels
 from pt4al_backend.simulate.measure import effort
 from pt4al_backend.simulate.simulation import Replay, Simulation
 from pt4al_backend.store.checkpoints import load_arrays
-from pt4al_backend.store.features import FeatureFile
+from pt4al_backend.store.feature_file import FeatureFile
 from pt4al_backend.store.pixels import PixelStore
 from pt4al_backend.store.store import Store
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from pt4al_backend.store.features import FeatureFile
+from pt4al_backend.store.feature_file import FeatureFile
 
 
 def test_rows_are_missing_until_written_and_after_they_are_forgotten(tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pt4al_backend.store.masks import MaskFile
+from pt4al_backend.store.mask_file import MaskFile
 
 FIRST, SECOND = "01" * 16, "ff" * 16
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.store.rows import RowFile
+from pt4al_backend.store.row_file import RowFile
 
 BEGIN = """
 import os, resource, signal, sys
 from pathlib import Path
 import numpy as np
-from pt4al_backend.store.rows import RowFile
+from pt4al_backend.store.row_file import RowFile
 file = RowFile(Path(sys.argv[1]), dtype=np.uint8, columns=100, mark=2)
 """
 KILLED = """

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pt4al_backend.store.rows import RowFile
+from pt4al_backend.store.row_file import RowFile
 from pt4al_backend.store.tasks import DIGEST
 
 
