@@ -21,12 +21,12 @@ import httpx
 from pt4al_backend.errors import LabelStudioError, PT4ALError
 from pt4al_backend.label_studio.client import LabelStudioClient, token_for
 from pt4al_backend.label_studio.probe import Finding, probe_project, tried
+from pt4al_backend.net.addresses import address, without_userinfo
 from pt4al_backend.running import BELONGS_TO, Beside, beside
 from pt4al_backend.settings import Settings, variables
-from pt4al_backend.status import health, is_alive, without_userinfo
+from pt4al_backend.status import health, is_alive
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Project
-from pt4al_backend.supervisor import address
 
 Targets = dict[tuple[str, str], list[int]]
 """(URL, token) of a Label Studio -> numbers of its projects to look at."""

@@ -91,12 +91,13 @@ def web(
     port: Port = None,
 ) -> None:
     """Run only the web process: what Label Studio talks to, status and dashboard."""
-    from pt4al_backend import server, supervisor
+    from pt4al_backend import server
+    from pt4al_backend.net.addresses import require_free_port
     from pt4al_backend.store.privacy import keep_private
 
     settings = _settings("web", config, url=url, token=token, data_dir=data_dir, host=host, port=port)
     keep_private(settings.data_dir)
-    supervisor.require_free_port(settings.host, settings.port)
+    require_free_port(settings.host, settings.port)
     server.serve(settings)
 
 

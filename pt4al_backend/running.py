@@ -23,8 +23,8 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from pt4al_backend.errors import PT4ALError
+from pt4al_backend.net.addresses import address
 from pt4al_backend.settings import Settings, variables
-from pt4al_backend.supervisor import address
 
 DEMO = Path("demo", "backend")
 """Where in a data directory the demo keeps its own."""

@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from pt4al_backend.labelling.questions import MULTIPLE, SEGMENTATION, SINGLE
+from pt4al_backend.net.addresses import without_userinfo
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import ERROR, IMAGES, PRETEXT, TRAINING, Project, Worker
@@ -116,12 +116,6 @@ def queue_length(store: Store, project: Project) -> int:
 def is_alive(worker: Worker | None) -> bool:
     """Whether the last heartbeat is fresh."""
     return worker is not None and time.time() - worker.heartbeat_at < ALIVE_FOR
-
-
-def without_userinfo(url: str) -> str:
-    """The address without a user name and password in it."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _iso(seconds: float) -> str | None:

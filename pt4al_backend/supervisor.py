@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import signal
-import socket
 import sys
 import time
 from contextlib import closing
 
 from pydantic import SecretStr
 
-from pt4al_backend.errors import PT4ALError
+from pt4al_backend.net.addresses import address, is_loopback, require_free_port
 from pt4al_backend.processes import Child, stop_all, watch_parent
 from pt4al_backend.settings import Settings
 
@@ -99,17 +97,6 @@ def announcement(settings: Settings) -> str:
     return line
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server on ``host``."""
-    return host in ("localhost", "::1") or host.startswith("127.")
-
-
-def address(settings: Settings) -> str:
-    """Where a browser on this machine finds the web process."""
-    host = "localhost" if settings.host in ("", "0.0.0.0", "::") else settings.host
-    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
-
-
 def require_usable_store(settings: Settings) -> None:
     """``PT4ALError`` if data directory or database cannot be used: said once, not at every restart.
 
@@ -119,31 +106,6 @@ def require_usable_store(settings: Settings) -> None:
 
     with closing(Store(settings.data_dir, settings.database_url)) as store:
         store.worker_starts()
-
-
-def require_free_port(host: str, port: int, *, option: str = "--port") -> None:
-    """``PT4ALError`` if a server could not listen there; ``option`` is what chooses another port."""
-    if not port_is_free(host, port):
-        raise PT4ALError(f"Port {port} on {host} is in use. End what uses it, or choose another with {option}.")
-
-
-def port_is_free(host: str, port: int) -> bool:
-    """Whether a server can listen there now. ``PT4ALError`` if the address is not this machine's."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-            probe.listen(1)  # Linux lets two sockets bind with SO_REUSEADDR, but not listen
-        except PermissionError as error:
-            raise PT4ALError(f"Port {port} needs more rights than this user has. Choose one above 1023.") from error
-        except socket.gaierror as error:
-            raise PT4ALError(f"{host} is not an address of this machine. Mend --host or PT4AL_HOST.") from error
-        except OSError as error:
-            if error.errno == errno.EADDRNOTAVAIL:
-                raise PT4ALError(f"{host} is not an address of this machine. Mend --host or PT4AL_HOST.") from error
-            return False
-    return True
 
 
 def _listen_for_signals() -> list[int]:

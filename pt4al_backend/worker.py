@@ -28,10 +28,10 @@ from pt4al_backend.errors import (
 from pt4al_backend.jobs import Bench
 from pt4al_backend.labelling.platform import LabellingPlatform
 from pt4al_backend.loop import ProjectLoop
+from pt4al_backend.net.addresses import without_userinfo
 from pt4al_backend.processes import yield_to_others
 from pt4al_backend.running import Presence
 from pt4al_backend.settings import Settings
-from pt4al_backend.status import without_userinfo
 from pt4al_backend.store import disk, tables
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Project

@@ -16,6 +16,7 @@ from served import Backend
 
 from pt4al_backend import heartbeat, supervisor
 from pt4al_backend.errors import PT4ALError
+from pt4al_backend.net import addresses
 from pt4al_backend.settings import Settings, load_settings
 
 StartBackend = Callable[..., Backend]
@@ -99,7 +100,7 @@ def test_a_worker_that_was_told_to_end_is_waited_for(tmp_path: Path) -> None:
 
 def test_an_address_of_another_machine_is_told() -> None:
     with pytest.raises(PT4ALError, match="not an address of this machine"):
-        supervisor.require_free_port("203.0.113.7", free_port())
+        addresses.require_free_port("203.0.113.7", free_port())
 
 
 def test_restarts_wait_longer_and_longer() -> None:

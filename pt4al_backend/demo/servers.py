@@ -16,6 +16,7 @@ from pt4al_backend import supervisor
 from pt4al_backend.demo import label_studio_server
 from pt4al_backend.demo.label_studio_server import LabelStudio, Waiting
 from pt4al_backend.errors import PT4ALError
+from pt4al_backend.net import addresses
 from pt4al_backend.processes import Child
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
@@ -47,10 +48,10 @@ def choose_ports(settings: Settings, *, host: str, label_studio: int | None) -> 
     """The ports asked for (``PT4ALError`` if in use), else the first free ones from 8080 and 9090 on."""
     chosen = label_studio or _first_free(host, 8080, without=settings.port)
     if label_studio:
-        supervisor.require_free_port(host, label_studio, option="--label-studio-port")
+        addresses.require_free_port(host, label_studio, option="--label-studio-port")
     if "port" not in settings.model_fields_set:
         return Ports(chosen, _first_free(host, settings.port, without=chosen))
-    supervisor.require_free_port(host, settings.port)
+    addresses.require_free_port(host, settings.port)
     if settings.port == chosen:
         raise PT4ALError(f"Label Studio and the backend cannot both have port {chosen}: choose two.")
     return Ports(chosen, settings.port)
@@ -93,7 +94,7 @@ def launch_backend(settings: Settings, log: Path) -> Backend:
     log.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pt4al_backend.cli", "start"]
     environment = label_studio_server.without_proxy(supervisor.environment(settings))
-    return Backend(supervisor.address(settings), settings, Child(command, environment=environment, log=log), log)
+    return Backend(addresses.address(settings), settings, Child(command, environment=environment, log=log), log)
 
 
 def drop_unusable(settings: Settings) -> None:
@@ -150,7 +151,7 @@ def _is_healthy(api: httpx.Client) -> bool:
 
 def _first_free(host: str, port: int, *, without: int) -> int:
     for candidate in range(port, port + PORTS_TO_TRY):
-        if candidate != without and supervisor.port_is_free(host, candidate):
+        if candidate != without and addresses.port_is_free(host, candidate):
             return candidate
     raise PT4ALError(f"No port from {port} to {port + PORTS_TO_TRY - 1} is free. Choose some with --port options.")
 

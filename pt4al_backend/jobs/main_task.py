@@ -16,11 +16,11 @@ from pt4al_backend.errors import PT4ALError
 from pt4al_backend.jobs.bench import Bench, Job, Step, backbone, follow, questions, segmentation, threads, tidy
 from pt4al_backend.labelling.platform import Drawing
 from pt4al_backend.labelling.questions import SEGMENTATION, Guess, Question
+from pt4al_backend.net.download import download
 from pt4al_backend.opinion import Opinion
 from pt4al_backend.ranking import Preview, wanted_rows
 from pt4al_backend.sampling.uncertainty import softmax
 from pt4al_backend.store.checkpoints import save_arrays
-from pt4al_backend.store.download import download
 from pt4al_backend.store.store import PoolArrays
 from pt4al_backend.store.tables import Project
 from pt4al_backend.store.tasks import regions_digest

@@ -19,7 +19,7 @@ from label_studio_sdk import LabelStudio
 from label_studio_sdk.core.api_error import ApiError
 
 from pt4al_backend.errors import LabelStudioError, LabelStudioRefusedError, LabelStudioUnavailableError
-from pt4al_backend.label_studio.guard import GuardedTransport, ssl_context
+from pt4al_backend.net.guard import GuardedTransport, ssl_context
 from pt4al_backend.settings import Settings
 
 CONNECT_SECONDS = 3.0

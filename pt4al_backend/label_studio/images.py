@@ -24,7 +24,7 @@ import httpx
 
 from pt4al_backend.errors import LabelStudioError, LabelStudioUnavailableError, PT4ALError, UnreadableImageError
 from pt4al_backend.label_studio.client import asks_for_password, proxy_asks
-from pt4al_backend.label_studio.guard import GuardedBackend, ssl_context, timeouts
+from pt4al_backend.net.guard import GuardedBackend, ssl_context, timeouts
 
 STORAGE_SCHEMES = ("s3", "gs", "azure-blob")  # what Label Studio's import storages call themselves
 RESOLVE = r"/(tasks|projects)/\d+/(resolve|presign)/$"

@@ -16,9 +16,9 @@ from odd_servers import Asked, Reply, answering
 from studio import LEGACY_TOKEN
 
 from pt4al_backend.errors import LabelStudioError
-from pt4al_backend.label_studio import guard
 from pt4al_backend.label_studio.client import OF_A_PROJECT, LabelStudioClient
 from pt4al_backend.label_studio.project import LabelStudioProject
+from pt4al_backend.net import guard
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import UNKNOWN_AT_MOST, Store
 from pt4al_backend.turns import UnlockedPlatform

@@ -8,7 +8,7 @@ import pytest
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.platform import TaskState
 from pt4al_backend.labelling.questions import Guess, questions_of
-from pt4al_backend.store.download import download
+from pt4al_backend.net.download import download
 from pt4al_backend.store.pool_scores import GuessArrays, RankingArrays
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Announced

@@ -1,0 +1,1 @@
+"""What this program may connect to, and where it listens."""
