@@ -20,7 +20,7 @@ from preset_segmentation import Frames, recipes
 from tables import spread
 
 from pt4al_backend import learning
-from pt4al_backend.sampling import batches, lanes
+from pt4al_backend.sampling import baselines, batches
 from pt4al_backend.sampling.coverage import most_informative
 
 RUNS = KeptRuns(Path(__file__).parent / "results" / "first_queries.json", "python benchmarks/first_queries.py")
@@ -47,7 +47,7 @@ def query(frozen: Frozen, row: str, turn: int) -> np.ndarray:
     n, random = len(frozen.pool), np.random.default_rng(turn)
     batch = frozen.hardest_first[batches.cut(n, cycles=ROUNDS, order="dealt", seed=0) == turn % ROUNDS]
     if row == "even":
-        return batch[lanes.at_even_distances(len(batch), QUERY)[:QUERY]]
+        return batch[baselines.at_even_distances(len(batch), QUERY)[:QUERY]]
     if row == "random of the batch":
         return random.permutation(batch)[:QUERY]
     if row == "random":

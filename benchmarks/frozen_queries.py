@@ -25,7 +25,7 @@ from pt4al_backend import learning
 from pt4al_backend.labelling.label_types import ERRORS
 from pt4al_backend.labelling.questions import SEGMENTATION
 from pt4al_backend.labelling.segmentation import of_pixels
-from pt4al_backend.sampling import batches, lanes
+from pt4al_backend.sampling import batches, candidates
 from pt4al_backend.sampling.strategies import Strategy, strategy
 from pt4al_backend.sampling.uncertainty import UNCERTAINTIES
 from pt4al_backend.simulate.results import aubc
@@ -100,18 +100,18 @@ def lane_of(
     rank: np.ndarray,
     head: learning.Head | None,
     turn: int,
-) -> lanes.Lane:
+) -> candidates.Candidates:
     uncertainty = np.full(len(members), np.nan)
     errors: Any = None
     if head is not None:
         logits = head.logits(frozen.grid[members])
         uncertainty = of_pixels(logits, UNCERTAINTIES["entropy"])
         errors = ERRORS[SEGMENTATION](logits)
-    return lanes.Lane(
+    return candidates.Candidates(
         batch=batch[members],
         rank=rank[members],
         uncertainty=uncertainty,
-        luck=lanes.luck(members + 1, seed=turn),
+        random_key=candidates.random_key(members + 1, seed=turn),
         open=~labelled[members],
         query_size=QUERY,
         features=lambda positions: frozen.pooled[members[positions]],

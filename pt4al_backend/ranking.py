@@ -13,7 +13,7 @@ from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.platform import Pick, Window
 from pt4al_backend.labelling.questions import Guess
 from pt4al_backend.opinion import Opinion, mistakes
-from pt4al_backend.sampling import lanes, queue
+from pt4al_backend.sampling import candidates, queue
 from pt4al_backend.sampling.strategies import Strategy, strategy
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.pool_scores import RankingArrays
@@ -89,9 +89,9 @@ def rank(
 
     def serve(members: NDArray[np.int64], round_: int, wanted: int) -> NDArray[np.int64]:
         lane = _lane(pool, members, opinion, uncertainty, project, settings, round_)
-        order: lanes.Order = chosen.later if round_ else chosen.first
+        order: candidates.Order = chosen.later if round_ else chosen.first
         if not wanted:  # its turn comes later
-            order = lanes.uncertain
+            order = candidates.uncertain
         elif kept is not None:
             order = _serve_on(pool.task[members], kept)
         return members[order(lane, wanted)]
@@ -159,7 +159,7 @@ def _lane(
     project: Project,
     settings: Settings,
     round_: int,
-) -> lanes.Lane:
+) -> candidates.Candidates:
     features = opinion.sources.features
 
     def of(positions: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -177,11 +177,11 @@ def _lane(
         positions, wrong = mistakes(pool, opinion.questions, opinion.sources)
         return pool.batch[positions], wrong
 
-    return lanes.Lane(
+    return candidates.Candidates(
         batch=pool.batch[members],
         rank=pool.rank[members],
         uncertainty=uncertainty[members],
-        luck=lanes.luck(pool.task[members], seed=settings.seed),
+        random_key=candidates.random_key(pool.task[members], seed=settings.seed),
         open=~pool.labelled[members] & ~pool.skipped[members],
         query_size=settings.query_size or project.query_size,
         features=of,
@@ -204,12 +204,12 @@ def _beside(pool: PoolArrays, window: NDArray[np.int64], opened: Sequence[int]) 
     return np.array(sorted(likeliest), dtype=np.int64)
 
 
-def _serve_on(tasks: NDArray[np.int64], kept: NDArray[np.int64]) -> lanes.Order:
+def _serve_on(tasks: NDArray[np.int64], kept: NDArray[np.int64]) -> candidates.Order:
     """The order that serves the tasks in ``kept`` first."""
 
-    def order(lane: lanes.Lane, wanted: int) -> lanes.Positions:
+    def order(lane: candidates.Candidates, wanted: int) -> candidates.Positions:
         place = {task: k for k, task in enumerate(tasks.tolist())}
         first = np.array([place[task] for task in kept.tolist() if task in place], dtype=np.int64)
-        return lanes.then_the_rest(first[lane.open[first]], lane)
+        return candidates.then_the_rest(first[lane.open[first]], lane)
 
     return order

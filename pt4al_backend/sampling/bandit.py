@@ -10,13 +10,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pt4al_backend.sampling.lanes import Lane, Order, Positions, then_the_rest
+from pt4al_backend.sampling.candidates import Candidates, Order, Positions, then_the_rest
 
 
 def bandit(order: Order) -> Order:
     """The images of the arm that is drawn, in this order."""
 
-    def of_an_arm(lane: Lane, wanted: int) -> Positions:
+    def of_an_arm(lane: Candidates, wanted: int) -> Positions:
         arms = np.unique(lane.batch[lane.open])
         if not len(arms):
             return np.empty(0, dtype=np.int64)

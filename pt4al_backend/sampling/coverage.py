@@ -11,6 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from pt4al_backend.sampling.candidates import Candidates, Positions, known, then_the_rest
+
 MOST = 1000
 """Images to choose from, at most: time and memory grow with its square."""
 WIDTH = 0.5
@@ -52,3 +54,23 @@ def most_informative(
 def _unit(features: NDArray[np.floating]) -> NDArray[np.float32]:
     features = features.astype(np.float32)
     return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+
+
+def typical(lane: Candidates, wanted: int) -> Positions:
+    """The most typical images that are unlike one another and unlike what is labelled."""
+    return _cover(lane, np.ones(len(lane.rank)), wanted)
+
+
+def coverage(lane: Candidates, wanted: int) -> Positions:
+    """Uncertain images that are unlike one another and unlike what is labelled."""
+    if not np.isfinite(lane.uncertainty).any():
+        return typical(lane, wanted)
+    return _cover(lane, np.nan_to_num(lane.uncertainty, nan=0.0), wanted)
+
+
+def _cover(lane: Candidates, weights: NDArray[np.floating], wanted: int) -> Positions:
+    candidates = np.flatnonzero(lane.open)
+    heaviest = np.lexsort((lane.random_key[candidates], -weights[candidates]))[:MOST]
+    positions, features = known(lane, candidates[heaviest])
+    picks = most_informative(features, weights[positions], lane.labelled(), wanted=wanted)
+    return then_the_rest(positions[picks], lane)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pt4al_backend.sampling import bandit, extras, lanes
-from pt4al_backend.sampling.lanes import Order
+from pt4al_backend.sampling import badge, bandit, baselines, candidates, coverage, scikit_activeml
+from pt4al_backend.sampling.candidates import Order
 from pt4al_backend.sampling.names import Name
 
 
@@ -40,19 +40,21 @@ def strategy(name: Name, *, order: str, diversity: str, dense: bool) -> Strategy
     if name != "pt4al":
         return _OTHERS[name]
     typical = diversity != "off" and not dense
-    first = lanes.typical if typical else lanes.even
-    later = {"off": lanes.uncertain, "coverage": lanes.covering, "gradients": lanes.gradients}[diversity]
+    first = coverage.typical if typical else baselines.evenly_spaced
+    later = {"off": candidates.uncertain, "coverage": coverage.coverage, "gradients": badge.gradients}[diversity]
     if order == "bandit":  # the batch is drawn anew for each query, which therefore is chosen as a whole
         return Strategy(bandit.bandit(first), bandit.bandit(later), at_once=True, needs_features=typical)
     return Strategy(first, later, batches=True, needs_features=typical)
 
 
 _OTHERS: dict[str, Strategy] = {
-    "random": Strategy(lanes.lucky, lanes.lucky),
-    "confidence": Strategy(lanes.lucky, lanes.uncertain, uncertainty="confidence"),
-    "margin": Strategy(lanes.lucky, lanes.uncertain, uncertainty="margin"),
-    "entropy": Strategy(lanes.lucky, lanes.uncertain, uncertainty="entropy"),
-    "badge": Strategy(lanes.lucky, extras.badge, at_once=True, library="skactiveml"),
-    "coreset": Strategy(lanes.lucky, extras.coreset, at_once=True, library="skactiveml"),
-    "typiclust": Strategy(extras.typiclust, extras.typiclust, at_once=True, needs_features=True, library="skactiveml"),
+    "random": Strategy(baselines.random_sampling, baselines.random_sampling),
+    "confidence": Strategy(baselines.random_sampling, candidates.uncertain, uncertainty="confidence"),
+    "margin": Strategy(baselines.random_sampling, candidates.uncertain, uncertainty="margin"),
+    "entropy": Strategy(baselines.random_sampling, candidates.uncertain, uncertainty="entropy"),
+    "badge": Strategy(baselines.random_sampling, scikit_activeml.badge, at_once=True, library="skactiveml"),
+    "coreset": Strategy(baselines.random_sampling, scikit_activeml.coreset, at_once=True, library="skactiveml"),
+    "typiclust": Strategy(
+        scikit_activeml.typiclust, scikit_activeml.typiclust, at_once=True, needs_features=True, library="skactiveml"
+    ),
 }

@@ -5,8 +5,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from pt4al_backend.sampling.badge import gradients
 from pt4al_backend.sampling.bandit import bandit, draw
-from pt4al_backend.sampling.lanes import Lane, covering, even, gradients, uncertain
+from pt4al_backend.sampling.baselines import evenly_spaced
+from pt4al_backend.sampling.candidates import Candidates, uncertain
+from pt4al_backend.sampling.coverage import coverage
 
 ARMS = np.arange(3)
 
@@ -41,16 +44,16 @@ def test_a_seed_decides():
     assert drawn([0, 1], [0.0, 1.0]) == drawn([0, 1], [0.0, 1.0])
 
 
-def lane_of_batches(*, wrong: int) -> Lane:
+def lane_of_batches(*, wrong: int) -> Candidates:
     """Three batches of ten images, two of them labelled; the model is wrong about those of batch ``wrong``."""
     batch = np.repeat(ARMS, 10)
     labelled = np.arange(30) % 10 < 2
     unsure = np.random.default_rng(0).random(30)
-    return Lane(
+    return Candidates(
         batch=batch,
         rank=np.arange(30),
         uncertainty=unsure,
-        luck=unsure,
+        random_key=unsure,
         open=~labelled,
         query_size=1000,
         features=lambda positions: np.eye(30)[positions],
@@ -63,7 +66,7 @@ def lane_of_batches(*, wrong: int) -> Lane:
     )
 
 
-@pytest.mark.parametrize("order", [even, uncertain, covering, gradients])
+@pytest.mark.parametrize("order", [evenly_spaced, uncertain, coverage, gradients])
 @pytest.mark.parametrize("wrong", [0, 2])
 def test_the_query_is_that_of_the_batch_that_is_drawn_and_the_rest_follows(order, wrong):
     lane = lane_of_batches(wrong=wrong)

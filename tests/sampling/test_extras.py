@@ -3,8 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pt4al_backend.sampling.extras import badge, coreset, typiclust
-from pt4al_backend.sampling.lanes import Lane, lucky, uncertain
+from pt4al_backend.sampling.baselines import random_sampling
+from pt4al_backend.sampling.candidates import Candidates, uncertain
+from pt4al_backend.sampling.scikit_activeml import badge, coreset, typiclust
 from pt4al_backend.sampling.uncertainty import softmax
 
 pytest.importorskip("skactiveml")
@@ -36,11 +37,11 @@ def lane_of(features, *, labelled=LABELLED, skipped=SKIPPED, seed=0):
         shares = predict(positions)
         return shares - np.eye(CLASSES)[shares.argmax(axis=1)]
 
-    return Lane(
+    return Candidates(
         batch=np.zeros(n, dtype=np.int64),
         rank=np.arange(n),
         uncertainty=np.random.default_rng(3).random(n),
-        luck=np.random.default_rng(seed).random(n),
+        random_key=np.random.default_rng(seed).random(n),
         open=is_open,
         query_size=WANTED,
         features=lambda positions: features[positions],
@@ -128,7 +129,7 @@ def test_badge_prefers_what_the_model_is_unsure_of(features):
 
 def test_badge_is_random_before_the_first_label(features):
     lane = lane_of(features, labelled=LABELLED[:0])
-    assert badge(lane, WANTED).tolist() == lucky(lane, WANTED).tolist()
+    assert badge(lane, WANTED).tolist() == random_sampling(lane, WANTED).tolist()
 
 
 @pytest.mark.parametrize("order", [coreset, typiclust])

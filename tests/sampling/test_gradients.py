@@ -2,8 +2,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pt4al_backend.sampling.gradients import Gradients, spread_out
-from pt4al_backend.sampling.lanes import luck
+from pt4al_backend.sampling.badge import Gradients, spread_out
+from pt4al_backend.sampling.candidates import random_key
 
 NOTHING = np.arange(0)
 
@@ -22,8 +22,8 @@ def gradients(features, probabilities):
 def picked(all_of_them, *, chosen=NOTHING, wanted, seed=0):
     """Positions picked among all but ``chosen``."""
     left = np.setdiff1d(np.arange(len(all_of_them)), chosen)
-    draws = luck(left, seed=seed)
-    return left[spread_out(all_of_them[left], chosen=all_of_them[chosen], luck=draws, wanted=wanted)]
+    draws = random_key(left, seed=seed)
+    return left[spread_out(all_of_them[left], chosen=all_of_them[chosen], random_key=draws, wanted=wanted)]
 
 
 def written_out(these):

@@ -5,21 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pt4al_backend.sampling.lanes import (
-    Lane,
-    at_even_distances,
-    covering,
-    even,
-    gradients,
-    known,
-    luck,
-    lucky,
-    then_the_rest,
-    typical,
-    uncertain,
-)
+from pt4al_backend.sampling.badge import gradients
+from pt4al_backend.sampling.baselines import at_even_distances, evenly_spaced, random_sampling
+from pt4al_backend.sampling.candidates import Candidates, known, random_key, then_the_rest, uncertain
+from pt4al_backend.sampling.coverage import coverage, typical
 
-OWN_ORDERS = [even, uncertain, lucky, typical, covering, gradients]
+OWN_ORDERS = [evenly_spaced, uncertain, random_sampling, typical, coverage, gradients]
 
 
 def lane(
@@ -39,11 +30,11 @@ def lane(
     m = len(features)
     is_open = np.ones(m, dtype=bool)
     is_open[list(not_open)] = False
-    return Lane(
+    return Candidates(
         batch=np.zeros(m, dtype=np.int64),
         rank=np.arange(m) if rank is None else np.array(rank),
         uncertainty=np.full(m, np.nan) if uncertainty is None else np.array(uncertainty, dtype=float),
-        luck=luck(np.arange(1, m + 1), seed=seed),
+        random_key=random_key(np.arange(1, m + 1), seed=seed),
         open=is_open,
         query_size=query_size,
         features=lambda positions: features[positions],
@@ -86,11 +77,11 @@ def test_even_distances_differ_by_one_at_most(n, k):
 
 def test_the_cold_start_takes_images_at_even_distances_through_the_losses():
     hardest_last = lane(n=6, rank=[5, 4, 3, 2, 1, 0], query_size=3)
-    assert even(hardest_last, 3).tolist() == [5, 3, 1, 4, 2, 0]
+    assert evenly_spaced(hardest_last, 3).tolist() == [5, 3, 1, 4, 2, 0]
 
 
 def test_a_label_does_not_move_the_rest_of_the_cold_start():
-    assert even(lane(n=6, query_size=3, not_open=[2]), 2).tolist() == [0, 4, 1, 3, 5]
+    assert evenly_spaced(lane(n=6, query_size=3, not_open=[2]), 2).tolist() == [0, 4, 1, 3, 5]
 
 
 def test_most_uncertain_first_and_those_without_an_opinion_behind_by_rank():
@@ -103,13 +94,13 @@ def test_equal_uncertainties_are_sorted_by_rank():
 
 
 def test_lucky_follows_luck_and_nothing_else():
-    some = replace(lane(n=4, uncertainty=[1, 0, 1, 0], not_open=[3]), luck=np.array([0.7, 0.2, 0.4, 0.1]))
-    assert lucky(some, 2).tolist() == [1, 2, 0]
+    some = replace(lane(n=4, uncertainty=[1, 0, 1, 0], not_open=[3]), random_key=np.array([0.7, 0.2, 0.4, 0.1]))
+    assert random_sampling(some, 2).tolist() == [1, 2, 0]
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2, 12345, 2**40])
 def test_luck_is_roughly_uniform(seed):
-    values = luck(np.arange(1, 10_001), seed=seed)
+    values = random_key(np.arange(1, 10_001), seed=seed)
     assert ((values >= 0) & (values < 1)).all()
     assert len(set(values.tolist())) == len(values)
     counts = np.histogram(values, bins=20, range=(0, 1))[0]
@@ -118,17 +109,17 @@ def test_luck_is_roughly_uniform(seed):
 
 
 def test_luck_of_a_task_is_the_same_whatever_other_tasks_there_are():
-    everybody = luck(np.arange(1000), seed=1)
+    everybody = random_key(np.arange(1000), seed=1)
     some = np.array([990, 3, 500, 7])
-    assert luck(some, seed=1).tolist() == everybody[some].tolist()
-    assert luck(some.astype(np.int32), seed=1).tolist() == everybody[some].tolist()
-    assert luck(np.array([3]), seed=1).tolist() == everybody[[3]].tolist()
-    assert len(luck(np.array([], dtype=np.int64), seed=1)) == 0
+    assert random_key(some, seed=1).tolist() == everybody[some].tolist()
+    assert random_key(some.astype(np.int32), seed=1).tolist() == everybody[some].tolist()
+    assert random_key(np.array([3]), seed=1).tolist() == everybody[[3]].tolist()
+    assert len(random_key(np.array([], dtype=np.int64), seed=1)) == 0
 
 
 def test_luck_changes_with_the_seed():
     tasks = np.arange(1, 2001)
-    drawn = np.array([luck(tasks, seed=seed) for seed in range(6)])
+    drawn = np.array([random_key(tasks, seed=seed) for seed in range(6)])
     between = np.corrcoef(drawn)[np.triu_indices(6, 1)]
     assert np.abs(between).max() < 0.1
 
@@ -137,14 +128,16 @@ def test_luck_changes_with_the_seed():
 def test_tasks_that_go_do_not_change_the_order_of_the_others(tasks, seed, data):
     tasks = np.array(tasks)
     stay = tasks[data.draw(st.lists(st.booleans(), min_size=len(tasks), max_size=len(tasks)))]
-    before = tasks[np.argsort(luck(tasks, seed=seed), kind="stable")]
-    assert before[np.isin(before, stay)].tolist() == stay[np.argsort(luck(stay, seed=seed), kind="stable")].tolist()
+    before = tasks[np.argsort(random_key(tasks, seed=seed), kind="stable")]
+    assert (
+        before[np.isin(before, stay)].tolist() == stay[np.argsort(random_key(stay, seed=seed), kind="stable")].tolist()
+    )
 
 
 # With features
 
 
-@pytest.mark.parametrize("order", [typical, covering])
+@pytest.mark.parametrize("order", [typical, coverage])
 @pytest.mark.parametrize("others", [150, 50, 20])
 def test_near_duplicates_do_not_fill_a_query(order, others):
     features = np.concatenate([alike(50), scattered(others, seed=1)])
@@ -166,20 +159,20 @@ def test_typical_takes_one_image_of_each_group_the_largest_first():
 
 def test_covering_takes_the_most_uncertain_where_all_are_equally_unlike():
     unsure = np.random.default_rng(0).permutation(np.linspace(0.1, 0.9, 12))
-    assert covering(lane(np.eye(12), uncertainty=unsure), 5)[:5].tolist() == np.argsort(-unsure)[:5].tolist()
+    assert coverage(lane(np.eye(12), uncertainty=unsure), 5)[:5].tolist() == np.argsort(-unsure)[:5].tolist()
 
 
 def test_covering_takes_what_the_model_is_unsure_of():
     unsure = np.where(np.arange(100) < 50, 0.9, 0.01)
-    assert (covering(lane(scattered(100), uncertainty=unsure), 10)[:10] < 50).all()
+    assert (coverage(lane(scattered(100), uncertainty=unsure), 10)[:10] < 50).all()
 
 
 def test_covering_without_any_opinion_takes_typical_images():
     features = np.concatenate([alike(size, seed=seed) for seed, size in enumerate([10, 60, 30])])
-    assert covering(lane(features), 3)[:3].tolist() == typical(lane(features), 3)[:3].tolist()
+    assert coverage(lane(features), 3)[:3].tolist() == typical(lane(features), 3)[:3].tolist()
 
 
-@pytest.mark.parametrize("order", [typical, covering])
+@pytest.mark.parametrize("order", [typical, coverage])
 def test_images_like_labelled_ones_come_late(order):
     group = np.repeat(range(10), 10)
     features = np.concatenate([alike(10, seed=seed) for seed in range(10)])
@@ -188,7 +181,7 @@ def test_images_like_labelled_ones_come_late(order):
     assert sorted(group[query].tolist()) == [4, 5, 6, 7, 8, 9]
 
 
-@pytest.mark.parametrize("order", [typical, covering, gradients])
+@pytest.mark.parametrize("order", [typical, coverage, gradients])
 def test_images_whose_features_are_unknown_go_last_but_are_served(order):
     features = scattered(40)
     features[::4] = np.nan
@@ -200,7 +193,7 @@ def test_images_whose_features_are_unknown_go_last_but_are_served(order):
     assert not set(served[:-9].tolist()) & set(unknown)
 
 
-@pytest.mark.parametrize("order", [typical, covering])
+@pytest.mark.parametrize("order", [typical, coverage])
 def test_while_no_features_are_known_the_most_uncertain_come_first(order):
     some = lane(np.full((5, 3), np.nan), uncertainty=[0.1, 0.5, 0.3, np.nan, 0.4])
     assert order(some, 2).tolist() == [1, 4, 2, 0, 3]
@@ -224,7 +217,7 @@ def test_a_part_of_a_lane_is_a_lane():
     unsure = np.random.default_rng(2).random(30)
     whole, members = lane(features, uncertainty=unsure, errors=errors, not_open=[4, 7]), np.array([9, 4, 2, 21])
     part = whole.part(members)
-    for name in ("batch", "rank", "uncertainty", "luck", "open"):
+    for name in ("batch", "rank", "uncertainty", "random_key", "open"):
         assert getattr(part, name).tolist() == getattr(whole, name)[members].tolist()
     assert part.features(np.array([2])).tolist() == features[[2]].tolist()
     assert part.errors is not None and part.errors(np.array([3, 0])).tolist() == errors[[21, 9]].tolist()

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pt4al_backend.sampling import lanes, queue
+from pt4al_backend.sampling import baselines, candidates, queue
 from pt4al_backend.sampling.queue import LAST_PLACE, MOST_PUBLISHED, Pool, current_round
 
 
@@ -17,11 +17,11 @@ def serve(a_pool, uncertainty, query_size):
     """PT4AL's own orders: at even distances in round 0, then by uncertainty; the pool is sorted by loss."""
 
     def served(members, round_, wanted):
-        lane = lanes.Lane(
+        lane = candidates.Candidates(
             batch=a_pool.batch[members],
             rank=members,
             uncertainty=uncertainty[members],
-            luck=np.zeros(len(members)),
+            random_key=np.zeros(len(members)),
             open=a_pool.open[members],
             query_size=query_size,
             features=lambda some: np.zeros((len(some), 1)),
@@ -32,7 +32,7 @@ def serve(a_pool, uncertainty, query_size):
             round=round_,
             seed=0,
         )
-        order = lanes.uncertain if round_ else lanes.even
+        order = candidates.uncertain if round_ else baselines.evenly_spaced
         return members[order(lane, wanted)]
 
     return served

@@ -13,6 +13,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from pt4al_backend.sampling.candidates import Candidates, Positions, known, then_the_rest
+from pt4al_backend.sampling.coverage import typical
+
 AT_ONCE = 256  # gradients that all others are compared with at a time
 
 
@@ -48,17 +51,17 @@ class Gradients:
 
 
 def spread_out(
-    candidates: Gradients, *, chosen: Gradients, luck: NDArray[np.floating], wanted: int
+    candidates: Gradients, *, chosen: Gradients, random_key: NDArray[np.floating], wanted: int
 ) -> NDArray[np.int64]:
     """``wanted`` positions among ``candidates`` (or all), in the order in which k-means++ draws them.
 
     If none are ``chosen`` before, the longest is first. What is like one drawn, or like no gradient at all, is hardly
     drawn.
 
-    ``luck`` (m,), in [0, 1), decides the draws, image by image: a model that changes little changes little of the
+    ``random_key`` (m,), in [0, 1), decides the draws, image by image: a model that changes little changes little of the
     order. The least of exponential waits, each divided by its weight, is drawn in proportion to the weights.
     """
-    waits = np.maximum(-np.log1p(-luck), 1e-12)
+    waits = np.maximum(-np.log1p(-random_key), 1e-12)
     distances = np.minimum(candidates.lengths, candidates.to_nearest(chosen))
     picks: list[int] = []
     while len(picks) < min(wanted, len(candidates)):
@@ -71,3 +74,23 @@ def spread_out(
         distances = np.minimum(distances, candidates.to_nearest(candidates[np.array([pick])]))
         distances[picks] = 0.0
     return np.array(picks, dtype=np.int64)
+
+
+def gradients(lane: Candidates, wanted: int) -> Positions:
+    """Images whose gradients are long, and unlike one another and those of the lane's images that are labelled.
+
+    Before the first label, typical ones.
+    """
+    if lane.errors is None:
+        return typical(lane, wanted)
+    positions, features = known(lane, np.flatnonzero(lane.open))
+    if not len(positions):
+        return then_the_rest(positions, lane)
+    closed, done = known(lane, np.flatnonzero(~lane.open))
+    mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
+    candidates = Gradients(((features - mean) / scale).astype(np.float64), lane.errors(positions))
+    chosen = Gradients(((done - mean) / scale).astype(np.float64), lane.errors(closed))
+    # In a batch these are the round's own. In a lane with many more, the short ones keep nothing away.
+    chosen = chosen[np.argsort(-chosen.lengths, kind="stable")[: lane.query_size]]
+    picks = spread_out(candidates, chosen=chosen, random_key=lane.random_key[positions], wanted=wanted)
+    return then_the_rest(positions[picks], lane)

@@ -11,16 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pt4al_backend.sampling.lanes import Lane, Positions, gradients, known, lucky, then_the_rest
+from pt4al_backend.sampling.badge import gradients
+from pt4al_backend.sampling.baselines import random_sampling
+from pt4al_backend.sampling.candidates import Candidates, Positions, known, then_the_rest
 
 
-def badge(lane: Lane, wanted: int) -> Positions:
+def badge(lane: Candidates, wanted: int) -> Positions:
     """BADGE (Ash et al., ICLR 2020): k-means++ over gradient embeddings. Random before the first label.
 
     scikit-activeml's knows one class per image; for other answers it is our own, over the whole pool.
     """
     if lane.errors is None:
-        return lucky(lane, wanted)
+        return random_sampling(lane, wanted)
     if lane.predict is None:
         return gradients(lane, wanted)
     from skactiveml.base import SkactivemlClassifier
@@ -43,14 +45,14 @@ def badge(lane: Lane, wanted: int) -> Positions:
     return _query(strategy, lane, wanted, raw=True, clf=Fitted(missing_label=-1), fit_clf=False)
 
 
-def coreset(lane: Lane, wanted: int) -> Positions:
+def coreset(lane: Candidates, wanted: int) -> Positions:
     """Core-Set (Sener & Savarese, ICLR 2018): greedy k-centre."""
     from skactiveml.pool import CoreSet
 
     return _query(CoreSet(missing_label=-1, random_state=lane.seed), lane, wanted)
 
 
-def typiclust(lane: Lane, wanted: int) -> Positions:
+def typiclust(lane: Candidates, wanted: int) -> Positions:
     """TypiClust (Hacohen et al., ICML 2022): the most typical image of each cluster without a label."""
     from skactiveml.pool import TypiClust
     from sklearn.cluster import MiniBatchKMeans
@@ -60,7 +62,7 @@ def typiclust(lane: Lane, wanted: int) -> Positions:
     return _query(TypiClust(missing_label=-1, random_state=lane.seed, **clustering), lane, wanted)
 
 
-def _query(strategy: Any, lane: Lane, wanted: int, *, raw: bool = False, **arguments: Any) -> Positions:
+def _query(strategy: Any, lane: Candidates, wanted: int, *, raw: bool = False, **arguments: Any) -> Positions:
     positions, features = known(lane, np.flatnonzero(lane.open))
     wanted = min(wanted, len(positions))
     if not wanted:

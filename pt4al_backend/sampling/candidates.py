@@ -12,15 +12,12 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pt4al_backend.sampling.coverage import MOST, most_informative
-from pt4al_backend.sampling.gradients import Gradients, spread_out
-
 Positions = NDArray[np.int64]
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Lane:
+class Candidates:
     """The images a query is taken from; arrays (m,), one entry per image, labelled and skipped ones too."""
 
     batch: NDArray[np.integer]
@@ -29,7 +26,7 @@ class Lane:
     """Counts the pretext loss, hardest first."""
     uncertainty: NDArray[np.floating]
     """NaN where the model has no opinion."""
-    luck: NDArray[np.floating]
+    random_key: NDArray[np.floating]
     """Random, but the same image always has the same."""
     open: NDArray[np.bool_]
     """What can still be labelled."""
@@ -50,7 +47,7 @@ class Lane:
     round: int
     seed: int
 
-    def part(self, members: Positions) -> Lane:
+    def part(self, members: Positions) -> Candidates:
         """The lane of these of its images."""
 
         def of(ask: Callable[[Positions], T]) -> Callable[[Positions], T]:
@@ -61,7 +58,7 @@ class Lane:
             batch=self.batch[members],
             rank=self.rank[members],
             uncertainty=self.uncertainty[members],
-            luck=self.luck[members],
+            random_key=self.random_key[members],
             open=self.open[members],
             features=of(self.features),
             errors=of(self.errors) if self.errors else None,
@@ -69,66 +66,21 @@ class Lane:
         )
 
 
-Order = Callable[[Lane, int], Positions]
+Order = Callable[[Candidates, int], Positions]
 """A lane, and how many of its images are wanted -> its open positions in serving order.
 
 Behind the wanted ones the order hardly matters: it is made anew before their turn comes.
 """
 
 
-def even(lane: Lane, wanted: int) -> Positions:
-    """PT4AL's cold start (section 3.3): at even distances through the images sorted by pretext loss."""
-    by_rank = np.argsort(lane.rank, kind="stable")
-    spread = by_rank[at_even_distances(len(by_rank), lane.query_size)]
-    return spread[lane.open[spread]]
-
-
-def uncertain(lane: Lane, wanted: int) -> Positions:
+def uncertain(lane: Candidates, wanted: int) -> Positions:
     """Most uncertain first; where the model has no opinion, afterwards, by rank."""
     uncertainty = np.nan_to_num(lane.uncertainty, nan=-np.inf)
     ordered = np.lexsort((lane.rank, -uncertainty))
     return ordered[lane.open[ordered]]
 
 
-def lucky(lane: Lane, wanted: int) -> Positions:
-    """At random."""
-    ordered = np.argsort(lane.luck, kind="stable")
-    return ordered[lane.open[ordered]]
-
-
-def typical(lane: Lane, wanted: int) -> Positions:
-    """The most typical images that are unlike one another and unlike what is labelled."""
-    return _cover(lane, np.ones(len(lane.rank)), wanted)
-
-
-def covering(lane: Lane, wanted: int) -> Positions:
-    """Uncertain images that are unlike one another and unlike what is labelled."""
-    if not np.isfinite(lane.uncertainty).any():
-        return typical(lane, wanted)
-    return _cover(lane, np.nan_to_num(lane.uncertainty, nan=0.0), wanted)
-
-
-def gradients(lane: Lane, wanted: int) -> Positions:
-    """Images whose gradients are long, and unlike one another and those of the lane's images that are labelled.
-
-    Before the first label, typical ones.
-    """
-    if lane.errors is None:
-        return typical(lane, wanted)
-    positions, features = known(lane, np.flatnonzero(lane.open))
-    if not len(positions):
-        return then_the_rest(positions, lane)
-    closed, done = known(lane, np.flatnonzero(~lane.open))
-    mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
-    candidates = Gradients(((features - mean) / scale).astype(np.float64), lane.errors(positions))
-    chosen = Gradients(((done - mean) / scale).astype(np.float64), lane.errors(closed))
-    # In a batch these are the round's own. In a lane with many more, the short ones keep nothing away.
-    chosen = chosen[np.argsort(-chosen.lengths, kind="stable")[: lane.query_size]]
-    picks = spread_out(candidates, chosen=chosen, luck=lane.luck[positions], wanted=wanted)
-    return then_the_rest(positions[picks], lane)
-
-
-def luck(tasks: NDArray[np.integer], *, seed: int) -> NDArray[np.float64]:
+def random_key(tasks: NDArray[np.integer], *, seed: int) -> NDArray[np.float64]:
     """A random number in [0, 1) for each task id (n,): the same whatever other tasks there are."""
     mixed = np.asarray(tasks, dtype=np.uint64) + np.uint64(seed * 0x9E3779B97F4A7C15 % 2**64)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # SplitMix64
@@ -136,28 +88,14 @@ def luck(tasks: NDArray[np.integer], *, seed: int) -> NDArray[np.float64]:
     return (mixed ^ (mixed >> np.uint64(31))).astype(np.float64) / 2.0**64
 
 
-def at_even_distances(n: int, k: int) -> Positions:
-    """``n`` positions, the first ``k`` of them at even distances."""
-    first = np.arange(k) * n // max(k, 1) if k < n else np.arange(n)
-    return np.concatenate([first, np.setdiff1d(np.arange(n), first)]).astype(np.int64)
-
-
-def then_the_rest(first: Positions, lane: Lane) -> Positions:
+def then_the_rest(first: Positions, lane: Candidates) -> Positions:
     """``first``, then the other open images of the lane, most uncertain first."""
     rest = uncertain(lane, 0)
     return np.concatenate([first, rest[~np.isin(rest, first)]]).astype(np.int64)
 
 
-def known(lane: Lane, positions: Positions) -> tuple[Positions, NDArray[np.floating]]:
+def known(lane: Candidates, positions: Positions) -> tuple[Positions, NDArray[np.floating]]:
     """Those of ``positions`` whose features are known, and these features."""
     features = lane.features(positions)
     have = np.isfinite(features).all(axis=1)
     return positions[have], features[have]
-
-
-def _cover(lane: Lane, weights: NDArray[np.floating], wanted: int) -> Positions:
-    candidates = np.flatnonzero(lane.open)
-    heaviest = np.lexsort((lane.luck[candidates], -weights[candidates]))[:MOST]
-    positions, features = known(lane, candidates[heaviest])
-    picks = most_informative(features, weights[positions], lane.labelled(), wanted=wanted)
-    return then_the_rest(positions[picks], lane)
