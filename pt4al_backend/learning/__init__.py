@@ -6,12 +6,12 @@ can do other small work in between. All is determined by its seed.
 
 from pt4al_backend.learning.devices import describe_device, resolve_device
 from pt4al_backend.learning.features import extract_features, grid_shape, segment
-from pt4al_backend.learning.imagenet import load_imagenet
+from pt4al_backend.learning.linear_probe import Head, fit_head, fit_pixel_head, mask_shares, network_head, out_of_fold
 from pt4al_backend.learning.main_task import train_main
 from pt4al_backend.learning.networks import feature_size, mask_side
 from pt4al_backend.learning.pretext import pretext_losses, train_pretext
+from pt4al_backend.learning.pretrained import load_imagenet
 from pt4al_backend.learning.recipes import MainRecipe, PretextRecipe, Recipe, choose_image_size, recipes
-from pt4al_backend.learning.refit import Head, fit_head, fit_pixel_head, mask_shares, network_head, out_of_fold
 from pt4al_backend.learning.types import (
     IGNORE,
     MULTIPLE,

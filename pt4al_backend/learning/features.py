@@ -13,9 +13,9 @@ from torch import Tensor
 from pt4al_backend.learning.devices import computing
 from pt4al_backend.learning.heads import upsampled
 from pt4al_backend.learning.inputs import Pixels, normalised
+from pt4al_backend.learning.linear_probe import Head
 from pt4al_backend.learning.networks import Network, for_inference, mask_side, pixel_shape
 from pt4al_backend.learning.recipes import images_per_step
-from pt4al_backend.learning.refit import Head
 from pt4al_backend.learning.types import Images, Weights
 
 _LARGEST = torch.finfo(torch.float16).max

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pt4al_backend.learning.cuda_graphs import Graphs
 from pt4al_backend.learning.devices import computing, is_cuda, sent
-from pt4al_backend.learning.graphs import Graphs
 from pt4al_backend.learning.inputs import (
     AUGMENT,
     ORDER,

@@ -13,8 +13,8 @@ import torch
 from learning_helpers import SHAPES, ArrayMasks, MemoryCheckpoint, digits, finish, noise, shapes, single, small
 
 from pt4al_backend import learning
+from pt4al_backend.learning.cuda_graphs import Graphs
 from pt4al_backend.learning.devices import computing
-from pt4al_backend.learning.graphs import Graphs
 from pt4al_backend.learning.inputs import generator, normalised
 from pt4al_backend.learning.networks import Network, initialised, network_spec
 
