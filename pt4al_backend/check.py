@@ -19,8 +19,8 @@ from functools import partial
 import httpx
 
 from pt4al_backend.errors import LabelStudioError, PT4ALError
+from pt4al_backend.label_studio.check_project import Finding, probe_project, tried
 from pt4al_backend.label_studio.client import LabelStudioClient, token_for
-from pt4al_backend.label_studio.probe import Finding, probe_project, tried
 from pt4al_backend.net.addresses import address, without_userinfo
 from pt4al_backend.running import BELONGS_TO, Beside, beside
 from pt4al_backend.settings import Settings, variables

@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from pt4al_backend.label_studio.probe import Finding
+    from pt4al_backend.label_studio.check_project import Finding
 
 STAGES = {
     "waiting": "waiting",

@@ -19,7 +19,7 @@ from playwright.sync_api import Page, sync_playwright
 from shapes import CLASSES, Drawing, ShapeProject, overlap, shown
 from studio import Result, Studio
 
-from pt4al_backend.label_studio.regions import draw
+from pt4al_backend.label_studio.label_config.regions import draw
 from pt4al_backend.store.store import Store
 
 SECONDS = 1000  # Playwright counts milliseconds

@@ -17,7 +17,7 @@ from studio import Studio, choices_config
 
 from pt4al_backend import check
 from pt4al_backend.check import FIND_DEVICE, run_checks
-from pt4al_backend.label_studio.probe import Finding
+from pt4al_backend.label_studio.check_project import Finding
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from pt4al_backend import learning
 from pt4al_backend.jobs import Bench, backbone, draw_masks, questions
-from pt4al_backend.label_studio import rle
-from pt4al_backend.label_studio.regions import draw, misfits
+from pt4al_backend.label_studio.label_config import brush_rle
+from pt4al_backend.label_studio.label_config.regions import draw, misfits
 from pt4al_backend.labelling.platform import Drawing, Pick, ProjectInfo, TaskState
 from pt4al_backend.labelling.questions import MULTIPLE, SEGMENTATION, SINGLE, Answers, Question
 from pt4al_backend.loop import ProjectLoop
@@ -497,7 +497,7 @@ def test_what_was_painted_on_another_image_is_not_learnt(tmp_path: Path, caplog:
     side = learning.mask_side(32)
 
     def painted(width: int, height: int) -> dict[str, Any]:
-        packed = rle.packed(np.ones(width * height, dtype=bool))
+        packed = brush_rle.packed(np.ones(width * height, dtype=bool))
         return {"label": "square", "width": width, "height": height, "rle": base64.b64encode(packed).decode()}
 
     whole = {"label": "disc", "points": [[0, 0], [50, 0], [50, 100], [0, 100]]}

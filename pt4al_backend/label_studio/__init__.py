@@ -1,0 +1,1 @@
+"""What Label Studio does, and how it is asked."""

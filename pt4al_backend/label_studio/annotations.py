@@ -10,9 +10,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pt4al_backend.label_studio.choices import Result, UnusableChoicesError, chosen, majorities, majority
-from pt4al_backend.label_studio.regions import RegionControl, is_known, read_regions
-from pt4al_backend.label_studio.tags import shown_text
+from pt4al_backend.label_studio.label_config.choices import Result, UnusableChoicesError, chosen, majorities, majority
+from pt4al_backend.label_studio.label_config.regions import RegionControl, is_known, read_regions
+from pt4al_backend.label_studio.label_config.tags import shown_text
 from pt4al_backend.labelling.questions import MULTIPLE, SEGMENTATION, SINGLE, Answers, Question
 
 logger = logging.getLogger(__name__)

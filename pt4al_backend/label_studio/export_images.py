@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from pt4al_backend.errors import UnreadableImageError
 from pt4al_backend.label_studio.client import LabelStudioClient
-from pt4al_backend.label_studio.images import STORAGE_SCHEMES, ImageFetcher, image_name
+from pt4al_backend.label_studio.image_fetcher import STORAGE_SCHEMES, ImageFetcher, image_name
 from pt4al_backend.label_studio.project import fetch_limits
 from pt4al_backend.settings import Settings
 

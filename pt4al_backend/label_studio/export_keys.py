@@ -9,8 +9,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.label_studio.config import UNNAMED_KEY
 from pt4al_backend.label_studio.export_images import ADDRESSES, location
+from pt4al_backend.label_studio.label_config.config import UNNAMED_KEY
 from pt4al_backend.other_formats import IMAGES
 
 RARE = 10

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pt4al_backend.errors import PT4ALError, StoreError
-from pt4al_backend.label_studio.config import parse_config
+from pt4al_backend.label_studio.label_config.config import parse_config
 from pt4al_backend.store.tables import Project
 from pt4al_backend.web import projects, refusal_log
 from pt4al_backend.web.answers import reason_phrase

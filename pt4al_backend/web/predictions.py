@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pt4al_backend.errors import UnsupportedConfigError
-from pt4al_backend.label_studio.config import LabelConfig, parse_config
+from pt4al_backend.label_studio.label_config.config import LabelConfig, parse_config
 from pt4al_backend.labelling.questions import Question
 from pt4al_backend.sampling.queue import LAST_PLACE
 from pt4al_backend.status import is_alive

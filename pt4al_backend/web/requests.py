@@ -17,7 +17,7 @@ from flask import Response, g, request
 from werkzeug.exceptions import BadRequest
 
 from pt4al_backend.errors import PT4ALError, StoreError
-from pt4al_backend.label_studio.config import MOST_TEXT, parse_config
+from pt4al_backend.label_studio.label_config.config import MOST_TEXT, parse_config
 from pt4al_backend.web import events, gate, projects
 from pt4al_backend.web.answers import RefusedError, refusal
 from pt4al_backend.web.context import context, require_store

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from studio import choices_result
 
-from pt4al_backend.label_studio.config import LabelConfig, parse_config
+from pt4al_backend.label_studio.label_config.config import LabelConfig, parse_config
 
 IMAGE = '<Image name="image" value="$image"/>'
 ONE = '<Choices name="one" toName="image"><Choice value="5"/><Choice value="10"/><Choice value="true"/></Choices>'

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pt4al_backend.errors import UnsupportedConfigError
-from pt4al_backend.label_studio.config import LabelConfig, parse_config
+from pt4al_backend.label_studio.label_config.config import LabelConfig, parse_config
 from pt4al_backend.labelling.questions import Guess, Question
 
 IMAGE = '<Image name="image" value="$image"/>'
@@ -358,5 +358,5 @@ def test_masks_become_regions_where_the_size_is_known() -> None:
 
 def test_stays_light_for_the_web_process() -> None:
     heavy = "{'torch', 'label_studio_sdk', 'scipy', 'contourpy', 'lxml'} & set(sys.modules)"
-    program = f"import sys, pt4al_backend.label_studio.config; sys.exit(len({heavy}))"
+    program = f"import sys, pt4al_backend.label_studio.label_config.config; sys.exit(len({heavy}))"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

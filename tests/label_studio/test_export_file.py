@@ -15,8 +15,8 @@ from odd_servers import Asked, Reply, answering
 from PIL import Image
 
 from pt4al_backend.errors import PT4ALError, UnreadableImageError
-from pt4al_backend.label_studio import rle
 from pt4al_backend.label_studio.export_file import Export, read_export
+from pt4al_backend.label_studio.label_config import brush_rle
 from pt4al_backend.labelled_images import SegmentedImages
 from pt4al_backend.labelling.questions import Question
 from pt4al_backend.settings import Settings
@@ -213,7 +213,7 @@ def test_a_segmentation_can_be_replayed(tmp_path: Path) -> None:
 
 def test_what_was_painted_on_another_image_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     painted = np.ones(20 * 30, dtype=bool)
-    brush = {"format": "rle", "rle": list(rle.packed(painted)), "brushlabels": ["car"]}
+    brush = {"format": "rle", "rle": list(brush_rle.packed(painted)), "brushlabels": ["car"]}
     result = polygon("car", control="brush") | {"type": "brushlabels", "value": brush}
     for name, size in (("1.png", (30, 20)), ("2.png", (60, 40)), ("3.png", (20, 30))):
         Image.new("RGB", size).save(tmp_path / name)

@@ -27,7 +27,7 @@ from pt4al_backend.errors import (
 from pt4al_backend.label_studio import faulty_tasks, task_list
 from pt4al_backend.label_studio import project as project_module
 from pt4al_backend.label_studio.client import LabelStudioClient, token_for
-from pt4al_backend.label_studio.images import FetchLimits
+from pt4al_backend.label_studio.image_fetcher import FetchLimits
 from pt4al_backend.label_studio.project import LabelStudioProject
 from pt4al_backend.label_studio.task_list import TaskList
 from pt4al_backend.labelling.platform import LabellingPlatform, Pick, TaskState, Window

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from label_studio_sdk.converter.brush import decode_rle, encode_rle, mask2rle
 from numpy.typing import NDArray
 
-from pt4al_backend.label_studio import rle
-from pt4al_backend.label_studio.region_guesses import regions_result
-from pt4al_backend.label_studio.regions import (
+from pt4al_backend.label_studio.label_config import brush_rle
+from pt4al_backend.label_studio.label_config.region_results import regions_result
+from pt4al_backend.label_studio.label_config.regions import (
     BRUSH,
     POLYGON,
     UNKNOWN,
@@ -78,10 +78,10 @@ def fault_of(result: dict[str, Any]) -> str:
 )
 def test_label_studio_reads_the_run_lengths_that_are_written(runs: list[tuple[bool, int]]) -> None:
     where = np.concatenate([np.full(length, painted) for painted, length in runs])
-    own = rle.packed(where)
+    own = brush_rle.packed(where)
     assert (decode_rle(own) == np.repeat(where.astype(np.uint8) * 255, 4)).all()  # type: ignore[no-untyped-call]
     assert len(own) <= len(mask2rle(where[None].astype(np.uint8) * 255))  # type: ignore[no-untyped-call]
-    assert (rle.painted(rle.packed(where), len(where)) == where).all()
+    assert (brush_rle.painted(brush_rle.packed(where), len(where)) == where).all()
 
 
 @PATIENT
@@ -91,7 +91,7 @@ def test_run_lengths_are_read_as_label_studio_reads_them(content: bytes, repeat:
     if not coloured:
         values = np.repeat(values[::4], 4)
     numbers = bytes(encode_rle(values))  # type: ignore[no-untyped-call]
-    found = rle.painted(numbers, len(values) // 4)
+    found = brush_rle.painted(numbers, len(values) // 4)
     assert (found == (decode_rle(numbers)[3::4] > 0)).all()
     assert (found == (values[3::4] > 0)).all()
 
@@ -114,7 +114,7 @@ def test_values_may_be_written_one_by_one_and_in_any_width(parts: list[tuple[boo
     bits += "0" * (-len(bits) % 8)
     numbers = int(bits, 2).to_bytes(len(bits) // 8, "big")
     expected = [value > 0 for value in values[3::4]]
-    assert rle.painted(numbers, len(values) // 4).tolist() == expected
+    assert brush_rle.painted(numbers, len(values) // 4).tolist() == expected
 
 
 @PATIENT
@@ -122,7 +122,7 @@ def test_values_may_be_written_one_by_one_and_in_any_width(parts: list[tuple[boo
 def test_damaged_run_lengths_are_refused_or_read(junk: bytes, pixels: int) -> None:
     numbers = (4 * pixels).to_bytes(4, "big") + junk
     with contextlib.suppress(ValueError):
-        assert rle.painted(numbers, pixels).shape == (pixels,)
+        assert brush_rle.painted(numbers, pixels).shape == (pixels,)
 
 
 def test_whatever_a_browser_sends_takes_little_memory() -> None:
@@ -130,7 +130,7 @@ def test_whatever_a_browser_sends_takes_little_memory() -> None:
     hostile = [
         brush(list((2**32 - 1).to_bytes(4, "big") + whole[4:])),
         brush([255] * 1000, width=10**9, height=10**9),
-        brush([0] * (rle.MOST_BYTES + 1)),
+        brush([0] * (brush_rle.MOST_BYTES + 1)),
         brush(10**12),
         brush("x" * 100),
         brush([1, 2, "3"]),

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pt4al_backend.errors import UnsupportedConfigError
-from pt4al_backend.label_studio import rle
-from pt4al_backend.label_studio.tags import Tag, answers_of, shown_text
+from pt4al_backend.label_studio.label_config import brush_rle
+from pt4al_backend.label_studio.label_config.tags import Tag, answers_of, shown_text
 from pt4al_backend.labelling.questions import SEGMENTATION, Question
 
 BRUSH, POLYGON = "brushlabels", "polygonlabels"
@@ -174,11 +174,11 @@ def _is_near(part: Any) -> bool:
 def _rle(numbers: Any, pixels: int) -> str:
     if not isinstance(numbers, list) or not numbers:
         raise _NothingError("nothing is painted")
-    if len(numbers) > rle.MOST_BYTES:
-        raise _UnusableError(f"it takes more than {rle.MOST_BYTES // 1_000_000} MB")
+    if len(numbers) > brush_rle.MOST_BYTES:
+        raise _UnusableError(f"it takes more than {brush_rle.MOST_BYTES // 1_000_000} MB")
     try:
         packed = bytes(map(_number, numbers))
-        there = rle.painted(packed, pixels)
+        there = brush_rle.painted(packed, pixels)
     except (ValueError, TypeError):
         raise _UnusableError("its pixels are damaged or do not fit its image's size; paint it again") from None
     if not there.any():
@@ -248,7 +248,7 @@ def _fits(region: Region, width: int, height: int) -> bool:
 
 def _painted(region: Region, side: int) -> NDArray[np.bool_]:
     width, height = region["width"], region["height"]
-    pixels = rle.painted(base64.b64decode(region["rle"]), width * height).reshape(height, width)
+    pixels = brush_rle.painted(base64.b64decode(region["rle"]), width * height).reshape(height, width)
     middles = 2 * np.arange(side) + 1
     return pixels[np.ix_(middles * height // (2 * side), middles * width // (2 * side))]
 

@@ -16,10 +16,10 @@ from xml.etree import ElementTree
 
 from pt4al_backend.errors import UnsupportedConfigError
 from pt4al_backend.label_studio.annotations import AnnotationReader
-from pt4al_backend.label_studio.choices import Result, choices_question, choices_result
-from pt4al_backend.label_studio.region_guesses import regions_result
-from pt4al_backend.label_studio.regions import KINDS, RegionControl, regions_question
-from pt4al_backend.label_studio.tags import Tag, ascii_text
+from pt4al_backend.label_studio.label_config.choices import Result, choices_question, choices_result
+from pt4al_backend.label_studio.label_config.region_results import regions_result
+from pt4al_backend.label_studio.label_config.regions import KINDS, RegionControl, regions_question
+from pt4al_backend.label_studio.label_config.tags import Tag, ascii_text
 from pt4al_backend.labelling.questions import SEGMENTATION, Answers, Guess, Question
 
 UNNAMED_KEY = "$undefined$"  # where Label Studio keeps files that were uploaded before there was a config

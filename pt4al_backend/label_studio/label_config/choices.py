@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from pt4al_backend.label_studio.tags import Tag, answers_of
+from pt4al_backend.label_studio.label_config.tags import Tag, answers_of
 from pt4al_backend.labelling.questions import MULTIPLE, SINGLE, Guess, Question
 
 Result = dict[str, Any]

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pt4al_backend.label_studio import rle
-from pt4al_backend.label_studio.regions import BRUSH, FINE, MOST_PIXELS, RegionControl, Result
+from pt4al_backend.label_studio.label_config import brush_rle
+from pt4al_backend.label_studio.label_config.regions import BRUSH, FINE, MOST_PIXELS, RegionControl, Result
 
 TOLERANCE = FINE / 4
 """How far outlines are simplified: a quarter of the mask's pixel."""
@@ -49,7 +49,7 @@ def regions_result(
     if brushed:
         large = _enlarged(mask, width, height)
         for k, control in brushed:
-            value = {"format": "rle", "rle": list(rle.packed((large == k).reshape(-1)))}
+            value = {"format": "rle", "rle": list(brush_rle.packed((large == k).reshape(-1)))}
             results.append(_result(control, classes[k], value) | common)
     if outlined:
         side = FINE * len(mask)

@@ -1,0 +1,1 @@
+"""How the controls of a label config are read, and their results read and written."""
