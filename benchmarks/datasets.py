@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pt4al_backend.labelled_images import ENDINGS, LabelledImages, SegmentedImages
+from pt4al_backend.datasets.known_images import ENDINGS, LabelledImages, SegmentedImages
 
 CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CAMVID_CLASSES = (

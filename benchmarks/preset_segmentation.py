@@ -25,7 +25,7 @@ from PIL import Image
 from tables import spread
 
 from pt4al_backend import learning
-from pt4al_backend.labelled_images import SegmentedImages
+from pt4al_backend.datasets.known_images import SegmentedImages
 from pt4al_backend.store.decode import decode
 
 RUNS = KeptRuns(

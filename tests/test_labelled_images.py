@@ -9,8 +9,10 @@ import pytest
 from coloured_shapes import png
 from PIL import Image
 
+from pt4al_backend.datasets.folders import files_by_class, read_folder
+from pt4al_backend.datasets.known_images import LabelledImages, SegmentedImages
+from pt4al_backend.datasets.mask_folders import read_masks
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.labelled_images import LabelledImages, SegmentedImages, files_by_class, read_folder, read_masks
 from pt4al_backend.labelling.questions import SEGMENTATION, SINGLE, Question
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from coloured_shapes import png
 
+from pt4al_backend.datasets.other_formats import ACCEPTED, kind_of
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.other_formats import ACCEPTED, kind_of
 from pt4al_backend.settings import Settings
 from pt4al_backend.simulate import Source
 

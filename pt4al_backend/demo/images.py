@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from pt4al_backend.labelled_images import digest_of, files_by_class
+from pt4al_backend.datasets.folders import files_by_class
+from pt4al_backend.datasets.known_images import digest_of
 
 if TYPE_CHECKING:
     from PIL import Image

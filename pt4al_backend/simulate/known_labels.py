@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pt4al_backend.labelled_images import UNKNOWN, KnownImages, SegmentedImages
+from pt4al_backend.datasets.known_images import UNKNOWN, KnownImages, SegmentedImages
 from pt4al_backend.labelling.platform import Drawing, ProjectInfo, TaskState, Window
 from pt4al_backend.labelling.questions import Question
 

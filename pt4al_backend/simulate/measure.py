@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pt4al_backend import learning
+from pt4al_backend.datasets.known_images import KnownImages, LabelledImages, SegmentedImages
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.jobs import Bench, questions
-from pt4al_backend.labelled_images import KnownImages, LabelledImages, SegmentedImages
 from pt4al_backend.opinion import fit_heads
 from pt4al_backend.store.pixels import PixelStore
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from pt4al_backend import learning
+from pt4al_backend.datasets.known_images import KnownImages, LabelledImages
 from pt4al_backend.errors import PT4ALError, UnreadableImageError
 from pt4al_backend.jobs import Bench
-from pt4al_backend.labelled_images import KnownImages, LabelledImages
 from pt4al_backend.loop import ProjectLoop
 from pt4al_backend.progress import duration
 from pt4al_backend.settings import Settings

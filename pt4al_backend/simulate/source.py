@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from pt4al_backend.datasets.export_file import read_export
+from pt4al_backend.datasets.folders import read_folder
+from pt4al_backend.datasets.known_images import KnownImages
+from pt4al_backend.datasets.mask_folders import read_masks
+from pt4al_backend.datasets.other_formats import ACCEPTED, BRUSH, kind_of
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.label_studio.export_file import read_export
-from pt4al_backend.labelled_images import KnownImages, read_folder, read_masks
-from pt4al_backend.other_formats import ACCEPTED, BRUSH, kind_of
 from pt4al_backend.settings import Settings
 
 

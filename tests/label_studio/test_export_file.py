@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from odd_servers import Asked, Reply, answering
 from PIL import Image
 
+from pt4al_backend.datasets.export_file import Export, read_export
+from pt4al_backend.datasets.known_images import SegmentedImages
 from pt4al_backend.errors import PT4ALError, UnreadableImageError
-from pt4al_backend.label_studio.export_file import Export, read_export
 from pt4al_backend.label_studio.label_config import brush_rle
-from pt4al_backend.labelled_images import SegmentedImages
 from pt4al_backend.labelling.questions import Question
 from pt4al_backend.settings import Settings
 

@@ -85,7 +85,7 @@ class Net:
 
 @pytest.fixture
 def net(monkeypatch: pytest.MonkeyPatch) -> Iterator[Net]:
-    monkeypatch.setattr(images, "RETRY_PAUSES", (0.01, 0.02))
+    monkeypatch.setattr(image_fetcher, "RETRY_PAUSES", (0.01, 0.02))
     net = Net()
     yield net
     for fetcher in net.fetchers:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pt4al_backend.datasets.known_images import LabelledImages
 from pt4al_backend.errors import UnreadableImageError
-from pt4al_backend.labelled_images import LabelledImages
 from pt4al_backend.labelling.platform import LabellingPlatform, Pick, TaskState, Window
 from pt4al_backend.simulate.known_labels import KnownLabels
 

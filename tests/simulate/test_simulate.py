@@ -26,8 +26,9 @@ from rich.console import Console
 from served import NOT_INHERITED
 
 from pt4al_backend import cli, learning
+from pt4al_backend.datasets.folders import read_folder
+from pt4al_backend.datasets.known_images import LabelledImages
 from pt4al_backend.errors import PT4ALError, UnreadableImageError
-from pt4al_backend.labelled_images import LabelledImages, read_folder
 from pt4al_backend.labelling.questions import questions_of
 from pt4al_backend.settings import Settings
 from pt4al_backend.simulate import command

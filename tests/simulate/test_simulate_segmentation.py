@@ -22,7 +22,8 @@ from PIL import Image
 from served import NOT_INHERITED
 
 from pt4al_backend import cli, learning
-from pt4al_backend.labelled_images import SegmentedImages, read_masks
+from pt4al_backend.datasets.known_images import SegmentedImages
+from pt4al_backend.datasets.mask_folders import read_masks
 from pt4al_backend.labelling.questions import Question
 from pt4al_backend.settings import Settings
 from pt4al_backend.simulate.known_labels import KnownLabels

@@ -8,10 +8,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from pathlib import PurePosixPath
 from typing import Any
 
+from pt4al_backend.datasets.export_images import ADDRESSES, location
+from pt4al_backend.datasets.other_formats import IMAGES
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.label_studio.export_images import ADDRESSES, location
 from pt4al_backend.label_studio.label_config.config import UNNAMED_KEY
-from pt4al_backend.other_formats import IMAGES
 
 RARE = 10
 """What is there less than once in so many times is a stray, and left out."""

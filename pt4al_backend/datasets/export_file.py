@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pt4al_backend.datasets.export_images import ExportImages
+from pt4al_backend.datasets.export_keys import frequent, image_key, is_rare
+from pt4al_backend.datasets.export_tasks import Row, Task, read_tasks
+from pt4al_backend.datasets.known_images import KnownImages, LabelledImages, SegmentedImages, digest_of
 from pt4al_backend.errors import PT4ALError, UnreadableImageError
-from pt4al_backend.label_studio.export_images import ExportImages
-from pt4al_backend.label_studio.export_keys import frequent, image_key, is_rare
-from pt4al_backend.label_studio.export_tasks import Row, Task, read_tasks
 from pt4al_backend.label_studio.label_config.config import LabelConfig
 from pt4al_backend.label_studio.label_config.regions import KINDS, RegionControl, draw, misfits, regions_question
-from pt4al_backend.labelled_images import KnownImages, LabelledImages, SegmentedImages, digest_of
 from pt4al_backend.labelling.questions import MULTIPLE, SEGMENTATION, SINGLE, Answers, Question
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.decode import probe_size

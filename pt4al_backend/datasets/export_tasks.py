@@ -14,10 +14,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from pt4al_backend.datasets.export_keys import frequent, image_key, is_address, is_below, is_rare, keys_of
+from pt4al_backend.datasets.other_formats import ACCEPTED, EXPORT, json_kind
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.label_studio.export_keys import frequent, image_key, is_address, is_below, is_rare, keys_of
 from pt4al_backend.label_studio.label_config.config import UNNAMED_KEY
-from pt4al_backend.other_formats import ACCEPTED, EXPORT, json_kind
 
 IN_EVERY_MIN_ROW = {"id", "annotation_id"}
 NO_ANSWER = {*IN_EVERY_MIN_ROW, "annotator", "created_at", "updated_at", "lead_time", "agreement"}

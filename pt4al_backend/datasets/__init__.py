@@ -1,0 +1,1 @@
+"""Images whose labels are known: what `simulate` can read."""
