@@ -50,10 +50,11 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from pt4al_backend import learning
+from pt4al_backend.active_learning.fit_probes import refit
+from pt4al_backend.active_learning.rank_pool import rank
+from pt4al_backend.active_learning.training_data import Sources
 from pt4al_backend.labelling.questions import Question
 from pt4al_backend.learning.networks import initialised, network_spec, to_weights
-from pt4al_backend.opinion import Sources, refit
-from pt4al_backend.ranking import rank
 from pt4al_backend.sampling import batches
 from pt4al_backend.settings import Settings
 from pt4al_backend.simulate.results import environment

@@ -73,7 +73,7 @@ def summary(values: list[float]) -> dict[str, float]:
     }
 
 
-class Bench:
+class Workspace:
     """One project on one Label Studio and one backend."""
 
     def __init__(self, studio: Studio, backend: Backend, images: list[tuple[str, str]], images_url: str) -> None:
@@ -167,39 +167,39 @@ def measure(images: int, labels: int) -> dict[str, Any]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         data_dir = Path(directory) / "data"
         with serve(studio, data_dir=data_dir) as backend:
-            bench = Bench(studio, backend, written, f"http://127.0.0.1:{server.server_port}")
-            figures: dict[str, Any] = {"images": images, "first_queue_seconds": bench.first_queue()}
+            workspace = Workspace(studio, backend, written, f"http://127.0.0.1:{server.server_port}")
+            figures: dict[str, Any] = {"images": images, "first_queue_seconds": workspace.first_queue()}
             print(figures, flush=True)
-            for name, values in bench.latencies(labels).items():
+            for name, values in workspace.latencies(labels).items():
                 figures[f"new_order_seconds_{name}"] = summary(values)
                 print(name, figures[f"new_order_seconds_{name}"], flush=True)
-            project = studio.project(bench.number)
+            project = studio.project(workspace.number)
             body = {"action": "ANNOTATION_UPDATED", "project": project, "task": {}, "annotation": {}}
-            figures["webhook_seconds_training"] = summary(bench.web("/webhook", body, 200))
+            figures["webhook_seconds_training"] = summary(workspace.web("/webhook", body, 200))
             setup = {
-                "project": f"{bench.number}.{backend_created(bench)}",
+                "project": f"{workspace.number}.{backend_created(workspace)}",
                 "schema": project["label_config"],
                 "hostname": studio.url,
                 "access_token": studio.token,
             }
-            figures["setup_seconds_training"] = summary(bench.web("/setup", setup, 200))
-            tasks = [{"id": task, "data": {}} for task in list(bench.truth)[:1000]]
-            predict = {"project": str(bench.number), "tasks": tasks, "label_config": project["label_config"]}
+            figures["setup_seconds_training"] = summary(workspace.web("/setup", setup, 200))
+            tasks = [{"id": task, "data": {}} for task in list(workspace.truth)[:1000]]
+            predict = {"project": str(workspace.number), "tasks": tasks, "label_config": project["label_config"]}
             began = time.monotonic()
             answer = requests.post(f"{backend.url}/predict", json=predict, timeout=60)
             figures["predict_1000_seconds"] = round(time.monotonic() - began, 3)
             figures["predict_1000_results"] = len(answer.json()["results"])
             figures["worker_rss_mb"] = round(backend.worker().memory_info().rss / 1e6)
-            figures["status"] = bench.state()
+            figures["status"] = workspace.state()
         server.shutdown()
     return figures
 
 
-def backend_created(bench: Bench) -> str:
+def backend_created(workspace: Workspace) -> str:
     """The project's time of creation as /setup tells it."""
     from datetime import datetime
 
-    created = bench.studio.project(bench.number)["created_at"]
+    created = workspace.studio.project(workspace.number)["created_at"]
     return str(int(datetime.fromisoformat(created.replace("Z", "+00:00")).timestamp()))
 
 

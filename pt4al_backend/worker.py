@@ -17,6 +17,8 @@ from functools import partial
 from pathlib import Path
 
 from pt4al_backend import heartbeat, learning
+from pt4al_backend.active_learning.loop import ProjectLoop
+from pt4al_backend.active_learning.workspace import Workspace
 from pt4al_backend.errors import (
     DataReplacedError,
     LabelStudioUnavailableError,
@@ -25,9 +27,7 @@ from pt4al_backend.errors import (
     StoreError,
     UnsupportedConfigError,
 )
-from pt4al_backend.jobs import Bench
 from pt4al_backend.labelling.platform import LabellingPlatform
-from pt4al_backend.loop import ProjectLoop
 from pt4al_backend.net.addresses import without_userinfo
 from pt4al_backend.processes import yield_to_others
 from pt4al_backend.running import Presence
@@ -102,7 +102,7 @@ class Lane:
 
     def look_at(self) -> bool:
         """Look at the project; one that is not connected rests. True if anything changed."""
-        if self.loop.bench.platform.is_connected():
+        if self.loop.workspace.platform.is_connected():
             self.unconnected_since = None
             return self.loop.look()
         self.unconnected_since = self.unconnected_since or time.monotonic()
@@ -265,10 +265,10 @@ class Worker:
             return False
         del self._openings[project_id]
         if lane is None:
-            bench = Bench(project_id, self._store, platform, self._settings, self.device, self._lock.released)
-            self._lanes[project_id] = Lane(ProjectLoop(bench), project.number, connection, wake_at)
+            workspace = Workspace(project_id, self._store, platform, self._settings, self.device, self._lock.released)
+            self._lanes[project_id] = Lane(ProjectLoop(workspace), project.number, connection, wake_at)
         else:
-            lane.loop.bench.platform = platform
+            lane.loop.workspace.platform = platform
             lane.connection, lane.woken_at, lane.look, lane.shown = connection, wake_at, Step(), None
         return True
 
@@ -303,7 +303,7 @@ class Worker:
         except (PT4ALError, learning.LearningError) as error:
             step.failed(str(error), transient=False)
         except Exception as error:  # shown on every page and tried again: one project must not stop the others
-            logger.exception("project %d", lane.loop.bench.project_id)
+            logger.exception("project %d", lane.loop.workspace.project_id)
             step.failed(_told(error), transient=False)
         else:
             step.succeeded()
@@ -354,8 +354,8 @@ class Worker:
         return project is None or bool(project.cursor)
 
     def _forget(self, lane: Lane) -> None:
-        self._drop(lane.loop.bench.project_id)
-        self._store.forget(lane.loop.bench.project_id)
+        self._drop(lane.loop.workspace.project_id)
+        self._store.forget(lane.loop.workspace.project_id)
 
     def _show_error(self, project_id: int, lane: Lane) -> None:
         error, transient = lane.error()

@@ -5,12 +5,12 @@ import logging
 import pytest
 from known_labels import KnownLabels
 
-from pt4al_backend import addresses
+from pt4al_backend.active_learning import image_addresses
+from pt4al_backend.active_learning.sync import Watch
+from pt4al_backend.active_learning.workspace import Workspace
 from pt4al_backend.errors import LabelStudioUnavailableError
-from pt4al_backend.jobs import Bench
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
-from pt4al_backend.watch import Watch
 
 TASKS = 40
 
@@ -20,10 +20,10 @@ class Rig:
 
     def __init__(self, directory, monkeypatch):
         self.now = 1000.0
-        monkeypatch.setattr(addresses.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(image_addresses.time, "monotonic", lambda: self.now)
         self.platform, self.store = KnownLabels(TASKS, page=10), Store(directory)
         self.id = self.store.connect(url="http://x", number=1, created="1", access_token="", label_config="").id
-        self.watch = Watch(Bench(self.id, self.store, self.platform, Settings(), "cpu"))
+        self.watch = Watch(Workspace(self.id, self.store, self.platform, Settings(), "cpu"))
         while not self.watch.complete:
             self.watch.look()
         self.read()
@@ -78,7 +78,7 @@ def test_all_are_looked_at_at_once_where_one_that_was_set_aside_was_mended(rig):
 def test_all_addresses_are_noticed_within_ten_minutes_and_seldom_asked_for(rig):
     revision = rig.store.project(rig.id).labels_revision
     assert not rig.looks_for(1800)
-    assert 0 < rig.platform.compared <= TASKS * (1 + 1800 / addresses.ALL_EVERY)
+    assert 0 < rig.platform.compared <= TASKS * (1 + 1800 / image_addresses.ALL_EVERY)
     assert rig.store.project(rig.id).labels_revision == revision, "what did not change is left alone"
     rig.platform.show_without_a_trace(20, "digit:1")
     assert rig.looks_for(600)
@@ -96,20 +96,20 @@ def test_start_training_looks_at_all_at_once(rig):
 
 
 def test_a_look_takes_a_part_of_many(rig, monkeypatch):
-    monkeypatch.setattr(addresses, "A_MOMENT", 0.0)
-    rig.now += addresses.SET_ASIDE_EVERY
+    monkeypatch.setattr(image_addresses, "A_MOMENT", 0.0)
+    rig.now += image_addresses.SET_ASIDE_EVERY
     for part in range(1, TASKS // 10 + 1):
         rig.watch.look()
         assert rig.platform.compared == 10 * part
 
 
 def test_many_that_were_set_aside_take_turns(rig, monkeypatch):
-    monkeypatch.setattr(addresses, "SET_ASIDE", 2)
-    monkeypatch.setattr(addresses, "ALL_EVERY", 1e9)
+    monkeypatch.setattr(image_addresses, "SET_ASIDE", 2)
+    monkeypatch.setattr(image_addresses, "ALL_EVERY", 1e9)
     rig.looks_for(100)
     rig.set_aside(1, 2, 3, 4, 5)
     rig.platform.show_without_a_trace(5, "digit:1")
-    assert rig.looks_for(3 * (addresses.SET_ASIDE_EVERY + 8))
+    assert rig.looks_for(3 * (image_addresses.SET_ASIDE_EVERY + 8))
     assert set(rig.waiting()) == {5}
 
 

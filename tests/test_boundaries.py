@@ -58,7 +58,7 @@ def modules() -> list[Path]:
 
 
 def room(module: Path) -> str:
-    """``learning`` for pt4al_backend/learning/networks.py, ``loop`` for pt4al_backend/loop.py."""
+    """``learning`` for pt4al_backend/learning/networks.py, ``loop`` for pt4al_backend/active_learning/loop.py."""
     return module.relative_to(ROOT / PACKAGE).with_suffix("").parts[0]
 
 

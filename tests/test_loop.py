@@ -10,17 +10,19 @@ import numpy as np
 import pytest
 from known_labels import QUESTION, KnownLabels
 
-from pt4al_backend import learning, loop
+from pt4al_backend import learning
+from pt4al_backend.active_learning import fetch_images, loop
+from pt4al_backend.active_learning.loop import ProjectLoop
+from pt4al_backend.active_learning.publish import RECENT
+from pt4al_backend.active_learning.rank_pool import OPENED
+from pt4al_backend.active_learning.stored_networks import StoredNetworks
+from pt4al_backend.active_learning.workspace import Workspace
 from pt4al_backend.errors import LabelStudioUnavailableError, PT4ALError
-from pt4al_backend.jobs import Bench, backbone, images
 from pt4al_backend.learning import network_head
-from pt4al_backend.loop import ProjectLoop
-from pt4al_backend.ranking import OPENED
 from pt4al_backend.sampling import queue
 from pt4al_backend.sampling.uncertainty import confidence
 from pt4al_backend.settings import METHODS, Settings
 from pt4al_backend.store.store import Store
-from pt4al_backend.versions import RECENT
 
 
 class Rig:
@@ -35,8 +37,8 @@ class Rig:
         self.loop = self.new_loop()
 
     def new_loop(self):
-        self.bench = Bench(self.id, self.store, self.platform, self.settings, "cpu")
-        return ProjectLoop(self.bench)
+        self.workspace = Workspace(self.id, self.store, self.platform, self.settings, "cpu")
+        return ProjectLoop(self.workspace)
 
     @property
     def project(self):
@@ -195,7 +197,7 @@ def work_on(rig):
 
 
 def test_an_image_that_the_platform_fails_at_for_long_is_set_aside(rig, monkeypatch):
-    monkeypatch.setattr(images, "PATIENCE", 0.5)
+    monkeypatch.setattr(fetch_images, "PATIENCE", 0.5)
     healthy = broken(rig.platform, 7)
     began = time.monotonic()
     with pytest.raises(LabelStudioUnavailableError, match="502"):
@@ -219,9 +221,9 @@ def test_an_image_that_the_platform_fails_at_for_long_is_set_aside(rig, monkeypa
 
 
 def test_a_project_starts_although_the_platform_fails_at_its_first_images(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "PATIENCE", 0.5)
-    rig = Rig(tmp_path, n=images.SAMPLE + 90, image_size=0)
-    failing = range(1, images.SAMPLE + 71)
+    monkeypatch.setattr(fetch_images, "PATIENCE", 0.5)
+    rig = Rig(tmp_path, n=fetch_images.SAMPLE + 90, image_size=0)
+    failing = range(1, fetch_images.SAMPLE + 71)
     broken(rig.platform, *failing)
     with pytest.raises(LabelStudioUnavailableError, match="502"):
         work_on(rig)
@@ -238,8 +240,8 @@ def test_a_project_starts_although_the_platform_fails_at_its_first_images(tmp_pa
 
 
 def test_the_size_is_that_of_the_first_images_that_can_be_read(tmp_path):
-    rig = Rig(tmp_path, n=2 * images.SAMPLE + 10, image_size=0)
-    for task in range(1, 2 * images.SAMPLE + 1):
+    rig = Rig(tmp_path, n=2 * fetch_images.SAMPLE + 10, image_size=0)
+    for task in range(1, 2 * fetch_images.SAMPLE + 1):
         rig.platform.show(task, "gone")
     rig.settle()
     assert (rig.project.image_size, len(rig.pool())) == (32, 10)
@@ -248,7 +250,7 @@ def test_the_size_is_that_of_the_first_images_that_can_be_read(tmp_path):
 
 @pytest.mark.parametrize("some", [0, 30])
 def test_no_image_is_set_aside_while_the_platform_fails_at_all(tmp_path, monkeypatch, some):
-    monkeypatch.setattr(images, "PATIENCE", 0.0)
+    monkeypatch.setattr(fetch_images, "PATIENCE", 0.0)
     rig = Rig(tmp_path, n=some, image_size=0)
     if some:
         rig.settle()
@@ -404,7 +406,9 @@ def test_paper_serves_what_the_network_as_trained_is_unsure_of_for_a_whole_round
     rig.settle()
     assert (rig.project.round, rig.project.main_generation) == (1, 1)
     pool = rig.pool()
-    logits = network_head(rig.bench.weights("main-1"), 0).logits(rig.bench.features("main-1").read(pool.row))
+    logits = network_head(rig.workspace.networks.weights("main-1"), 0).logits(
+        rig.workspace.networks.features("main-1").read(pool.row)
+    )
     answers = dict(zip(pool.task.tolist(), logits.argmax(axis=1).astype(str).tolist(), strict=True))
     batch = np.flatnonzero(pool.batch == 1)
     unsure = pool.task[batch[np.argsort(-confidence(logits)[batch], kind="stable")]].tolist()
@@ -424,11 +428,11 @@ def test_paper_asks_a_refit_where_the_network_learnt_other_questions(tmp_path, m
     rig = Rig(tmp_path, n=60)
     label_half(rig)
     rig.settle()
-    assert rig.bench.sources(rig.project, "main-1").own[QUESTION].bias.shape == (10,)
-    assert rig.bench.sources(rig.project, "pretext-1").own == {}
+    assert rig.workspace.sources(rig.project, "main-1").own[QUESTION].bias.shape == (10,)
+    assert rig.workspace.sources(rig.project, "pretext-1").own == {}
     rig.platform.classes = rig.platform.classes[:6]
     rig.look()
-    assert rig.bench.sources(rig.project, "main-1").own == {}
+    assert rig.workspace.sources(rig.project, "main-1").own == {}
     assert {pick.guesses[QUESTION].value for pick in rig.platform.published[-1].picks} <= set("012345")
     rig.close()
 
@@ -509,7 +513,7 @@ def test_without_pre_annotations_the_order_is_published_anew(tmp_path):
             platform = rig.platform
             platform.label(platform.queue[0])
         else:
-            rig.bench.platform = rig.platform = platform
+            rig.workspace.platform = rig.platform = platform
         rig.settle()
         assert all(bool(pick.guesses) == preannotate for pick in platform.published[-1].picks)
         rig.close()
@@ -734,7 +738,7 @@ def test_start_training_does_not_wait_for_features_that_nobody_waits_for(rig, mo
     rig.look()
 
     def missing():
-        return len(rig.loop.bench.missing(backbone(rig.project), rig.pool().row))
+        return len(rig.loop.workspace.networks.missing(StoredNetworks.current(rig.project), rig.pool().row))
 
     before = missing()
     while missing() == before:
@@ -798,7 +802,7 @@ def test_what_somebody_deleted_to_make_room_is_made_again(tmp_path, lost):
             break
     rig.settle()
     assert rig.platform.published[-1].version.split("-")[2] == "n1"
-    assert rig.bench.pixels(rig.project).read(rig.pool().row).any(axis=(1, 2, 3)).all()
+    assert rig.workspace.pixels(rig.project).read(rig.pool().row).any(axis=(1, 2, 3)).all()
     rig.close()
 
 

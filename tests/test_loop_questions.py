@@ -17,13 +17,16 @@ from known_labels import KnownLabels
 from numpy.typing import NDArray
 
 from pt4al_backend import learning
-from pt4al_backend.jobs import Bench, backbone, draw_masks, questions
+from pt4al_backend.active_learning.draw_masks import draw_masks
+from pt4al_backend.active_learning.fit_probes import refit
+from pt4al_backend.active_learning.loop import ProjectLoop
+from pt4al_backend.active_learning.pool_predictions import Opinion
+from pt4al_backend.active_learning.stored_networks import StoredNetworks
+from pt4al_backend.active_learning.workspace import Workspace, questions
 from pt4al_backend.label_studio.label_config import brush_rle
 from pt4al_backend.label_studio.label_config.regions import draw, misfits
 from pt4al_backend.labelling.platform import Drawing, Pick, ProjectInfo, TaskState
 from pt4al_backend.labelling.questions import MULTIPLE, SEGMENTATION, SINGLE, Answers, Question
-from pt4al_backend.loop import ProjectLoop
-from pt4al_backend.opinion import Opinion, refit
 from pt4al_backend.sampling.uncertainty import mean_rank
 from pt4al_backend.settings import METHODS, Settings
 from pt4al_backend.store.store import Store
@@ -94,8 +97,8 @@ class Rig:
 
     def restart(self) -> None:
         """As a worker that was killed does."""
-        self.bench = Bench(self.id, self.store, self.platform, self.settings, "cpu")
-        self.loop = ProjectLoop(self.bench)
+        self.workspace = Workspace(self.id, self.store, self.platform, self.settings, "cpu")
+        self.loop = ProjectLoop(self.workspace)
 
     @property
     def project(self) -> Project:
@@ -132,13 +135,13 @@ class Rig:
         """Of the newest network, refitted to all answers there are."""
         project = self.project
         pool = self.store.pool(project).in_batches()
-        sources = self.bench.sources(project, backbone(project))
+        sources = self.workspace.sources(project, StoredNetworks.current(project))
         return refit(pool, questions(project), sources, uncertainty=self.settings.measure)
 
     def drawn(self, task: int) -> NDArray[np.uint8] | None:
         """The mask of an image, None where that of its newest regions is not there."""
         project = self.project
-        masks = self.bench.masks(project)
+        masks = self.workspace.masks(project)
         pool = self.store.pool(project)
         row = pool.row[pool.task == task]
         digest = self.store.answers(self.id)[task][MASK.name]
@@ -147,7 +150,7 @@ class Rig:
 
     def spec(self) -> dict[str, Any]:
         """Of the network in office."""
-        return self.bench.weights(backbone(self.project)).spec
+        return self.workspace.networks.weights(StoredNetworks.current(self.project)).spec
 
     def close(self) -> None:
         self.loop.close()
@@ -333,7 +336,7 @@ def test_a_mask_is_of_the_regions_it_was_drawn_from(segmented: Rig) -> None:
     tasks = range(2, 9)
     rig.platform.answer(*tasks, mask=[square | {"label": "disc"}])
     rig.loop.look()
-    drawing = draw_masks(rig.bench)
+    drawing = draw_masks(rig.workspace)
     next(drawing)
     rig.platform.answer(8, mask=[square])
     rig.loop.look()
@@ -559,8 +562,8 @@ def test_paper_asks_a_refit_what_its_network_had_no_answer_for(tmp_path: Path, m
     rig.platform.answer(*range(1, 13))
     rig.settle()
     assert rig.project.main_generation == 1
-    assert list(rig.bench.sources(rig.project, "main-1").own) == [EMPTY.name]
+    assert list(rig.workspace.sources(rig.project, "main-1").own) == [EMPTY.name]
     assert set(next(iter(rig.picks.values())).guesses) == {EMPTY.name, PRESENT.name}
     rig.train()
-    assert list(rig.bench.sources(rig.project, "main-2").own) == [EMPTY.name, PRESENT.name]
+    assert list(rig.workspace.sources(rig.project, "main-2").own) == [EMPTY.name, PRESENT.name]
     rig.close()

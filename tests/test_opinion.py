@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pt4al_backend import opinion as room
+from pt4al_backend.active_learning import fit_probes as room
+from pt4al_backend.active_learning.fit_probes import fit_heads, mistakes, refit
+from pt4al_backend.active_learning.pool_predictions import Opinion
+from pt4al_backend.active_learning.training_data import Sources
 from pt4al_backend.labelling.label_types import ERRORS
 from pt4al_backend.labelling.multiple import of_labels
 from pt4al_backend.labelling.questions import MULTIPLE, SEGMENTATION, SINGLE, Answers, Guess, Question
 from pt4al_backend.labelling.segmentation import of_pixels
-from pt4al_backend.opinion import Opinion, Sources, fit_heads, mistakes, refit
 from pt4al_backend.sampling.uncertainty import entropy, margin, mean_rank, softmax
 from pt4al_backend.store.feature_file import FeatureFile
 from pt4al_backend.store.mask_file import MaskFile

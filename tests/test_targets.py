@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pt4al_backend.active_learning.training_data import Drawn, answered, output, targets
 from pt4al_backend.labelling.multiple import chosen_classes
 from pt4al_backend.labelling.questions import MULTIPLE, SEGMENTATION, SINGLE, Answers, Question
 from pt4al_backend.labelling.single import class_numbers
 from pt4al_backend.learning import IGNORE, Output
 from pt4al_backend.store.mask_file import MaskFile
-from pt4al_backend.targets import Drawn, answered, output, targets
 
 KIND = Question("kind", SINGLE, ("cat", "dog"))
 SEEN = Question("seen", MULTIPLE, ("tail", "ear", "paw"))

@@ -2,9 +2,9 @@ import time
 
 import numpy as np
 
+from pt4al_backend.active_learning.publish import HEAD, MOST_PREDICTIONS, RECENT, may_be_open, retire, version_name
 from pt4al_backend.labelling.platform import Pick
 from pt4al_backend.labelling.questions import Guess
-from pt4al_backend.versions import HEAD, MOST_PREDICTIONS, RECENT, may_be_open, retire, version_name
 
 
 def replace_often(times, *, still_open, retired=(), queue=range(100, 120)):

@@ -3,10 +3,10 @@
 import pytest
 from known_labels import QUESTION, KnownLabels
 
-from pt4al_backend import watch
+from pt4al_backend.active_learning import sync
+from pt4al_backend.active_learning.loop import ProjectLoop
+from pt4al_backend.active_learning.workspace import Workspace
 from pt4al_backend.errors import LabelStudioUnavailableError
-from pt4al_backend.jobs import Bench
-from pt4al_backend.loop import ProjectLoop
 from pt4al_backend.settings import Settings
 from pt4al_backend.status import status
 from pt4al_backend.store.store import Store
@@ -28,7 +28,7 @@ class Rig:
 
     def restart(self):
         """As a worker that was killed does."""
-        self.loop = ProjectLoop(Bench(self.id, self.store, self.platform, self.settings, "cpu"))
+        self.loop = ProjectLoop(Workspace(self.id, self.store, self.platform, self.settings, "cpu"))
 
     @property
     def project(self):
@@ -55,7 +55,7 @@ class Rig:
 
 @pytest.fixture
 def rig(tmp_path, monkeypatch):
-    monkeypatch.setattr(watch, "AT_A_TIME", 0.0)
+    monkeypatch.setattr(sync, "AT_A_TIME", 0.0)
     rig = Rig(tmp_path)
     yield rig
     rig.close()
@@ -143,7 +143,7 @@ def test_other_questions_are_learnt_although_the_tasks_cannot_be_listed_at_once(
     while rig.loop.busy_with != "training":
         rig.turn(0.001)
     rig.settings = rig.settings.model_copy(update={"main_epochs": 1})
-    rig.loop.bench.settings = rig.settings
+    rig.loop.workspace.settings = rig.settings
     rig.platform.classes = rig.platform.classes[:6]
     rig.loop.look()
     fail_once(rig.platform, after=0)
@@ -159,7 +159,7 @@ def test_a_task_that_was_missed_is_found_by_looking_at_all_again(rig):
     healthy = rig.platform.tasks
     rig.platform.tasks = lambda since: iter(()) if since else healthy(None)  # nothing ever seems to have changed
     rig.platform.add([501])
-    for _ in range(2 + watch.PATIENCE + PAGES):
+    for _ in range(2 + sync.PATIENCE + PAGES):
         rig.turn()
     assert rig.known() == 61
 

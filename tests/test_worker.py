@@ -5,7 +5,7 @@ import time
 import pytest
 from known_labels import KnownLabels
 
-from pt4al_backend import watch
+from pt4al_backend.active_learning import sync
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.heartbeat import only_worker
 from pt4al_backend.settings import Settings
@@ -171,7 +171,7 @@ def test_who_never_was_connected_is_forgotten(rig, monkeypatch):
 
 
 def test_tasks_that_are_left_come_with_the_next_turns(rig, monkeypatch):
-    monkeypatch.setattr(watch, "AT_A_TIME", 0.0)
+    monkeypatch.setattr(sync, "AT_A_TIME", 0.0)
     seldom = {"poll_interval": 60, "idle_interval": 60}
     rig.worker._settings = rig.worker._settings.model_copy(update=seldom)
     first, second = rig.store.projects()

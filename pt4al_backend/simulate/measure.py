@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pt4al_backend import learning
+from pt4al_backend.active_learning.fit_probes import fit_heads
+from pt4al_backend.active_learning.workspace import Workspace, questions
 from pt4al_backend.datasets.known_images import KnownImages, LabelledImages, SegmentedImages
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.jobs import Bench, questions
-from pt4al_backend.opinion import fit_heads
 from pt4al_backend.store.pixels import PixelStore
 
 Figures = dict[str, float]
@@ -32,19 +32,19 @@ class Measure:
         """The figure that curves show."""
         return METRICS[type(self.test)]
 
-    def figures(self, bench: Bench) -> Figures:
+    def figures(self, workspace: Workspace) -> Figures:
         """All shares, 0 to 1: of what the backend would answer (refitted heads), and of the network itself."""
         if isinstance(self.test, LabelledImages):
-            return self._classes(self.test, bench)
-        return self._masks(self.test, bench)
+            return self._classes(self.test, workspace)
+        return self._masks(self.test, workspace)
 
-    def _classes(self, test: LabelledImages, bench: Bench) -> Figures:
+    def _classes(self, test: LabelledImages, workspace: Workspace) -> Figures:
         truth = test.targets[self.positions]
-        weights, head = _newest(bench)
+        weights, head = _newest(workspace)
         heads = head, learning.network_head(weights, 0)
         predicted = np.empty((len(heads), len(truth)), dtype=np.int64)
         for rows, features, _ in learning.extract_features(
-            weights, self.pixels, np.arange(len(truth)), device=bench.device
+            weights, self.pixels, np.arange(len(truth)), device=workspace.device
         ):
             for k, each in enumerate(heads):
                 predicted[k, rows] = each.logits(features).argmax(axis=1)
@@ -55,13 +55,13 @@ class Measure:
             "network_accuracy": float(right[1].mean()),
         }
 
-    def _masks(self, test: SegmentedImages, bench: Bench) -> Figures:
-        weights, head = _newest(bench)
+    def _masks(self, test: SegmentedImages, workspace: Workspace) -> Figures:
+        weights, head = _newest(workspace)
         rows = np.arange(len(self.positions))
         heads = {"mean_iou": head, "network_mean_iou": learning.network_head(weights, 0)}
         told = {}
         for name, each in heads.items():
-            found = learning.segment(weights, each, self.pixels, rows, device=bench.device)
+            found = learning.segment(weights, each, self.pixels, rows, device=workspace.device)
             told[name] = mean_iou(test, ((self.positions[chunk], logits) for chunk, logits in found))
         return told
 
@@ -69,14 +69,14 @@ class Measure:
 METRICS: dict[type, str] = {LabelledImages: "accuracy", SegmentedImages: "mean_iou"}
 
 
-def _newest(bench: Bench) -> tuple[learning.Weights, learning.Head]:
+def _newest(workspace: Workspace) -> tuple[learning.Weights, learning.Head]:
     """The main network, and the head that the newest answers were refitted to on its features."""
-    project = bench.project()
+    project = workspace.project()
     name = f"main-{project.main_generation}"
-    heads = fit_heads(bench.store.pool(project), questions(project), bench.sources(project, name))
+    heads = fit_heads(workspace.store.pool(project), questions(project), workspace.sources(project, name))
     if not heads:
         raise PT4ALError("The masks labelled so far have no labelled pixel, so nothing is learnt: leave such out.")
-    return bench.weights(name), next(iter(heads.values()))
+    return workspace.networks.weights(name), next(iter(heads.values()))
 
 
 def mean_iou(test: SegmentedImages, found: Iterable[tuple[NDArray[np.int64], NDArray[np.float16]]]) -> float:

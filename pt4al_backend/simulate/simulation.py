@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from pt4al_backend import learning
+from pt4al_backend.active_learning.loop import ProjectLoop
+from pt4al_backend.active_learning.workspace import Workspace
 from pt4al_backend.datasets.known_images import KnownImages, LabelledImages
 from pt4al_backend.errors import PT4ALError, UnreadableImageError
-from pt4al_backend.jobs import Bench
-from pt4al_backend.loop import ProjectLoop
 from pt4al_backend.progress import duration
 from pt4al_backend.settings import Settings
 from pt4al_backend.simulate.known_labels import KnownLabels
@@ -55,8 +55,8 @@ class Simulation:
         self._store = Store(settings.data_dir)
         project = self._store.connect(url="", number=1, created="1", access_token="", label_config="")
         device = learning.resolve_device(settings.device)
-        self._bench = Bench(project.id, self._store, self._platform, settings, device)
-        self._loop = ProjectLoop(self._bench)
+        self._workspace = Workspace(project.id, self._store, self._platform, settings, device)
+        self._loop = ProjectLoop(self._workspace)
         self._training = self._other = 0.0  # seconds since the last round was measured
         if project.pretext_pool:
             pool = self._store.pool(project)
@@ -72,8 +72,10 @@ class Simulation:
         Returns what is wrong with images that cannot be read; they are left out.
         """
         self._settle()
-        tests = PixelStore(self._tests_dir, size=self._bench.project().image_size)
-        faults = [reason for _, reason in self._store.unreadable(self._bench.project_id, limit=len(self._replay.pool))]
+        tests = PixelStore(self._tests_dir, size=self._workspace.project().image_size)
+        faults = [
+            reason for _, reason in self._store.unreadable(self._workspace.project_id, limit=len(self._replay.pool))
+        ]
         unread: list[str] = []
         kept: list[int] = []
         with Decoders() as decoders:
@@ -121,7 +123,7 @@ class Simulation:
         return json.loads(self._diary.read_text()) if self._diary.exists() else []
 
     def _labels(self) -> int:
-        return self._store.totals(self._bench.project_id).labelled
+        return self._store.totals(self._workspace.project_id).labelled
 
     def _answer(self, count: int) -> None:
         """Label the first images of the queue, and let the loop do what follows from it."""
@@ -141,15 +143,15 @@ class Simulation:
             trained = working and self._loop.last_stage == tables.TRAINING
             self._training += ended - chosen if trained else 0.0
             self._other += chosen - started if trained else ended - started
-            project = self._bench.project()
+            project = self._workspace.project()
             self._show(f"{project.stage_detail} {duration(project.eta_seconds)}" if working else "choosing images")
         self._loop.steer()
 
     def _measured(self, number: int, labels: int) -> Round:
-        project = self._bench.project()
+        project = self._workspace.project()
         positions = np.array(json.loads((self._tests_dir / KEPT).read_text()), dtype=np.int64)
         pixels = PixelStore(self._tests_dir, size=project.image_size)
-        figures = Measure(self._replay.test, positions, pixels).figures(self._bench)
+        figures = Measure(self._replay.test, positions, pixels).figures(self._workspace)
         training, other = self._training, self._other
         self._training = self._other = 0.0
         return {
@@ -163,7 +165,7 @@ class Simulation:
 
     def _learnt(self) -> dict[str, Any]:
         """What has been labelled so far."""
-        pool = self._store.pool(self._bench.project())
+        pool = self._store.pool(self._workspace.project())
         positions = pool.task[pool.labelled] - 1
         images = self._replay.pool
         if isinstance(images, LabelledImages):

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from pt4al_backend.errors import LabelStudioError, LabelStudioUnavailableError, UnreadableImageError
+from pt4al_backend.label_studio import image_fetcher
 from pt4al_backend.label_studio.image_fetcher import FetchLimits, ImageFetcher, image_name
 
 IMAGE = b"\x89PNG not really, but bytes are bytes"

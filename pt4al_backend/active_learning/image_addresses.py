@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 import time
 
+from pt4al_backend.active_learning.workspace import Workspace
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.jobs import Bench
 from pt4al_backend.store.tables import Project
 
 logger = logging.getLogger(__name__)
@@ -26,8 +26,8 @@ AT_A_TIME = 2.0  # ... or so many, where there is reason to hurry
 class Addresses:
     """Compares the image values of one project."""
 
-    def __init__(self, bench: Bench) -> None:
-        self._bench = bench
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
         self._set_aside_at = self._all_at = time.monotonic() + SET_ASIDE_EVERY
         self._set_aside_after = -1  # the task behind which the next comparison of images that were set aside begins
         self._all_after: int | None = None  # where the comparison of all goes on; None: none is under way
@@ -55,19 +55,21 @@ class Addresses:
         self._all_after, self._hurry = -1, hurry
 
     def _compare_set_aside(self) -> bool:
-        bench = self._bench
-        tasks = bench.store.set_aside(bench.project_id, after=self._set_aside_after, limit=SET_ASIDE)
+        workspace = self._workspace
+        tasks = workspace.store.set_aside(workspace.project_id, after=self._set_aside_after, limit=SET_ASIDE)
         self._set_aside_after = tasks[-1] if len(tasks) == SET_ASIDE else -1
-        changed = bench.store.readdress(bench.project_id, bench.platform.images_of(tasks)) if tasks else False
+        changed = (
+            workspace.store.readdress(workspace.project_id, workspace.platform.images_of(tasks)) if tasks else False
+        )
         self._set_aside_at = time.monotonic() + SET_ASIDE_EVERY
         return changed
 
     def _compare_all(self) -> bool:
-        bench, changed = self._bench, False
+        workspace, changed = self._workspace, False
         until = time.monotonic() + (AT_A_TIME if self._hurry else A_MOMENT)
         while self._all_after is not None:
-            images = bench.platform.images_behind(self._all_after)
-            changed |= bench.store.readdress(bench.project_id, images)
+            images = workspace.platform.images_behind(self._all_after)
+            changed |= workspace.store.readdress(workspace.project_id, images)
             self._hurry |= changed
             self._all_after = max(images) if images else None
             if self._all_after is None:

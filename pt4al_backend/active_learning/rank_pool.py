@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pt4al_backend.errors import PT4ALError
+from pt4al_backend.active_learning.fit_probes import mistakes
+from pt4al_backend.active_learning.pool_predictions import Opinion, Preview, Previews
+from pt4al_backend.active_learning.publish import version_name
+from pt4al_backend.active_learning.schedule import chosen_strategy, in_rounds_of
 from pt4al_backend.labelling.platform import Pick, Window
-from pt4al_backend.labelling.questions import Guess
-from pt4al_backend.opinion import Opinion, mistakes
 from pt4al_backend.sampling import candidates, queue
-from pt4al_backend.sampling.strategies import Strategy, strategy
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.pool_scores import RankingArrays
 from pt4al_backend.store.store import PoolArrays
 from pt4al_backend.store.tables import Project
-from pt4al_backend.versions import version_name
 
 PREVIEWED = 20
 """Images at the front of a window that are published with a mask: each costs time, and all are published anew
@@ -27,19 +25,6 @@ long before the others come to the front."""
 
 OPENED = 10
 """Images beside a window at most that somebody may have open."""
-
-
-@dataclass(frozen=True)
-class Preview:
-    """Guesses that are masks, by question, for an image of this size (upright, in pixels)."""
-
-    guesses: dict[str, Guess]
-    width: int
-    height: int
-
-
-Previews = Callable[[NDArray[np.int64]], Sequence[Preview]]
-"""Positions in the pool -> what would be drawn on these images."""
 
 
 @dataclass(frozen=True)
@@ -51,22 +36,6 @@ class Ranked:
     """Tasks that are left of the round's query, in serving order."""
     arrays: RankingArrays
     window: Window
-
-
-def chosen_strategy(settings: Settings, *, dense: bool) -> Strategy:
-    """The query strategy that the settings ask for; ``dense``: where pixels are told apart.
-
-    Raises:
-        PT4ALError: it comes from a library that is not there.
-    """
-    order, diversity = settings.method.order, settings.diversity_for(dense=dense)
-    chosen = strategy(settings.strategy, order=order, diversity=diversity, dense=dense)
-    if chosen.library and importlib.util.find_spec(chosen.library) is None:
-        raise PT4ALError(
-            f"The strategy {settings.strategy} comes from scikit-activeml, which is not installed: "
-            "pip install scikit-activeml, or choose another with PT4AL_STRATEGY."
-        )
-    return chosen
 
 
 def rank(
@@ -96,7 +65,7 @@ def rank(
             order = _serve_on(pool.task[members], kept)
         return members[order(lane, wanted)]
 
-    in_rounds, cycles = _for_sampling(pool, project, chosen)
+    in_rounds, cycles = in_rounds_of(pool, project, chosen)
     plan = queue.plan(
         in_rounds,
         cycles=cycles,
@@ -125,30 +94,6 @@ def rank(
     version = version_name(plan.round, int(pool.labelled.sum()), picks + left)
     window = Window(version, picks, left)
     return Ranked(round=plan.round, query=pool.task[plan.query], arrays=arrays, window=window)
-
-
-def current_round(pool: PoolArrays, project: Project, settings: Settings) -> int:
-    """The round that the labels in ``pool`` (all of it in batches) have come to."""
-    in_rounds, cycles = _for_sampling(pool, project, chosen_strategy(settings, dense=project.dense))
-    return queue.current_round(in_rounds, cycles=cycles, query_size=settings.query_size or project.query_size)
-
-
-def wanted_rows(pool: PoolArrays, project: Project, settings: Settings) -> NDArray[np.int64]:
-    """Rows whose features the next rankings need: labelled images, the round's batch and the one after it.
-
-    Behind the last batch that is the whole pool.
-    """
-    now = current_round(pool, project, settings)
-    labelled = pool.labelled
-    whole = now + 1 >= project.cycles or not chosen_strategy(settings, dense=project.dense).batches
-    near = (pool.batch == now) | (pool.batch == now + 1) | whole
-    return np.concatenate([pool.row[labelled], pool.row[near & ~labelled]])
-
-
-def _for_sampling(pool: PoolArrays, project: Project, chosen: Strategy) -> tuple[queue.Pool, int]:
-    """The pool in the batches that rounds go through, and how many these are."""
-    batch, cycles = (pool.batch, project.cycles) if chosen.batches else (np.zeros_like(pool.batch), 1)
-    return queue.Pool(batch=batch, labelled=pool.labelled, skipped=pool.skipped), cycles
 
 
 def _lane(

@@ -14,9 +14,10 @@ from typing import TypeVar
 import numpy as np
 
 from pt4al_backend import learning
+from pt4al_backend.active_learning.sort_pool import begin_training_anew
+from pt4al_backend.active_learning.stored_networks import StoredNetworks
+from pt4al_backend.active_learning.workspace import Job, Step, Workspace, segmentation, threads
 from pt4al_backend.errors import LabelStudioError, PT4ALError, UnreadableImageError
-from pt4al_backend.jobs.bench import Bench, Job, Step, backbone, segmentation, threads
-from pt4al_backend.jobs.pretext import begin_training_anew
 from pt4al_backend.store.decoders import DecodedImage, Decoders
 from pt4al_backend.store.tables import Project
 
@@ -33,13 +34,13 @@ AT_A_TIME = 0.1  # seconds for which images that arrive are gathered, to be kept
 class Fetchers:
     """What one project's images are fetched and decoded with. Its own: bad images hold up no other project's."""
 
-    bench: Bench
+    workspace: Workspace
     threads: ThreadPoolExecutor
     decoders: Decoders
 
     def decoded(self, task: int, value: str, *, size: int) -> DecodedImage:
         """An image of a task."""
-        limit = int(self.bench.settings.max_image_megapixels * 1e6)
+        limit = int(self.workspace.settings.max_image_megapixels * 1e6)
         return self._read(task, value, lambda data: self.decoders.decode(data, size=size, max_pixels=limit))
 
     def shorter_side(self, task: int, value: str) -> int:
@@ -47,35 +48,35 @@ class Fetchers:
         return self._read(task, value, lambda data: min(self.decoders.probe_size(data)))
 
     def _read(self, task: int, value: str, read: Callable[[bytes], T]) -> T:
-        data = self.bench.platform.image(task, value)
+        data = self.workspace.platform.image(task, value)
         try:
             return read(data)
         except UnreadableImageError as error:
-            name = self.bench.platform.image_name(task, value)
+            name = self.workspace.platform.image_name(task, value)
             raise UnreadableImageError(f"{name}: {error}" if name else str(error)) from error
 
 
-def fetch_images(bench: Bench) -> Job:
+def fetch_images(workspace: Workspace) -> Job:
     """Fetch and decode every image that is waiting; set aside, with the reason, what cannot be read."""
-    with threads(bench.settings.fetch_workers) as executor, Decoders() as decoders:
-        yield from _fetch_all(Fetchers(bench, executor, decoders))
+    with threads(workspace.settings.fetch_workers) as executor, Decoders() as decoders:
+        yield from _fetch_all(Fetchers(workspace, executor, decoders))
 
 
 def _fetch_all(fetchers: Fetchers) -> Job:
-    bench = fetchers.bench
-    project = bench.project()
+    workspace = fetchers.workspace
+    project = workspace.project()
     if not project.image_size:
         yield from _choose_size(fetchers)
-        project = bench.project()
+        project = workspace.project()
         if not project.image_size:
             return  # nothing can be read: all is set aside now
     failing: dict[tuple[int, str], LabelStudioError] = {}
     done, started = 0, time.monotonic()
-    total = bench.store.totals(bench.project_id).waiting
-    for arrived in _concurrently(fetchers, _waiting(bench), partial(fetchers.decoded, size=project.image_size)):
+    total = workspace.store.totals(workspace.project_id).waiting
+    for arrived in _concurrently(fetchers, _waiting(workspace), partial(fetchers.decoded, size=project.image_size)):
         failing |= {item: outcome for item, outcome in arrived if isinstance(outcome, LabelStudioError)}
         if arrived:
-            _keep(bench, project, arrived)
+            _keep(workspace, project, arrived)
         done += len(arrived)
         seconds = time.monotonic() - started
         yield Step(
@@ -86,12 +87,12 @@ def _fetch_all(fetchers: Fetchers) -> Job:
     yield from _set_aside(fetchers, failing)
 
 
-def start_anew(bench: Bench, why: str) -> Job:
+def start_anew(workspace: Workspace, why: str) -> Job:
     """Fetch all images again: the project asks for something that needs them in another size, or they are gone."""
     yield Step(0.0, f"starting anew: {why}")
-    bench.forget_networks()
-    bench.pixels(bench.project()).remove()
-    bench.store.fetch_again(bench.project_id)
+    workspace.networks.forget()
+    workspace.pixels(workspace.project()).remove()
+    workspace.store.fetch_again(workspace.project_id)
 
 
 def asks_otherwise(project: Project) -> bool:
@@ -99,10 +100,10 @@ def asks_otherwise(project: Project) -> bool:
     return bool(project.image_size) and project.dense != (segmentation(project) is not None)
 
 
-def _waiting(bench: Bench) -> Iterator[tuple[int, str]]:
+def _waiting(workspace: Workspace) -> Iterator[tuple[int, str]]:
     """(task id, image value) of what is to be fetched. A page at a time: a value may be an image in itself (data:)."""
     after = -1
-    while page := bench.store.waiting_images(bench.project_id, after=after):
+    while page := workspace.store.waiting_images(workspace.project_id, after=after):
         yield from page
         after = page[-1][0]
 
@@ -112,22 +113,22 @@ def _choose_size(fetchers: Fetchers) -> Job:
 
     Where none of those can be read, or the platform has failed at them for long, the next ones stand for them.
     """
-    bench = fetchers.bench
-    dense = segmentation(bench.project()) is not None
-    if bench.settings.image_size:
-        bench.store.update(bench.project_id, image_size=bench.settings.image_size, dense=dense)
+    workspace = fetchers.workspace
+    dense = segmentation(workspace.project()) is not None
+    if workspace.settings.image_size:
+        workspace.store.update(workspace.project_id, image_size=workspace.settings.image_size, dense=dense)
         return
-    sides, failing = yield from _sides(fetchers, bench.store.first_images(bench.project_id, SAMPLE))
-    others = (image for image in _waiting(bench) if image not in failing)
-    at_others = not sides and (not failing or bool(_late(bench, failing)))
+    sides, failing = yield from _sides(fetchers, workspace.store.first_images(workspace.project_id, SAMPLE))
+    others = (image for image in _waiting(workspace) if image not in failing)
+    at_others = not sides and (not failing or bool(_late(workspace, failing)))
     while at_others and not sides and (sample := list(itertools.islice(others, SAMPLE))):
         sides, more = yield from _sides(fetchers, sample)
         failing |= more
     if sides:
         size = learning.choose_image_size(
-            int(np.median(sides)), preset=bench.settings.preset, device=bench.device, dense=dense
+            int(np.median(sides)), preset=workspace.settings.preset, device=workspace.device, dense=dense
         )
-        bench.store.update(bench.project_id, image_size=size, dense=dense)
+        workspace.store.update(workspace.project_id, image_size=size, dense=dense)
     elif failing:
         raise next(iter(failing.values()))
 
@@ -136,14 +137,14 @@ def _sides(
     fetchers: Fetchers, sample: Sequence[tuple[int, str]]
 ) -> Generator[Step, None, tuple[list[int], dict[tuple[int, str], LabelStudioError]]]:
     """The shorter sides of those that can be read, and those that the platform itself fails at."""
-    bench = fetchers.bench
+    workspace = fetchers.workspace
     sides: list[int] = []
     failing: dict[tuple[int, str], LabelStudioError] = {}
     images = iter(sample)
     for arrived in _concurrently(fetchers, images, fetchers.shorter_side):
         sides += [outcome for _, outcome in arrived if not isinstance(outcome, PT4ALError)]
         failing |= {item: outcome for item, outcome in arrived if isinstance(outcome, LabelStudioError)}
-        bench.store.images_done(bench.project_id, ready={}, failed=_failed(arrived))
+        workspace.store.images_done(workspace.project_id, ready={}, failed=_failed(arrived))
         yield Step(0.0, "looking at the first images")
     return sides, failing
 
@@ -166,7 +167,7 @@ def _concurrently(
                 pending[fetchers.threads.submit(work, *item)] = item
             if not pending:
                 return
-            with fetchers.bench.unlocked():
+            with fetchers.workspace.unlocked():
                 finished, _ = wait(pending, timeout=AT_A_TIME)
             arrived: Arrived[T] = []
             failed: Arrived[T] = []
@@ -188,7 +189,7 @@ def _concurrently(
             if broken is not None:
                 raise broken
             if failed:
-                fetchers.bench.platform.project()  # raises where it is not the images that are in trouble
+                fetchers.workspace.platform.project()  # raises where it is not the images that are in trouble
                 yield failed
     finally:
         for future in pending:
@@ -197,28 +198,30 @@ def _concurrently(
 
 def _set_aside(fetchers: Fetchers, failed: dict[tuple[int, str], LabelStudioError]) -> Job:
     """Set aside what the platform has failed at for long, if it can still read other images; else raise the error."""
-    bench = fetchers.bench
-    late = _late(bench, failed)
-    readable = bench.store.readable_image(bench.project_id) if late else None
+    workspace = fetchers.workspace
+    late = _late(workspace, failed)
+    readable = workspace.store.readable_image(workspace.project_id) if late else None
     if readable:
-        read = fetchers.threads.submit(bench.platform.image, *readable)
+        read = fetchers.threads.submit(workspace.platform.image, *readable)
         while not read.done():
-            with bench.unlocked():
+            with workspace.unlocked():
                 wait([read], timeout=AT_A_TIME)
             yield Step(0.0, "looking whether other images can be read")
         if read.exception() is None:
-            bench.store.images_done(
-                bench.project_id, ready={}, failed={task: (value, str(late[task, value])) for task, value in late}
+            workspace.store.images_done(
+                workspace.project_id, ready={}, failed={task: (value, str(late[task, value])) for task, value in late}
             )
             for image in late:
-                del bench.failing_since[image], failed[image]
+                del workspace.failing_since[image], failed[image]
     for error in failed.values():
         raise error
 
 
-def _late(bench: Bench, failed: dict[tuple[int, str], LabelStudioError]) -> dict[tuple[int, str], LabelStudioError]:
+def _late(
+    workspace: Workspace, failed: dict[tuple[int, str], LabelStudioError]
+) -> dict[tuple[int, str], LabelStudioError]:
     """Those of ``failed`` that the platform has failed at for long."""
-    now, since = time.monotonic(), bench.failing_since
+    now, since = time.monotonic(), workspace.failing_since
     for image in since.keys() - failed.keys():
         del since[image]
     for image in failed:
@@ -233,25 +236,25 @@ def _failed(arrived: Arrived[T]) -> dict[int, tuple[str, str]]:
     }
 
 
-def _keep(bench: Bench, project: Project, arrived: Arrived[DecodedImage]) -> None:
+def _keep(workspace: Workspace, project: Project, arrived: Arrived[DecodedImage]) -> None:
     found = [(item, outcome) for item, outcome in arrived if not isinstance(outcome, PT4ALError)]
     found.sort(key=lambda entry: entry[0][0])
     if found:
-        rows = bench.store.reserve_rows(bench.project_id, [task for (task, _), _ in found])
+        rows = workspace.store.reserve_rows(workspace.project_id, [task for (task, _), _ in found])
         there = rows >= 0  # a task may have been deleted meanwhile
         if (rows[there] < project.next_row).any():  # in place of other images
-            begin_training_anew(bench)
-        bench.pixels(project).write(rows[there], np.stack([image.pixels for _, image in found])[there])
-        masks = bench.masks(project)
+            begin_training_anew(workspace)
+        workspace.pixels(project).write(rows[there], np.stack([image.pixels for _, image in found])[there])
+        masks = workspace.masks(project)
         if masks is not None:
             masks.forget(rows[there])  # they were drawn for images of the old ones' sizes
         if project.pretext_generation:
-            bench.features(backbone(project)).forget(rows[there])
-            grid = bench.grid(backbone(project))
+            workspace.networks.features(StoredNetworks.current(project)).forget(rows[there])
+            grid = workspace.networks.grid(StoredNetworks.current(project))
             if grid is not None:
                 grid[0].forget(rows[there])
     notes = {task: image.note for (task, _), image in found if image.note}
     for task, note in notes.items():
         logger.warning("project %d, task %d: %s", project.number, task, note)
     ready = {task: (value, image.width, image.height) for (task, value), image in found}
-    bench.store.images_done(bench.project_id, ready=ready, failed=_failed(arrived), notes=notes)
+    workspace.store.images_done(workspace.project_id, ready=ready, failed=_failed(arrived), notes=notes)

@@ -17,38 +17,25 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pt4al_backend.active_learning.draw_masks import draw_a_few, draw_masks, previews, undrawn
+from pt4al_backend.active_learning.extract_features import extract_features
+from pt4al_backend.active_learning.fetch_images import asks_otherwise, fetch_images, start_anew
+from pt4al_backend.active_learning.fit_probes import refit
+from pt4al_backend.active_learning.pool_predictions import Opinion, Previews
+from pt4al_backend.active_learning.publish import Publisher, may_be_open
+from pt4al_backend.active_learning.rank_pool import rank
+from pt4al_backend.active_learning.schedule import chosen_strategy, current_round, wanted_rows
+from pt4al_backend.active_learning.sort_pool import cut_as_wanted, pretext, recut, score_late_images
+from pt4al_backend.active_learning.stored_networks import StoredNetworks
+from pt4al_backend.active_learning.sync import Watch
+from pt4al_backend.active_learning.train_network import train_main
+from pt4al_backend.active_learning.workspace import Job, Step, Workspace, questions, segmentation
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.jobs import (
-    Bench,
-    Job,
-    Step,
-    asks_otherwise,
-    backbone,
-    cut_as_wanted,
-    draw_a_few,
-    draw_masks,
-    extract_features,
-    fetch_images,
-    pretext,
-    previews,
-    questions,
-    recut,
-    score_late_images,
-    segmentation,
-    start_anew,
-    train_main,
-    undrawn,
-)
 from pt4al_backend.labelling.platform import Window
-from pt4al_backend.opinion import Opinion, refit
-from pt4al_backend.publisher import Publisher
-from pt4al_backend.ranking import Previews, chosen_strategy, current_round, rank, wanted_rows
 from pt4al_backend.sampling.strategies import Strategy
 from pt4al_backend.store import tables
 from pt4al_backend.store.store import PoolArrays
 from pt4al_backend.store.tables import Project
-from pt4al_backend.versions import may_be_open
-from pt4al_backend.watch import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -70,9 +57,9 @@ class Current:
 class ProjectLoop:
     """One project's loop. Not thread-safe: one worker drives it."""
 
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
-        self._watch, self._publisher = Watch(bench), Publisher(bench)
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self._watch, self._publisher = Watch(workspace), Publisher(workspace)
         self._current: Current | None = None
         self._window: Window | None = None
         self._stale = True  # the ranking may be out of date for a reason that no label shows
@@ -127,7 +114,7 @@ class ProjectLoop:
 
     def _newest_window(self) -> Window | None:
         """None where there is nothing to choose from yet."""
-        project = self.bench.project()
+        project = self.workspace.project()
         if not project.pretext_generation or asks_otherwise(project):
             return None
         if self._stale or self._window is None or project.ranked_revision != project.labels_revision:
@@ -138,28 +125,30 @@ class ProjectLoop:
 
     def _can_choose(self, project: Project) -> bool:
         """Whether all is there for a first queue; from then on there is always one. Quick while it stays a no."""
-        settings = self.bench.settings
+        settings = self.workspace.settings
         if project.model_version or not chosen_strategy(settings, dense=project.dense).needs_features:
             return True
         if self._lacking == project.labels_revision:
             return False
-        missing = self._missing(project, self.bench.store.pool(project).in_batches())
+        missing = self._missing(project, self.workspace.store.pool(project).in_batches())
         self._lacking = project.labels_revision if len(missing) else None
         return not len(missing)
 
     def _missing(self, project: Project, pool: PoolArrays) -> NDArray[np.int64]:
         """Rows that the next rankings need and that have no features yet."""
-        return self.bench.missing(backbone(project), wanted_rows(pool, project, self.bench.settings))
+        return self.workspace.networks.missing(
+            StoredNetworks.current(project), wanted_rows(pool, project, self.workspace.settings)
+        )
 
     def _rank(self, project: Project) -> None:
-        bench, settings = self.bench, self.bench.settings
-        draw_a_few(bench, project)
-        pool = bench.store.pool(project).in_batches()
+        workspace, settings = self.workspace, self.workspace.settings
+        draw_a_few(workspace, project)
+        pool = workspace.store.pool(project).in_batches()
         strategy = chosen_strategy(settings, dense=project.dense)
         opinion = refit(
             pool,
             questions(project),
-            bench.sources(project, backbone(project)),
+            workspace.sources(project, StoredNetworks.current(project)),
             uncertainty=lambda kind: strategy.uncertainty or settings.measure(kind),
         )
         kept = self._kept(strategy, project, pool)
@@ -173,10 +162,10 @@ class ProjectLoop:
             previews=self._previews(pool, opinion) if settings.preannotate and segmentation(project) else None,
         )
         if strategy.at_once and kept is None and not len(self._missing(project, pool)):
-            self._query = (ranked.round, backbone(project), ranked.query)
+            self._query = (ranked.round, StoredNetworks.current(project), ranked.query)
         self._window = ranked.window
         self._stale = False
-        bench.store.save_ranking(
+        workspace.store.save_ranking(
             project.id,
             ranked.arrays,
             questions=project.questions,
@@ -185,7 +174,7 @@ class ProjectLoop:
         )
 
     def _previews(self, pool: PoolArrays, opinion: Opinion) -> Previews:
-        return lambda positions: previews(self.bench, pool, opinion, positions)
+        return lambda positions: previews(self.workspace, pool, opinion, positions)
 
     def _kept(self, strategy: Strategy, project: Project, pool: PoolArrays) -> NDArray[np.int64] | None:
         """The query under way, where it is chosen as a whole and there is something left of it.
@@ -193,8 +182,8 @@ class ProjectLoop:
         One that was chosen while images of its lane had no features yet is not kept.
         """
         round_, network, tasks = self._query
-        now = current_round(pool, project, self.bench.settings)
-        if not strategy.at_once or (round_, network) != (now, backbone(project)):
+        now = current_round(pool, project, self.workspace.settings)
+        if not strategy.at_once or (round_, network) != (now, StoredNetworks.current(project)):
             return None
         unlabelled = pool.task[~pool.labelled & ~pool.skipped]
         left = tasks[np.isin(tasks, unlabelled)]
@@ -237,7 +226,7 @@ class ProjectLoop:
 
     def _situation(self) -> tuple[object, ...]:
         """All that decides what is missing: as long as it stays the same, there is no need to look closely."""
-        project = self.bench.project()
+        project = self.workspace.project()
         return (
             project.labels_revision,
             project.questions,
@@ -252,42 +241,46 @@ class ProjectLoop:
 
     def _next(self) -> Current | None:
         """The next missing thing, in the order in which things need each other."""
-        bench, project = self.bench, self.bench.project()
+        workspace, project = self.workspace, self.workspace.project()
         if project.train_requested_at > project.retried_at:  # Start Training is also "try again"
-            bench.store.retry_unreadable(project.id)
-            bench.store.update(project.id, retried_at=project.train_requested_at)
+            workspace.store.retry_unreadable(project.id)
+            workspace.store.update(project.id, retried_at=project.train_requested_at)
         if asks_otherwise(project):
-            return Current(tables.IMAGES, start_anew(bench, "the questions have changed"))
-        if bench.has_lost_files(project):
+            return Current(tables.IMAGES, start_anew(workspace, "the questions have changed"))
+        if workspace.has_lost_files(project):
             logger.warning("project %d: its images or networks are gone from the disk; starting anew", project.number)
-            return Current(tables.IMAGES, start_anew(bench, "images or networks are gone from the disk"))
-        totals = bench.store.totals(bench.project_id)
+            return Current(tables.IMAGES, start_anew(workspace, "images or networks are gone from the disk"))
+        totals = workspace.store.totals(workspace.project_id)
         if totals.waiting:
-            return Current(tables.IMAGES, fetch_images(bench))
+            return Current(tables.IMAGES, fetch_images(workspace))
         if not totals.pool:
             self._rest(tables.WAITING, "for images")
             if totals.unreadable:
                 raise PT4ALError(self._nothing_readable())
             return None
         if totals.pool >= GROWN * project.pretext_pool:
-            return Current(tables.PRETEXT, pretext(bench))
-        pool = bench.store.pool(project)
+            return Current(tables.PRETEXT, pretext(workspace))
+        pool = workspace.store.pool(project)
         if (pool.batch < 0).any() or np.isnan(pool.loss).any():
-            return Current(tables.PRETEXT, score_late_images(bench))
-        if not cut_as_wanted(project, bench.settings):
-            return Current(tables.PRETEXT, recut(bench))
+            return Current(tables.PRETEXT, score_late_images(workspace))
+        if not cut_as_wanted(project, workspace.settings):
+            return Current(tables.PRETEXT, recut(workspace))
         aside = tables.READY_STAGE if project.model_version else tables.PRETEXT
         missing = self._missing(project, pool)
         if len(missing):
-            return Current(aside, extract_features(bench, missing))
-        if undrawn(bench, project):
-            return Current(aside, draw_masks(bench))
+            return Current(aside, extract_features(workspace, missing))
+        if undrawn(workspace, project):
+            return Current(aside, draw_masks(workspace))
         labelled = int(pool.labelled.sum())
         if self._training_due(project, labelled):
-            return Current(tables.TRAINING, train_main(bench))
-        rest = bench.missing(backbone(project), pool.row) if labelled and not project.dense else pool.row[:0]
+            return Current(tables.TRAINING, train_main(workspace))
+        rest = (
+            workspace.networks.missing(StoredNetworks.current(project), pool.row)
+            if labelled and not project.dense
+            else pool.row[:0]
+        )
         if len(rest):
-            return Current(tables.READY_STAGE, extract_features(bench, rest[:AT_ONCE]), part=len(rest) > AT_ONCE)
+            return Current(tables.READY_STAGE, extract_features(workspace, rest[:AT_ONCE]), part=len(rest) > AT_ONCE)
         if project.model_version or self._everything_is_answered:
             self._rest(tables.READY_STAGE, "")
         return None
@@ -297,7 +290,7 @@ class ProjectLoop:
         return self._window is not None and not self._window.picks
 
     def _nothing_readable(self) -> str:
-        (task, reason), *_ = self.bench.store.unreadable(self.bench.project_id, limit=1)
+        (task, reason), *_ = self.workspace.store.unreadable(self.workspace.project_id, limit=1)
         return (
             f"None of the images could be read. Task {task}: {reason} "
             "Mend that, then press Start Training in the project's Model settings."
@@ -306,18 +299,18 @@ class ProjectLoop:
     def _training_due(self, project: Project, labelled: int) -> bool:
         asked = project.train_requested_at > project.main_requested_at
         if asked and not labelled:  # there is nothing to learn from: the wish is forgotten
-            self.bench.store.update(project.id, main_requested_at=project.train_requested_at)
+            self.workspace.store.update(project.id, main_requested_at=project.train_requested_at)
         if not labelled:
             return False
-        growth = self.bench.settings.train_growth
+        growth = self.workspace.settings.train_growth
         more = growth > 0 and labelled >= max(growth * project.main_labels, project.main_labels + FEW_LABELS)
         less = growth > 0 and project.main_labels >= max(growth * labelled, labelled + FEW_LABELS)  # taken back
         round_complete = project.round > max(project.main_round, 0)
         return more or less or round_complete or asked
 
     def _show(self, stage: str, step: Step) -> None:
-        self.bench.store.update(
-            self.bench.project_id,
+        self.workspace.store.update(
+            self.workspace.project_id,
             **({} if self.failing else {"stage": stage}),
             stage_progress=step.done,
             stage_detail=step.detail,
@@ -325,9 +318,9 @@ class ProjectLoop:
         )
 
     def _rest(self, stage: str, detail: str) -> None:
-        project = self.bench.project()
+        project = self.workspace.project()
         if not self.failing and (project.stage, project.stage_detail) != (stage, detail):
-            self.bench.store.update(
+            self.workspace.store.update(
                 project.id,
                 stage=stage,
                 stage_progress=1.0 if stage == tables.READY_STAGE else 0.0,

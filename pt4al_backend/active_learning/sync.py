@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from pt4al_backend.addresses import Addresses
-from pt4al_backend.jobs import Bench
+from pt4al_backend.active_learning.image_addresses import Addresses
+from pt4al_backend.active_learning.workspace import Workspace
 from pt4al_backend.labelling.platform import ProjectInfo, TaskState
 from pt4al_backend.labelling.questions import SEGMENTATION
 from pt4al_backend.store.store import Totals
@@ -41,10 +41,10 @@ class Seen:
 class Watch:
     """Takes the changes of one project into the store."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, workspace: Workspace) -> None:
         self.complete = False  # whether all tasks have been taken in as the project is configured now
-        self._bench = bench
-        self._addresses = Addresses(bench)
+        self._workspace = workspace
+        self._addresses = Addresses(workspace)
         self._pages: Iterator[tuple[list[TaskState], str]] | None = None  # those that are left
         self._everything = False  # whether they are of all tasks
         self._listed = 0  # tasks that came with them
@@ -55,10 +55,10 @@ class Watch:
 
     def look(self) -> Seen:
         """Ask the platform. What is raised here loses nothing: what was taken in is before the cursor."""
-        bench, project = self._bench, self._bench.project()
-        info = bench.platform.project()
+        workspace, project = self._workspace, self._workspace.project()
+        info = workspace.platform.project()
         if info.tasks != self._announced:
-            bench.store.announce(bench.project_id, tasks=info.tasks)
+            workspace.store.announce(workspace.project_id, tasks=info.tasks)
             self._announced = info.tasks
         asked = [asdict(question) | {"classes": list(question.classes)} for question in info.questions]
         asks_anew = asked != project.questions
@@ -67,14 +67,14 @@ class Watch:
             self._start_over(seen, asked)
             return seen  # the tasks come with the next looks: should one fail, this has been told
         changed = self._take_in(project, info)
-        totals = bench.store.totals(bench.project_id)
+        totals = workspace.store.totals(workspace.project_id)
         if not self.complete:
             return replace(seen, tasks=self._listed if self._everything else totals.tasks)
         if totals.tasks > info.tasks and self._remove_missing():
-            changed, totals = True, bench.store.totals(bench.project_id)
+            changed, totals = True, workspace.store.totals(workspace.project_id)
         shown = {"title": info.title, "notes": list(info.notes), "looked_at": project.wake_at}
         if any(getattr(project, name) != value for name, value in shown.items()):  # else nothing has changed
-            bench.store.update(bench.project_id, **shown)
+            workspace.store.update(workspace.project_id, **shown)
         self._compare(totals, info, settled=not changed)
         changed |= self._addresses.compare(project)
         return replace(seen, changed=changed, tasks=totals.tasks)
@@ -83,8 +83,8 @@ class Watch:
         """Look at all tasks again, as they are ``asked`` about now."""
         self._pages, self._everything, self._listed = None, True, 0
         self._miscounts, self.complete = 0, False
-        self._bench.store.update(
-            self._bench.project_id,
+        self._workspace.store.update(
+            self._workspace.project_id,
             cursor="",  # in one transaction with what is asked: a pass that is killed begins again, or goes on
             label_config=seen.info.label_config,
             questions=asked,
@@ -93,16 +93,16 @@ class Watch:
 
     def _take_in(self, project: Project, info: ProjectInfo) -> bool:
         """Take in tasks for a moment. Whether any was new or changed; ``complete`` says whether none is left."""
-        bench = self._bench
+        workspace = self._workspace
         if self._pages is None:
             self._everything |= not project.cursor
-            self._pages = bench.platform.tasks(project.cursor or None)
+            self._pages = workspace.platform.tasks(project.cursor or None)
         about_pixels = next((question.name for question in info.questions if question.kind == SEGMENTATION), "")
         changed, until = False, time.monotonic() + AT_A_TIME
         try:
             for states, cursor in self._pages:
-                changed |= bench.store.apply(bench.project_id, states, segmentation=about_pixels)
-                bench.store.update(bench.project_id, cursor=cursor)
+                changed |= workspace.store.apply(workspace.project_id, states, segmentation=about_pixels)
+                workspace.store.update(workspace.project_id, cursor=cursor)
                 self._tell(project, states)
                 self._listed += len(states)
                 if time.monotonic() >= until:
@@ -123,9 +123,9 @@ class Watch:
                 self._told.add((state.id, state.version))
 
     def _remove_missing(self) -> bool:
-        missing = self._bench.platform.missing(self._bench.store.task_ids(self._bench.project_id))
+        missing = self._workspace.platform.missing(self._workspace.store.task_ids(self._workspace.project_id))
         if missing:
-            self._bench.store.remove_tasks(self._bench.project_id, missing)
+            self._workspace.store.remove_tasks(self._workspace.project_id, missing)
         return bool(missing)
 
     def _compare(self, totals: Totals, info: ProjectInfo, *, settled: bool) -> None:

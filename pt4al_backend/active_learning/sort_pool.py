@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pt4al_backend import learning
-from pt4al_backend.jobs.bench import Bench, Job, Step, follow, tidy
+from pt4al_backend.active_learning.workspace import Job, Step, Workspace, follow
 from pt4al_backend.sampling import batches
 from pt4al_backend.sampling.names import Order
 from pt4al_backend.settings import Settings
@@ -18,27 +18,27 @@ from pt4al_backend.store.store import PoolArrays
 from pt4al_backend.store.tables import Project
 
 
-def pretext(bench: Bench) -> Job:
+def pretext(workspace: Workspace) -> Job:
     """Train the rotation network on the pool, then sort the pool by its loss and cut it into batches."""
-    project = bench.project()
+    project = workspace.project()
     generation = project.pretext_generation + 1
     name = f"pretext-{generation}"
-    snapshot, saved = _unfinished(bench, project)
-    task, row = _pool_snapshot(snapshot, bench.store.pool(project))
+    snapshot, saved = _unfinished(workspace, project)
+    task, row = _pool_snapshot(snapshot, workspace.store.pool(project))
     checkpoint = CheckpointFile(saved)
-    recipe = bench.recipe(project, pool=len(task)).pretext
-    pixels = bench.pixels(project)
+    recipe = workspace.recipe(project, pool=len(task)).pretext
+    pixels = workspace.pixels(project)
     try:
         weights = yield from follow(
             learning.train_pretext(
-                pixels, row, recipe=recipe, seed=bench.settings.seed, device=bench.device, checkpoint=checkpoint
+                pixels, row, recipe=recipe, seed=workspace.settings.seed, device=workspace.device, checkpoint=checkpoint
             ),
             "learning rotations",
             until=0.9,
         )
-        pool = bench.store.pool(project)  # some may have gone, and others come
+        pool = workspace.store.pool(project)  # some may have gone, and others come
         losses = yield from follow(
-            learning.pretext_losses(weights, pixels, pool.row, device=bench.device),
+            learning.pretext_losses(weights, pixels, pool.row, device=workspace.device),
             "measuring the pretext loss",
             since=0.9,
         )
@@ -49,40 +49,42 @@ def pretext(bench: Bench) -> Job:
         raise
     if len(pool):
         known = int(np.isin(task, pool.task).sum())
-        save_arrays(bench.model_path(f"{name}.safetensors"), weights.arrays, weights.spec)
-        bench.store.save_batches(
-            bench.project_id,
+        save_arrays(workspace.networks.path(f"{name}.safetensors"), weights.arrays, weights.spec)
+        workspace.store.save_batches(
+            workspace.project_id,
             task=pool.task,
             loss=losses,
-            **_cut(bench, pool.task, losses, trained_on=known or len(pool)),
+            **_cut(workspace, pool.task, losses, trained_on=known or len(pool)),
             pretext_generation=generation,
             pretext_pool=known,
             main_round=-1,  # rounds are counted anew
         )
     checkpoint.delete()
     snapshot.unlink()
-    tidy(bench)
+    workspace.networks.tidy(workspace.project())
 
 
-def _unfinished(bench: Bench, project: Project) -> tuple[Path, Path]:
+def _unfinished(workspace: Workspace, project: Project) -> tuple[Path, Path]:
     """The files that a training which was interrupted goes on from: its pool, and its checkpoint."""
     name = f"pretext-{project.pretext_generation + 1}"
-    return bench.model_path(f"{name}.pool.safetensors"), bench.model_path(f"{name}.checkpoint.safetensors")
+    return workspace.networks.path(f"{name}.pool.safetensors"), workspace.networks.path(
+        f"{name}.checkpoint.safetensors"
+    )
 
 
-def begin_training_anew(bench: Bench) -> None:
+def begin_training_anew(workspace: Workspace) -> None:
     """Images that an interrupted training has learnt from show something else now."""
-    for path in _unfinished(bench, bench.project()):
+    for path in _unfinished(workspace, workspace.project()):
         path.unlink(missing_ok=True)
 
 
-def recut(bench: Bench) -> Job:
+def recut(workspace: Workspace) -> Job:
     """Cut the batches anew from the losses there are, because the settings ask for other ones."""
-    project = bench.project()
-    pool = bench.store.pool(project)
+    project = workspace.project()
+    pool = workspace.store.pool(project)
     yield Step(0.0, "cutting batches")
-    columns = _cut(bench, pool.task, pool.loss, trained_on=project.pretext_pool)
-    bench.store.save_batches(bench.project_id, task=pool.task, loss=pool.loss, **columns, main_round=-1)
+    columns = _cut(workspace, pool.task, pool.loss, trained_on=project.pretext_pool)
+    workspace.store.save_batches(workspace.project_id, task=pool.task, loss=pool.loss, **columns, main_round=-1)
 
 
 def cut_as_wanted(project: Project, settings: Settings) -> bool:
@@ -99,9 +101,11 @@ def _pool_snapshot(path: Path, pool: PoolArrays) -> tuple[NDArray[np.int64], NDA
     return pool.task, pool.row
 
 
-def _cut(bench: Bench, task: NDArray[np.int64], losses: NDArray[np.float64], *, trained_on: int) -> dict[str, Any]:
+def _cut(
+    workspace: Workspace, task: NDArray[np.int64], losses: NDArray[np.float64], *, trained_on: int
+) -> dict[str, Any]:
     """The batch of each image, and the project's columns that say how they were cut."""
-    settings = bench.settings
+    settings = workspace.settings
     cycles = min(settings.cycles, trained_on)
     order = settings.method.order
     batch = np.empty(len(task), dtype=np.int64)
@@ -111,31 +115,31 @@ def _cut(bench: Bench, task: NDArray[np.int64], losses: NDArray[np.float64], *, 
     return {"batch": batch, "cycles": cycles, "order": order, "query_size": query_size}
 
 
-def score_late_images(bench: Bench) -> Job:
+def score_late_images(workspace: Workspace) -> Job:
     """Score images that came after the batches were cut, and let each join the batch its loss belongs to."""
-    project = bench.project()
-    pool = bench.store.pool(project)
+    project = workspace.project()
+    pool = workspace.store.pool(project)
     late = np.isnan(pool.loss)
     losses = pool.loss.copy()
     losses[late] = yield from follow(
         learning.pretext_losses(
-            bench.weights(f"pretext-{project.pretext_generation}"),
-            bench.pixels(project),
+            workspace.networks.weights(f"pretext-{project.pretext_generation}"),
+            workspace.pixels(project),
             pool.row[late],
-            device=bench.device,
+            device=workspace.device,
         ),
         "measuring the pretext loss of new images",
     )
     if late.all():  # the whole pool was replaced: this will do until the network is trained anew
-        columns = _cut(bench, pool.task, losses, trained_on=len(pool))
-        bench.store.save_batches(
-            bench.project_id, task=pool.task, loss=losses, **columns, pretext_pool=0, main_round=-1
+        columns = _cut(workspace, pool.task, losses, trained_on=len(pool))
+        workspace.store.save_batches(
+            workspace.project_id, task=pool.task, loss=losses, **columns, pretext_pool=0, main_round=-1
         )
         return
     order: Order = project.order  # type: ignore[assignment]  # written by _cut
     joined = batches.join(losses[late], losses[~late], pool.batch[~late], cycles=project.cycles, order=order)
-    bench.store.save_batches(
-        bench.project_id,
+    workspace.store.save_batches(
+        workspace.project_id,
         task=pool.task[late],
         loss=losses[late],
         batch=joined,

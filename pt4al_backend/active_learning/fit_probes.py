@@ -1,0 +1,127 @@
+"""The refit: a head per question, fitted on every answer there is, and what the heads think of the pool."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pt4al_backend import learning
+from pt4al_backend.active_learning.pool_predictions import Opinion, View, logits_of
+from pt4al_backend.active_learning.training_data import Sources, answered, output, targets
+from pt4al_backend.labelling.multiple import of_labels
+from pt4al_backend.labelling.questions import MULTIPLE, SEGMENTATION, SINGLE, Question
+from pt4al_backend.labelling.segmentation import of_pixels
+from pt4al_backend.sampling.uncertainty import UNCERTAINTIES, softmax
+from pt4al_backend.store.pool_scores import GuessArrays
+from pt4al_backend.store.store import PoolArrays
+
+MOST_MASKS = 1000
+"""Segmentations that a head is fitted on at most; of their cells a random part is used in any case."""
+
+
+def refit(
+    pool: PoolArrays, questions: Sequence[Question], sources: Sources, *, uncertainty: Callable[[str], str]
+) -> Opinion:
+    """Fit a head for each question on all answers whose features are known, and ask it about all such images.
+
+    ``uncertainty`` names the measure for a kind of question.
+    """
+    known = np.flatnonzero(sources.known(pool.row))
+    opinion = Opinion(tuple(questions), (), sources, pool.row)
+    heads = fit_heads(pool, questions, sources)
+    views = [
+        _view(pool, question, heads[question.name], known, opinion, UNCERTAINTIES[uncertainty(question.kind)])
+        for question in questions
+        if question.name in heads
+    ]
+    return replace(opinion, views=tuple(views))
+
+
+def fit_heads(pool: PoolArrays, questions: Sequence[Question], sources: Sources) -> dict[str, learning.Head]:
+    """A head by name of each question that was answered: the network's own, or fitted on all answers with features."""
+    labelled = np.flatnonzero(sources.known(pool.row) & pool.labelled)
+    heads: dict[str, learning.Head] = {}
+    for question in questions:
+        mine = _answers(pool, question, sources, labelled)
+        there = np.flatnonzero(answered(mine))
+        if len(there) and question.name in sources.own:
+            heads[question.name] = sources.own[question.name]
+        elif len(there):
+            if question.kind == SEGMENTATION:
+                there = np.sort(np.random.default_rng(0).permutation(there)[:MOST_MASKS])
+            features = sources.read(question.kind, pool.row[labelled[there]])
+            head = _fit(features, mine, there, output(question, background=sources.background), sources.balance)
+            heads |= {} if head is None else {question.name: head}
+    return heads
+
+
+def mistakes(
+    pool: PoolArrays, questions: Sequence[Question], sources: Sources
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Positions (l,) of labelled images, and the share of their answers that heads which did not see them get wrong."""
+    labelled = np.flatnonzero(pool.labelled & sources.known(pool.row))
+    wrong, asked = np.zeros(len(labelled)), np.zeros(len(labelled))
+    for question in questions:
+        mine = _answers(pool, question, sources, labelled)
+        there = np.flatnonzero(answered(mine))
+        if question.kind == SEGMENTATION or not len(there):
+            continue  # a mask is never quite right
+        assert isinstance(mine, np.ndarray)
+        features = sources.read(question.kind, pool.row[labelled[there]])
+        guessed = learning.out_of_fold(features, mine[there], output(question, background=sources.background))
+        differs = guessed != mine[there]
+        wrong[there] += differs if differs.ndim == 1 else differs.mean(axis=1)
+        asked[there] += 1
+    return labelled, wrong / np.maximum(asked, 1)
+
+
+def _answers(pool: PoolArrays, question: Question, sources: Sources, positions: NDArray[np.int64]) -> learning.Targets:
+    given = [sources.answers.get(task, {}) for task in pool.task[positions].tolist()]
+    return targets(question, given, pool.row[positions], masks=sources.masks, background=sources.background)
+
+
+def _fit(
+    features: NDArray[np.float16],
+    mine: learning.Targets,
+    there: NDArray[np.int64],
+    wanted: learning.Output,
+    balance: float,
+) -> learning.Head | None:
+    if isinstance(mine, np.ndarray):
+        return learning.fit_head(features, mine[there], wanted)
+    shares = learning.mask_shares(mine.read(there), wanted.classes, features.shape[1])
+    if not shares.any():
+        return None  # only pixels that are ignored
+    return learning.fit_pixel_head(features, shares, balance=balance)
+
+
+def _view(
+    pool: PoolArrays,
+    question: Question,
+    head: learning.Head,
+    known: NDArray[np.int64],
+    opinion: Opinion,
+    measure: Callable[[NDArray[np.float32]], NDArray[np.float64]],
+) -> View:
+    n = len(pool)
+    uncertainty, probability = np.full(n, np.nan), np.full(n, np.nan, np.float32)
+    chosen: NDArray[np.integer] = np.zeros(0, np.uint8)
+    if question.kind == SINGLE:
+        chosen = np.zeros(n, np.int32)
+    elif question.kind == MULTIPLE:
+        chosen = np.zeros((n, len(question.classes)), np.uint8)
+    view = View(question, head, uncertainty, GuessArrays(probability, chosen))
+    for chunk, logits in logits_of(view, opinion, known):
+        if question.kind == SINGLE:
+            uncertainty[chunk], probability[chunk] = measure(logits), softmax(logits).max(axis=1)
+            chosen[chunk] = logits.argmax(axis=1)
+        elif question.kind == MULTIPLE:
+            uncertainty[chunk] = of_labels(logits, measure)
+            probability[chunk] = (1 / (1 + np.exp(-np.abs(logits)))).mean(axis=1)
+            chosen[chunk] = logits > 0
+        else:
+            uncertainty[chunk] = of_pixels(logits, measure)
+    return view

@@ -1,0 +1,106 @@
+"""What the model predicts for the pool."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pt4al_backend import learning
+from pt4al_backend.active_learning.training_data import Rows, Sources
+from pt4al_backend.labelling.label_types import ERRORS
+from pt4al_backend.labelling.questions import SINGLE, Guess, Question
+from pt4al_backend.sampling.uncertainty import mean_rank, softmax
+from pt4al_backend.store.pool_scores import GuessArrays
+
+
+@dataclass(frozen=True)
+class View:
+    """What the model thinks of one question; arrays (n,), one entry per image of the pool."""
+
+    question: Question
+    head: learning.Head
+    uncertainty: NDArray[np.float64]
+    """NaN where the image is not known."""
+    guesses: GuessArrays
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What the model thinks of the pool: a view on each question that was answered at all."""
+
+    questions: tuple[Question, ...]
+    views: tuple[View, ...]
+    sources: Sources
+    rows: Rows
+
+    @property
+    def uncertainty(self) -> NDArray[np.float64]:
+        """(n,): of the only question, or the mean rank of several. NaN where there is no opinion."""
+        if not self.views:
+            return np.full(len(self.rows), np.nan)
+        each = [view.uncertainty for view in self.views]
+        return each[0] if len(each) == 1 else mean_rank(each)
+
+    @property
+    def guesses(self) -> tuple[GuessArrays, ...]:
+        """One entry per question of the project."""
+        by_name = {view.question.name: view.guesses for view in self.views}
+        nothing = GuessArrays(np.full(len(self.rows), np.nan, np.float32), np.zeros(len(self.rows), np.int32))
+        return tuple(by_name.get(question.name, nothing) for question in self.questions)
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether there is an opinion, and it is that an image has one class."""
+        return [question.kind for question in self.questions] == [SINGLE] and bool(self.views)
+
+    def probabilities(self, positions: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Of the classes of the only question, on images whose features are known: (k, classes), summing to 1."""
+        (view,) = self.views
+        return self._each(view, positions, softmax)
+
+    def errors(self, positions: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What is predicted of images whose features are known, less the model's own answer: (k, outputs of all).
+
+        Every question weighs the same: what it is least sure of is about 1 long.
+        """
+        parts = [self._each(view, positions, ERRORS[view.question.kind]) for view in self.views]
+        return np.concatenate(parts, axis=1)
+
+    def _each(
+        self,
+        view: View,
+        positions: NDArray[np.int64],
+        figure: Callable[[NDArray[np.float32]], NDArray[np.float64]],
+    ) -> NDArray[np.float64]:
+        figures = np.empty((len(positions), len(view.head.bias)))
+        done = 0
+        for chunk, logits in logits_of(view, self, positions):
+            figures[done : done + len(chunk)] = figure(logits)
+            done += len(chunk)
+        return figures
+
+
+def logits_of(
+    view: View, opinion: Opinion, positions: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    kind, sources = view.question.kind, opinion.sources
+    size = sources.chunk(kind)
+    for start in range(0, len(positions), size):
+        chunk = positions[start : start + size]
+        yield chunk, view.head.logits(sources.read(kind, opinion.rows[chunk]))
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Guesses that are masks, by question, for an image of this size (upright, in pixels)."""
+
+    guesses: dict[str, Guess]
+    width: int
+    height: int
+
+
+Previews = Callable[[NDArray[np.int64]], Sequence[Preview]]
+"""Positions in the pool -> what would be drawn on these images."""

@@ -1,0 +1,87 @@
+"""Draw masks, train the main network, and compute the features that refits work on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator
+from concurrent.futures import wait
+from pathlib import Path
+
+import numpy as np
+
+from pt4al_backend import learning
+from pt4al_backend.active_learning.extract_features import extract_for
+from pt4al_backend.active_learning.schedule import wanted_rows
+from pt4al_backend.active_learning.training_data import answered, output, targets
+from pt4al_backend.active_learning.workspace import Job, Step, Workspace, follow, questions, threads
+from pt4al_backend.net.download import download
+from pt4al_backend.store.checkpoints import save_arrays
+from pt4al_backend.store.tables import Project
+
+logger = logging.getLogger(__name__)
+
+
+def train_main(workspace: Workspace) -> Job:
+    """Train the main network on every label there is; it takes office once the features it needs are there."""
+    project = workspace.project()
+    pool = workspace.store.pool(project)
+    pool_round = project.round
+    labelled = np.flatnonzero(pool.labelled)
+    rows = pool.row[labelled]
+    given = workspace.store.answers(project.id)
+    answers = [given.get(task, {}) for task in pool.task[labelled].tolist()]
+    masks, background = workspace.masks(project), workspace.background
+    learnt = [targets(question, answers, rows, masks=masks, background=background) for question in questions(project)]
+    pixels = workspace.pixels(project)
+    initial = yield from _initial_weights(workspace, project)
+    weights = yield from follow(
+        learning.train_main(
+            pixels,
+            rows,
+            [output(question, background=background) for question in questions(project)],
+            learnt,
+            recipe=workspace.recipe(project, pool=len(pool)).main,
+            init=initial,
+            seed=workspace.settings.seed + project.main_generation + 1,
+            device=workspace.device,
+        ),
+        f"training on {len(labelled)} labels",
+        until=0.9,
+    )
+    generation = project.main_generation + 1
+    name = f"main-{generation}"
+    spec = weights.spec | {"questions": project.questions, "answered": [bool(answered(each).any()) for each in learnt]}
+    for what in ("features", "grid"):
+        workspace.networks.path(f"{what}-{name}.bin").unlink(missing_ok=True)  # left by a run that was killed
+    save_arrays(workspace.networks.path(f"{name}.safetensors"), weights.arrays, spec)
+    yield from extract_for(
+        workspace, name, wanted_rows(workspace.store.pool(project).in_batches(), project, workspace.settings), since=0.9
+    )
+    workspace.store.update(
+        workspace.project_id,
+        main_generation=generation,
+        main_labels=len(labelled),
+        main_round=pool_round,
+        main_requested_at=project.train_requested_at,
+    )
+    workspace.networks.tidy(workspace.project())
+
+
+def _initial_weights(workspace: Workspace, project: Project) -> Generator[Step, None, learning.Weights | None]:
+    init = workspace.settings.method.init
+    if init == "pretext":
+        return workspace.networks.weights(f"pretext-{project.pretext_generation}")
+    if init == "scratch":
+        return None
+    source = workspace.settings.imagenet_weights
+    path = Path(source).expanduser()
+    if source.startswith("https://"):
+        path = workspace.store.data_dir / "models" / "imagenet.safetensors"
+        with threads(1) as executor:
+            fetched = executor.submit(download, source, path)
+            while not fetched.done():
+                with workspace.unlocked():
+                    wait([fetched], timeout=0.3)
+                yield Step(0.0, "fetching ImageNet weights")
+            fetched.result()
+    return learning.load_imagenet(path)
