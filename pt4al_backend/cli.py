@@ -241,20 +241,20 @@ def status(
     config: Config = None,
 ) -> None:
     """Show what is going on in every project."""
-    from pt4al_backend import progress
+    from pt4al_backend.reports import terminal
 
     found = _beside(_settings("status", config, data_dir=data_dir))
     if found.is_demo:
         print(f"This is the demo, in {found.settings.data_dir}.", file=sys.stderr)
     report = found.status()
     if report is None:
-        from pt4al_backend import status as status_room
+        from pt4al_backend.reports import status as status_room
 
         report = status_room.status(_existing_store(found), found.settings)
     if as_json:
         print(json.dumps(report, indent=2))
         return
-    progress.show(report)
+    terminal.show(report)
     if found.running is None:
         print("No backend has told its settings here: where they count, those of this shell are shown.")
 
@@ -272,11 +272,11 @@ def check(
     port: Port = None,
 ) -> None:
     """Try every connection and say how to mend what fails. Exit code 1 if anything does."""
-    from pt4al_backend import progress
-    from pt4al_backend.check import run_checks
+    from pt4al_backend.reports import terminal
+    from pt4al_backend.reports.check import run_checks
 
     own = _settings("check", config, url=url, token=token, data_dir=data_dir, host=host, port=port)
-    well = progress.show_findings(run_checks(own, project=project, started=STARTED))
+    well = terminal.show_findings(run_checks(own, project=project, started=STARTED))
     raise typer.Exit(int(not well))
 
 
@@ -293,7 +293,7 @@ def export(
     config: Config = None,
 ) -> None:
     """Write the sorted batches, the labels or the trained network to a file."""
-    from pt4al_backend import export as export_room
+    from pt4al_backend.reports import export as export_room
 
     settings = _settings("export", config, data_dir=data_dir)
     store = _existing_store(_beside(settings), follow_demo=False)
@@ -308,7 +308,7 @@ def reset(
     config: Config = None,
 ) -> None:
     """Forget all that was learnt about a project. Its images and labels in Label Studio stay."""
-    from pt4al_backend import export as export_room
+    from pt4al_backend.reports import export as export_room
 
     settings = _settings("reset", config, data_dir=data_dir)
     store = _existing_store(_beside(settings), follow_demo=False)

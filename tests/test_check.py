@@ -15,9 +15,9 @@ from PIL import Image
 from processes import free_port
 from studio import Studio, choices_config
 
-from pt4al_backend import check
-from pt4al_backend.check import FIND_DEVICE, run_checks
 from pt4al_backend.label_studio.check_project import Finding
+from pt4al_backend.reports import check
+from pt4al_backend.reports.check import FIND_DEVICE, run_checks
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
 

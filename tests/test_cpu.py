@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pt4al_backend.status import starvation
+from pt4al_backend.reports.status import starvation
 
 MEASURE = """
 import json, os, sys, time

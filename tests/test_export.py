@@ -11,7 +11,7 @@ import pytest
 from filled_store import LABEL_STUDIO, QUESTIONS, add_project, reread, settings_in, state
 
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.export import export, find_project
+from pt4al_backend.reports.export import export, find_project
 from pt4al_backend.store.checkpoints import load_arrays, save_arrays
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Project

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pt4al_backend.progress import duration, show
+from pt4al_backend.reports.terminal import duration, show
 
 PROJECT: dict[str, Any] = {
     "label_studio_url": "http://label-studio.example",

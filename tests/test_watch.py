@@ -7,8 +7,8 @@ from pt4al_backend.active_learning import sync
 from pt4al_backend.active_learning.loop import ProjectLoop
 from pt4al_backend.active_learning.workspace import Workspace
 from pt4al_backend.errors import LabelStudioUnavailableError
+from pt4al_backend.reports.status import status
 from pt4al_backend.settings import Settings
-from pt4al_backend.status import status
 from pt4al_backend.store.store import Store
 
 PAGE, PAGES = 10, 6

@@ -22,7 +22,7 @@ from pt4al_backend.active_learning.schedule import chosen_strategy
 from pt4al_backend.datasets.known_images import KnownImages, SegmentedImages, digest_of
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.questions import SEGMENTATION, SINGLE
-from pt4al_backend.progress import duration
+from pt4al_backend.reports.terminal import duration
 from pt4al_backend.sampling.batches import query_size_for
 from pt4al_backend.settings import Settings
 from pt4al_backend.simulate import curves

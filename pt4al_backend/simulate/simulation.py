@@ -15,7 +15,7 @@ from pt4al_backend.active_learning.loop import ProjectLoop
 from pt4al_backend.active_learning.workspace import Workspace
 from pt4al_backend.datasets.known_images import KnownImages, LabelledImages
 from pt4al_backend.errors import PT4ALError, UnreadableImageError
-from pt4al_backend.progress import duration
+from pt4al_backend.reports.terminal import duration
 from pt4al_backend.settings import Settings
 from pt4al_backend.simulate.known_labels import KnownLabels
 from pt4al_backend.simulate.measure import Measure, effort

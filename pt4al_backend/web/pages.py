@@ -7,8 +7,8 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, render_template, request
 
 from pt4al_backend.net.addresses import without_userinfo
+from pt4al_backend.reports.status import health, project_status, status
 from pt4al_backend.settings import Settings
-from pt4al_backend.status import health, project_status, status
 from pt4al_backend.store.tables import Project
 from pt4al_backend.web import metrics, projects
 from pt4al_backend.web.answers import RefusedError, refusal

@@ -13,8 +13,8 @@ import numpy as np
 from pt4al_backend.errors import UnsupportedConfigError
 from pt4al_backend.label_studio.label_config.config import LabelConfig, parse_config
 from pt4al_backend.labelling.questions import Question
+from pt4al_backend.reports.status import is_alive
 from pt4al_backend.sampling.queue import LAST_PLACE
-from pt4al_backend.status import is_alive
 from pt4al_backend.store.pool_scores import RankingArrays
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import READY_STAGE, TRAINING, Project

@@ -18,8 +18,8 @@ from known_labels import KnownLabels
 from processes import wait_until
 from served import Backend
 
+from pt4al_backend.reports.status import status
 from pt4al_backend.settings import Settings
-from pt4al_backend.status import status
 from pt4al_backend.store.store import Store
 from pt4al_backend.worker import Stop, Worker
 
