@@ -24,9 +24,9 @@ from PIL import Image
 
 from pt4al_backend.labelling.platform import ProjectInfo, TaskState, Window
 from pt4al_backend.labelling.questions import SINGLE, Question
+from pt4al_backend.processes.scheduler import Worker
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
-from pt4al_backend.worker import Worker
 
 CLASSES = ("a", "b", "c")
 QUESTIONS = (Question("class", SINGLE, CLASSES),)

@@ -26,8 +26,8 @@ def _leave_own_directory() -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Start web and worker with the options that the SDK's own ``_wsgi.py`` has. Returns the exit code."""
     from pt4al_backend.errors import PT4ALError
+    from pt4al_backend.processes.supervisor import require_usable_store, start
     from pt4al_backend.store.privacy import keep_private
-    from pt4al_backend.supervisor import require_usable_store, start
 
     try:
         settings = _settings(arguments)

@@ -32,7 +32,7 @@ from pt4al_backend.cli_options import (
 from pt4al_backend.errors import PT4ALError
 
 if TYPE_CHECKING:
-    from pt4al_backend.running import Beside
+    from pt4al_backend.processes.presence import Beside
     from pt4al_backend.settings import Settings
     from pt4al_backend.store.store import Store
 
@@ -69,7 +69,7 @@ def start(
     device: Device = None,
 ) -> None:
     """Run the web process and the worker, and restart what dies."""
-    from pt4al_backend import supervisor
+    from pt4al_backend.processes import supervisor
     from pt4al_backend.store.privacy import keep_private
 
     settings = _settings("start", config, url=url, token=token, data_dir=data_dir, host=host, port=port, device=device)
@@ -91,14 +91,14 @@ def web(
     port: Port = None,
 ) -> None:
     """Run only the web process: what Label Studio talks to, status and dashboard."""
-    from pt4al_backend import server
+    from pt4al_backend.processes import web_server
     from pt4al_backend.net.addresses import require_free_port
     from pt4al_backend.store.privacy import keep_private
 
     settings = _settings("web", config, url=url, token=token, data_dir=data_dir, host=host, port=port)
     keep_private(settings.data_dir)
     require_free_port(settings.host, settings.port)
-    server.serve(settings)
+    web_server.serve(settings)
 
 
 @app.command(
@@ -109,14 +109,15 @@ def worker(
     url: Url = None, token: Token = None, data_dir: DataDir = None, config: Config = None, device: Device = None
 ) -> None:
     """Run only the worker: it learns and keeps Label Studio's queue in order."""
-    from pt4al_backend import heartbeat, processes
+    from pt4al_backend.processes import heartbeat
+from pt4al_backend.processes import child
     from pt4al_backend.store.privacy import keep_private
 
     settings = _settings("worker", config, url=url, token=token, data_dir=data_dir, device=device)
     keep_private(settings.data_dir)
-    processes.watch_parent()
+    child.watch_parent()
     with heartbeat.starting(settings):
-        from pt4al_backend import worker as worker_process  # PyTorch takes seconds
+        from pt4al_backend.processes import worker as worker_process
     raise typer.Exit(worker_process.run(settings))
 
 
@@ -337,7 +338,7 @@ def _root(
 def _settings(
     process: str, config: Path | None, *, url: str | None = None, token: str | None = None, **options: object
 ) -> Settings:
-    from pt4al_backend.processes import LIFELINE
+    from pt4al_backend.processes.child import LIFELINE
     from pt4al_backend.settings import doubts, load_settings
 
     options |= {"label_studio_url": url, "label_studio_api_key": read_token(token)}
@@ -365,7 +366,7 @@ RUNS = ("start", "web", "worker", "demo", "simulate", "check")
 
 
 def _beside(own: Settings) -> Beside:
-    from pt4al_backend.running import beside
+    from pt4al_backend.processes.presence import beside
 
     return beside(own)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.processes import LIFELINE
+from pt4al_backend.processes.child import LIFELINE
 
 if sys.version_info >= (3, 11):
     import tomllib

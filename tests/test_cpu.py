@@ -14,7 +14,7 @@ from pt4al_backend.reports.status import starvation
 
 MEASURE = """
 import json, os, sys, time
-from pt4al_backend.cpu import CpuMeter
+from pt4al_backend.processes.cpu_meter import CpuMeter
 os.sched_setaffinity(0, {int(sys.argv[1])})
 meter = CpuMeter()
 meter.measure()

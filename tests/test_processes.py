@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 from processes import wait_until
 
-from pt4al_backend.processes import Child, guarded, stop_all
+from pt4al_backend.processes.child import Child, guarded, stop_all
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 STUBBORN = textwrap.dedent("""
@@ -21,7 +21,7 @@ STUBBORN = textwrap.dedent("""
 """)
 YIELDING = textwrap.dedent("""
     import time
-    from pt4al_backend.processes import yield_to_others
+    from pt4al_backend.processes.child import yield_to_others
     yield_to_others(7)
     print("up", flush=True)
     time.sleep(60)
@@ -30,8 +30,8 @@ YIELDING = textwrap.dedent("""
 PARENT = textwrap.dedent("""
     import os, sys, time
     from pathlib import Path
-    from pt4al_backend.processes import Child, guarded
-    watching = "import time; from pt4al_backend.processes import watch_parent; watch_parent(grace=0.5); time.sleep(60)"
+    from pt4al_backend.processes.child import Child, guarded
+    watching = "import time; from pt4al_backend.processes.child import watch_parent; watch_parent(grace=0.5); time.sleep(60)"
     forked = watching.replace("time.sleep", "import os; os.fork() or watch_parent(grace=0.5); time.sleep")
     foreign = guarded([sys.executable, "-c", "import time; time.sleep(60)"])
     commands = [[sys.executable, "-c", forked], foreign]
@@ -97,5 +97,7 @@ def test_a_child_yields_for_itself_alone() -> None:
     """In a session that others share."""
     weighed = Path("/proc/self/autogroup")
     before = weighed.read_text() if weighed.exists() else ""
-    subprocess.run([sys.executable, "-c", "from pt4al_backend.processes import yield_to_others as y; y(7)"], check=True)
+    subprocess.run(
+        [sys.executable, "-c", "from pt4al_backend.processes.child import yield_to_others as y; y(7)"], check=True
+    )
     assert (weighed.read_text() if weighed.exists() else "") == before

@@ -16,9 +16,9 @@ from processes import wait_until
 from served import NOT_INHERITED, serve
 
 from pt4al_backend.demo import servers
+from pt4al_backend.processes.presence import DEMO, Presence, beside
 from pt4al_backend.reports import check
 from pt4al_backend.reports.check import run_checks
-from pt4al_backend.running import DEMO, Presence, beside
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pt4al_backend import supervisor
 from pt4al_backend.errors import PT4ALError
+from pt4al_backend.processes import supervisor
 from pt4al_backend.settings import Settings, doubts, load_settings
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from pt4al_backend.errors import PT4ALError
+from pt4al_backend.processes.supervisor import environment
 from pt4al_backend.settings import Method, Settings, load_settings
-from pt4al_backend.supervisor import environment
 
 
 def test_auto_is_what_the_preset_does():

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from filled_store import add_project, add_ranked, reread, settings_in, state
 
-from pt4al_backend.cpu import CpuUse
 from pt4al_backend.net.addresses import without_userinfo
+from pt4al_backend.processes.cpu_meter import CpuUse
 from pt4al_backend.reports.status import health, is_alive, status
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Worker

@@ -14,9 +14,9 @@ import requests
 from processes import free_port, wait_until
 from served import Backend
 
-from pt4al_backend import heartbeat, supervisor
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.net import addresses
+from pt4al_backend.processes import heartbeat, supervisor
 from pt4al_backend.settings import Settings, load_settings
 
 StartBackend = Callable[..., Backend]

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from pt4al_backend.turns import FairLock, TurnThread
+from pt4al_backend.processes.turns import FairLock, TurnThread
 
 
 def wait_for(condition, seconds=20):

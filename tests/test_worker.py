@@ -7,10 +7,10 @@ from known_labels import KnownLabels
 
 from pt4al_backend.active_learning import sync
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.heartbeat import only_worker
+from pt4al_backend.processes.heartbeat import only_worker
+from pt4al_backend.processes.scheduler import BACKOFF_MOST, Step, Worker
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
-from pt4al_backend.worker import BACKOFF_MOST, Step, Worker
 
 
 class Rig:
@@ -86,7 +86,7 @@ def test_a_project_that_stays_away_is_forgotten(rig, monkeypatch):
     rig.platforms[first.id].gone = True
     rig.turn_until(lambda: "does not exist" in rig.store.project(first.id).error)
     assert rig.store.project(first.id).stage == "error"
-    monkeypatch.setattr("pt4al_backend.worker.GONE_FOR", 0.0)
+    monkeypatch.setattr("pt4al_backend.processes.scheduler.GONE_FOR", 0.0)
 
     def forgotten():
         for lane in rig.worker._lanes.values():
@@ -108,7 +108,7 @@ def test_a_reset_project_starts_again_from_nothing(rig):
 
 
 def test_a_project_that_is_not_connected_rests_and_goes_on_when_it_is(rig, monkeypatch):
-    monkeypatch.setattr("pt4al_backend.worker.SETTLED", math.inf)
+    monkeypatch.setattr("pt4al_backend.processes.scheduler.SETTLED", math.inf)
     first, second = rig.platforms.values()
     rig.turn_until(lambda: first.published and stages(rig) == {"ready"})
     seen = len(first.published)
@@ -118,7 +118,7 @@ def test_a_project_that_is_not_connected_rests_and_goes_on_when_it_is(rig, monke
     rig.turn_until(lambda: second.published[-1].version.split("-")[2] == "n1")
     project = rig.store.projects()[0]
     assert (project.error, project.stage, len(first.published)) == ("", "ready", seen), "a moment is not told of"
-    monkeypatch.setattr("pt4al_backend.worker.SETTLED", 0.0)
+    monkeypatch.setattr("pt4al_backend.processes.scheduler.SETTLED", 0.0)
     rig.store.wake([project.id], train=True)
     rig.turn_until(lambda: "Not connected in Label Studio" in rig.store.project(project.id).error)
     project = rig.store.project(project.id)
@@ -159,12 +159,12 @@ def test_a_training_ends_when_its_project_is_not_connected_any_more(rig):
 
 
 def test_who_never_was_connected_is_forgotten(rig, monkeypatch):
-    monkeypatch.setattr("pt4al_backend.worker.SETTLED", math.inf)
+    monkeypatch.setattr("pt4al_backend.processes.scheduler.SETTLED", math.inf)
     first, second = rig.store.projects()
     rig.platforms[first.id].connected = False
     rig.turn_until(lambda: rig.platforms[second.id].published)
     assert rig.store.project(first.id) is not None, "/setup comes before the connection is saved"
-    monkeypatch.setattr("pt4al_backend.worker.SETTLED", 0.0)
+    monkeypatch.setattr("pt4al_backend.processes.scheduler.SETTLED", 0.0)
     rig.turn_until(lambda: [project.id for project in rig.store.projects()] == [second.id])
     rig.platforms[second.id].connected = False
     rig.turn_until(lambda: rig.store.project(second.id).error)
@@ -283,7 +283,7 @@ def test_projects_move_with_the_address_in_the_settings(rig):
 
 
 def test_a_project_that_is_not_at_the_address_in_the_settings_stays(rig, monkeypatch):
-    monkeypatch.setattr("pt4al_backend.worker.GONE_FOR", 0.0)
+    monkeypatch.setattr("pt4al_backend.processes.scheduler.GONE_FOR", 0.0)
     first, second = rig.store.projects()
     twin = rig.store.connect(url="https://y", number=2, created="1", access_token="own", label_config="")
     rig.platforms[twin.id] = KnownLabels(30)

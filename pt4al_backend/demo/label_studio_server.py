@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.processes import Child, guarded
+from pt4al_backend.processes.child import Child, guarded
 
 USER = "demo@example.com"
 PASSWORD = "pt4al-demo"

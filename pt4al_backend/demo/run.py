@@ -26,7 +26,7 @@ from pt4al_backend.demo.project import DemoProject
 from pt4al_backend.demo.servers import Backend
 from pt4al_backend.demo.telling import Stages, waiting_for
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.processes import Child, stop_all
+from pt4al_backend.processes.child import Child, stop_all
 from pt4al_backend.settings import Settings
 
 PATIENCE_WITH_TROUBLE = 60.0  # seconds; the worker tries again by itself

@@ -12,12 +12,12 @@ from pathlib import Path
 import httpx
 from pydantic import SecretStr
 
-from pt4al_backend import supervisor
 from pt4al_backend.demo import label_studio_server
 from pt4al_backend.demo.label_studio_server import LabelStudio, Waiting
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.net import addresses
-from pt4al_backend.processes import Child
+from pt4al_backend.processes import supervisor
+from pt4al_backend.processes.child import Child
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
 

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from pt4al_backend.processes import LIFELINE
+from pt4al_backend.processes.child import LIFELINE
 from pt4al_backend.store.database import FILE, MARK
 from pt4al_backend.store.store import WORKER_LOCK
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pt4al_backend import supervisor
 from pt4al_backend.demo import label_studio_server, servers
 from pt4al_backend.errors import PT4ALError
+from pt4al_backend.processes import supervisor
 from pt4al_backend.settings import Settings, load_settings
 from pt4al_backend.store.store import Store
 

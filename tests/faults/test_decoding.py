@@ -17,11 +17,11 @@ from PIL import Image
 from processes import wait_until
 
 from pt4al_backend.errors import UnreadableImageError
+from pt4al_backend.processes.scheduler import Worker
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.decoder_process import MEMORY, SECONDS
 from pt4al_backend.store.decoders import PATIENCE, Decoders
 from pt4al_backend.store.store import Store
-from pt4al_backend.worker import Worker
 
 
 def file(image: Image.Image, kind: str, **options: object) -> bytes:

@@ -18,10 +18,10 @@ from known_labels import KnownLabels
 from processes import wait_until
 from served import Backend
 
+from pt4al_backend.processes.scheduler import Stop, Worker
 from pt4al_backend.reports.status import status
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
-from pt4al_backend.worker import Stop, Worker
 
 BOUND = 5.0  # seconds until an answer
 QUICK = {"cycles": 3, "query_size": 3, "slack": 3, "pretext_epochs": 1, "main_epochs": 60, "device": "cpu"}

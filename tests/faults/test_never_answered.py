@@ -8,10 +8,10 @@ import pytest
 from known_labels import KnownLabels
 
 from pt4al_backend.label_studio.project import LabelStudioProject
+from pt4al_backend.processes.scheduler import Worker
+from pt4al_backend.processes.turns import UnlockedPlatform
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
-from pt4al_backend.turns import UnlockedPlatform
-from pt4al_backend.worker import Worker
 
 HEALTHY = "http://healthy"
 LONGEST = 60.0  # seconds that a turn may take on a busy machine; three in a row took two minutes

@@ -35,9 +35,9 @@ from tornado.wsgi import WSGIContainer
 from werkzeug.wrappers import Response
 
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.processes import LIFELINE, watch_parent
+from pt4al_backend.processes.child import LIFELINE, watch_parent
+from pt4al_backend.processes.supervisor import announcement
 from pt4al_backend.settings import Settings
-from pt4al_backend.supervisor import announcement
 from pt4al_backend.web import gate, security
 from pt4al_backend.web.app import create_app
 

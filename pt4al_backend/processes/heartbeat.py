@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from pt4al_backend.cpu import CpuMeter
 from pt4al_backend.errors import PT4ALError, StoreError
+from pt4al_backend.processes.cpu_meter import CpuMeter
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import WORKER_LOCK, Store
 

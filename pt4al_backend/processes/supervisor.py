@@ -12,7 +12,7 @@ from contextlib import closing
 from pydantic import SecretStr
 
 from pt4al_backend.net.addresses import address, is_loopback, require_free_port
-from pt4al_backend.processes import Child, stop_all, watch_parent
+from pt4al_backend.processes.child import Child, stop_all, watch_parent
 from pt4al_backend.settings import Settings
 
 LOOK_INTERVAL = 0.2  # seconds
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 def start(settings: Settings) -> int:
     """Run both processes until SIGTERM or SIGINT. A second signal does not wait for them to end."""
-    from pt4al_backend.heartbeat import require_no_worker  # with the store; `status` needs none of it
+    from pt4al_backend.processes.heartbeat import require_no_worker  # with the store; `status` needs none of it
 
     require_free_port(settings.host, settings.port)
     require_no_worker(settings.data_dir)

@@ -1,22 +1,14 @@
-"""The process that runs the loops of all projects, in turn.
-
-Training is cut into slices of a fraction of a second, so a refit or a publish of any project
-waits for one training step at most. While a project waits for its Label Studio, the others go on.
-The process runs at a lower priority: the web process answers while training burns every core.
-"""
+"""Which project has its turn, and what is done about one that fails."""
 
 from __future__ import annotations
 
-import logging
-import signal
 import time
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from pt4al_backend import heartbeat, learning
+from pt4al_backend import learning
 from pt4al_backend.active_learning.loop import ProjectLoop
 from pt4al_backend.active_learning.workspace import Workspace
 from pt4al_backend.errors import (
@@ -29,15 +21,12 @@ from pt4al_backend.errors import (
 )
 from pt4al_backend.labelling.platform import LabellingPlatform
 from pt4al_backend.net.addresses import without_userinfo
-from pt4al_backend.processes import yield_to_others
-from pt4al_backend.running import Presence
+from pt4al_backend.processes.turns import FairLock, TurnThread
+from pt4al_backend.processes.worker import logger
 from pt4al_backend.settings import Settings
 from pt4al_backend.store import disk, tables
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Project
-from pt4al_backend.turns import FairLock, TurnThread, UnlockedPlatform
-
-logger = logging.getLogger(__name__)
 
 SLICE = 0.25  # seconds of slow work before the next look around …
 SLICE_MOST = 2.0  # … or more, where looking around itself takes long
@@ -46,12 +35,8 @@ SETTLED = 10.0  # seconds a project has to be without a connection to be shown s
 BACKOFF_MOST = 60.0  # seconds between tries of a step that keeps failing
 ENDING = 2.0  # seconds that projects have to put down what they are at
 PAUSE = 0.1  # seconds between turns when there is nothing to do
-LOCK_PATIENCE = 5.0  # seconds that a locked database is waited for
 STORE_PAUSE = 1.0  # seconds between turns while the disk or the database cannot be used
-NICENESS = 10
-
 NOT_CONNECTED = "Not connected in Label Studio: connect it under the project's Settings > Model, and it goes on."
-
 PlatformFactory = Callable[[Project, FairLock], LabellingPlatform]
 """Makes the platform of a project; the lock is released while its answers are waited for."""
 
@@ -379,33 +364,3 @@ def _told(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno in disk.DISK_ERRORS and error.filename:
         return disk.told(error, Path(str(error.filename)))
     return f"Unexpected {type(error).__name__}; the worker's log has the details."
-
-
-def run(settings: Settings) -> int:
-    """The worker process. Returns at SIGTERM or SIGINT."""
-    yield_to_others(NICENESS)
-    stop = Stop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop.ask)
-    store = Store(settings.data_dir, settings.database_url, patience=LOCK_PATIENCE)
-    with heartbeat.only_worker(settings.data_dir), closing(Presence(settings, "worker")):
-        worker = Worker(settings, store, _label_studio_projects(settings))
-        device = learning.describe_device(worker.device)
-        logger.info("worker on %s, data in %s", device, settings.data_dir)
-        try:
-            with heartbeat.beating(store, worker, device=device):
-                worker.run(stop)
-        finally:
-            worker.close()
-            store.close()
-    return 0
-
-
-def _label_studio_projects(settings: Settings) -> PlatformFactory:
-    from pt4al_backend.label_studio.project import LabelStudioProject
-
-    def platform_for(project: Project, lock: FairLock) -> LabellingPlatform:
-        with lock.released():  # it may log in
-            return UnlockedPlatform(LabelStudioProject.of(project, settings), lock)
-
-    return platform_for

@@ -1,0 +1,58 @@
+"""The process that runs the loops of all projects, in turn.
+
+Training is cut into slices of a fraction of a second, so a refit or a publish of any project
+waits for one training step at most. While a project waits for its Label Studio, the others go on.
+The process runs at a lower priority: the web process answers while training burns every core.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from contextlib import closing
+
+from pt4al_backend import learning
+from pt4al_backend.labelling.platform import LabellingPlatform
+from pt4al_backend.processes import heartbeat
+from pt4al_backend.processes.child import yield_to_others
+from pt4al_backend.processes.presence import Presence
+from pt4al_backend.processes.scheduler import PlatformFactory, Stop, Worker
+from pt4al_backend.processes.turns import FairLock, UnlockedPlatform
+from pt4al_backend.settings import Settings
+from pt4al_backend.store.store import Store
+from pt4al_backend.store.tables import Project
+
+logger = logging.getLogger(__name__)
+
+LOCK_PATIENCE = 5.0  # seconds that a locked database is waited for
+NICENESS = 10
+
+
+def run(settings: Settings) -> int:
+    """The worker process. Returns at SIGTERM or SIGINT."""
+    yield_to_others(NICENESS)
+    stop = Stop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop.ask)
+    store = Store(settings.data_dir, settings.database_url, patience=LOCK_PATIENCE)
+    with heartbeat.only_worker(settings.data_dir), closing(Presence(settings, "worker")):
+        worker = Worker(settings, store, _label_studio_projects(settings))
+        device = learning.describe_device(worker.device)
+        logger.info("worker on %s, data in %s", device, settings.data_dir)
+        try:
+            with heartbeat.beating(store, worker, device=device):
+                worker.run(stop)
+        finally:
+            worker.close()
+            store.close()
+    return 0
+
+
+def _label_studio_projects(settings: Settings) -> PlatformFactory:
+    from pt4al_backend.label_studio.project import LabelStudioProject
+
+    def platform_for(project: Project, lock: FairLock) -> LabellingPlatform:
+        with lock.released():  # it may log in
+            return UnlockedPlatform(LabelStudioProject.of(project, settings), lock)
+
+    return platform_for
