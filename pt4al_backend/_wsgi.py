@@ -43,8 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _settings(arguments: list[str] | None) -> Settings:
     import argparse
 
+    from pt4al_backend.configuration.setting_sources import nearest
     from pt4al_backend.errors import PT4ALError
-    from pt4al_backend.setting_sources import nearest
     from pt4al_backend.settings import Settings, load_settings
 
     parser = argparse.ArgumentParser(prog="label-studio-ml start pt4al_backend", description=__doc__)

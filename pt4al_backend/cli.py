@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pt4al_backend import __version__
-from pt4al_backend.cli_options import (
+from pt4al_backend.configuration.cli_options import (
     Command,
     Config,
     DataDir,

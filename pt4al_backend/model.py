@@ -13,9 +13,9 @@ from label_studio_ml.model import LabelStudioMLBase
 
 from pt4al_backend.store.tables import Project
 from pt4al_backend.web import events, predictions, projects
-from pt4al_backend.web.answers import remembering_trouble
 from pt4al_backend.web.context import context as current
 from pt4al_backend.web.projects import ProjectName
+from pt4al_backend.web.refusals import remembering_trouble
 
 
 class PT4ALBackend(LabelStudioMLBase):

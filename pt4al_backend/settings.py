@@ -16,9 +16,9 @@ from urllib.parse import unquote
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pt4al_backend.configuration.setting_sources import Sources
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.sampling.names import Name, Order
-from pt4al_backend.setting_sources import Sources
 
 
 def _also(name: str) -> AliasChoices:

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from pt4al_backend.demo.project import DemoProject, all_tasks, call, send
+from pt4al_backend.demo.demo_project import DemoProject, all_tasks, call, send
 from pt4al_backend.errors import PT4ALError
 
 PACE = 0.5  # seconds between two labels: a quick person

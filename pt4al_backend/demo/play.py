@@ -9,8 +9,8 @@ from rich.console import Console
 
 from pt4al_backend.demo import annotator
 from pt4al_backend.demo.annotator import RoundTally, Served
-from pt4al_backend.demo.project import DemoProject
-from pt4al_backend.demo.telling import Lines
+from pt4al_backend.demo.demo_project import DemoProject
+from pt4al_backend.demo.messages import Lines
 
 
 def play(

@@ -17,14 +17,14 @@ import httpx
 from rich.console import Console
 from rich.markup import escape
 
-from pt4al_backend.demo import label_studio_server, project, servers
+from pt4al_backend.demo import demo_project, label_studio_server, servers
+from pt4al_backend.demo.demo_project import DemoProject
 from pt4al_backend.demo.images import LEARNT_DIGIT_SIDE, ImageFolder, read_folder, write_digits
 from pt4al_backend.demo.label_studio_server import LabelStudio
+from pt4al_backend.demo.messages import Stages, waiting_for
 from pt4al_backend.demo.options import Options
 from pt4al_backend.demo.play import play
-from pt4al_backend.demo.project import DemoProject
 from pt4al_backend.demo.servers import Backend
-from pt4al_backend.demo.telling import Stages, waiting_for
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.processes.child import Child, stop_all
 from pt4al_backend.settings import Settings
@@ -79,7 +79,7 @@ class _Demo:
         self._wait_for_servers(label_studio, backend, watch)
         with label_studio_server.client(label_studio) as api, servers.client(backend) as backend_api:
             made = self._project(api, backend, folder)
-            project.connect(api, made, backend.url, backend.settings)
+            demo_project.connect(api, made, backend.url, backend.settings)
             _wait_for_queue(backend_api, made.id, console, watch, backend.log)
             page = f"{label_studio.url}/projects/{made.id}/data"
             console.print(f'\nReady. Open [bold]{page}[/]\nand press "Label All Tasks".\n')
@@ -140,21 +140,21 @@ class _Demo:
     def _project(self, api: httpx.Client, backend: Backend, folder: ImageFolder) -> DemoProject:
         """The project of these images: the one that is there, unless it is to begin again, or a new one."""
         options, console = self._options, self._console
-        found = project.find(api, folder)
+        found = demo_project.find(api, folder)
         if found and options.fresh:
             console.print(f'Beginning again: the project "{escape(found.title)}" and its {_labels(found)} are deleted.')
-            project.delete(api, found)
+            demo_project.delete(api, found)
             servers.forget(backend, found.id)
             found = None
-        made = found or project.create(api, folder)
+        made = found or demo_project.create(api, folder)
         wanted = [folder.url(image) for image in folder.shuffled(seed=self._settings.seed)]
-        tasks = project.fill(api, made, wanted, options.tasks or len(wanted))
+        tasks = demo_project.fill(api, made, wanted, options.tasks or len(wanted))
         title = f'"{escape(made.title)}" with {tasks:,} images'
         if not found:
             console.print(f"Made the project {title}.")
             return made
         console.print(f"Going on with the project {title} and {_labels(found)}; --fresh would begin again.")
-        strange = project.classes_not_asked_for(api, made, folder)
+        strange = demo_project.classes_not_asked_for(api, made, folder)
         if strange:
             console.print(
                 f"Its label config does not offer {escape(', '.join(strange))}: add that under Settings > Labeling "

@@ -17,8 +17,8 @@ from pt4al_backend.datasets.known_images import KnownImages, LabelledImages
 from pt4al_backend.errors import PT4ALError, UnreadableImageError
 from pt4al_backend.reports.terminal import duration
 from pt4al_backend.settings import Settings
-from pt4al_backend.simulate.known_labels import KnownLabels
 from pt4al_backend.simulate.measure import Measure, effort
+from pt4al_backend.simulate.oracle import KnownLabels
 from pt4al_backend.store import tables
 from pt4al_backend.store.decoders import Decoders
 from pt4al_backend.store.pixels import PixelStore

@@ -7,10 +7,10 @@ from flask import Flask, Response, g, request
 from pt4al_backend.errors import StoreError
 from pt4al_backend.settings import Settings, load_settings
 from pt4al_backend.web import pages, security
-from pt4al_backend.web.answers import refusal
 from pt4al_backend.web.context import open_context
-from pt4al_backend.web.requests import add_notes
+from pt4al_backend.web.refusals import refusal
 from pt4al_backend.web.sdk import create_sdk_app, load_sdk
+from pt4al_backend.web.validation import add_notes
 
 _WENT_WRONG = "Something went wrong inside pt4al-backend: its log says what."
 
@@ -35,17 +35,17 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 
 def _add_ours(app: Flask) -> None:
-    from pt4al_backend.web import requests
+    from pt4al_backend.web import validation
 
     app.register_blueprint(pages.pages)
     app.view_functions["metrics"] = pages.metrics_page
     app.view_functions.pop("get_version", None)
     app.add_url_rule("/versions", "get_version", pages.versions, methods=["GET", "POST"])
     # First of all: the SDK's own hooks read the body, and must not read what is refused.
-    app.before_request_funcs.setdefault(None, []).insert(0, requests.check)
+    app.before_request_funcs.setdefault(None, []).insert(0, validation.check)
     app.register_error_handler(StoreError, _store_trouble)
     app.after_request(_finish)
-    app.teardown_request(requests.leave)
+    app.teardown_request(validation.leave)
 
 
 def _store_trouble(error: StoreError) -> Response:

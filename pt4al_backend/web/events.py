@@ -9,9 +9,9 @@ from pt4al_backend.errors import PT4ALError, StoreError
 from pt4al_backend.label_studio.label_config.config import parse_config
 from pt4al_backend.store.tables import Project
 from pt4al_backend.web import projects, refusal_log
-from pt4al_backend.web.answers import reason_phrase
 from pt4al_backend.web.context import Context
 from pt4al_backend.web.projects import ProjectName
+from pt4al_backend.web.refusals import reason_phrase
 
 START_TRAINING = "START_TRAINING"
 """The button of the same name in Label Studio."""

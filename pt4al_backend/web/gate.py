@@ -14,7 +14,7 @@ from flask import Request, Response
 
 from pt4al_backend.settings import Settings
 from pt4al_backend.web import security
-from pt4al_backend.web.answers import RefusedError, refusal
+from pt4al_backend.web.refusals import RefusedError, refusal
 
 SMALL_BODY = 64 * 2**10
 LARGEST_BODY = 64 * 2**20

@@ -11,9 +11,9 @@ from pt4al_backend.reports.status import health, project_status, status
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.tables import Project
 from pt4al_backend.web import metrics, projects
-from pt4al_backend.web.answers import RefusedError, refusal
 from pt4al_backend.web.context import context
-from pt4al_backend.web.requests import project_name
+from pt4al_backend.web.refusals import RefusedError, refusal
+from pt4al_backend.web.validation import project_name
 
 pages = Blueprint(
     "pt4al", __name__, template_folder="templates", static_folder="static", static_url_path="/dashboard/static"

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pt4al_backend.demo import telling
-from pt4al_backend.demo.telling import Lines, Stages, waiting_for
+from pt4al_backend.demo import messages
+from pt4al_backend.demo.messages import Lines, Stages, waiting_for
 
 
 def console(*, terminal: bool = False) -> Console:
@@ -34,14 +34,14 @@ def test_a_line_every_15_seconds_and_no_more(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_terminal_needs_no_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(telling, "EVERY", 0.0)
+    monkeypatch.setattr(messages, "EVERY", 0.0)
     to = console(terminal=True)
     Lines(to).tell("how things stand")
     assert printed(to) == ""
 
 
 def test_what_is_waited_for_is_told_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(telling, "EVERY", 0.0)
+    monkeypatch.setattr(messages, "EVERY", 0.0)
     to = console()
     with waiting_for(to, "Starting") as tick:
         tick()
@@ -49,7 +49,7 @@ def test_what_is_waited_for_is_told_without_a_terminal(monkeypatch: pytest.Monke
 
 
 def test_stages_are_told_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(telling, "EVERY", 0.0)
+    monkeypatch.setattr(messages, "EVERY", 0.0)
     to = console()
     with Stages(to) as stages:
         stages.show(row("images", 0.25))

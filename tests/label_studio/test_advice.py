@@ -9,7 +9,7 @@ from studio import Result, Studio, choices_result
 
 from pt4al_backend.errors import UnsupportedConfigError
 from pt4al_backend.label_studio.label_config.config import parse_config
-from pt4al_backend.web.answers import reason_phrase
+from pt4al_backend.web.refusals import reason_phrase
 
 IMAGE, TEXT = '<Image name="image" value="$image"/>', '<Text name="text" value="$text"/>'
 DATA = {"image": "http://nowhere.example/1.png", "text": "t", "several": [{"value": "a"}], "first": "a"}

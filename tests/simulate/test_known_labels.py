@@ -8,7 +8,7 @@ import pytest
 from pt4al_backend.datasets.known_images import LabelledImages
 from pt4al_backend.errors import UnreadableImageError
 from pt4al_backend.labelling.platform import LabellingPlatform, Pick, TaskState, Window
-from pt4al_backend.simulate.known_labels import KnownLabels
+from pt4al_backend.simulate.oracle import KnownLabels
 
 
 def known(n: int = 6) -> KnownLabels:

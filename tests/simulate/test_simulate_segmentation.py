@@ -26,8 +26,8 @@ from pt4al_backend.datasets.known_images import SegmentedImages
 from pt4al_backend.datasets.mask_folders import read_masks
 from pt4al_backend.labelling.questions import Question
 from pt4al_backend.settings import Settings
-from pt4al_backend.simulate.known_labels import KnownLabels
 from pt4al_backend.simulate.measure import effort
+from pt4al_backend.simulate.oracle import KnownLabels
 from pt4al_backend.simulate.simulation import Replay, Simulation
 from pt4al_backend.store.checkpoints import load_arrays
 from pt4al_backend.store.feature_file import FeatureFile

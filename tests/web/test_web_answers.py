@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pt4al_backend.web.answers import reason_phrase
+from pt4al_backend.web.refusals import reason_phrase
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,10 @@ from werkzeug.exceptions import BadRequest
 from pt4al_backend.errors import PT4ALError, StoreError
 from pt4al_backend.label_studio.label_config.config import MOST_TEXT, parse_config
 from pt4al_backend.web import events, gate, projects
-from pt4al_backend.web.answers import RefusedError, refusal
 from pt4al_backend.web.context import context, require_store
 from pt4al_backend.web.json_size import holds_too_much
 from pt4al_backend.web.projects import ProjectName
+from pt4al_backend.web.refusals import RefusedError, refusal
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""Where settings come from: options of the command line, environment, settings file."""
