@@ -91,8 +91,8 @@ def web(
     port: Port = None,
 ) -> None:
     """Run only the web process: what Label Studio talks to, status and dashboard."""
-    from pt4al_backend.processes import web_server
     from pt4al_backend.net.addresses import require_free_port
+    from pt4al_backend.processes import web_server
     from pt4al_backend.store.privacy import keep_private
 
     settings = _settings("web", config, url=url, token=token, data_dir=data_dir, host=host, port=port)
@@ -109,8 +109,7 @@ def worker(
     url: Url = None, token: Token = None, data_dir: DataDir = None, config: Config = None, device: Device = None
 ) -> None:
     """Run only the worker: it learns and keeps Label Studio's queue in order."""
-    from pt4al_backend.processes import heartbeat
-from pt4al_backend.processes import child
+    from pt4al_backend.processes import child, heartbeat
     from pt4al_backend.store.privacy import keep_private
 
     settings = _settings("worker", config, url=url, token=token, data_dir=data_dir, device=device)

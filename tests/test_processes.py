@@ -31,7 +31,8 @@ PARENT = textwrap.dedent("""
     import os, sys, time
     from pathlib import Path
     from pt4al_backend.processes.child import Child, guarded
-    watching = "import time; from pt4al_backend.processes.child import watch_parent; watch_parent(grace=0.5); time.sleep(60)"
+    importing = "import time; from pt4al_backend.processes.child import watch_parent"
+    watching = f"{importing}; watch_parent(grace=0.5); time.sleep(60)"
     forked = watching.replace("time.sleep", "import os; os.fork() or watch_parent(grace=0.5); time.sleep")
     foreign = guarded([sys.executable, "-c", "import time; time.sleep(60)"])
     commands = [[sys.executable, "-c", forked], foreign]
