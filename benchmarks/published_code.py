@@ -52,7 +52,7 @@ from torchvision import transforms
 from pt4al_backend import learning
 from pt4al_backend.active_learning.fit_probes import refit
 from pt4al_backend.active_learning.rank_pool import rank
-from pt4al_backend.active_learning.training_data import Sources
+from pt4al_backend.active_learning.training_data import ProbeInputs
 from pt4al_backend.labelling.questions import Question
 from pt4al_backend.learning.networks import initialised, network_spec, to_weights
 from pt4al_backend.sampling import batches
@@ -201,9 +201,9 @@ class Ours:
             features = FeatureFile(Path(directory) / "features.bin", width=learning.feature_size(weights))
             for chunk, values, _ in learning.extract_features(weights, self._pixels, rows, device=DEVICE):
                 features.write(chunk, values)
-            sources = Sources(features, None, None, answers, None, background=True)
-            opinion = refit(pool, [question], sources, uncertainty=self._settings.measure)
-            ranked = rank(pool, opinion, project, self._settings)
+            sources = ProbeInputs(features, None, None, answers, None, background=True)
+            predictions = refit(pool, [question], sources, uncertainty=self._settings.measure)
+            ranked = rank(pool, predictions, project, self._settings)
         assert ranked.round == 1
         assert len(ranked.window.picks) >= self._pool.query
 

@@ -18,9 +18,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from digits import DigitProject, recorded_orders  # noqa: E402  # the tests' own way to run the real programs
-from served import serve  # noqa: E402
-from studio import Studio  # noqa: E402
+from support.digits import DigitProject, recorded_orders  # noqa: E402  # the tests' own way to run the real programs
+from support.served import serve  # noqa: E402
+from support.studio import Studio  # noqa: E402
 
 
 def measure(images: int, query_size: int) -> dict[str, object]:

@@ -19,8 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "faults")]
 
-from served import Backend, serve  # noqa: E402  # the tests' own way to run the real programs
-from strangers import ask, connect, crowd, dripping, head, peak_memory, seconds_of_health  # noqa: E402
+from support.served import Backend, serve  # noqa: E402  # the tests' own way to run the real programs
+from support.strangers import ask, connect, crowd, dripping, head, peak_memory, seconds_of_health  # noqa: E402
 
 MB = 2**20
 BODY = head("POST", "/predict", content_type="application/json", content_length=5000)

@@ -33,8 +33,8 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from served import Backend, serve  # noqa: E402  # the tests' own way to run the real programs
-from studio import Studio, choices_config  # noqa: E402
+from support.served import Backend, serve  # noqa: E402  # the tests' own way to run the real programs
+from support.studio import Studio, choices_config  # noqa: E402
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):

@@ -73,6 +73,13 @@ def _settings(arguments: list[str] | None) -> Settings:
     return load_settings(**{**more, **{name: value for name, value in named.items() if value is not None}})
 
 
+def _load_model() -> type:
+    """The model class. Importing it imports label-studio-ml."""
+    from pt4al_backend.model import PT4ALBackend
+
+    return PT4ALBackend
+
+
 def _log(settings: Settings) -> None:
     import logging
 
@@ -94,4 +101,4 @@ else:
 
     _log(load_settings())
     keep_private(load_settings().data_dir)
-    app = create_app()
+    app = create_app(_load_model)

@@ -32,7 +32,7 @@ from pt4al_backend.configuration.cli_options import (
 from pt4al_backend.errors import PT4ALError
 
 if TYPE_CHECKING:
-    from pt4al_backend.processes.presence import Beside
+    from pt4al_backend.reports.running_backend import Beside
     from pt4al_backend.settings import Settings
     from pt4al_backend.store.store import Store
 
@@ -365,7 +365,7 @@ RUNS = ("start", "web", "worker", "demo", "simulate", "check")
 
 
 def _beside(own: Settings) -> Beside:
-    from pt4al_backend.processes.presence import beside
+    from pt4al_backend.reports.running_backend import beside
 
     return beside(own)
 

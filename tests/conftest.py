@@ -12,9 +12,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from processes import MARK, strays, tail
-from served import Backend, serve
-from studio import Studio
+from support.processes import MARK, strays, tail
+from support.served import Backend, serve
+from support.studio import Studio
 
 LOGS = pytest.StashKey[list[Path]]()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +14,27 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "pt4al_backend"
 PROJECT_ROOMS = {path.stem for path in (ROOT / PACKAGE).iterdir() if path.stem != "__pycache__"}
 
+# The rooms, from the ground up: each imports only itself and what is below it. On a line, none imports another.
+FLOORS = (
+    "errors",
+    "processes.child",  # also run as a script: it imports nothing of ours
+    "sampling",
+    "labelling",
+    "learning configuration",
+    "settings",
+    "store",
+    "net",
+    "label_studio",
+    "datasets",
+    "reports",
+    "active_learning web",
+    "model",
+    "processes",
+    "simulate",
+    "demo",
+    "cli _wsgi",
+)
+
 # library -> the only rooms that import it
 ONLY_IN = {
     "torch": {"learning"},
@@ -20,33 +42,53 @@ ONLY_IN = {
     "sklearn": {"sampling", "demo"},
     "skactiveml": {"sampling"},
     "matplotlib": {"simulate"},
-    "label_studio_sdk": {"label_studio", "web", "model", "_wsgi", "check", "demo"},
-    "label_studio_ml": {"label_studio", "web", "model", "_wsgi", "check", "demo"},
+    "label_studio_sdk": {"label_studio", "web", "model", "_wsgi", "reports", "demo"},
+    "label_studio_ml": {"label_studio", "web", "model", "_wsgi", "reports", "demo"},
 }
 
 # room -> the only things it imports, besides itself and the standard library
 IMPORTS_ONLY = {"sampling": {"numpy", "sklearn", "skactiveml"}}
 
-# room -> rooms it does not import
+# room -> rooms below it that it does not import all the same
 STAYS_OUT_OF = {
-    "learning": PROJECT_ROOMS - {"learning"},
-    "sampling": PROJECT_ROOMS - {"sampling"},
-    "loop": {"label_studio", "web", "simulate"},
-    "watch": {"label_studio", "web", "simulate", "loop", "worker", "learning", "sampling"},
-    "addresses": {"label_studio", "web", "simulate", "loop", "watch", "worker", "learning", "sampling"},
-    "publisher": {"label_studio", "web", "simulate", "loop", "worker", "learning", "sampling"},
-    "jobs": {"label_studio", "web", "simulate", "loop", "watch", "publisher", "worker"},
-    "web": {"simulate"},
-    "store": {"label_studio", "web", "loop", "watch", "jobs", "worker", "learning"},
-    "label_studio": {"web", "loop", "watch", "jobs", "worker", "learning", "sampling"},
+    "learning": {"sampling", "labelling"},
+    "store": {"sampling", "settings", "configuration", "learning"},
+    "net": {"sampling", "labelling", "learning", "configuration"},
+    "label_studio": {"learning", "sampling"},
+    "datasets": {"learning", "sampling"},
+    "reports": {"learning", "sampling", "datasets"},
+    "active_learning": {"label_studio", "datasets", "reports"},  # it knows the platform through a Protocol
+    "web": {"learning", "datasets"},
+    "active_learning.sync": {"learning", "sampling"},
+    "active_learning.image_addresses": {"learning", "sampling"},
+    "active_learning.publish": {"learning", "sampling"},
 }
 
-# room -> libraries and rooms that it does not even reach through others
-NEVER_REACHES = {
-    "web": {"torch", "torchvision", "learning"},
-    "model": {"torch", "torchvision", "learning"},
-    "_wsgi": {"torch", "torchvision", "learning"},
+# modules of active_learning -> the only others of it that import them
+STEPS_ONLY_IN = {
+    "loop": set(),
+    "sync": {"loop"},
+    "image_addresses": {"sync"},
+    "publish": {"loop", "rank_pool"},  # the name of a version is part of a window
 }
+
+# room, or module of one -> libraries and rooms that it does not even reach through others
+TORCH = {"torch", "torchvision", "learning"}
+NEVER_REACHES = {
+    "web": TORCH,
+    "model": TORCH,
+    "_wsgi": TORCH,
+    "labelling": TORCH,
+    "net": TORCH,
+    "store": TORCH,
+    "reports": TORCH,
+    "label_studio": TORCH,
+    "datasets": TORCH,
+    "processes.web_server": TORCH,
+    "processes.supervisor": TORCH,
+}
+
+TOP_LEVEL = {"_wsgi", "cli", "errors", "model", "settings"}
 
 # Nothing that arrives is unpickled or run.
 FORBIDDEN_IMPORTS = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
@@ -63,7 +105,20 @@ def room(module: Path) -> str:
 
 
 def in_room(name: str) -> list[Path]:
-    return [module for module in modules() if room(module) == name]
+    """The modules of a room; of ``processes.child`` that one."""
+    first, _, module = name.partition(".")
+    return [path for path in modules() if room(path) == first and module in ("", path.stem)]
+
+
+def floor(name: str) -> int:
+    """Which of ``FLOORS`` a room or a module, ``processes.child``, is on."""
+    floors = {each: number for number, line in enumerate(FLOORS) for each in line.split()}
+    return floors[name] if name in floors else floors[name.partition(".")[0]]
+
+
+def place(module: str) -> str:
+    """``processes.child`` for pt4al_backend.processes.child.Child: what ``floor`` takes."""
+    return ".".join(module.split(".")[1:3])
 
 
 @cache
@@ -126,6 +181,48 @@ def pairs(table: dict[str, set[str]]) -> list[tuple[str, str]]:
     return [(left, right) for left in table for right in sorted(table[left])]
 
 
+def test_no_import_runs_upward() -> None:
+    upward = []
+    for module in modules():
+        here = ".".join(module.relative_to(ROOT).with_suffix("").parts)
+        for name in imports(module):
+            if name.split(".")[0] != PACKAGE or name == f"{PACKAGE}.__version__":
+                continue
+            if place(name) and place(name).split(".")[0] != room(module) and floor(place(name)) >= floor(place(here)):
+                upward.append(f"{here} imports {name}")
+    assert upward == []
+
+
+def test_what_runs_as_a_script_imports_nothing_of_ours() -> None:
+    (script,) = in_room("processes.child")
+    assert [name for name in imports(script) if name.split(".")[0] == PACKAGE] == []
+
+
+@pytest.mark.parametrize("step", STEPS_ONLY_IN)
+def test_steps_do_not_import_what_drives_them(step: str) -> None:
+    importing = {
+        path.stem
+        for path in in_room("active_learning")
+        if any(name.startswith(f"{PACKAGE}.active_learning.{step}.") for name in imports(path))
+    }
+    assert importing <= STEPS_ONLY_IN[step]
+
+
+def test_every_room_has_its_floor() -> None:
+    assert {room(module) for module in modules()} - {"__init__"} == {
+        name for line in FLOORS for name in line.split() if "." not in name
+    }
+
+
+def test_few_modules_stand_outside_the_rooms() -> None:
+    assert {path.stem for path in (ROOT / PACKAGE).glob("*.py")} - {"__init__"} == TOP_LEVEL
+
+
+def test_no_file_name_occurs_twice() -> None:
+    names = Counter(path.name for path in modules() if path.stem != "__init__")
+    assert [name for name, count in names.items() if count > 1] == []
+
+
 @pytest.mark.parametrize("library", ONLY_IN)
 def test_only_these_rooms_import(library: str) -> None:
     trespassers = [str(path) for path in modules() if library in targets(path) and room(path) not in ONLY_IN[library]]
@@ -179,4 +276,4 @@ def test_numpy_never_unpickles() -> None:
 
 def test_every_room_in_the_tables_exists() -> None:
     named = {*IMPORTS_ONLY, *STAYS_OUT_OF, *NEVER_REACHES, *set().union(*ONLY_IN.values())}
-    assert named <= PROJECT_ROOMS
+    assert {name.partition(".")[0] for name in named} <= PROJECT_ROOMS

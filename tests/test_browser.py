@@ -11,13 +11,13 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from digits import DigitProject
-from filled_store import add_ranked
-from known_projects import QUICK, stored, wait_until
 from numpy.typing import NDArray
 from playwright.sync_api import Page, sync_playwright
-from shapes import CLASSES, Drawing, ShapeProject, overlap, shown
-from studio import Result, Studio
+from support.digits import DigitProject
+from support.filled_store import add_ranked
+from support.known_projects import QUICK, stored, wait_until
+from support.shapes import CLASSES, Drawing, ShapeProject, overlap, shown
+from support.studio import Result, Studio
 
 from pt4al_backend.label_studio.label_config.regions import draw
 from pt4al_backend.store.store import Store

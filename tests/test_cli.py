@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import typer
-from filled_store import add_ranked
-from odd_servers import Reply, answering
-from processes import free_port
-from served import NOT_INHERITED
+from support.filled_store import add_ranked
+from support.odd_servers import Reply, answering
+from support.processes import free_port
+from support.served import NOT_INHERITED
 from typer.core import TyperGroup
 from typer.testing import CliRunner
 

@@ -9,9 +9,9 @@ import time
 
 import pytest
 import requests
-from digits import DigitProject, slow_digits
-from known_projects import QUICK, annotate_in_turn, stored, wait_until
-from studio import Studio, StudioError, choices_config
+from support.digits import DigitProject, slow_digits
+from support.known_projects import QUICK, annotate_in_turn, stored, wait_until
+from support.studio import Studio, StudioError, choices_config
 
 
 def test_served_in_published_order_through_three_rounds(label_studio, start_backend):

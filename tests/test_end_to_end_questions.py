@@ -8,9 +8,9 @@ import sys
 
 import numpy as np
 import pytest
-from known_projects import QUICK, annotate_in_turn, stored, wait_until
-from shapes import CLASSES, Drawing, ShapeProject, config, outlined, overlap, painted, shown
-from studio import choices_result
+from support.known_projects import QUICK, annotate_in_turn, stored, wait_until
+from support.shapes import CLASSES, Drawing, ShapeProject, config, outlined, overlap, painted, shown
+from support.studio import choices_result
 
 from pt4al_backend.label_studio.label_config.regions import draw
 from pt4al_backend.store.mask_file import MaskFile

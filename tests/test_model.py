@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from filled_store import CONFIG, CREATED, add_ranked, reread, settings_in, webhook
+from support.filled_store import CONFIG, CREATED, add_ranked, reread, settings_in, webhook
 
 from pt4al_backend.store.store import Store
 from pt4al_backend.web.context import context, open_context

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pt4al_backend import learning
-from pt4al_backend.active_learning.pool_predictions import Opinion, Preview
+from pt4al_backend.active_learning.pool_predictions import PoolPredictions, Preview
 from pt4al_backend.active_learning.stored_networks import StoredNetworks
 from pt4al_backend.active_learning.training_data import drawn_masks
-from pt4al_backend.active_learning.workspace import Job, Step, Workspace, segmentation
+from pt4al_backend.active_learning.workspace import Job, Progress, Workspace, segmentation
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.platform import Drawing
-from pt4al_backend.labelling.questions import SEGMENTATION, Guess, Question
+from pt4al_backend.labelling.questions import SEGMENTATION, Prediction, Question
 from pt4al_backend.sampling.uncertainty import softmax
 from pt4al_backend.store.store import PoolArrays
 from pt4al_backend.store.tables import Project
@@ -30,7 +30,7 @@ def draw_masks(workspace: Workspace) -> Job:
     todo = undrawn(workspace, project)
     for done, task in enumerate(todo):
         _draw(workspace, project, task)
-        yield Step((done + 1) / len(todo), f"drawing the regions of {done + 1} of {len(todo)} images")
+        yield Progress((done + 1) / len(todo), f"drawing the regions of {done + 1} of {len(todo)} images")
 
 
 def undrawn(workspace: Workspace, project: Project) -> list[int]:
@@ -57,23 +57,25 @@ def draw_a_few(workspace: Workspace, project: Project, *, most: int = 4) -> None
             _draw(workspace, project, task)
 
 
-def previews(workspace: Workspace, pool: PoolArrays, opinion: Opinion, positions: NDArray[np.int64]) -> list[Preview]:
+def previews(
+    workspace: Workspace, pool: PoolArrays, predictions: PoolPredictions, positions: NDArray[np.int64]
+) -> list[Preview]:
     """What the refitted head sees on images at these positions of the pool, pixel by pixel."""
     project = workspace.project()
     tasks = pool.task[positions].tolist()
     sizes = workspace.store.sizes(project.id, tasks)
     found = [Preview({}, *sizes.get(task, (0, 0))) for task in tasks]
     pixels, weights = workspace.pixels(project), workspace.networks.weights(StoredNetworks.current(project))
-    for view in opinion.views:
+    for view in predictions.views:
         if view.question.kind != SEGMENTATION:
             continue
-        rows = opinion.rows[positions]
+        rows = predictions.rows[positions]
         place = {row: k for k, row in enumerate(rows.tolist())}
         for chunk, logits in learning.segment(weights, view.head, pixels, rows, device=workspace.device):
             shares = softmax(logits.reshape(-1, logits.shape[-1])).reshape(logits.shape)
             for row, share in zip(chunk.tolist(), shares, strict=True):
                 mask = share.argmax(axis=-1).astype(np.uint8)
-                found[place[row]].guesses[view.question.name] = Guess(mask, float(share.max(axis=-1).mean()))
+                found[place[row]].guesses[view.question.name] = Prediction(mask, float(share.max(axis=-1).mean()))
     return found
 
 

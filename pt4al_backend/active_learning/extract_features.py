@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from pt4al_backend import learning
 from pt4al_backend.active_learning.stored_networks import StoredNetworks
-from pt4al_backend.active_learning.workspace import Job, Step, Workspace
+from pt4al_backend.active_learning.workspace import Job, Progress, Workspace
 
 
 def extract_features(workspace: Workspace, rows: NDArray[np.int64]) -> Job:
@@ -26,4 +26,4 @@ def extract_for(workspace: Workspace, name: str, rows: NDArray[np.int64], *, sin
         if grid is not None and cells is not None:
             grid[0].write(chunk, cells.reshape(len(chunk), -1))
         done += len(chunk)
-        yield Step(since + (1 - since) * done / len(rows), f"features of {done} of {len(rows)} images")
+        yield Progress(since + (1 - since) * done / len(rows), f"features of {done} of {len(rows)} images")

@@ -16,7 +16,7 @@ import numpy as np
 from pt4al_backend import learning
 from pt4al_backend.active_learning.sort_pool import begin_training_anew
 from pt4al_backend.active_learning.stored_networks import StoredNetworks
-from pt4al_backend.active_learning.workspace import Job, Step, Workspace, segmentation, threads
+from pt4al_backend.active_learning.workspace import Job, Progress, Workspace, segmentation, threads
 from pt4al_backend.errors import LabelStudioError, PT4ALError, UnreadableImageError
 from pt4al_backend.store.decoders import DecodedImage, Decoders
 from pt4al_backend.store.tables import Project
@@ -79,7 +79,7 @@ def _fetch_all(fetchers: Fetchers) -> Job:
             _keep(workspace, project, arrived)
         done += len(arrived)
         seconds = time.monotonic() - started
-        yield Step(
+        yield Progress(
             min(done / total, 1.0),
             f"{done} of {total} images, {done / seconds:.0f} images/s",
             max(total - done, 0) * seconds / max(done, 1),
@@ -89,7 +89,7 @@ def _fetch_all(fetchers: Fetchers) -> Job:
 
 def start_anew(workspace: Workspace, why: str) -> Job:
     """Fetch all images again: the project asks for something that needs them in another size, or they are gone."""
-    yield Step(0.0, f"starting anew: {why}")
+    yield Progress(0.0, f"starting anew: {why}")
     workspace.networks.forget()
     workspace.pixels(workspace.project()).remove()
     workspace.store.fetch_again(workspace.project_id)
@@ -135,7 +135,7 @@ def _choose_size(fetchers: Fetchers) -> Job:
 
 def _sides(
     fetchers: Fetchers, sample: Sequence[tuple[int, str]]
-) -> Generator[Step, None, tuple[list[int], dict[tuple[int, str], LabelStudioError]]]:
+) -> Generator[Progress, None, tuple[list[int], dict[tuple[int, str], LabelStudioError]]]:
     """The shorter sides of those that can be read, and those that the platform itself fails at."""
     workspace = fetchers.workspace
     sides: list[int] = []
@@ -145,7 +145,7 @@ def _sides(
         sides += [outcome for _, outcome in arrived if not isinstance(outcome, PT4ALError)]
         failing |= {item: outcome for item, outcome in arrived if isinstance(outcome, LabelStudioError)}
         workspace.store.images_done(workspace.project_id, ready={}, failed=_failed(arrived))
-        yield Step(0.0, "looking at the first images")
+        yield Progress(0.0, "looking at the first images")
     return sides, failing
 
 
@@ -206,7 +206,7 @@ def _set_aside(fetchers: Fetchers, failed: dict[tuple[int, str], LabelStudioErro
         while not read.done():
             with workspace.unlocked():
                 wait([read], timeout=AT_A_TIME)
-            yield Step(0.0, "looking whether other images can be read")
+            yield Progress(0.0, "looking whether other images can be read")
         if read.exception() is None:
             workspace.store.images_done(
                 workspace.project_id, ready={}, failed={task: (value, str(late[task, value])) for task, value in late}

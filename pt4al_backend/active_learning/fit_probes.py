@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pt4al_backend import learning
-from pt4al_backend.active_learning.pool_predictions import Opinion, View, logits_of
-from pt4al_backend.active_learning.training_data import Sources, answered, output, targets
+from pt4al_backend.active_learning.pool_predictions import PoolPredictions, QuestionPredictions, logits_of
+from pt4al_backend.active_learning.training_data import ProbeInputs, answered, output, targets
 from pt4al_backend.labelling.multiple import of_labels
 from pt4al_backend.labelling.questions import MULTIPLE, SEGMENTATION, SINGLE, Question
 from pt4al_backend.labelling.segmentation import of_pixels
 from pt4al_backend.sampling.uncertainty import UNCERTAINTIES, softmax
-from pt4al_backend.store.pool_scores import GuessArrays
+from pt4al_backend.store.pool_scores import PredictionArrays
 from pt4al_backend.store.store import PoolArrays
 
 MOST_MASKS = 1000
@@ -23,24 +23,24 @@ MOST_MASKS = 1000
 
 
 def refit(
-    pool: PoolArrays, questions: Sequence[Question], sources: Sources, *, uncertainty: Callable[[str], str]
-) -> Opinion:
+    pool: PoolArrays, questions: Sequence[Question], sources: ProbeInputs, *, uncertainty: Callable[[str], str]
+) -> PoolPredictions:
     """Fit a head for each question on all answers whose features are known, and ask it about all such images.
 
     ``uncertainty`` names the measure for a kind of question.
     """
     known = np.flatnonzero(sources.known(pool.row))
-    opinion = Opinion(tuple(questions), (), sources, pool.row)
+    predictions = PoolPredictions(tuple(questions), (), sources, pool.row)
     heads = fit_heads(pool, questions, sources)
     views = [
-        _view(pool, question, heads[question.name], known, opinion, UNCERTAINTIES[uncertainty(question.kind)])
+        _view(pool, question, heads[question.name], known, predictions, UNCERTAINTIES[uncertainty(question.kind)])
         for question in questions
         if question.name in heads
     ]
-    return replace(opinion, views=tuple(views))
+    return replace(predictions, views=tuple(views))
 
 
-def fit_heads(pool: PoolArrays, questions: Sequence[Question], sources: Sources) -> dict[str, learning.Head]:
+def fit_heads(pool: PoolArrays, questions: Sequence[Question], sources: ProbeInputs) -> dict[str, learning.Head]:
     """A head by name of each question that was answered: the network's own, or fitted on all answers with features."""
     labelled = np.flatnonzero(sources.known(pool.row) & pool.labelled)
     heads: dict[str, learning.Head] = {}
@@ -59,7 +59,7 @@ def fit_heads(pool: PoolArrays, questions: Sequence[Question], sources: Sources)
 
 
 def mistakes(
-    pool: PoolArrays, questions: Sequence[Question], sources: Sources
+    pool: PoolArrays, questions: Sequence[Question], sources: ProbeInputs
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Positions (l,) of labelled images, and the share of their answers that heads which did not see them get wrong."""
     labelled = np.flatnonzero(pool.labelled & sources.known(pool.row))
@@ -78,7 +78,9 @@ def mistakes(
     return labelled, wrong / np.maximum(asked, 1)
 
 
-def _answers(pool: PoolArrays, question: Question, sources: Sources, positions: NDArray[np.int64]) -> learning.Targets:
+def _answers(
+    pool: PoolArrays, question: Question, sources: ProbeInputs, positions: NDArray[np.int64]
+) -> learning.Targets:
     given = [sources.answers.get(task, {}) for task in pool.task[positions].tolist()]
     return targets(question, given, pool.row[positions], masks=sources.masks, background=sources.background)
 
@@ -103,9 +105,9 @@ def _view(
     question: Question,
     head: learning.Head,
     known: NDArray[np.int64],
-    opinion: Opinion,
+    predictions: PoolPredictions,
     measure: Callable[[NDArray[np.float32]], NDArray[np.float64]],
-) -> View:
+) -> QuestionPredictions:
     n = len(pool)
     uncertainty, probability = np.full(n, np.nan), np.full(n, np.nan, np.float32)
     chosen: NDArray[np.integer] = np.zeros(0, np.uint8)
@@ -113,8 +115,8 @@ def _view(
         chosen = np.zeros(n, np.int32)
     elif question.kind == MULTIPLE:
         chosen = np.zeros((n, len(question.classes)), np.uint8)
-    view = View(question, head, uncertainty, GuessArrays(probability, chosen))
-    for chunk, logits in logits_of(view, opinion, known):
+    view = QuestionPredictions(question, head, uncertainty, PredictionArrays(probability, chosen))
+    for chunk, logits in logits_of(view, predictions, known):
         if question.kind == SINGLE:
             uncertainty[chunk], probability[chunk] = measure(logits), softmax(logits).max(axis=1)
             chosen[chunk] = logits.argmax(axis=1)

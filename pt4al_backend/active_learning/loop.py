@@ -21,15 +21,15 @@ from pt4al_backend.active_learning.draw_masks import draw_a_few, draw_masks, pre
 from pt4al_backend.active_learning.extract_features import extract_features
 from pt4al_backend.active_learning.fetch_images import asks_otherwise, fetch_images, start_anew
 from pt4al_backend.active_learning.fit_probes import refit
-from pt4al_backend.active_learning.pool_predictions import Opinion, Previews
+from pt4al_backend.active_learning.pool_predictions import PoolPredictions, Previews
 from pt4al_backend.active_learning.publish import Publisher, may_be_open
 from pt4al_backend.active_learning.rank_pool import rank
 from pt4al_backend.active_learning.schedule import chosen_strategy, current_round, wanted_rows
 from pt4al_backend.active_learning.sort_pool import cut_as_wanted, pretext, recut, score_late_images
 from pt4al_backend.active_learning.stored_networks import StoredNetworks
-from pt4al_backend.active_learning.sync import Watch
+from pt4al_backend.active_learning.sync import Sync
 from pt4al_backend.active_learning.train_network import train_main
-from pt4al_backend.active_learning.workspace import Job, Step, Workspace, questions, segmentation
+from pt4al_backend.active_learning.workspace import Job, Progress, Workspace, questions, segmentation
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.platform import Window
 from pt4al_backend.sampling.strategies import Strategy
@@ -59,7 +59,7 @@ class ProjectLoop:
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
-        self._watch, self._publisher = Watch(workspace), Publisher(workspace)
+        self._sync, self._publisher = Sync(workspace), Publisher(workspace)
         self._current: Current | None = None
         self._window: Window | None = None
         self._stale = True  # the ranking may be out of date for a reason that no label shows
@@ -72,7 +72,7 @@ class ProjectLoop:
     @property
     def has_looked(self) -> bool:
         """Whether all that the platform shows was taken in, so that there is something to go by."""
-        return self._watch.complete
+        return self._sync.complete
 
     @property
     def busy_with(self) -> str:
@@ -90,16 +90,16 @@ class ProjectLoop:
 
     def look(self) -> bool:
         """Take in what changed on the platform, or a part of it. True if anything did."""
-        seen = self._watch.look()
-        if seen.asks_anew:
+        result = self._sync.look()
+        if result.asks_anew:
             self.close()  # a training learns what was asked before
-        self._publisher.note(seen.info)
-        self._stale |= seen.reconfigured
+        self._publisher.note(result.info)
+        self._stale |= result.reconfigured
         if not self.has_looked:
-            total = seen.info.tasks
-            done = min(seen.tasks, total)  # some come twice
-            self._show(tables.IMAGES, Step(done / max(total, 1), f"{done} of {total} tasks listed"))
-        return seen.changed
+            total = result.info.tasks
+            done = min(result.tasks, total)  # some come twice
+            self._show(tables.IMAGES, Progress(done / max(total, 1), f"{done} of {total} tasks listed"))
+        return result.changed
 
     # What is quick
 
@@ -145,7 +145,7 @@ class ProjectLoop:
         draw_a_few(workspace, project)
         pool = workspace.store.pool(project).in_batches()
         strategy = chosen_strategy(settings, dense=project.dense)
-        opinion = refit(
+        predictions = refit(
             pool,
             questions(project),
             workspace.sources(project, StoredNetworks.current(project)),
@@ -154,12 +154,12 @@ class ProjectLoop:
         kept = self._kept(strategy, project, pool)
         ranked = rank(
             pool,
-            opinion,
+            predictions,
             project,
             settings,
             kept=kept,
             opened=may_be_open(project.retired, project.published, _waiting(pool)),
-            previews=self._previews(pool, opinion) if settings.preannotate and segmentation(project) else None,
+            previews=self._previews(pool, predictions) if settings.preannotate and segmentation(project) else None,
         )
         if strategy.at_once and kept is None and not len(self._missing(project, pool)):
             self._query = (ranked.round, StoredNetworks.current(project), ranked.query)
@@ -173,8 +173,8 @@ class ProjectLoop:
             round=ranked.round,
         )
 
-    def _previews(self, pool: PoolArrays, opinion: Opinion) -> Previews:
-        return lambda positions: previews(self.workspace, pool, opinion, positions)
+    def _previews(self, pool: PoolArrays, predictions: PoolPredictions) -> Previews:
+        return lambda positions: previews(self.workspace, pool, predictions, positions)
 
     def _kept(self, strategy: Strategy, project: Project, pool: PoolArrays) -> NDArray[np.int64] | None:
         """The query under way, where it is chosen as a whole and there is something left of it.
@@ -308,7 +308,7 @@ class ProjectLoop:
         round_complete = project.round > max(project.main_round, 0)
         return more or less or round_complete or asked
 
-    def _show(self, stage: str, step: Step) -> None:
+    def _show(self, stage: str, step: Progress) -> None:
         self.workspace.store.update(
             self.workspace.project_id,
             **({} if self.failing else {"stage": stage}),

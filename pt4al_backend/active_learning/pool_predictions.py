@@ -9,51 +9,51 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pt4al_backend import learning
-from pt4al_backend.active_learning.training_data import Rows, Sources
+from pt4al_backend.active_learning.training_data import ProbeInputs, Rows
 from pt4al_backend.labelling.label_types import ERRORS
-from pt4al_backend.labelling.questions import SINGLE, Guess, Question
+from pt4al_backend.labelling.questions import SINGLE, Prediction, Question
 from pt4al_backend.sampling.uncertainty import mean_rank, softmax
-from pt4al_backend.store.pool_scores import GuessArrays
+from pt4al_backend.store.pool_scores import PredictionArrays
 
 
 @dataclass(frozen=True)
-class View:
+class QuestionPredictions:
     """What the model thinks of one question; arrays (n,), one entry per image of the pool."""
 
     question: Question
     head: learning.Head
     uncertainty: NDArray[np.float64]
     """NaN where the image is not known."""
-    guesses: GuessArrays
+    guesses: PredictionArrays
 
 
 @dataclass(frozen=True)
-class Opinion:
+class PoolPredictions:
     """What the model thinks of the pool: a view on each question that was answered at all."""
 
     questions: tuple[Question, ...]
-    views: tuple[View, ...]
-    sources: Sources
+    views: tuple[QuestionPredictions, ...]
+    sources: ProbeInputs
     rows: Rows
 
     @property
     def uncertainty(self) -> NDArray[np.float64]:
-        """(n,): of the only question, or the mean rank of several. NaN where there is no opinion."""
+        """(n,): of the only question, or the mean rank of several. NaN where there is no predictions."""
         if not self.views:
             return np.full(len(self.rows), np.nan)
         each = [view.uncertainty for view in self.views]
         return each[0] if len(each) == 1 else mean_rank(each)
 
     @property
-    def guesses(self) -> tuple[GuessArrays, ...]:
+    def guesses(self) -> tuple[PredictionArrays, ...]:
         """One entry per question of the project."""
         by_name = {view.question.name: view.guesses for view in self.views}
-        nothing = GuessArrays(np.full(len(self.rows), np.nan, np.float32), np.zeros(len(self.rows), np.int32))
+        nothing = PredictionArrays(np.full(len(self.rows), np.nan, np.float32), np.zeros(len(self.rows), np.int32))
         return tuple(by_name.get(question.name, nothing) for question in self.questions)
 
     @property
     def exclusive(self) -> bool:
-        """Whether there is an opinion, and it is that an image has one class."""
+        """Whether there is an predictions, and it is that an image has one class."""
         return [question.kind for question in self.questions] == [SINGLE] and bool(self.views)
 
     def probabilities(self, positions: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -71,7 +71,7 @@ class Opinion:
 
     def _each(
         self,
-        view: View,
+        view: QuestionPredictions,
         positions: NDArray[np.int64],
         figure: Callable[[NDArray[np.float32]], NDArray[np.float64]],
     ) -> NDArray[np.float64]:
@@ -84,20 +84,20 @@ class Opinion:
 
 
 def logits_of(
-    view: View, opinion: Opinion, positions: NDArray[np.int64]
+    view: QuestionPredictions, predictions: PoolPredictions, positions: NDArray[np.int64]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-    kind, sources = view.question.kind, opinion.sources
+    kind, sources = view.question.kind, predictions.sources
     size = sources.chunk(kind)
     for start in range(0, len(positions), size):
         chunk = positions[start : start + size]
-        yield chunk, view.head.logits(sources.read(kind, opinion.rows[chunk]))
+        yield chunk, view.head.logits(sources.read(kind, predictions.rows[chunk]))
 
 
 @dataclass(frozen=True)
 class Preview:
     """Guesses that are masks, by question, for an image of this size (upright, in pixels)."""
 
-    guesses: dict[str, Guess]
+    guesses: dict[str, Prediction]
     width: int
     height: int
 

@@ -1,4 +1,4 @@
-"""From an opinion on the pool to the queue: rank it and choose the window."""
+"""From an predictions on the pool to the queue: rank it and choose the window."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pt4al_backend.active_learning.fit_probes import mistakes
-from pt4al_backend.active_learning.pool_predictions import Opinion, Preview, Previews
+from pt4al_backend.active_learning.pool_predictions import PoolPredictions, Preview, Previews
 from pt4al_backend.active_learning.publish import version_name
 from pt4al_backend.active_learning.schedule import chosen_strategy, in_rounds_of
 from pt4al_backend.labelling.platform import Pick, Window
@@ -40,7 +40,7 @@ class Ranked:
 
 def rank(
     pool: PoolArrays,
-    opinion: Opinion,
+    predictions: PoolPredictions,
     project: Project,
     settings: Settings,
     *,
@@ -54,10 +54,10 @@ def rank(
     somebody may have open, the likeliest first.
     """
     chosen = chosen_strategy(settings, dense=project.dense)
-    uncertainty = opinion.uncertainty
+    uncertainty = predictions.uncertainty
 
     def serve(members: NDArray[np.int64], round_: int, wanted: int) -> NDArray[np.int64]:
-        lane = _lane(pool, members, opinion, uncertainty, project, settings, round_)
+        lane = _lane(pool, members, predictions, uncertainty, project, settings, round_)
         order: candidates.Order = chosen.later if round_ else chosen.first
         if not wanted:  # its turn comes later
             order = candidates.uncertain
@@ -74,7 +74,7 @@ def rank(
         serve=serve,
         at_once=chosen.at_once,
     )
-    arrays = RankingArrays(pool.task, plan.scores, opinion.guesses)
+    arrays = RankingArrays(pool.task, plan.scores, predictions.guesses)
     beside = _beside(pool, plan.window, opened)
     front = np.concatenate([plan.window[:PREVIEWED], beside])
     drawn = dict(zip(front.tolist(), previews(front), strict=True)) if previews else {}
@@ -84,7 +84,9 @@ def rank(
         return Pick(
             task=int(pool.task[position]),
             score=score,
-            guesses=arrays.guesses_at(position, opinion.questions) | preview.guesses if settings.preannotate else {},
+            guesses=arrays.predictions_at(position, predictions.questions) | preview.guesses
+            if settings.preannotate
+            else {},
             width=preview.width,
             height=preview.height,
         )
@@ -99,17 +101,17 @@ def rank(
 def _lane(
     pool: PoolArrays,
     members: NDArray[np.int64],
-    opinion: Opinion,
+    predictions: PoolPredictions,
     uncertainty: NDArray[np.float64],
     project: Project,
     settings: Settings,
     round_: int,
 ) -> candidates.Candidates:
-    features = opinion.sources.features
+    features = predictions.sources.features
 
     def of(positions: NDArray[np.int64]) -> NDArray[np.float32]:
         rows = pool.row[members[positions]]
-        known = opinion.sources.known(rows)
+        known = predictions.sources.known(rows)
         values = np.full((len(rows), features.width), np.nan, dtype=np.float32)
         values[known] = features.read(rows[known])
         return values
@@ -119,7 +121,7 @@ def _lane(
         return features.read(rows[features.has(rows)]).astype(np.float32)
 
     def mistaken() -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        positions, wrong = mistakes(pool, opinion.questions, opinion.sources)
+        positions, wrong = mistakes(pool, predictions.questions, predictions.sources)
         return pool.batch[positions], wrong
 
     return candidates.Candidates(
@@ -131,8 +133,8 @@ def _lane(
         query_size=settings.query_size or project.query_size,
         features=of,
         labelled=labelled,
-        errors=(lambda positions: opinion.errors(members[positions])) if opinion.views else None,
-        predict=(lambda positions: opinion.probabilities(members[positions])) if opinion.exclusive else None,
+        errors=(lambda positions: predictions.errors(members[positions])) if predictions.views else None,
+        predict=(lambda positions: predictions.probabilities(members[positions])) if predictions.exclusive else None,
         mistakes=mistaken,
         round=round_,
         seed=settings.seed,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pt4al_backend import learning
-from pt4al_backend.active_learning.workspace import Job, Step, Workspace, follow
+from pt4al_backend.active_learning.workspace import Job, Progress, Workspace, follow
 from pt4al_backend.sampling import batches
 from pt4al_backend.sampling.names import Order
 from pt4al_backend.settings import Settings
@@ -82,7 +82,7 @@ def recut(workspace: Workspace) -> Job:
     """Cut the batches anew from the losses there are, because the settings ask for other ones."""
     project = workspace.project()
     pool = workspace.store.pool(project)
-    yield Step(0.0, "cutting batches")
+    yield Progress(0.0, "cutting batches")
     columns = _cut(workspace, pool.task, pool.loss, trained_on=project.pretext_pool)
     workspace.store.save_batches(workspace.project_id, task=pool.task, loss=pool.loss, **columns, main_round=-1)
 

@@ -2,7 +2,7 @@
 
 The platform's changes are taken in as they come, by a cursor; where its counts say that something was missed, all
 tasks are looked at again. Many changes are taken in by several looks, as other projects wait for each, and a look
-that fails or is killed in between is gone on with. What is known is in the store: a watch remembers only what it has
+that fails or is killed in between is gone on with. What is known is in the store: a sync remembers only what it has
 already said and tried.
 """
 
@@ -28,7 +28,7 @@ PATIENCE = 2  # looks in a row after which the platform counts otherwise, before
 
 
 @dataclass(frozen=True)
-class Seen:
+class SyncResult:
     """What a look found."""
 
     changed: bool  # anything did
@@ -38,7 +38,7 @@ class Seen:
     tasks: int = 0  # how many of them have been taken in as they are now
 
 
-class Watch:
+class Sync:
     """Takes the changes of one project into the store."""
 
     def __init__(self, workspace: Workspace) -> None:
@@ -53,7 +53,7 @@ class Watch:
         self._miscounts = 0
         self._accepted: tuple[int, ...] = ()  # a difference of the counts that looking at everything did not mend
 
-    def look(self) -> Seen:
+    def look(self) -> SyncResult:
         """Ask the platform. What is raised here loses nothing: what was taken in is before the cursor."""
         workspace, project = self._workspace, self._workspace.project()
         info = workspace.platform.project()
@@ -62,14 +62,14 @@ class Watch:
             self._announced = info.tasks
         asked = [asdict(question) | {"classes": list(question.classes)} for question in info.questions]
         asks_anew = asked != project.questions
-        seen = Seen(True, asks_anew or info.label_config != project.label_config, asks_anew, info)
-        if seen.reconfigured or self._miscounts >= PATIENCE:
-            self._start_over(seen, asked)
-            return seen  # the tasks come with the next looks: should one fail, this has been told
+        result = SyncResult(True, asks_anew or info.label_config != project.label_config, asks_anew, info)
+        if result.reconfigured or self._miscounts >= PATIENCE:
+            self._start_over(result, asked)
+            return result  # the tasks come with the next looks: should one fail, this has been told
         changed = self._take_in(project, info)
         totals = workspace.store.totals(workspace.project_id)
         if not self.complete:
-            return replace(seen, tasks=self._listed if self._everything else totals.tasks)
+            return replace(result, tasks=self._listed if self._everything else totals.tasks)
         if totals.tasks > info.tasks and self._remove_missing():
             changed, totals = True, workspace.store.totals(workspace.project_id)
         shown = {"title": info.title, "notes": list(info.notes), "looked_at": project.wake_at}
@@ -77,18 +77,18 @@ class Watch:
             workspace.store.update(workspace.project_id, **shown)
         self._compare(totals, info, settled=not changed)
         changed |= self._addresses.compare(project)
-        return replace(seen, changed=changed, tasks=totals.tasks)
+        return replace(result, changed=changed, tasks=totals.tasks)
 
-    def _start_over(self, seen: Seen, asked: list[dict[str, Any]]) -> None:
+    def _start_over(self, result: SyncResult, asked: list[dict[str, Any]]) -> None:
         """Look at all tasks again, as they are ``asked`` about now."""
         self._pages, self._everything, self._listed = None, True, 0
         self._miscounts, self.complete = 0, False
         self._workspace.store.update(
             self._workspace.project_id,
             cursor="",  # in one transaction with what is asked: a pass that is killed begins again, or goes on
-            label_config=seen.info.label_config,
+            label_config=result.info.label_config,
             questions=asked,
-            **({"main_labels": 0, "main_round": -1} if seen.asks_anew else {}),  # it has learnt nothing of that
+            **({"main_labels": 0, "main_round": -1} if result.asks_anew else {}),  # it has learnt nothing of that
         )
 
     def _take_in(self, project: Project, info: ProjectInfo) -> bool:

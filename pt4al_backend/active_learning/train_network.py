@@ -13,7 +13,7 @@ from pt4al_backend import learning
 from pt4al_backend.active_learning.extract_features import extract_for
 from pt4al_backend.active_learning.schedule import wanted_rows
 from pt4al_backend.active_learning.training_data import answered, output, targets
-from pt4al_backend.active_learning.workspace import Job, Step, Workspace, follow, questions, threads
+from pt4al_backend.active_learning.workspace import Job, Progress, Workspace, follow, questions, threads
 from pt4al_backend.net.download import download
 from pt4al_backend.store.checkpoints import save_arrays
 from pt4al_backend.store.tables import Project
@@ -67,7 +67,7 @@ def train_main(workspace: Workspace) -> Job:
     workspace.networks.tidy(workspace.project())
 
 
-def _initial_weights(workspace: Workspace, project: Project) -> Generator[Step, None, learning.Weights | None]:
+def _initial_weights(workspace: Workspace, project: Project) -> Generator[Progress, None, learning.Weights | None]:
     init = workspace.settings.method.init
     if init == "pretext":
         return workspace.networks.weights(f"pretext-{project.pretext_generation}")
@@ -82,6 +82,6 @@ def _initial_weights(workspace: Workspace, project: Project) -> Generator[Step, 
             while not fetched.done():
                 with workspace.unlocked():
                     wait([fetched], timeout=0.3)
-                yield Step(0.0, "fetching ImageNet weights")
+                yield Progress(0.0, "fetching ImageNet weights")
             fetched.result()
     return learning.load_imagenet(path)

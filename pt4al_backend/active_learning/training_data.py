@@ -84,7 +84,7 @@ def answered(targets: learning.Targets) -> NDArray[np.bool_]:
 
 
 @dataclass(frozen=True)
-class Sources:
+class ProbeInputs:
     """What heads are fitted on."""
 
     features: FeatureFile

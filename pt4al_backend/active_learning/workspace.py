@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from pt4al_backend import learning
 from pt4al_backend.active_learning.stored_networks import StoredNetworks
-from pt4al_backend.active_learning.training_data import Sources
+from pt4al_backend.active_learning.training_data import ProbeInputs
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.platform import LabellingPlatform
 from pt4al_backend.labelling.questions import SEGMENTATION, Question, questions_of
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Step:
+class Progress:
     """How far a job is."""
 
     done: float  # 0..1
@@ -34,7 +34,7 @@ class Step:
     eta_seconds: float | None = None
 
 
-Job = Generator[Step, None, None]
+Job = Generator[Progress, None, None]
 
 
 @dataclass
@@ -84,10 +84,10 @@ class Workspace:
         side = learning.mask_side(project.image_size)
         return MaskFile(self.store.pixels_dir(self.project_id) / f"masks-{side}px-{kind}.bin", side=side)
 
-    def sources(self, project: Project, name: str) -> Sources:
+    def sources(self, project: Project, name: str) -> ProbeInputs:
         """What heads on the features of a stored network are fitted on."""
         grid, shape = self.networks.grid(name) or (None, None)
-        return Sources(
+        return ProbeInputs(
             features=self.networks.features(name),
             grid=grid,
             grid_shape=shape,
@@ -134,7 +134,7 @@ def segmentation(project: Project) -> Question | None:
 
 def follow(
     work: Generator[learning.Progress, None, T], what: str, *, since: float = 0.0, until: float = 1.0
-) -> Generator[Step, None, T]:
+) -> Generator[Progress, None, T]:
     """Hand on the progress of a computation in ``learning``, and return its result."""
     try:
         while True:
@@ -146,7 +146,7 @@ def follow(
             if progress.epochs > 1:
                 detail += f", epoch {progress.epoch} of {progress.epochs}"
             detail += f", {progress.images_per_second:.0f} images/s"
-            yield Step(since + (until - since) * progress.done, detail, progress.eta_seconds)
+            yield Progress(since + (until - since) * progress.done, detail, progress.eta_seconds)
     finally:
         work.close()
 

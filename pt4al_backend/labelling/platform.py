@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pt4al_backend.labelling.questions import Answers, Guess, Question
+from pt4al_backend.labelling.questions import Answers, Prediction, Question
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Pick:
 
     task: int
     score: float
-    guesses: dict[str, Guess] = field(default_factory=dict)  # by name of the question
+    guesses: dict[str, Prediction] = field(default_factory=dict)  # by name of the question
     width: int = 0  # of the upright image, in pixels; 0: not known, then masks are not published
     height: int = 0
 

@@ -35,7 +35,7 @@ def questions_of(fields: Iterable[dict[str, Any]]) -> tuple[Question, ...]:
 
 
 @dataclass(frozen=True)
-class Guess:
+class Prediction:
     """What the model thinks the answer to a question is."""
 
     value: Any

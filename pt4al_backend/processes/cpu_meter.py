@@ -10,15 +10,14 @@ import contextlib
 import os
 import time
 from collections import deque
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 WINDOW = 20.0  # seconds that are looked at
 _TASKS = Path("/proc/self/task")
 
 
-@dataclass(frozen=True)
-class CpuUse:
+class CpuUse(NamedTuple):
     """In processors, so that 0.12 is 12 % of one."""
 
     got: float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,11 +23,12 @@ from pt4al_backend.errors import (
 from pt4al_backend.labelling.platform import LabellingPlatform
 from pt4al_backend.net.addresses import without_userinfo
 from pt4al_backend.processes.turns import FairLock, TurnThread
-from pt4al_backend.processes.worker import logger
 from pt4al_backend.settings import Settings
 from pt4al_backend.store import disk, tables
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Project
+
+logger = logging.getLogger(__name__)
 
 SLICE = 0.25  # seconds of slow work before the next look around …
 SLICE_MOST = 2.0  # … or more, where looking around itself takes long
@@ -42,7 +44,7 @@ PlatformFactory = Callable[[Project, FairLock], LabellingPlatform]
 
 
 @dataclass
-class Step:
+class Attempt:
     """One of the three steps of a loop: when it may run next, and what went wrong the last time."""
 
     not_before: float = 0.0
@@ -62,23 +64,23 @@ class Step:
 
 
 @dataclass
-class Opening(Step):
+class Opening(Attempt):
     """The connecting of a project, in answer to a wake-up."""
 
     woken_at: float = 0.0
 
 
 @dataclass
-class Lane:
+class ProjectSlot:
     """A project's loop and when to look at the project again."""
 
     loop: ProjectLoop
     number: int  # the project's id in Label Studio
     connection: tuple[str, str]  # its Label Studio, and the token that came with it
     woken_at: float
-    look: Step = field(default_factory=Step)
-    steer: Step = field(default_factory=Step)
-    work: Step = field(default_factory=Step)
+    look: Attempt = field(default_factory=Attempt)
+    steer: Attempt = field(default_factory=Attempt)
+    work: Attempt = field(default_factory=Attempt)
     interval: float = 0.0
     looked_for: float = 0.0  # the wake-up that the last look answered
     gone_since: float | None = None
@@ -132,7 +134,7 @@ class Worker:
             raise PT4ALError(str(error)) from None
         self._lock = FairLock()
         self._turn_threads: dict[int, TurnThread] = {}
-        self._lanes: dict[int, Lane] = {}
+        self._slots: dict[int, ProjectSlot] = {}
         self._openings: dict[int, Opening] = {}  # those that have failed
         self.trouble = ""
         """Why all wait: the disk or the database cannot be used."""
@@ -192,9 +194,9 @@ class Worker:
 
     def _drop(self, project_id: int) -> bool:
         self._openings.pop(project_id, None)
-        lane = self._lanes.pop(project_id, None)
-        if lane is not None:
-            lane.loop.close()
+        slot = self._slots.pop(project_id, None)
+        if slot is not None:
+            slot.loop.close()
         return False
 
     def _turn_of(self, project_id: int, wake_at: float) -> bool:
@@ -205,26 +207,26 @@ class Worker:
             return False
 
     def _steps_of(self, project_id: int, wake_at: float) -> bool:
-        lane = self._lanes.get(project_id)
-        if (lane is None or lane.woken_at != wake_at) and not self._open(project_id, wake_at):
+        slot = self._slots.get(project_id)
+        if (slot is None or slot.woken_at != wake_at) and not self._open(project_id, wake_at):
             return False
-        lane = self._lanes[project_id]
+        slot = self._slots[project_id]
         began = time.monotonic()
-        self._look(lane, wake_at)
+        self._look(slot, wake_at)
         busy = False
-        if lane.is_left and not self._has_begun(project_id):
-            self._forget(lane)
-        elif lane.loop.has_looked and lane.unconnected_since is None:
-            self._try(lane, lane.steer, lane.loop.steer)
+        if slot.is_left and not self._has_begun(project_id):
+            self._forget(slot)
+        elif slot.loop.has_looked and slot.unconnected_since is None:
+            self._try(slot, slot.steer, slot.loop.steer)
             # As long again as the quick steps took: a slow Label Studio must not starve training.
             share = min(max(SLICE, time.monotonic() - began), SLICE_MOST)
-            busy = self._try(lane, lane.work, lambda: lane.loop.work(share)) or False
-        if project_id in self._lanes and lane.error() != lane.shown:
-            self._show_error(project_id, lane)
+            busy = self._try(slot, slot.work, lambda: slot.loop.work(share)) or False
+        if project_id in self._slots and slot.error() != slot.shown:
+            self._show_error(project_id, slot)
         return busy
 
     def _open(self, project_id: int, wake_at: float) -> bool:
-        """Make a project's lane, or connect it anew where a wake-up has brought another address or token."""
+        """Make a project's slot, or connect it anew where a wake-up has brought another address or token."""
         opening = self._openings.setdefault(project_id, Opening())
         if opening.woken_at == wake_at and time.monotonic() < opening.not_before:
             return False
@@ -234,9 +236,9 @@ class Worker:
             return False
         if self._has_moved(project.label_studio_url):
             project = self._moved(project)
-        lane, connection = self._lanes.get(project_id), (project.label_studio_url, project.access_token)
-        if lane and lane.connection == connection:
-            lane.woken_at, lane.shown = wake_at, None
+        slot, connection = self._slots.get(project_id), (project.label_studio_url, project.access_token)
+        if slot and slot.connection == connection:
+            slot.woken_at, slot.shown = wake_at, None
             del self._openings[project_id]
             return True
         try:
@@ -249,61 +251,61 @@ class Worker:
                 self._store.update(project_id, stage=tables.ERROR, error=opening.error)
             return False
         del self._openings[project_id]
-        if lane is None:
+        if slot is None:
             workspace = Workspace(project_id, self._store, platform, self._settings, self.device, self._lock.released)
-            self._lanes[project_id] = Lane(ProjectLoop(workspace), project.number, connection, wake_at)
+            self._slots[project_id] = ProjectSlot(ProjectLoop(workspace), project.number, connection, wake_at)
         else:
-            lane.loop.workspace.platform = platform
-            lane.connection, lane.woken_at, lane.look, lane.shown = connection, wake_at, Step(), None
+            slot.loop.workspace.platform = platform
+            slot.connection, slot.woken_at, slot.look, slot.shown = connection, wake_at, Attempt(), None
         return True
 
-    def _look(self, lane: Lane, wake_at: float) -> None:
+    def _look(self, slot: ProjectSlot, wake_at: float) -> None:
         """Look when woken, or every few seconds: often while things change, seldom while they do not."""
-        woken = wake_at != lane.looked_for and not lane.look.failures
-        if not woken and time.monotonic() < lane.look.not_before:
+        woken = wake_at != slot.looked_for and not slot.look.failures
+        if not woken and time.monotonic() < slot.look.not_before:
             return
-        changed = self._try(lane, lane.look, lane.look_at)
-        if lane.look.failures:
+        changed = self._try(slot, slot.look, slot.look_at)
+        if slot.look.failures:
             return
-        lane.gone_since, lane.looked_for = None, wake_at
-        longer = min(lane.interval * 1.3, self._settings.idle_interval)
-        lane.interval = self._settings.poll_interval if changed or woken or not longer else longer
+        slot.gone_since, slot.looked_for = None, wake_at
+        longer = min(slot.interval * 1.3, self._settings.idle_interval)
+        slot.interval = self._settings.poll_interval if changed or woken or not longer else longer
         # Where tasks are left, the next turn goes on with them.
-        rests = lane.loop.has_looked or lane.unconnected_since is not None
-        lane.look.not_before = time.monotonic() + (lane.interval if rests else 0.0)
+        rests = slot.loop.has_looked or slot.unconnected_since is not None
+        slot.look.not_before = time.monotonic() + (slot.interval if rests else 0.0)
         if changed or woken:  # what failed may be mended now
-            lane.steer.not_before = lane.work.not_before = 0.0
+            slot.steer.not_before = slot.work.not_before = 0.0
 
-    def _try(self, lane: Lane, step: Step, action: Callable[[], bool | None]) -> bool | None:
-        if step is not lane.look and time.monotonic() < step.not_before:
+    def _try(self, slot: ProjectSlot, step: Attempt, action: Callable[[], bool | None]) -> bool | None:
+        if step is not slot.look and time.monotonic() < step.not_before:
             return None
         try:
             result = action()
         except ProjectGoneError as error:
-            self._gone(lane, step, error)
+            self._gone(slot, step, error)
         except StoreError:
             raise
         except LabelStudioUnavailableError as error:
-            step.failed(self._told_of(lane.connection[0], str(error)), transient=True)
+            step.failed(self._told_of(slot.connection[0], str(error)), transient=True)
         except (PT4ALError, learning.LearningError) as error:
             step.failed(str(error), transient=False)
         except Exception as error:  # shown on every page and tried again: one project must not stop the others
-            logger.exception("project %d", lane.loop.workspace.project_id)
+            logger.exception("project %d", slot.loop.workspace.project_id)
             step.failed(_told(error), transient=False)
         else:
             step.succeeded()
             return result
         return None
 
-    def _gone(self, lane: Lane, step: Step, error: ProjectGoneError) -> None:
+    def _gone(self, slot: ProjectSlot, step: Attempt, error: ProjectGoneError) -> None:
         """Forget a project that stays away: a Label Studio that starts on the wrong disk has none for a while."""
         now = time.monotonic()
-        lane.gone_since = lane.gone_since or now
-        if now - lane.gone_since < GONE_FOR:
+        slot.gone_since = slot.gone_since or now
+        if now - slot.gone_since < GONE_FOR:
             step.failed(f"{error} It is forgotten when it stays away for {GONE_FOR:.0f} seconds.", transient=False)
             return
         logger.warning("%s It is forgotten.", error)
-        self._forget(lane)
+        self._forget(slot)
 
     def _has_moved(self, url: str) -> bool:
         """Whether a project's Label Studio is another than the one of the settings."""
@@ -338,23 +340,23 @@ class Worker:
         project = self._store.project(project_id)
         return project is None or bool(project.cursor)
 
-    def _forget(self, lane: Lane) -> None:
-        self._drop(lane.loop.workspace.project_id)
-        self._store.forget(lane.loop.workspace.project_id)
+    def _forget(self, slot: ProjectSlot) -> None:
+        self._drop(slot.loop.workspace.project_id)
+        self._store.forget(slot.loop.workspace.project_id)
 
-    def _show_error(self, project_id: int, lane: Lane) -> None:
-        error, transient = lane.error()
+    def _show_error(self, project_id: int, slot: ProjectSlot) -> None:
+        error, transient = slot.error()
         failing = bool(error) and not transient
         if error:
-            logger.warning("project %d: %s", lane.number, error)
+            logger.warning("project %d: %s", slot.number, error)
         self._store.update(project_id, error=error, **({"stage": tables.ERROR} if failing else {}))
-        lane.loop.failing = failing  # once it is shown
-        lane.shown = error, transient
+        slot.loop.failing = failing  # once it is shown
+        slot.shown = error, transient
 
     @property
     def busy_with(self) -> str:
         """What is under way, for people. May be asked from another thread."""
-        loops = [(lane.number, lane.loop.busy_with) for lane in list(self._lanes.values())]
+        loops = [(slot.number, slot.loop.busy_with) for slot in list(self._slots.values())]
         return ", ".join(f"project {number}: {stage}" for number, stage in loops if stage)
 
 

@@ -56,7 +56,7 @@ logger = logging.getLogger(__name__)
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then end the process. ``PT4ALError`` if that cannot begin."""
-    app = create_app(settings)
+    app = create_app(_load_model, settings)
     listener = _listen(settings.host, settings.port)
     logging.getLogger("tornado").setLevel(logging.ERROR)  # below, it repeats what malformed requests say
     if LIFELINE not in os.environ:  # else the supervisor has said it
@@ -65,6 +65,13 @@ def serve(settings: Settings) -> None:
     asyncio.run(_serve(app, settings, listener))
     logging.shutdown()
     os._exit(0)  # a /predict that waits holds a thread, and Python would wait for that
+
+
+def _load_model() -> type:
+    """The model class. Importing it imports label-studio-ml."""
+    from pt4al_backend.model import PT4ALBackend
+
+    return PT4ALBackend
 
 
 async def _serve(app: Flask, settings: Settings, listener: socket.socket) -> None:

@@ -22,7 +22,7 @@ from pt4al_backend.errors import LabelStudioError, PT4ALError
 from pt4al_backend.label_studio.check_project import Finding, probe_project, tried
 from pt4al_backend.label_studio.client import LabelStudioClient, token_for
 from pt4al_backend.net.addresses import address, without_userinfo
-from pt4al_backend.processes.presence import BELONGS_TO, Beside, beside
+from pt4al_backend.reports.running_backend import BELONGS_TO, Beside, beside
 from pt4al_backend.reports.status import health, is_alive
 from pt4al_backend.settings import Settings, variables
 from pt4al_backend.store.store import Store

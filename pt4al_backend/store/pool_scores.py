@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
-from pt4al_backend.labelling.questions import Guess, Question
+from pt4al_backend.labelling.questions import Prediction, Question
 
 
 @dataclass(frozen=True)
-class GuessArrays:
+class PredictionArrays:
     """What the model thinks the answers to one question are: (n,), by image."""
 
     probability: NDArray[np.float32]
@@ -21,15 +21,15 @@ class GuessArrays:
     chosen: NDArray[np.integer]
     """``single``: class numbers (n,). ``multiple``: 0 and 1 (n, classes). ``segmentation``: (0,), nothing is kept."""
 
-    def at(self, position: int, question: Question) -> Guess | None:
+    def at(self, position: int, question: Question) -> Prediction | None:
         """The guess for one image, None where there is none."""
         probability = float(self.probability[position])
         if np.isnan(probability) or not len(self.chosen):
             return None
         if self.chosen.ndim == 1:
-            return Guess(question.classes[self.chosen[position]], probability)
+            return Prediction(question.classes[self.chosen[position]], probability)
         names = zip(question.classes, self.chosen[position].tolist(), strict=True)
-        return Guess(tuple(name for name, chosen in names if chosen), probability)
+        return Prediction(tuple(name for name, chosen in names if chosen), probability)
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class RankingArrays:
 
     task: NDArray[np.int64]
     score: NDArray[np.float64]
-    guesses: tuple[GuessArrays, ...]
+    guesses: tuple[PredictionArrays, ...]
 
     def to_bytes(self) -> bytes:
         """Packed as safetensors."""
@@ -52,7 +52,7 @@ class RankingArrays:
         """What ``to_bytes`` packed."""
         arrays = load(data)
         questions = (len(arrays) - 2) // 2
-        guesses = (GuessArrays(arrays[f"probability.{k}"], arrays[f"chosen.{k}"]) for k in range(questions))
+        guesses = (PredictionArrays(arrays[f"probability.{k}"], arrays[f"chosen.{k}"]) for k in range(questions))
         return cls(arrays["task"], arrays["score"], tuple(guesses))
 
     def find(self, tasks: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -62,7 +62,7 @@ class RankingArrays:
         positions = np.minimum(np.searchsorted(self.task, tasks), len(self.task) - 1)
         return np.where(self.task[positions] == tasks, positions, -1)
 
-    def guesses_at(self, position: int, questions: Sequence[Question]) -> dict[str, Guess]:
+    def predictions_at(self, position: int, questions: Sequence[Question]) -> dict[str, Prediction]:
         """The guesses for one image, by name of the question."""
         found = {
             question.name: guess.at(position, question) for question, guess in zip(questions, self.guesses, strict=True)

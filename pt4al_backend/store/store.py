@@ -17,7 +17,6 @@ from sqlalchemy import Select, case, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from pt4al_backend.labelling.questions import Question, questions_of
-from pt4al_backend.processes.cpu_meter import CpuUse
 from pt4al_backend.store.pool_scores import RankingArrays
 from pt4al_backend.store.tables import Announced, Project, Ranking, Task, Vitals, Worker
 from pt4al_backend.store.tasks import PoolArrays, TaskStore, Totals
@@ -171,9 +170,9 @@ class Store(TaskStore):
         with self._session.begin() as session:
             session.merge(Vitals(id=1, starting_at=time.time(), cpu_got=None, cpu_wanted=None, trouble=""))
 
-    def beat(self, *, device: str, busy_with: str, trouble: str = "", cpu: CpuUse | None = None) -> None:
+    def beat(self, *, device: str, busy_with: str, trouble: str = "", cpu: tuple[float, float] | None = None) -> None:
         """The worker lives; this is what it does, why it waits if it does, and what it gets of the processors."""
-        got, wanted = (cpu.got, cpu.wanted) if cpu else (None, None)
+        got, wanted = cpu or (None, None)
         with self._session.begin() as session:
             session.merge(Worker(id=1, heartbeat_at=time.time(), device=device, busy_with=busy_with))
             session.merge(Vitals(id=1, starting_at=0.0, cpu_got=got, cpu_wanted=wanted, trouble=trouble))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flask import Flask, Response, g, request
 
 from pt4al_backend.errors import StoreError
@@ -15,8 +17,10 @@ from pt4al_backend.web.validation import add_notes
 _WENT_WRONG = "Something went wrong inside pt4al-backend: its log says what."
 
 
-def create_app(settings: Settings | None = None) -> Flask:
+def create_app(load_model: Callable[[], type], settings: Settings | None = None) -> Flask:
     """The app, serving the store of ``settings`` (of the environment by default).
+
+    ``load_model`` imports the model class, which needs the SDK, and is called once that is loaded.
 
     The SDK keeps one app per process, so a second call returns the same one, which then
     serves the new settings. ``PT4ALError`` if the settings or the data directory cannot be used.
@@ -25,9 +29,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     security.check_settings(settings)
     open_context(settings)
     load_sdk(settings.data_dir)
-    from pt4al_backend.model import PT4ALBackend  # imports the SDK
-
-    app = create_sdk_app(PT4ALBackend)
+    app = create_sdk_app(load_model())
     if "pt4al" not in app.extensions:
         app.extensions["pt4al"] = True
         _add_ours(app)

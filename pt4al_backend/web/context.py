@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from pt4al_backend.errors import DataReplacedError, PT4ALError, StoreError
 from pt4al_backend.labelling.questions import Question
-from pt4al_backend.processes.presence import Presence
+from pt4al_backend.reports.running_backend import Presence
 from pt4al_backend.settings import Settings, load_settings
 from pt4al_backend.store.pool_scores import RankingArrays
 from pt4al_backend.store.store import Store

@@ -68,7 +68,7 @@ def answers(
         if place >= 0:
             prediction["score"] = float(ranking.score[place])
             if config is not None:
-                prediction["result"] = config.result(ranking.guesses_at(place, questions))
+                prediction["result"] = config.result(ranking.predictions_at(place, questions))
         predictions.append(prediction)
     return predictions
 

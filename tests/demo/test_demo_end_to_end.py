@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from processes import free_port
-from studio import PROGRAM, migrated_database
+from support.processes import free_port
+from support.studio import PROGRAM, migrated_database
 
 QUICK = {"PT4AL_PRETEXT_EPOCHS": "1", "PT4AL_MAIN_EPOCHS": "2", "PT4AL_QUERY_SIZE": "5", "PT4AL_DEVICE": "cpu"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from served import Backend, serve
+from support.served import Backend, serve
 
 PASSWORD = {"basic_auth_user": "u", "basic_auth_pass": "p"}
 

@@ -6,8 +6,8 @@ import time
 from contextlib import ExitStack
 
 import pytest
-from served import Backend
-from strangers import answer_to, ask, connect, head, peak_memory, seconds_of_health
+from support.served import Backend
+from support.strangers import answer_to, ask, connect, head, peak_memory, seconds_of_health
 
 MB = 2**20
 RIGHT, WRONG = "Basic dTpw", "Basic dTpx"  # u:p, u:q

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import requests
-from disks import mounted
-from filled_store import CONFIG, add_ranked
-from processes import wait_until
-from served import Backend
+from support.disks import mounted
+from support.filled_store import CONFIG, add_ranked
+from support.processes import wait_until
+from support.served import Backend
 
 from pt4al_backend.store.store import Store
 

@@ -12,9 +12,9 @@ from contextlib import closing, suppress
 
 import psutil
 import pytest
-from known_labels import KnownLabels
 from PIL import Image
-from processes import wait_until
+from support.known_labels import KnownLabels
+from support.processes import wait_until
 
 from pt4al_backend.errors import UnreadableImageError
 from pt4al_backend.processes.scheduler import Worker

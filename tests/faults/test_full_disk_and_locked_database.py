@@ -12,11 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 import requests
-from disks import fill, locked, mounted
-from filled_store import CONFIG, add_ranked
-from known_labels import KnownLabels
-from processes import wait_until
-from served import Backend
+from support.disks import fill, locked, mounted
+from support.filled_store import CONFIG, add_ranked
+from support.known_labels import KnownLabels
+from support.processes import wait_until
+from support.served import Backend
 
 from pt4al_backend.processes.scheduler import Stop, Worker
 from pt4al_backend.reports.status import status

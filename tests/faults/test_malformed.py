@@ -9,8 +9,8 @@ from contextlib import ExitStack
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from served import Backend
-from strangers import answer_to, connect, head, seconds_of_health
+from support.served import Backend
+from support.strangers import answer_to, connect, head, seconds_of_health
 
 START = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 CHUNKED = START + b"Transfer-Encoding: chunked\r\n\r\n"

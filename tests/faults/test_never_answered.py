@@ -5,7 +5,7 @@ import time
 from contextlib import ExitStack, contextmanager
 
 import pytest
-from known_labels import KnownLabels
+from support.known_labels import KnownLabels
 
 from pt4al_backend.label_studio.project import LabelStudioProject
 from pt4al_backend.processes.scheduler import Worker

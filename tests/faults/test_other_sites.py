@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from filled_store import CONFIG, settings_in
 from flask import Request
-from odd_servers import Asked, Reply, answering
-from processes import wait_until
-from served import Backend
-from strangers import ask
-from studio import Studio, choices_config
+from support.filled_store import CONFIG, settings_in
+from support.odd_servers import Asked, Reply, answering
+from support.processes import wait_until
+from support.served import Backend
+from support.strangers import ask
+from support.studio import Studio, choices_config
 from werkzeug.test import EnvironBuilder
 
 from pt4al_backend.web import gate

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from processes import free_port, running, wait_ready, wait_until
-from served import ROOT, Backend, _healthy, _variables
-from strangers import ask, connect, crowd, dripping, head, seconds_of_health
+from support.processes import free_port, running, wait_ready, wait_until
+from support.served import ROOT, Backend, _healthy, _variables
+from support.strangers import ask, connect, crowd, dripping, head, seconds_of_health
 
 LABEL_STUDIOS_PATIENCE = 1.0  # seconds, for /health
 

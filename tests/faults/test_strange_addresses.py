@@ -12,8 +12,8 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import Any
 
 import pytest
-from odd_servers import Asked, Reply, answering
-from studio import LEGACY_TOKEN
+from support.odd_servers import Asked, Reply, answering
+from support.studio import LEGACY_TOKEN
 
 from pt4al_backend.errors import LabelStudioError
 from pt4al_backend.label_studio.client import OF_A_PROJECT, LabelStudioClient

@@ -9,10 +9,10 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from filled_store import CREATED, add_ranked, webhook
-from processes import wait_until
-from served import serve
-from strangers import ask, connect, head, seconds_of_health
+from support.filled_store import CREATED, add_ranked, webhook
+from support.processes import wait_until
+from support.served import serve
+from support.strangers import ask, connect, head, seconds_of_health
 
 from pt4al_backend.store.store import Store
 

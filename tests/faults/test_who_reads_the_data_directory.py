@@ -9,9 +9,9 @@ from contextlib import closing
 from pathlib import Path
 
 import requests
-from filled_store import CONFIG
-from processes import wait_until
-from served import Backend
+from support.filled_store import CONFIG
+from support.processes import wait_until
+from support.served import Backend
 
 from pt4al_backend.store.store import Store
 

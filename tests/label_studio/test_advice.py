@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from studio import Result, Studio, choices_result
+from support.studio import Result, Studio, choices_result
 
 from pt4al_backend.errors import UnsupportedConfigError
 from pt4al_backend.label_studio.label_config.config import parse_config

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from studio import choices_result
+from support.studio import choices_result
 
 from pt4al_backend.label_studio.label_config.config import LabelConfig, parse_config
 

@@ -8,9 +8,9 @@ from contextlib import closing
 
 import jwt
 import pytest
-from odd_servers import Asked, Reply, answering, below
-from processes import free_port
-from studio import LEGACY_TOKEN, Studio
+from support.odd_servers import Asked, Reply, answering, below
+from support.processes import free_port
+from support.studio import LEGACY_TOKEN, Studio
 
 from pt4al_backend.errors import LabelStudioError, LabelStudioRefusedError, LabelStudioUnavailableError
 from pt4al_backend.label_studio.client import LabelStudioClient

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from odd_servers import Asked, Reply, answering, below
 from PIL import Image
 from pydantic import SecretStr
-from studio import LEGACY_TOKEN, Studio, StudioError, choices_config, choices_result
+from support.odd_servers import Asked, Reply, answering, below
+from support.studio import LEGACY_TOKEN, Studio, StudioError, choices_config, choices_result
 
 from pt4al_backend.errors import (
     LabelStudioError,
@@ -31,7 +31,7 @@ from pt4al_backend.label_studio.image_fetcher import FetchLimits
 from pt4al_backend.label_studio.project import LabelStudioProject
 from pt4al_backend.label_studio.task_list import TaskList
 from pt4al_backend.labelling.platform import LabellingPlatform, Pick, TaskState, Window
-from pt4al_backend.labelling.questions import Guess, Question
+from pt4al_backend.labelling.questions import Prediction, Question
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.tables import Project
 
@@ -87,7 +87,7 @@ def act(studio: Studio, project: int, action: str, tasks: list[int]) -> None:
 
 
 def window_of(tasks: list[int], version: str, label: str = "cat") -> Window:
-    guesses = {"choice": Guess(label, 0.5)}
+    guesses = {"choice": Prediction(label, 0.5)}
     return Window(version, tuple(Pick(task, place / 100, guesses) for place, task in enumerate(tasks)))
 
 
@@ -321,7 +321,11 @@ def test_several_questions(label_studio: Studio, opened: Opener, monkeypatch: py
 
     mask = np.full((48, 48), 3, dtype=np.uint8)
     mask[4:20, 4:20], mask[25:40, 5:45], mask[8:12, 8:12], mask[20:24, 30:44], mask[0, 40] = 0, 1, 3, 2, 2
-    guesses = {"choice": Guess("dog", 0.5), "tags": Guess(("torn",), 0.25), "brush+poly": Guess(mask, 0.75)}
+    guesses = {
+        "choice": Prediction("dog", 0.5),
+        "tags": Prediction(("torn",), 0.25),
+        "brush+poly": Prediction(mask, 0.75),
+    }
     picks = [Pick(task, place / 10, guesses, width=64, height=480) for place, task in enumerate(ids)]
     project.publish(Window("pt4al-1", (*picks[:4], Pick(ids[4], 0.9, guesses))))  # of the last no size is known
     predictions = published(label_studio, number)

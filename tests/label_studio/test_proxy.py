@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 import requests
-from odd_servers import Asked, Reply, answering, below
-from processes import free_port, running, wait_ready
-from studio import Studio, choices_config
+from support.odd_servers import Asked, Reply, answering, below
+from support.processes import free_port, running, wait_ready
+from support.studio import Studio, choices_config
 
 from pt4al_backend.errors import LabelStudioError
 from pt4al_backend.label_studio.client import LabelStudioClient

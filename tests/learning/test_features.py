@@ -1,6 +1,6 @@
 import numpy as np
 import torch
-from learning_helpers import features_of, finish, noise, single, small
+from support.networks import features_of, finish, noise, single, small
 
 from pt4al_backend.learning import extract_features, feature_size, train_main
 from pt4al_backend.learning.inputs import normalised

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from learning_helpers import SHAPES, ArrayMasks, MemoryCheckpoint, digits, finish, noise, shapes, single, small
+from support.networks import SHAPES, ArrayMasks, MemoryCheckpoint, digits, finish, noise, shapes, single, small
 
 from pt4al_backend import learning
 from pt4al_backend.learning.cuda_graphs import Graphs

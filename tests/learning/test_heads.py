@@ -1,7 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from learning_helpers import SHAPES, single
+from support.networks import SHAPES, single
 from torchvision.models.segmentation.lraspp import LRASPPHead
 
 from pt4al_backend.learning.heads import MaskHead, head_for, side_by_side, upsampled

@@ -1,6 +1,6 @@
 import numpy as np
 import torch
-from learning_helpers import ArrayImages, noise
+from support.networks import ArrayImages, noise
 
 from pt4al_backend.learning.inputs import (
     Crop,

@@ -1,7 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from learning_helpers import SHAPES, multiple, single
+from support.networks import SHAPES, multiple, single
 
 from pt4al_backend.learning import IGNORE, SEGMENTATION, Output
 from pt4al_backend.learning.inputs import generator

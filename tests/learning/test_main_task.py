@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from learning_helpers import (
+from support.networks import (
     ArrayImages,
     MemoryCheckpoint,
     digits,

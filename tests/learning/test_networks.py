@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from learning_helpers import SHAPES, multiple, single
+from support.networks import SHAPES, multiple, single
 
 from pt4al_backend.learning import SEGMENTATION, LearningError, Output, Weights, feature_size
 from pt4al_backend.learning.inputs import generator

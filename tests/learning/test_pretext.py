@@ -3,7 +3,7 @@ import threading
 import numpy as np
 import pytest
 import torch
-from learning_helpers import ArrayImages, MemoryCheckpoint, finish, noise, same, small
+from support.networks import ArrayImages, MemoryCheckpoint, finish, noise, same, small
 
 from pt4al_backend.learning import LearningError, pretext_losses, train_pretext
 from pt4al_backend.learning.inputs import normalised

@@ -1,5 +1,5 @@
 import pytest
-from learning_helpers import single
+from support.networks import single
 
 from pt4al_backend.learning import LearningError, choose_image_size, recipes
 from pt4al_backend.learning.networks import network_spec

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from learning_helpers import (
+from support.networks import (
     SHAPES,
     ArrayMasks,
     MemoryCheckpoint,

@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from interrupting import assert_interruptions_change_nothing
-from known_labels import DIGITS, digit_png
 from rich.console import Console
-from served import NOT_INHERITED
+from support.interrupting import assert_interruptions_change_nothing
+from support.known_labels import DIGITS, digit_png
+from support.served import NOT_INHERITED
 
 from pt4al_backend import cli, learning
 from pt4al_backend.datasets.folders import read_folder

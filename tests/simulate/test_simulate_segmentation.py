@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from coloured_shapes import SHAPES, png, shape_mask, shape_png
-from interrupting import assert_interruptions_change_nothing
 from numpy.typing import NDArray
 from PIL import Image
-from served import NOT_INHERITED
+from support.coloured_shapes import SHAPES, png, shape_mask, shape_png
+from support.interrupting import assert_interruptions_change_nothing
+from support.served import NOT_INHERITED
 
 from pt4al_backend import cli, learning
 from pt4al_backend.datasets.known_images import SegmentedImages

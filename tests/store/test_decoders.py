@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
-from processes import wait_until
+from support.processes import wait_until
 
 from pt4al_backend.errors import PT4ALError, UnreadableImageError
 from pt4al_backend.store import decode, decoders

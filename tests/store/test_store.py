@@ -7,9 +7,9 @@ import pytest
 
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.platform import TaskState
-from pt4al_backend.labelling.questions import Guess, questions_of
+from pt4al_backend.labelling.questions import Prediction, questions_of
 from pt4al_backend.net.download import download
-from pt4al_backend.store.pool_scores import GuessArrays, RankingArrays
+from pt4al_backend.store.pool_scores import PredictionArrays, RankingArrays
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Announced
 
@@ -153,20 +153,20 @@ def test_removed_tasks_are_gone_and_batches_of_a_removed_task_are_no_error(store
 def test_a_ranking_replaces_the_one_before(store, project):
     assert store.ranking(project.id) is None
     for score in (0.5, 0.25):
-        kinds = GuessArrays(np.array([0.9, np.nan], np.float32), np.array([1, 0], np.int32))
-        tags = GuessArrays(np.array([0.8, 0.7], np.float32), np.array([[1, 1], [0, 0]], np.uint8))
-        mask = GuessArrays(np.full(2, np.nan, np.float32), np.zeros(0, np.uint8))
+        kinds = PredictionArrays(np.array([0.9, np.nan], np.float32), np.array([1, 0], np.int32))
+        tags = PredictionArrays(np.array([0.8, 0.7], np.float32), np.array([[1, 1], [0, 0]], np.uint8))
+        mask = PredictionArrays(np.full(2, np.nan, np.float32), np.zeros(0, np.uint8))
         arrays = RankingArrays(np.array([4, 9]), np.array([score, 1.0]), (kinds, tags, mask))
         store.save_ranking(project.id, arrays, questions=QUESTIONS, ranked_revision=3)
     found, questions = store.ranking(project.id)
     assert found.score.tolist() == [0.25, 1.0]
     assert questions == QUESTIONS_ASKED
-    first, second = (found.guesses_at(place, questions) for place in (0, 1))
+    first, second = (found.predictions_at(place, questions) for place in (0, 1))
     assert first == {
-        "kind": Guess("dog", pytest.approx(0.9)),
-        "tags": Guess(("small", "wet"), pytest.approx(0.8)),
+        "kind": Prediction("dog", pytest.approx(0.9)),
+        "tags": Prediction(("small", "wet"), pytest.approx(0.8)),
     }
-    assert second == {"tags": Guess((), pytest.approx(0.7))}
+    assert second == {"tags": Prediction((), pytest.approx(0.7))}
     assert found.find(np.array([9, 5, 4, 100])).tolist() == [1, -1, 0, -1]
     assert store.project(project.id).ranked_revision == 3
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from filled_store import settings_in
 from flask.testing import FlaskClient
+from support.filled_store import settings_in
+from support.served import load_model
 
 from pt4al_backend.store.store import Store
 from pt4al_backend.web.app import create_app
@@ -19,7 +20,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., FlaskClient]]:
     """``start(**settings)`` serves a fresh data directory with these settings."""
 
     def open_app(**settings: object) -> FlaskClient:
-        return create_app(settings_in(tmp_path / "data", **settings)).test_client()
+        return create_app(load_model, settings_in(tmp_path / "data", **settings)).test_client()
 
     yield open_app
     context().store.close()

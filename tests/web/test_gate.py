@@ -6,8 +6,8 @@ import socket
 from pathlib import Path
 
 import pytest
-from filled_store import settings_in
 from flask import Request
+from support.filled_store import settings_in
 from test_security import basic
 from werkzeug.test import EnvironBuilder
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from filled_store import LABEL_STUDIO, add_project, add_ranked
 from flask.testing import FlaskClient
+from support.filled_store import LABEL_STUDIO, add_project, add_ranked
 
 from pt4al_backend.store.store import Store
 from pt4al_backend.web.context import context

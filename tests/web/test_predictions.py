@@ -10,8 +10,8 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from filled_store import CREATED, add_ranked, rank, reread, state
 from flask.testing import FlaskClient
+from support.filled_store import CREATED, add_ranked, rank, reread, state
 
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Project

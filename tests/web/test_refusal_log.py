@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from filled_store import CREATED, webhook
 from flask.testing import FlaskClient
+from support.filled_store import CREATED, webhook
 
 from pt4al_backend.web import refusal_log
 

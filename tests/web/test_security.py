@@ -6,8 +6,9 @@ import base64
 from collections.abc import Callable
 
 import pytest
-from filled_store import settings_in
 from flask.testing import FlaskClient
+from support.filled_store import settings_in
+from support.served import load_model
 
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.web.app import create_app
@@ -66,4 +67,4 @@ def test_a_password_beyond_latin_1(start: Callable[..., FlaskClient]) -> None:
 @pytest.mark.parametrize("half", [{"basic_auth_user": "u"}, {"basic_auth_pass": "p"}])
 def test_half_a_login_protects_nothing(tmp_path, half: dict[str, str]) -> None:
     with pytest.raises(PT4ALError, match="both, or neither"):
-        create_app(settings_in(tmp_path, **half))
+        create_app(load_model, settings_in(tmp_path, **half))

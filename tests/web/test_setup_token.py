@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 
 import pytest
-from filled_store import CONFIG, CREATED
 from flask.testing import FlaskClient
-from odd_servers import Asked, OddServer, Reply, answering
+from support.filled_store import CONFIG, CREATED
+from support.odd_servers import Asked, OddServer, Reply, answering
 from werkzeug.test import TestResponse
 
 from pt4al_backend.web.context import context

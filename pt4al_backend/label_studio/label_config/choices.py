@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pt4al_backend.label_studio.label_config.tags import Tag, answers_of
-from pt4al_backend.labelling.questions import MULTIPLE, SINGLE, Guess, Question
+from pt4al_backend.labelling.questions import MULTIPLE, SINGLE, Prediction, Question
 
 Result = dict[str, Any]
 """One entry of the ``result`` of an annotation or a prediction."""
@@ -77,7 +77,7 @@ def majorities(question: Question, votes: Sequence[tuple[str, ...]]) -> list[str
     return [name for name in question.classes if 2 * counts[name] + (name in votes[-1]) > len(votes)]
 
 
-def choices_result(question: Question, guess: Guess, *, image: str) -> list[Result]:
+def choices_result(question: Question, guess: Prediction, *, image: str) -> list[Result]:
     """A guess as results of a prediction; classes that are gone from the config are left out."""
     values = guess.value if isinstance(guess.value, (tuple, list)) else (guess.value,)
     known = [name for name in question.classes if any(isinstance(value, str) and value == name for value in values)]

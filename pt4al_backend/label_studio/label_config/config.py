@@ -20,7 +20,7 @@ from pt4al_backend.label_studio.label_config.choices import Result, choices_ques
 from pt4al_backend.label_studio.label_config.region_results import regions_result
 from pt4al_backend.label_studio.label_config.regions import KINDS, RegionControl, regions_question
 from pt4al_backend.label_studio.label_config.tags import Tag, ascii_text
-from pt4al_backend.labelling.questions import SEGMENTATION, Answers, Guess, Question
+from pt4al_backend.labelling.questions import SEGMENTATION, Answers, Prediction, Question
 
 UNNAMED_KEY = "$undefined$"  # where Label Studio keeps files that were uploaded before there was a config
 
@@ -78,7 +78,7 @@ class LabelConfig:
         return reader.answers(annotations, [] if faults is None else faults)
 
     def result(
-        self, guesses: Mapping[str, Guess], *, width: int = 0, height: int = 0, least_region: float = 0.0
+        self, guesses: Mapping[str, Prediction], *, width: int = 0, height: int = 0, least_region: float = 0.0
     ) -> list[Result]:
         """Guesses, by name of the question, as the ``result`` of a prediction; each has its probability as score.
 

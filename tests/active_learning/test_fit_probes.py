@@ -1,0 +1,261 @@
+"""Refits on features that are made up so that the answers are known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pt4al_backend.active_learning import fit_probes as room
+from pt4al_backend.active_learning.fit_probes import fit_heads, mistakes, refit
+from pt4al_backend.active_learning.pool_predictions import PoolPredictions
+from pt4al_backend.active_learning.training_data import ProbeInputs
+from pt4al_backend.labelling.label_types import ERRORS
+from pt4al_backend.labelling.multiple import of_labels
+from pt4al_backend.labelling.questions import MULTIPLE, SEGMENTATION, SINGLE, Answers, Prediction, Question
+from pt4al_backend.labelling.segmentation import of_pixels
+from pt4al_backend.sampling.uncertainty import entropy, margin, mean_rank, softmax
+from pt4al_backend.store.feature_file import FeatureFile
+from pt4al_backend.store.mask_file import MaskFile
+from pt4al_backend.store.store import PoolArrays
+
+KIND = Question("kind", SINGLE, ("cat", "dog", "cow"))
+SEEN = Question("result", MULTIPLE, ("tail", "paw"))
+AREA = Question("area", SEGMENTATION, ("sky", "road"))
+ALL = (KIND, SEEN, AREA)
+N, CELLS = 40, 4
+DIGEST = "5a" * 16
+MEASURES = {SINGLE: "margin", MULTIPLE: "entropy", SEGMENTATION: "entropy"}
+
+
+@dataclass(frozen=True)
+class World:
+    """Task k + 100 has row N - 1 - k. Three features say its kind, two what is seen; those of a cell say its class."""
+
+    kind: NDArray[np.int64]
+    result: NDArray[np.bool_]
+    cells: NDArray[np.int64]
+    """(n, CELLS, CELLS): 2 is where no region is."""
+    features: FeatureFile
+    grid: FeatureFile
+    masks: MaskFile
+
+    def answers(self, position: int) -> Answers:
+        chosen = [name for name, there in zip(SEEN.classes, self.result[position], strict=True) if there]
+        return {"kind": KIND.classes[self.kind[position]], "result": chosen, "area": DIGEST}
+
+    def sources(self, answers: dict[int, Answers], *, dense: bool = True, background: bool = True) -> ProbeInputs:
+        """``answers`` by position."""
+        return ProbeInputs(
+            features=self.features,
+            grid=self.grid if dense else None,
+            grid_shape=(CELLS, 3) if dense else None,
+            answers={position + 100: given for position, given in answers.items()},
+            masks=self.masks,
+            background=background,
+        )
+
+    def mask(self, position: int) -> NDArray[np.uint8]:
+        return np.kron(self.cells[position], np.ones((2, 2))).astype(np.uint8)
+
+
+def row(positions: Any) -> NDArray[np.int64]:
+    return N - 1 - np.asarray(positions, dtype=np.int64)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    random = np.random.default_rng(0)
+    kind, result = np.arange(N) % 3, random.random((N, 2)) < 0.4
+    cells = random.integers(0, 3, (N, CELLS, CELLS))
+    features = FeatureFile(tmp_path / "features.bin", width=5)
+    values = np.concatenate([np.eye(3)[kind], result], axis=1) + random.normal(0, 0.1, (N, 5))
+    features.write(row(range(N)), values.astype(np.float16))
+    grid = FeatureFile(tmp_path / "grid.bin", width=CELLS * CELLS * 3)
+    values = np.eye(3)[cells] + random.normal(0, 0.1, (N, CELLS, CELLS, 3))
+    grid.write(row(range(N)), values.reshape(N, -1).astype(np.float16))
+    made = World(kind, result, cells, features, grid, MaskFile(tmp_path / "masks.bin", side=2 * CELLS))
+    for position in range(N):
+        made.masks.write(int(row(position)), DIGEST, made.mask(position))
+    return made
+
+
+def pool(labelled: Any) -> PoolArrays:
+    inside = np.isin(np.arange(N), list(labelled))
+    nothing = np.zeros(N, dtype=np.int64)
+    return PoolArrays(np.arange(N) + 100, row(range(N)), np.zeros(N), nothing, nothing, inside, np.zeros(N, bool))
+
+
+def thought(
+    world: World, answers: dict[int, Answers], questions: tuple[Question, ...] = ALL, **how: Any
+) -> PoolPredictions:
+    return refit(pool(answers), questions, world.sources(answers, **how), uncertainty=lambda kind: MEASURES[kind])
+
+
+def test_every_question_is_answered_as_its_features_say(world: World) -> None:
+    found = thought(world, {position: world.answers(position) for position in range(20)})
+    assert [view.question for view in found.views] == list(ALL)
+    kind, result, area = found.guesses
+    assert kind.chosen.tolist() == world.kind.tolist()
+    assert (result.chosen == world.result).mean() > 0.85
+    assert len(area.chosen) == 0 and np.isnan(area.probability).all()  # masks are not kept
+    assert kind.at(4, KIND) == Prediction("dog", float(kind.probability[4]))
+    head = found.views[2].head
+    logits = head.logits(world.grid.read(row(range(N))).reshape(N, CELLS, CELLS, 3))
+    assert (logits.argmax(axis=-1) == world.cells).mean() > 0.98
+    assert found.views[2].uncertainty == pytest.approx(of_pixels(logits, entropy))
+
+
+def test_uncertainties_and_guesses_are_the_heads(world: World) -> None:
+    found = thought(world, {position: world.answers(position) for position in range(9)})
+    kind, result, area = found.views
+    logits = kind.head.logits(world.features.read(row(range(N))))
+    assert kind.uncertainty == pytest.approx(margin(logits))
+    assert kind.guesses.probability == pytest.approx(softmax(logits).max(axis=1), rel=1e-5)
+    logits = result.head.logits(world.features.read(row(range(N))))
+    there = 1 / (1 + np.exp(-logits))
+    assert result.uncertainty == pytest.approx(of_labels(logits, entropy))
+    assert result.guesses.probability == pytest.approx(np.maximum(there, 1 - there).mean(axis=1), rel=1e-5)
+    assert (result.guesses.chosen == (there > 0.5)).all()
+    assert found.uncertainty == pytest.approx(mean_rank([kind.uncertainty, result.uncertainty, area.uncertainty]))
+
+
+def test_errors_are_what_is_predicted_less_the_answer(world: World) -> None:
+    given = {position: world.answers(position) for position in range(9)}
+    found = thought(world, given)
+    some = np.array([30, 2, 17])
+    errors = found.errors(some)
+    assert errors.shape == (3, 3 + 2 + 3) and not found.exclusive
+    kind, result, area = np.split(errors, [3, 5], axis=1)
+    features = world.features.read(row(some))
+    shares = softmax(found.views[0].head.logits(features))
+    assert kind == pytest.approx(shares - np.eye(3)[shares.argmax(axis=1)])
+    there = 1 / (1 + np.exp(-found.views[1].head.logits(features)))
+    assert result == pytest.approx(2 * (there - (there > 0.5)) / np.sqrt(2), abs=1e-6)
+    logits = found.views[2].head.logits(world.grid.read(row(some)).reshape(3, CELLS, CELLS, 3))
+    pixels = softmax(logits.reshape(-1, 3))
+    assert area == pytest.approx((pixels - np.eye(3)[pixels.argmax(axis=1)]).reshape(3, -1, 3).mean(axis=1))
+    alone = thought(world, given, (KIND,))
+    assert alone.exclusive and alone.probabilities(some) == pytest.approx(shares, abs=1e-4)
+    assert not thought(world, {}, (KIND,)).exclusive
+
+
+def test_errors_are_long_where_the_model_is_unsure() -> None:
+    sure, unsure = np.array([[9.0, -9.0, -9.0, -9.0]]), np.zeros((1, 4))
+    for kind, error in ERRORS.items():
+        both = [np.tile(logits, (1, 3, 3, 1)) if kind == SEGMENTATION else logits for logits in (sure, unsure)]
+        short, long = (float((error(logits) ** 2).sum()) for logits in both)
+        assert short < 1e-4 and 0.7 < long <= 1
+
+
+def test_a_question_that_nobody_answered_has_no_view(world: World) -> None:
+    given = {position: {"result": world.answers(position)["result"]} for position in range(9)}
+    given[20] = {"a question that is gone": "x"}
+    found = thought(world, given)
+    (view,) = found.views
+    assert view.question == SEEN
+    assert found.uncertainty.tolist() == view.uncertainty.tolist()
+    kind, result, area = found.guesses
+    assert kind.at(3, KIND) is None and area.at(3, AREA) is None and result.at(3, SEEN) is not None
+    nothing = thought(world, {})
+    assert nothing.views == () and np.isnan(nothing.uncertainty).all() and len(nothing.guesses) == 3
+
+
+def test_partial_answers_teach_what_they_answer(world: World) -> None:
+    """As if the images that do not answer a question had not been labelled."""
+    full = {position: world.answers(position) for position in range(18)}
+    partial = {position: {KIND.name: answers["kind"]} for position, answers in full.items() if position % 2}
+    partial |= {position: {SEEN.name: answers["result"]} for position, answers in full.items() if not position % 2}
+    found = {view.question.name: view for view in thought(world, partial).views}
+    odd = thought(world, {position: full[position] for position in full if position % 2}, (KIND,)).views[0]
+    even = thought(world, {position: full[position] for position in full if not position % 2}, (SEEN,)).views[0]
+    for name, alone in (("kind", odd), ("result", even)):
+        assert found[name].head.weight == pytest.approx(alone.head.weight)
+        assert found[name].head.bias == pytest.approx(alone.head.bias)
+
+
+def test_images_whose_features_are_missing_have_no_opinion(world: World) -> None:
+    given = {position: world.answers(position) for position in range(20)}
+    world.features.forget(row([3, 30]))
+    world.grid.forget(row([31]))
+    found = thought(world, given)
+    unknown = np.isin(np.arange(N), [3, 30, 31])
+    for view in found.views:
+        assert (np.isnan(view.uncertainty) == unknown).all()
+    assert (np.isnan(found.uncertainty) == unknown).all()
+    assert (np.isnan(found.guesses[0].probability) == unknown).all()
+    without = thought(world, {position: answers for position, answers in given.items() if position != 3})
+    assert found.views[0].head.weight == pytest.approx(without.views[0].head.weight)
+    plain = thought(world, given, (KIND,), dense=False)
+    assert np.flatnonzero(np.isnan(plain.uncertainty)).tolist() == [3, 30]  # no grid is asked of it
+
+
+def test_masks_that_are_not_drawn_yet_wait(world: World) -> None:
+    given = {position: world.answers(position) for position in range(10)}
+    given[4] |= {"area": "00" * 16}  # made again since
+    head = fit_heads(pool(given), (AREA,), world.sources(given))["area"]
+    del given[4]
+    assert head.weight == pytest.approx(fit_heads(pool(given), (AREA,), world.sources(given))["area"].weight)
+    assert fit_heads(pool([4]), (AREA,), world.sources({4: {"area": "00" * 16}})) == {}
+
+
+def test_pixels_outside_all_regions_may_be_ignored(world: World) -> None:
+    given = {position: world.answers(position) for position in range(20)}
+    (view,) = thought(world, given, (AREA,), background=False).views
+    assert view.head.bias.shape == (2,)
+    logits = view.head.logits(world.grid.read(row(range(N))).reshape(N, CELLS, CELLS, 3))
+    known = world.cells < 2
+    assert (logits.argmax(axis=-1) == world.cells)[known].mean() > 0.98
+    world.masks.write(int(row(0)), DIGEST, np.full((8, 8), 2, dtype=np.uint8))
+    assert thought(world, {0: given[0]}, (AREA,), background=False).views == ()  # no pixel teaches anything
+    assert len(thought(world, {0: given[0]}, (AREA,)).views) == 1
+
+
+@pytest.mark.parametrize("limit", ["CHUNK", "IN_MEMORY"])
+def test_the_pool_is_read_in_parts(world: World, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    given = {position: world.answers(position) for position in range(9)}
+    whole = thought(world, given)
+    read: list[int] = []
+    plain: Callable[..., NDArray[np.float16]] = ProbeInputs.read
+    monkeypatch.setattr(ProbeInputs, "read", lambda self, kind, rows: read.append(len(rows)) or plain(self, kind, rows))
+    monkeypatch.setattr(room, limit, 7 if limit == "CHUNK" else 7 * 3 * CELLS**2)
+    parts = thought(world, given)
+    assert parts.uncertainty == pytest.approx(whole.uncertainty)
+    assert parts.errors(np.arange(N)) == pytest.approx(whole.errors(np.arange(N)))
+    assert set(read) <= ({7, N % 7, 9} if limit == "CHUNK" else {7, N % 7, 9, N})  # 9 to fit
+
+
+def test_of_many_segmentations_only_some_are_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {position: world.answers(position) for position in range(20)}
+    read: list[int] = []
+    plain: Callable[..., NDArray[np.float16]] = ProbeInputs.read
+    monkeypatch.setattr(ProbeInputs, "read", lambda self, kind, rows: read.append(len(rows)) or plain(self, kind, rows))
+    monkeypatch.setattr(room, "MOST_MASKS", 12)
+    head = fit_heads(pool(given), (AREA,), world.sources(given))["area"]
+    assert read == [12]
+    logits = head.logits(world.grid.read(row(range(N))).reshape(N, CELLS, CELLS, 3))
+    assert (logits.argmax(axis=-1) == world.cells).mean() > 0.98
+
+
+def test_mistakes_are_shares_of_the_answers(world: World) -> None:
+    """Two images are labelled otherwise than they look: one in its kind, one in one of its two labels."""
+    given = {position: world.answers(position) for position in range(30)}
+    given[5] |= {"kind": KIND.classes[(world.kind[5] + 1) % 3]}
+    wrong = replace(world, result=world.result.copy())
+    wrong.result[6, 0] ^= True
+    given[6] = wrong.answers(6)
+    positions, shares = mistakes(pool(given), (KIND,), world.sources(given))
+    assert positions.tolist() == list(range(30))
+    assert shares[5] == 1 and shares.sum() <= 2
+    _, shares = mistakes(pool(given), (SEEN,), world.sources(given))
+    assert shares[6] == 0.5 and set(shares.tolist()) <= {0, 0.5, 1}
+    _, shares = mistakes(pool(given), (KIND, SEEN), world.sources(given))
+    assert shares[5] >= 0.5 and shares[6] >= 0.25
+    assert mistakes(pool(given), (AREA,), world.sources(given))[1].tolist() == [0] * 30  # a mask is never quite right
+    del given[5]["result"]
+    assert mistakes(pool(given), (KIND, SEEN), world.sources(given))[1][5] == 1

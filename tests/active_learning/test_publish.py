@@ -1,0 +1,90 @@
+import time
+
+import numpy as np
+
+from pt4al_backend.active_learning.publish import HEAD, MOST_PREDICTIONS, RECENT, may_be_open, retire, version_name
+from pt4al_backend.labelling.platform import Pick
+from pt4al_backend.labelling.questions import Prediction
+
+
+def replace_often(times, *, still_open, retired=(), queue=range(100, 120)):
+    for number in range(times):
+        retired = retire(retired, f"v{number}", list(queue), still_open)
+    return [entry["version"] for entry in retired]
+
+
+def test_a_name_tells_round_and_labels_and_equal_queues_have_equal_names():
+    mask = np.zeros((4, 4), np.uint8)
+    picks = [Pick(1, 0.1, {"kind": Prediction("cat", 0.9), "where": Prediction(mask, 0.5)}), Pick(2, 0.2)]
+    assert version_name(2, 40, picks).startswith("pt4al-r2-n40-")
+    for guesses, equal in (
+        ({"kind": Prediction("cat", 0.3), "where": Prediction(mask.copy(), 0.5)}, True),
+        ({"kind": Prediction("dog", 0.9), "where": Prediction(mask, 0.5)}, False),
+        ({"kind": Prediction("cat", 0.9), "where": Prediction(mask + 1, 0.5)}, False),
+        ({"kind": Prediction("cat", 0.9)}, False),
+    ):
+        other = [Pick(1, 0.1, guesses), Pick(2, 0.2)]
+        assert (version_name(2, 40, picks) == version_name(2, 40, other)) == equal
+    assert version_name(2, 40, picks) != version_name(2, 40, picks[::-1])
+
+
+def test_recent_versions_stay_and_old_ones_go():
+    assert replace_often(RECENT + 5, still_open=set()) == [f"v{number}" for number in range(5, RECENT + 5)]
+
+
+def test_the_version_under_which_an_open_image_was_handed_out_stays():
+    # Somebody opened image 100 under v0 and went for lunch, while others labelled on.
+    assert replace_often(RECENT + 5, still_open={100})[0] == "v0"
+
+
+def test_so_does_a_later_one_under_which_it_may_have_been_opened_as_well():
+    # Image 3 was in v0's queue already, behind the two that were opened then. It was opened under v1.
+    retired = retire([], "v0", [1, 2, 3], {1, 2, 3})
+    retired = retire(retired, "v1", [1, 3], {1, 3})
+    assert replace_often(RECENT + 5, retired=retired, still_open={3}, queue=[])[:2] == ["v0", "v1"]
+
+
+def test_versions_that_may_be_open_are_bounded_and_the_oldest_go_first():
+    predictions = 1000
+    retired = [
+        {"version": f"v{number}", "head": [100], "predictions": predictions, "at": time.time()} for number in range(50)
+    ]
+    kept = [entry["version"] for entry in retire(retired, "", [], {100})]
+    assert kept == [f"v{number}" for number in range(50 - MOST_PREDICTIONS // predictions, 50)]
+    for entry in retired:
+        entry["predictions"] = MOST_PREDICTIONS
+    assert [entry["version"] for entry in retire(retired, "", [], {100})] == [f"v{n}" for n in range(40, 50)]
+
+
+def test_it_goes_when_the_image_is_answered_or_its_lock_has_expired():
+    retired = retire([], "v0", [100], {100})
+    for number in range(1, RECENT + 1):
+        retired = retire(retired, f"v{number}", [], {100})
+    assert retired[0]["version"] == "v0"
+    assert retire(retired, "last", [], set())[0]["version"] == "v2"
+    retired[0]["at"] -= 90_000
+    assert retire(retired, "last", [], {100})[0]["version"] == "v2"
+
+
+def test_only_the_front_of_a_queue_counts_as_handed_out():
+    (entry,) = retire([], "v0", list(range(20)), set(range(2, 20)))
+    assert entry["head"] == list(range(2, 2 + HEAD))
+
+
+def test_before_the_first_version_there_is_nothing_to_keep():
+    assert retire([], "", [], set()) == []
+
+
+def test_what_was_first_of_a_queue_is_likeliest_to_be_open_and_the_newest_queue_counts_most():
+    retired = retire([], "v0", [1, 2, 3], {1, 2, 3})
+    retired = retire(retired, "v1", [11, 12], {11, 12})
+    assert may_be_open(retired, [21, 22, 23], {1, 2, 3, 11, 12, 22, 23}) == [22, 11, 1, 23, 12, 2, 3]
+    assert may_be_open(retired, [12, 1], {1, 2, 12}) == [12, 1, 2]
+    assert may_be_open([], [], {1}) == []
+    assert may_be_open([], range(100), set(range(50, 100))) == list(range(50, 50 + HEAD))
+
+
+def test_nobody_has_an_image_open_whose_lock_has_expired():
+    retired = retire([], "v0", [1], {1})
+    retired[0]["at"] -= 90_000
+    assert may_be_open(retired, [2], {1, 2}) == [2]

@@ -1,0 +1,215 @@
+import time
+
+import numpy as np
+import pytest
+import torch
+from support.networks import features_of, finish, multiple, noise, single, small
+
+from pt4al_backend.learning import (
+    IGNORE,
+    LearningError,
+    fit_head,
+    fit_pixel_head,
+    mask_shares,
+    network_head,
+    out_of_fold,
+    train_main,
+)
+from pt4al_backend.learning.inputs import normalised
+from pt4al_backend.learning.networks import for_inference
+
+RNG = np.random.default_rng(0)
+
+
+def clusters(n: int, classes: int, width: int = 60) -> tuple[np.ndarray, np.ndarray]:
+    """Features around one centre for each class, on axes of very different scale, and the classes."""
+    targets = np.arange(n) % classes
+    centres = np.random.default_rng(1).normal(size=(classes, width))
+    features = (centres[targets] + 0.3 * RNG.normal(size=(n, width))) * np.geomspace(0.01, 100, width) + 5
+    return features.astype(np.float16), targets
+
+
+def test_separable_classes_are_separated():
+    features, targets = clusters(400, 10)
+    head = fit_head(features[:200], targets[:200], single(10))
+    logits = head.logits(features[200:])
+    assert logits.dtype == np.float32 and logits.shape == (200, 10)
+    assert (logits.argmax(axis=1) == targets[200:]).mean() > 0.95
+
+
+def test_the_same_labels_give_the_same_head():
+    features, targets = clusters(100, 5)
+    a, b = fit_head(features, targets, single(5)), fit_head(features, targets, single(5))
+    assert np.array_equal(a.weight, b.weight) and np.array_equal(a.bias, b.bias)
+
+
+@pytest.mark.parametrize(("targets", "classes"), [([0], 1), ([0], 3), ([0, 1], 2), ([0, 999], 1000)])
+def test_few_labels_and_many_classes(targets, classes):
+    features, _ = clusters(len(targets), classes)
+    logits = fit_head(features, np.array(targets), single(classes)).logits(features)
+    assert np.isfinite(logits).all() and logits.argmax(axis=1).tolist() == targets
+
+
+def test_constant_features_do_no_harm():
+    features, targets = clusters(50, 2)
+    features[:, 3] = 7
+    assert np.isfinite(fit_head(features, targets, single(2)).logits(features)).all()
+
+
+def test_ten_thousand_labels_of_a_thousand_classes_take_bounded_time():
+    features, targets = clusters(10_000, 1000, width=224)
+    start = time.process_time()
+    head = fit_head(features, targets, single(1000))
+    assert time.process_time() - start < 8  # processor seconds; about 1 s on two idle cores
+    assert (head.logits(features[:1000]).argmax(axis=1) == targets[:1000]).mean() > 0.9
+
+
+@pytest.mark.parametrize(("targets", "says"), [([], "label at least one"), ([2], "0 to 1")])
+def test_impossible_targets_are_refused(targets, says):
+    with pytest.raises(LearningError, match=says):
+        fit_head(np.zeros((len(targets), 4), np.float16), np.array(targets, dtype=np.int64), single(2))
+
+
+def test_network_head_says_what_the_network_says():
+    images, rows = noise(8), np.arange(8)
+    outputs, targets = [single(3), multiple(2)], [rows % 3, np.stack([rows % 2, rows // 4], axis=1)]
+    weights = finish(train_main(images, rows, outputs, targets, recipe=small().main, init=None, seed=0, device="cpu"))
+    with torch.inference_mode():
+        expected = for_inference(weights, "cpu")(normalised(torch.from_numpy(images.pixels)))
+    for k, logits in enumerate(expected):
+        own = network_head(weights, k).logits(features_of(weights, images, rows))
+        np.testing.assert_allclose(own, logits.numpy(), atol=0.02)  # features are kept as float16
+
+
+def test_answers_out_of_fold_are_those_of_separable_classes():
+    features, targets = clusters(120, 6)
+    guessed = out_of_fold(features, targets, single(6))
+    assert guessed.dtype == np.int64 and guessed.shape == (120,)
+    assert (guessed == targets).mean() > 0.95
+    assert np.array_equal(guessed, out_of_fold(features, targets, single(6)))
+
+
+def test_an_answer_out_of_fold_does_not_know_the_images_own_label():
+    features, targets = clusters(60, 3)
+    guessed = out_of_fold(features, targets, single(3))
+    for image in range(0, 60, 7):
+        wrong = targets.copy()
+        wrong[image] = (targets[image] + 1) % 3
+        assert out_of_fold(features, wrong, single(3))[image] == guessed[image] == targets[image]
+
+
+@pytest.mark.parametrize("n", [0, 1, 4])
+def test_too_few_labels_leave_none_out(n):
+    features, targets = clusters(n, 2)
+    assert out_of_fold(features, targets, single(2)).tolist() == [-1] * n
+
+
+def test_five_labels_of_one_class_are_enough():
+    features, _ = clusters(5, 1)
+    assert out_of_fold(features, np.ones(5, np.int64), single(3)).tolist() == [1] * 5
+
+
+def test_classes_that_come_in_turn_are_not_left_out_as_a_whole():
+    features, targets = clusters(100, 5)  # 0, 1, 2, 3, 4, 0, 1, …
+    assert (out_of_fold(features, targets, single(5)) == targets).mean() > 0.95
+
+
+def several(n: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Features and rows of 0 and 1: each class is present in one of `classes` + 1 images."""
+    features, which = clusters(n, 3 * classes)
+    return features, (which[:, None] % (classes + 1) == np.arange(classes)).astype(np.int8)
+
+
+def test_any_number_of_classes_is_found():
+    features, targets = several(400, 4)
+    head = fit_head(features[:300], targets[:300], multiple(4))
+    logits = head.logits(features[300:])
+    assert logits.shape == (100, 4)
+    assert ((logits > 0) == targets[300:]).mean() > 0.95
+
+
+def test_a_class_of_several_is_fitted_as_if_alone():
+    features, targets = several(100, 4)
+    together = fit_head(features, targets, multiple(4))
+    alone = fit_head(features, targets[:, 2:3], multiple(1))
+    np.testing.assert_allclose(together.logits(features)[:, 2], alone.logits(features)[:, 0], atol=0.05)
+
+
+def test_classes_that_are_never_or_always_there():
+    features, _ = clusters(20, 2)
+    logits = fit_head(features, np.tile(np.array([[0, 1]], np.int8), (20, 1)), multiple(2)).logits(features)
+    assert (logits[:, 0] < 0).all() and (logits[:, 1] > 0).all() and np.isfinite(logits).all()
+
+
+def test_unanswered_images_are_refused():
+    features, _ = clusters(2, 2)
+    for targets, output in ((np.array([0, -1]), single(2)), (np.array([[0, 1], [-1, -1]]), multiple(2))):
+        with pytest.raises(LearningError, match="leave out the images"):
+            fit_head(features, targets, output)
+
+
+def test_answers_out_of_fold_of_several_classes():
+    features, targets = several(120, 3)
+    guessed = out_of_fold(features, targets, multiple(3))
+    assert guessed.dtype == np.int8 and guessed.shape == targets.shape
+    assert (guessed == targets).mean() > 0.9
+    assert (out_of_fold(features[:4], targets[:4], multiple(3)) == -1).all()
+
+
+def test_heads_take_features_of_any_shape():
+    features, targets = clusters(60, 3)
+    head = fit_head(features, targets, single(3))
+    grid = features.reshape(3, 4, 5, 60)
+    np.testing.assert_allclose(head.logits(grid).reshape(60, 3), head.logits(features), rtol=1e-5, atol=1e-5)
+
+
+def test_shares_are_those_of_a_cells_pixels():
+    mask = np.array([[0, 0, 1, 1], [0, 2, 1, 1], [IGNORE, IGNORE, 2, 0], [IGNORE, IGNORE, IGNORE, 1]], np.uint8)
+    shares = mask_shares(np.stack([mask, mask.T]), 3, 2)
+    expected = [[[0.75, 0, 0.25], [0, 1, 0]], [[0, 0, 0], [0.25, 0.25, 0.25]]]
+    assert shares.dtype == np.float32
+    assert shares[0].tolist() == expected and shares[1].tolist() == np.swapaxes(expected, 0, 1).tolist()
+
+
+def test_shares_of_cells_that_do_not_divide_the_mask():
+    shares = mask_shares(np.arange(50, dtype=np.uint8).reshape(2, 5, 5) % 3, 3, 2)
+    np.testing.assert_allclose(shares.sum(axis=-1), 1, atol=1e-6)
+
+
+def cells(n: int) -> tuple[np.ndarray, np.ndarray]:
+    features, which = clusters(n * 36, 4)
+    return features.reshape(n, 6, 6, 60), np.eye(4, dtype=np.float32)[which].reshape(n, 6, 6, 4)
+
+
+def test_a_pixel_head_tells_cells_apart():
+    grid, shares = cells(20)
+    head = fit_pixel_head(grid[:10], shares[:10])
+    assert (head.logits(grid[10:]).argmax(axis=-1) == shares[10:].argmax(axis=-1)).mean() > 0.95
+
+
+def test_rare_classes_may_count_more():
+    random = np.random.default_rng(0)
+    rare = random.random((20, 6, 6)) < 0.1
+    grid = random.normal(loc=2.0 * rare)[..., None]  # two overlapping bells
+    shares = np.stack([~rare, rare], axis=-1).astype(np.float32)
+    heads = [fit_pixel_head(grid, shares, balance=balance) for balance in (0.0, 0.5, 1.0)]
+    found = [(head.logits(grid).argmax(axis=-1) == 1).mean() for head in heads]
+    assert found[0] < 0.1 < found[1] < found[2]
+
+
+def test_cells_that_are_unanswered_have_no_weight():
+    grid, shares = cells(4)
+    changed = grid.copy()
+    shares[:, :3], changed[:, :3] = 0, 7
+    a, b = fit_pixel_head(grid, shares), fit_pixel_head(changed, shares)
+    assert np.array_equal(a.weight, b.weight) and np.array_equal(a.bias, b.bias)
+    with pytest.raises(LearningError, match="label at least one"):
+        fit_pixel_head(grid, np.zeros_like(shares))
+
+
+def test_many_cells_are_sampled_the_same_way_each_time():
+    grid, shares = cells(20)
+    a, b = (fit_pixel_head(grid, shares, seconds=1e-4) for _ in range(2))
+    assert np.array_equal(a.weight, b.weight)
+    assert not np.array_equal(a.weight, fit_pixel_head(grid, shares).weight)
+    assert (a.logits(grid).argmax(axis=-1) == shares.argmax(axis=-1)).mean() > 0.7

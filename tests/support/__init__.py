@@ -1,0 +1,1 @@
+"""What the tests share: servers, processes, data sets, platforms in memory."""
