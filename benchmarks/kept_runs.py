@@ -18,7 +18,7 @@ Run = dict[str, Any]
 
 
 class KeptRuns:
-    """The runs in ``path``; a run has a ``row`` of the table and a ``seed``."""
+    """The runs in `path`; a run has a `row` of the table and a `seed`."""
 
     def __init__(self, path: Path, command: str) -> None:
         self._path, self._command = path, command

@@ -51,7 +51,7 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 class Frames:
-    """Training and validation frames at one size, with their masks: ``learning.Images`` and ``learning.Masks``."""
+    """Training and validation frames at one size, with their masks: `learning.Images` and `learning.Masks`."""
 
     def __init__(self, size: int) -> None:
         pool, self.test = datasets.camvid("train"), datasets.camvid("val")

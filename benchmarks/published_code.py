@@ -92,7 +92,7 @@ class Pool:
 
 
 class Files(Dataset[tuple[Any, ...]]):
-    """Image files, decoded whenever they are asked for; ``rotated``: in four rotations, shuffled, with their labels."""
+    """Image files, decoded whenever they are asked for; `rotated`: in four rotations, shuffled, with their labels."""
 
     def __init__(self, files: Sequence[Path], *, rotated: bool) -> None:
         self._files, self._rotated = files, rotated
@@ -265,7 +265,7 @@ def fill(store: PixelStore, files: Sequence[Path]) -> None:
 
 
 def measure(pool: Pool, figures: Figures, repeats: int) -> None:
-    """Take what is missing of ``repeats`` figures for every step and side, the sides in turn."""
+    """Take what is missing of `repeats` figures for every step and side, the sides in turn."""
     pixels = PixelStore(pool.directory / "pixels", size=SIDE)
     fill(pixels, pool.files)
     sides = {"published": Published(pool), "paper": Ours(pool, "paper", pixels), "fast": Ours(pool, "fast", pixels)}
@@ -300,7 +300,7 @@ def show(figures: Figures, images: int) -> None:
 
 
 def write_files(images: int, directory: Path) -> Pool:
-    """The first ``images`` training images of CIFAR-10 as PNG files."""
+    """The first `images` training images of CIFAR-10 as PNG files."""
     source, _ = datasets.cifar10(images)
     folder = directory / "images"
     folder.mkdir()

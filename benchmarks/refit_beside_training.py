@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/refit_beside_training.py [--refits 30] [--output FILE]
 
-The worker interleaves (``processes/scheduler.py``); this is the measurement behind that choice. 5,000 images of 32 px,
+The worker interleaves (`processes/scheduler.py`); this is the measurement behind that choice. 5,000 images of 32 px,
 500 labels. A refit is asked for at random moments; counted is the time from asking to the ranking of the whole pool.
 """
 

@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/served_order.py [--images 600] [--query-size 20] [--output FILE]
 
-Every order published is recorded from the backend's store; what ``GET /api/projects/{id}/next`` serves has to be the
+Every order published is recorded from the backend's store; what `GET /api/projects/{id}/next` serves has to be the
 first unanswered task of an order that was published then (give or take the half second between the two of them).
 """
 

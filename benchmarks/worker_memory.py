@@ -33,7 +33,7 @@ QUESTIONS = (Question("class", SINGLE, CLASSES),)
 
 
 class ManyImages:
-    """A ``LabellingPlatform`` of n tasks, the first 300 of which are labelled."""
+    """A `LabellingPlatform` of n tasks, the first 300 of which are labelled."""
 
     def __init__(self, n: int, side: int) -> None:
         self._n = n

@@ -1,6 +1,6 @@
-"""How servers find the app: ``gunicorn pt4al_backend._wsgi:app`` or, inside this directory, ``gunicorn _wsgi:app``.
+"""How servers find the app: `gunicorn pt4al_backend._wsgi:app` or, inside this directory, `gunicorn _wsgi:app`.
 
-``label-studio-ml start pt4al_backend -p 9090`` runs this file as a script (fact 27): then web
+`label-studio-ml start pt4al_backend -p 9090` runs this file as a script (fact 27): then web
 and worker are started.
 """
 
@@ -17,14 +17,14 @@ _HERE = Path(__file__).resolve().parent
 
 
 def _leave_own_directory() -> None:
-    """Make ``pt4al_backend`` importable, and its modules (``settings``, ``model``, …) only as part of it."""
+    """Make `pt4al_backend` importable, and its modules (`settings`, `model`, …) only as part of it."""
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != _HERE]
     if str(_HERE.parent) not in sys.path:
         sys.path.append(str(_HERE.parent))
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Start web and worker with the options that the SDK's own ``_wsgi.py`` has. Returns the exit code."""
+    """Start web and worker with the options that the SDK's own `_wsgi.py` has. Returns the exit code."""
     from pt4al_backend.errors import PT4ALError
     from pt4al_backend.processes.supervisor import require_usable_store, start
     from pt4al_backend.store.privacy import keep_private

@@ -34,7 +34,7 @@ class LabelStudioError(PT4ALError):
 class LabelStudioUnavailableError(LabelStudioError):
     """Label Studio cannot be reached right now; trying again later may help.
 
-    ``status`` is the HTTP error that it answered, 0 if it did not answer.
+    `status` is the HTTP error that it answered, 0 if it did not answer.
     """
 
     def __init__(self, message: str, *, status: int = 0) -> None:
@@ -47,7 +47,7 @@ class ProjectGoneError(LabelStudioError):
 
 
 class LabelStudioRefusedError(LabelStudioError):
-    """Label Studio answered a request with an HTTP error of the 400s; ``status`` is which."""
+    """Label Studio answered a request with an HTTP error of the 400s; `status` is which."""
 
     def __init__(self, message: str, *, status: int) -> None:
         super().__init__(message)

@@ -1,6 +1,6 @@
 """The model that label-studio-ml serves: the same class on SDK 1.0.9 and 2.x.
 
-It learns nothing itself. ``fit`` leaves a wake-up for the worker; ``predict`` answers from
+It learns nothing itself. `fit` leaves a wake-up for the worker; `predict` answers from
 what the worker has left in the store. One object lives for one request.
 """
 
@@ -21,7 +21,7 @@ from pt4al_backend.web.refusals import remembering_trouble
 class PT4ALBackend(LabelStudioMLBase):
     """One Label Studio project, as the SDK sees it.
 
-    ``project_id`` is ``"12"``, or ``"12@1700000000"`` with the time it was made, which tells
+    `project_id` is `"12"`, or `"12@1700000000"` with the time it was made, which tells
     projects of several Label Studios apart.
     """
 
@@ -49,7 +49,7 @@ class PT4ALBackend(LabelStudioMLBase):
         self.label_config = label_config
 
     def get(self, key: str) -> Any:
-        """2.x: ``model_version`` is what is published now; other keys live as long as this object."""
+        """2.x: `model_version` is what is published now; other keys live as long as this object."""
         if key != "model_version":
             return self._values.get(key)
         with remembering_trouble():
@@ -61,11 +61,11 @@ class PT4ALBackend(LabelStudioMLBase):
         self._values[key] = value
 
     def has(self, key: str) -> bool:
-        """2.x: whether ``get`` has an answer."""
+        """2.x: whether `get` has an answer."""
         return key == "model_version" or key in self._values
 
     def predict(self, tasks: Sequence[Mapping[str, Any]], context: Any = None, **params: Any) -> list[dict[str, Any]]:
-        """One ``{"result", "score", "model_version"}`` per task; see ``predictions.predict``."""
+        """One `{"result", "score", "model_version"}` per task; see `predictions.predict`."""
         with remembering_trouble():
             project = self._project() or self._project_of(tasks)
             if project is None:
@@ -75,8 +75,8 @@ class PT4ALBackend(LabelStudioMLBase):
     def fit(self, *args: Any, event: str = "", data: Mapping[str, Any] | None = None, **params: Any) -> dict[str, Any]:
         """Leave a wake-up for the worker and return at once.
 
-        Called as ``fit((), event=, data=, job_id=, workdir=)`` by SDK 1.0.9, and as
-        ``fit(event, data)`` or ``fit(event=, data=)`` by 2.x.
+        Called as `fit((), event=, data=, job_id=, workdir=)` by SDK 1.0.9, and as
+        `fit(event, data)` or `fit(event=, data=)` by 2.x.
         """
         if args and isinstance(args[0], str):
             event, data = args[0], args[1] if len(args) > 1 else data

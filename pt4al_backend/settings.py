@@ -1,7 +1,7 @@
 """One table: every setting's name, default and meaning.
 
-Each setting is read from the environment as ``PT4AL_<NAME>``; a few also answer to the
-name the Label Studio ecosystem already uses (``LABEL_STUDIO_URL``, ``MODEL_DIR``, …). A settings file names
+Each setting is read from the environment as `PT4AL_<NAME>`; a few also answer to the
+name the Label Studio ecosystem already uses (`LABEL_STUDIO_URL`, `MODEL_DIR`, …). A settings file names
 them in lower case.
 """
 
@@ -22,13 +22,13 @@ from pt4al_backend.sampling.names import Name, Order
 
 
 def _also(name: str) -> AliasChoices:
-    """Accept ``PT4AL_<name>`` first, then the ecosystem's own ``<name>``."""
+    """Accept `PT4AL_<name>` first, then the ecosystem's own `<name>`."""
     return AliasChoices(f"PT4AL_{name}", name)
 
 
 @dataclass(frozen=True)
 class Method:
-    """How images are chosen and learnt, each setting by its own name, none of them ``auto``."""
+    """How images are chosen and learnt, each setting by its own name, none of them `auto`."""
 
     order: Order
     uncertainty: str
@@ -189,7 +189,7 @@ class Settings(BaseSettings):
 
     @property
     def method(self) -> Method:
-        """The method settings, with what ``auto`` stands for in this preset."""
+        """The method settings, with what `auto` stands for in this preset."""
         usual = METHODS[self.preset]
         return Method(
             order=usual.order if self.order == "auto" else self.order,
@@ -204,7 +204,7 @@ class Settings(BaseSettings):
         return self.method.uncertainty if self.uncertainty != "auto" or kind == "single" else "entropy"
 
     def diversity_for(self, *, dense: bool) -> str:
-        """How a query avoids images that look alike; ``dense``: where pixels are told apart.
+        """How a query avoids images that look alike; `dense`: where pixels are told apart.
 
         Gradients are those of one answer per image: of an image's mean answer they say little.
         """
@@ -245,7 +245,7 @@ def variables(name: str) -> tuple[str, ...]:
 
 
 def sources(config: Path | None = None, **overrides: object) -> Sources:
-    """What is given, and where; ``PT4ALError`` if a settings file cannot be read."""
+    """What is given, and where; `PT4ALError` if a settings file cannot be read."""
     return Sources.read(
         {name: variables(name) for name in Settings.model_fields},
         {name: value for name, value in overrides.items() if value is not None},
@@ -255,9 +255,9 @@ def sources(config: Path | None = None, **overrides: object) -> Sources:
 
 
 def load_settings(config: Path | None = None, **overrides: object) -> Settings:
-    """``overrides`` (command-line options that are not None), then the environment, then a settings file.
+    """`overrides` (command-line options that are not None), then the environment, then a settings file.
 
-    The file is ``config``, or the data directory's own. Raises ``PT4ALError`` naming all that is wrong.
+    The file is `config`, or the data directory's own. Raises `PT4ALError` naming all that is wrong.
     """
     given = sources(config, **overrides)
     wrong = given.unknown_keys() + _halves(given)

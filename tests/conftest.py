@@ -58,7 +58,7 @@ def label_studio(pytestconfig: pytest.Config) -> Iterator[Studio]:
 
 @pytest.fixture
 def start_backend(tmp_path: Path, pytestconfig: pytest.Config) -> Iterator[Callable[..., Backend]]:
-    """``start_backend(studio, **settings)``: see ``served.serve``; ``data_dir`` is a fresh one unless given."""
+    """`start_backend(studio, **settings)`: see `served.serve`; `data_dir` is a fresh one unless given."""
     with ExitStack() as running:
 
         def start(studio: Studio | None, *, data_dir: Path | None = None, **settings: object) -> Backend:

@@ -100,24 +100,24 @@ def modules() -> list[Path]:
 
 
 def room(module: Path) -> str:
-    """``learning`` for pt4al_backend/learning/networks.py, ``loop`` for pt4al_backend/active_learning/loop.py."""
+    """`learning` for pt4al_backend/learning/networks.py, `loop` for pt4al_backend/active_learning/loop.py."""
     return module.relative_to(ROOT / PACKAGE).with_suffix("").parts[0]
 
 
 def in_room(name: str) -> list[Path]:
-    """The modules of a room; of ``processes.child`` that one."""
+    """The modules of a room; of `processes.child` that one."""
     first, _, module = name.partition(".")
     return [path for path in modules() if room(path) == first and module in ("", path.stem)]
 
 
 def floor(name: str) -> int:
-    """Which of ``FLOORS`` a room or a module, ``processes.child``, is on."""
+    """Which of `FLOORS` a room or a module, `processes.child`, is on."""
     floors = {each: number for number, line in enumerate(FLOORS) for each in line.split()}
     return floors[name] if name in floors else floors[name.partition(".")[0]]
 
 
 def place(module: str) -> str:
-    """``processes.child`` for pt4al_backend.processes.child.Child: what ``floor`` takes."""
+    """`processes.child` for pt4al_backend.processes.child.Child: what `floor` takes."""
     return ".".join(module.split(".")[1:3])
 
 
@@ -156,7 +156,7 @@ def targets(module: Path) -> set[str]:
 
 
 def files_of(name: str) -> set[Path]:
-    """The files that run when ``name`` (a dotted name inside the project) is imported."""
+    """The files that run when `name` (a dotted name inside the project) is imported."""
     parts = name.split(".")
     found = set()
     for end in range(1, len(parts) + 1):
@@ -166,7 +166,7 @@ def files_of(name: str) -> set[Path]:
 
 
 def reached(start: Path) -> set[Path]:
-    """``start`` and every file of the project that it imports, directly or through others."""
+    """`start` and every file of the project that it imports, directly or through others."""
     seen, waiting = set(), {start}
     while waiting:
         module = waiting.pop()

@@ -1,4 +1,4 @@
-"""What ``auto`` stands for, and what is refused."""
+"""What `auto` stands for, and what is refused."""
 
 import pytest
 

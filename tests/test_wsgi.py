@@ -25,7 +25,7 @@ TOKEN = "5ecret-t0ken"
 
 @dataclass(frozen=True)
 class Server:
-    """A gunicorn that serves ``_wsgi:app``, and where its log goes."""
+    """A gunicorn that serves `_wsgi:app`, and where its log goes."""
 
     port: int
     log: Path
@@ -124,7 +124,7 @@ def test_no_token_in_the_log_and_no_litter(server: Server) -> None:
 
 
 def script(*arguments: str, data_dir: Path) -> subprocess.CompletedProcess[str]:
-    """What ``label-studio-ml start pt4al_backend`` runs."""
+    """What `label-studio-ml start pt4al_backend` runs."""
     command = [sys.executable, PACKAGE / "_wsgi.py", *arguments]
     return subprocess.run(
         command, env=environment(data_dir), cwd=data_dir, capture_output=True, text=True, timeout=60, check=False

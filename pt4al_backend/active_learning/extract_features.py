@@ -11,7 +11,7 @@ from pt4al_backend.active_learning.workspace import Job, Progress, Workspace
 
 
 def extract_features(workspace: Workspace, rows: NDArray[np.int64]) -> Job:
-    """Compute features of the network in office for ``rows``."""
+    """Compute features of the network in office for `rows`."""
     yield from extract_for(workspace, StoredNetworks.current(workspace.project()), rows)
 
 

@@ -155,7 +155,7 @@ Arrived = list[tuple[tuple[int, str], "T | UnreadableImageError | LabelStudioErr
 def _concurrently(
     fetchers: Fetchers, items: Iterator[tuple[int, str]], work: Callable[[int, str], T]
 ) -> Iterator[Arrived[T]]:
-    """Run ``work(task, value)`` for all, a bounded number at a time; yield what arrived, every 0.1 s or sooner.
+    """Run `work(task, value)` for all, a bounded number at a time; yield what arrived, every 0.1 s or sooner.
 
     An unreadable image arrives as its error, whatever it makes us raise, and so does one that the platform itself fails
     at although it answers otherwise. What is not the image's fault ends all, after what arrived was yielded.
@@ -220,7 +220,7 @@ def _set_aside(fetchers: Fetchers, failed: dict[tuple[int, str], LabelStudioErro
 def _late(
     workspace: Workspace, failed: dict[tuple[int, str], LabelStudioError]
 ) -> dict[tuple[int, str], LabelStudioError]:
-    """Those of ``failed`` that the platform has failed at for long."""
+    """Those of `failed` that the platform has failed at for long."""
     now, since = time.monotonic(), workspace.failing_since
     for image in since.keys() - failed.keys():
         del since[image]

@@ -27,7 +27,7 @@ def refit(
 ) -> PoolPredictions:
     """Fit a head for each question on all answers whose features are known, and ask it about all such images.
 
-    ``uncertainty`` names the measure for a kind of question.
+    `uncertainty` names the measure for a kind of question.
     """
     known = np.flatnonzero(sources.known(pool.row))
     predictions = PoolPredictions(tuple(questions), (), sources, pool.row)

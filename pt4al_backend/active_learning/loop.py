@@ -3,8 +3,8 @@
 It keeps no list of things to do: each time it compares what is with what should be and does
 the next missing thing, so nothing can be lost, doubled or done in the wrong order.
 
-``look`` asks the platform what changed; ``steer`` does what is quick (refit, rank, publish);
-``work`` does a slice of what is slow (images, pretext, training). The worker calls all three
+`look` asks the platform what changed; `steer` does what is quick (refit, rank, publish);
+`work` does a slice of what is slow (images, pretext, training). The worker calls all three
 in turn, for every project, so nothing quick ever waits for anything slow.
 """
 

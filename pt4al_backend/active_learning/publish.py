@@ -42,7 +42,7 @@ class Publisher:
         self._serving, self._overlap = info.model_version, info.overlap
 
     def publish(self, window: Window) -> None:
-        """See to it that ``window`` is what is served."""
+        """See to it that `window` is what is served."""
         project, served = self._workspace.project(), self._serving
         if served != window.version:
             self._workspace.platform.publish(window)
@@ -65,9 +65,9 @@ class Publisher:
             logger.warning("project %d: old predictions could not be deleted. %s", project.number, error)
 
     def _replace(self, project: Project, window: Window, served: str) -> None:
-        """Write down that ``window`` is published, and which versions stay beside it.
+        """Write down that `window` is published, and which versions stay beside it.
 
-        ``served`` is another than the row's where a process was killed between the switch and the row.
+        `served` is another than the row's where a process was killed between the switch and the row.
         """
         handed_out = {task for entry in project.retired for task in entry["head"]} | set(project.published)
         still_open = self._workspace.store.still_open(project.id, handed_out, overlap=self._overlap)
@@ -83,7 +83,7 @@ class Publisher:
 
 
 def may_be_open(retired: Sequence[dict[str, Any]], published: Sequence[int], waiting: Set[int]) -> list[int]:
-    """Those of ``waiting`` that were handed out, as far as can be known, and may be open; the likeliest first.
+    """Those of `waiting` that were handed out, as far as can be known, and may be open; the likeliest first.
 
     Label Studio hands a task that was opened and left out again from its lock, whatever the order says by then
     (fact 37), and does not tell which tasks are locked. Handed out is what is first of a queue, or one of the first few
@@ -97,7 +97,7 @@ def may_be_open(retired: Sequence[dict[str, Any]], published: Sequence[int], wai
 
 
 def version_name(round_: int, labelled: int, picks: Sequence[Pick]) -> str:
-    """``pt4al-r<round>-n<labels>-<short hash>``: equal names mean equal queues."""
+    """`pt4al-r<round>-n<labels>-<short hash>`: equal names mean equal queues."""
     digest = hashlib.sha256()
     for pick in picks:
         digest.update(f"{pick.task},{pick.score:.9f};".encode())
@@ -111,10 +111,10 @@ def version_name(round_: int, labelled: int, picks: Sequence[Pick]) -> str:
 def retire(
     retired: Sequence[dict[str, Any]], version: str, published: Sequence[int], still_open: Set[int]
 ) -> list[dict[str, Any]]:
-    """The versions that must stay when ``version``, whose queue was ``published``, is replaced. Oldest first.
+    """The versions that must stay when `version`, whose queue was `published`, is replaced. Oldest first.
 
     They are the most recent ones, and those at whose front there is an image that somebody may have open:
-    one of ``still_open``, the tasks that wait for an annotation. Which version such an image was opened under
+    one of `still_open`, the tasks that wait for an annotation. Which version such an image was opened under
     cannot be known, as an image that is not answered at once is at the front of many. Where that is too many
     predictions, the oldest go.
     """

@@ -29,7 +29,7 @@ OPENED = 10
 
 @dataclass(frozen=True)
 class Ranked:
-    """The pool in order: for ``/predict``, and for the queue."""
+    """The pool in order: for `/predict`, and for the queue."""
 
     round: int
     query: NDArray[np.int64]
@@ -50,7 +50,7 @@ def rank(
 ) -> Ranked:
     """Sort the pool (all of it in batches) and choose the window.
 
-    ``kept``: a query that was chosen as a whole, task ids in serving order; it is served on. ``opened``: tasks that
+    `kept`: a query that was chosen as a whole, task ids in serving order; it is served on. `opened`: tasks that
     somebody may have open, the likeliest first.
     """
     chosen = chosen_strategy(settings, dense=project.dense)
@@ -142,7 +142,7 @@ def _lane(
 
 
 def _beside(pool: PoolArrays, window: NDArray[np.int64], opened: Sequence[int]) -> NDArray[np.int64]:
-    """Positions of the first of ``opened`` that are open and not in the window, sorted."""
+    """Positions of the first of `opened` that are open and not in the window, sorted."""
     tasks = np.array(opened, dtype=np.int64)
     positions = np.flatnonzero(np.isin(pool.task, tasks) & ~pool.labelled & ~pool.skipped)
     positions = positions[~np.isin(positions, window)]
@@ -152,7 +152,7 @@ def _beside(pool: PoolArrays, window: NDArray[np.int64], opened: Sequence[int]) 
 
 
 def _serve_on(tasks: NDArray[np.int64], kept: NDArray[np.int64]) -> candidates.Order:
-    """The order that serves the tasks in ``kept`` first."""
+    """The order that serves the tasks in `kept` first."""
 
     def order(lane: candidates.Candidates, wanted: int) -> candidates.Positions:
         place = {task: k for k, task in enumerate(tasks.tolist())}

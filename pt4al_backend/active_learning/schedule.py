@@ -16,7 +16,7 @@ from pt4al_backend.store.tables import Project
 
 
 def chosen_strategy(settings: Settings, *, dense: bool) -> Strategy:
-    """The query strategy that the settings ask for; ``dense``: where pixels are told apart.
+    """The query strategy that the settings ask for; `dense`: where pixels are told apart.
 
     Raises:
         PT4ALError: it comes from a library that is not there.
@@ -32,7 +32,7 @@ def chosen_strategy(settings: Settings, *, dense: bool) -> Strategy:
 
 
 def current_round(pool: PoolArrays, project: Project, settings: Settings) -> int:
-    """The round that the labels in ``pool`` (all of it in batches) have come to."""
+    """The round that the labels in `pool` (all of it in batches) have come to."""
     in_rounds, cycles = in_rounds_of(pool, project, chosen_strategy(settings, dense=project.dense))
     return queue.current_round(in_rounds, cycles=cycles, query_size=settings.query_size or project.query_size)
 

@@ -19,7 +19,7 @@ from pt4al_backend.store.tables import Project
 
 
 class StoredNetworks:
-    """The networks of one project, by name: ``pretext-2`` is its second pretext network, ``main-3`` its third main."""
+    """The networks of one project, by name: `pretext-2` is its second pretext network, `main-3` its third main."""
 
     def __init__(self, project_id: int, models_dir: Path) -> None:
         self._project_id = project_id
@@ -65,7 +65,7 @@ class StoredNetworks:
         return FeatureFile(self.path(f"grid-{name}.bin"), width=side * side * width), shape
 
     def missing(self, name: str, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those of ``rows`` whose features by a stored network are not there."""
+        """Those of `rows` whose features by a stored network are not there."""
         grid = self.grid(name)
         there = self.features(name).has(rows)
         return rows[~there] if grid is None else rows[~(there & grid[0].has(rows))]

@@ -80,7 +80,7 @@ class Sync:
         return replace(result, changed=changed, tasks=totals.tasks)
 
     def _start_over(self, result: SyncResult, asked: list[dict[str, Any]]) -> None:
-        """Look at all tasks again, as they are ``asked`` about now."""
+        """Look at all tasks again, as they are `asked` about now."""
         self._pages, self._everything, self._listed = None, True, 0
         self._miscounts, self.complete = 0, False
         self._workspace.store.update(
@@ -92,7 +92,7 @@ class Sync:
         )
 
     def _take_in(self, project: Project, info: ProjectInfo) -> bool:
-        """Take in tasks for a moment. Whether any was new or changed; ``complete`` says whether none is left."""
+        """Take in tasks for a moment. Whether any was new or changed; `complete` says whether none is left."""
         workspace = self._workspace
         if self._pages is None:
             self._everything |= not project.cursor

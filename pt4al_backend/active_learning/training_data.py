@@ -23,21 +23,21 @@ Rows = NDArray[np.int64]
 
 
 def output(question: Question, *, background: bool) -> learning.Output:
-    """What a network has to give for a question. ``background``: pixels outside all regions are a class."""
+    """What a network has to give for a question. `background`: pixels outside all regions are a class."""
     own_class = background and question.kind == SEGMENTATION
     return learning.Output(question.kind, len(question.classes) + own_class)
 
 
 class Drawn:
-    """Answers of a ``segmentation`` question that have been drawn: ``learning.Masks``."""
+    """Answers of a `segmentation` question that have been drawn: `learning.Masks`."""
 
     def __init__(self, masks: MaskFile, rows: NDArray[np.int64], drawn: NDArray[np.bool_], ignored: int | None) -> None:
-        """``rows`` (n,) of the mask file; those not ``drawn`` teach nothing, nor do pixels of the class ``ignored``."""
+        """`rows` (n,) of the mask file; those not `drawn` teach nothing, nor do pixels of the class `ignored`."""
         self.drawn = drawn
         self._masks, self._rows, self._ignored = masks, rows, ignored
 
     def read(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """(k, side, side) class numbers, ``learning.IGNORE`` where there is nothing to learn."""
+        """(k, side, side) class numbers, `learning.IGNORE` where there is nothing to learn."""
         side = self._masks.side
         found = np.full((len(positions), side, side), learning.IGNORE, dtype=np.uint8)
         drawn = self.drawn[positions]
@@ -55,7 +55,7 @@ def targets(
     masks: MaskFile | None,
     background: bool,
 ) -> learning.Targets:
-    """Answers (n of them) to a question about the images in ``rows`` (n,)."""
+    """Answers (n of them) to a question about the images in `rows` (n,)."""
     if question.kind == SINGLE:
         return class_numbers(question, answers)
     if question.kind == MULTIPLE:

@@ -39,7 +39,7 @@ Job = Generator[Progress, None, None]
 
 @dataclass
 class Workspace:
-    """What a project's jobs work with. Only ``platform`` changes: with the project's address or token."""
+    """What a project's jobs work with. Only `platform` changes: with the project's address or token."""
 
     project_id: int
     store: Store
@@ -135,7 +135,7 @@ def segmentation(project: Project) -> Question | None:
 def follow(
     work: Generator[learning.Progress, None, T], what: str, *, since: float = 0.0, until: float = 1.0
 ) -> Generator[Progress, None, T]:
-    """Hand on the progress of a computation in ``learning``, and return its result."""
+    """Hand on the progress of a computation in `learning`, and return its result."""
     try:
         while True:
             try:

@@ -22,7 +22,7 @@ class Command(TyperCommand):
 
 
 def _between(least: int, most: int | None = None) -> Callable[[int | None], int | None]:
-    """For a number that is given: typer's own bounds are shown as ``x>=1``."""
+    """For a number that is given: typer's own bounds are shown as `x>=1`."""
 
     def look(number: int | None) -> int | None:
         if number is not None and (number < least or (most is not None and number > most)):
@@ -75,7 +75,7 @@ def example(arguments: str) -> str:
 
 
 def read_token(given: str | None) -> str | None:
-    """The token that ``--token`` means. ``PT4ALError`` where it is to come on standard input and does not."""
+    """The token that `--token` means. `PT4ALError` where it is to come on standard input and does not."""
     if given != "-":
         return given
     if sys.stdin.isatty():

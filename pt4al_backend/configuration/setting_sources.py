@@ -42,10 +42,10 @@ class Sources:
 
     @classmethod
     def read(cls, names: Names, options: Mapping[str, Any], file: Path | None, *, usual_directory: Path) -> Sources:
-        """``file``: the settings file that was asked for; None: that of the data directory, if there is one.
+        """`file`: the settings file that was asked for; None: that of the data directory, if there is one.
 
-        Nothing is read where everything is given otherwise, as to the processes that ``start`` starts. Raises
-        ``PT4ALError`` where the file cannot be read.
+        Nothing is read where everything is given otherwise, as to the processes that `start` starts. Raises
+        `PT4ALError` where the file cannot be read.
         """
         without = cls(names, options, None, {})
         if all(name in options or _variable(names[name]) for name in names):

@@ -43,7 +43,7 @@ class Export:
     answers: tuple[Answers, ...]
     """One entry per image; a question at least is answered in each."""
     read: Callable[[int], bytes]
-    """The image file at a position. Thread-safe. May raise ``UnreadableImageError``."""
+    """The image file at a position. Thread-safe. May raise `UnreadableImageError`."""
     notes: tuple[str, ...]
     """A sentence for whatever could not be used."""
     digest: str = ""
@@ -55,9 +55,9 @@ class Export:
         return len(self.answers)
 
     def images(self, *, background: bool) -> KnownImages:
-        """The images with the class of each, or of each pixel. ``PT4ALError`` where they do not have just one.
+        """The images with the class of each, or of each pixel. `PT4ALError` where they do not have just one.
 
-        ``background``: pixels outside all regions are a class of their own; else nothing is known of them.
+        `background`: pixels outside all regions are a class of their own; else nothing is known of them.
         """
         if len(self.questions) > 1:
             names = ", ".join(question.name for question in self.questions)
@@ -113,7 +113,7 @@ class Export:
 def read_export(path: Path, settings: Settings) -> Export:
     """The labelled images of an export in Label Studio's JSON format, or JSON-MIN where its meaning is plain.
 
-    A Choices control of which an annotation chose several is a ``multiple`` question, any other is ``single``.
+    A Choices control of which an annotation chose several is a `multiple` question, any other is `single`.
     Images are read from the export's directory, or else fetched from where their addresses point.
 
     Raises:

@@ -20,7 +20,7 @@ ADDRESSES = ("http://", "https://", "/", *(f"{scheme}://" for scheme in STORAGE_
 
 @dataclass(frozen=True)
 class _Files:
-    """Looks below ``directory`` only, symbolic links included."""
+    """Looks below `directory` only, symbolic links included."""
 
     directory: Path
     located: Mapping[str, int]
@@ -34,7 +34,7 @@ class _Files:
         return cls(directory, Counter(named), Counter(end for each in named for end in _ends(each)))
 
     def find(self, named: str) -> Path | None:
-        """The file that a location, or an end of it that no other has, names here or in ``images``."""
+        """The file that a location, or an end of it that no other has, names here or in `images`."""
         for place, end in enumerate(_ends(named)):
             if (self.ending[end] if place else self.located[end]) > 1:
                 continue
@@ -64,12 +64,12 @@ class ExportImages:
 
     @classmethod
     def beside(cls, directory: Path, images: Sequence[tuple[int, str]], settings: Settings) -> ExportImages:
-        """``directory`` is that of the export, ``images`` are (number of the task, address of its image)."""
+        """`directory` is that of the export, `images` are (number of the task, address of its image)."""
         files = _Files.below(directory, [image for _, image in images])
         return cls(tuple(images), files, _fetcher(settings), bool(settings.label_studio_url))
 
     def read(self, position: int) -> bytes:
-        """The image file at a position. Thread-safe. ``UnreadableImageError`` where there is none."""
+        """The image file at a position. Thread-safe. `UnreadableImageError` where there is none."""
         task, image = self.images[position]
         named = location(image)
         path = self.files.find(named)
@@ -99,9 +99,9 @@ def _fetcher(settings: Settings) -> ImageFetcher:
 
 
 def location(image: str) -> str:
-    """The path an address ends in, "" for a data: URI: ``pets/1 b.png`` for ``/data/local-files/?d=pets/1%20b.png``.
+    """The path an address ends in, "" for a data: URI: `pets/1 b.png` for `/data/local-files/?d=pets/1%20b.png`.
 
-    As on Windows ``\\`` separates directories too. What follows a storage's bucket is no address but a name, in which
+    As on Windows `\\` separates directories too. What follows a storage's bucket is no address but a name, in which
     nothing stands for anything else.
     """
     if image[:5].lower() == "data:":
@@ -135,6 +135,6 @@ def _decoded(uri: str) -> str:
 
 
 def _ends(named: str) -> list[str]:
-    """``a/b/c``, ``b/c`` and ``c``."""
+    """`a/b/c`, `b/c` and `c`."""
     parts = PurePosixPath(named).parts
     return ["/".join(parts[begin:]) for begin in range(len(parts))]

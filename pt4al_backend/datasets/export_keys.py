@@ -20,7 +20,7 @@ DEPTH, LENGTH = 4, 10
 
 
 def is_rare(count: int, most: int) -> bool:
-    """Whether something is a stray beside what is there ``most`` often."""
+    """Whether something is a stray beside what is there `most` often."""
     return RARE * count < most
 
 
@@ -30,11 +30,11 @@ def frequent(counts: Counter[str]) -> set[str]:
 
 
 def image_key(rows: Sequence[Mapping[str, Any]], *, asked: Collection[str]) -> str:
-    """The key whose texts are images, as a label config has it behind the $: ``photo.files[0]`` in nested data.
+    """The key whose texts are images, as a label config has it behind the $: `photo.files[0]` in nested data.
 
     What is called an image goes before any address, as that may be a page's, and an address before a bare file name.
-    Of several the one counts that is called as an Image tag is: ``asked`` are the names that results are about.
-    ``PT4ALError`` where this does not lead to one.
+    Of several the one counts that is called as an Image tag is: `asked` are the names that results are about.
+    `PT4ALError` where this does not lead to one.
     """
     texts = [dict(_texts(row)) for row in rows]
     for looks in (_is_image, is_address, _is_file_name):
@@ -59,7 +59,7 @@ def keys_of(rows: Iterable[Mapping[str, Any]], looks: Callable[[str], bool]) -> 
 
 
 def is_below(path: str, key: str) -> bool:
-    """Whether ``path`` begins with the data's ``key``."""
+    """Whether `path` begins with the data's `key`."""
     return path == key or path.startswith((f"{key}.", f"{key}["))
 
 

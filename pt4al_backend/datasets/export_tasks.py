@@ -35,7 +35,7 @@ class Task:
     """0 where the export does not number it."""
     data: Row
     annotations: tuple[Row, ...]
-    """As Label Studio writes them now; ``result`` is a list of dictionaries."""
+    """As Label Studio writes them now; `result` is a list of dictionaries."""
 
 
 class _DamagedError(Exception):

@@ -12,7 +12,7 @@ from pt4al_backend.errors import PT4ALError, UnreadableImageError
 
 
 def files_by_class(root: Path) -> list[tuple[Path, str]]:
-    """Image files below ``root``, whose directories are the classes, with the class of each; sorted.
+    """Image files below `root`, whose directories are the classes, with the class of each; sorted.
 
     Raises:
         PT4ALError: there are no such directories.
@@ -36,7 +36,7 @@ def files_by_class(root: Path) -> list[tuple[Path, str]]:
 
 
 def read_folder(root: Path) -> LabelledImages:
-    """The images below ``root``, whose directories are the classes."""
+    """The images below `root`, whose directories are the classes."""
     root = root.expanduser().resolve()
     files = files_by_class(root)
     classes = tuple(dict.fromkeys(label for _, label in files))

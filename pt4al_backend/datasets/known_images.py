@@ -20,13 +20,13 @@ UNKNOWN = 255
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """``n`` images, each of one class."""
+    """`n` images, each of one class."""
 
     classes: tuple[str, ...]
     targets: NDArray[np.int64]
-    """(n,): which of ``classes``."""
+    """(n,): which of `classes`."""
     read: Callable[[int], bytes]
-    """The image file at a position. Thread-safe. May raise ``UnreadableImageError``."""
+    """The image file at a position. Thread-safe. May raise `UnreadableImageError`."""
     files: str = ""
     """A digest of the files behind them, as far as they are known."""
     name: Callable[[int], str] = "image {}".format
@@ -50,7 +50,7 @@ class LabelledImages:
         return {"class": self.classes[self.targets[position]]}
 
     def take(self, positions: NDArray[np.integer]) -> LabelledImages:
-        """Only the images at ``positions``, in that order."""
+        """Only the images at `positions`, in that order."""
         read, name = self.read, self.name
         return replace(
             self,
@@ -61,7 +61,7 @@ class LabelledImages:
         )
 
     def with_classes(self, classes: tuple[str, ...]) -> LabelledImages:
-        """The same images, their classes counted as in ``classes``.
+        """The same images, their classes counted as in `classes`.
 
         Raises:
             PT4ALError: an image is of none of these.
@@ -76,7 +76,7 @@ class LabelledImages:
         return replace(self, classes=classes, targets=number[self.targets])
 
     def split(self, share: float, *, seed: int) -> tuple[LabelledImages, LabelledImages]:
-        """Two parts: the rest, and about ``share`` of each class (one image at least, if it has two)."""
+        """Two parts: the rest, and about `share` of each class (one image at least, if it has two)."""
         random = np.random.default_rng(seed)
         held_out = np.zeros(len(self), dtype=bool)
         for target in range(len(self.classes)):
@@ -87,13 +87,13 @@ class LabelledImages:
 
 @dataclass(frozen=True)
 class SegmentedImages:
-    """``n`` images, each with the class of every pixel."""
+    """`n` images, each with the class of every pixel."""
 
     classes: tuple[str, ...]
     names: tuple[str, ...]
     """(n,): what tells the images apart."""
     read: Callable[[int], bytes]
-    """The image file at a position. Thread-safe. May raise ``UnreadableImageError``."""
+    """The image file at a position. Thread-safe. May raise `UnreadableImageError`."""
     mask: Callable[[int], NDArray[np.uint8]]
     """The mask (height, width) at a position: class numbers; what is none of them is not known. Thread-safe."""
     files: str = ""
@@ -115,11 +115,11 @@ class SegmentedImages:
         return (Question("mask", SEGMENTATION, self.classes),)
 
     def answers(self, position: int) -> Answers:
-        """What is true of an image: one region, which ``mask`` has to draw."""
+        """What is true of an image: one region, which `mask` has to draw."""
         return {"mask": [{"image": position}]}
 
     def take(self, positions: NDArray[np.integer]) -> SegmentedImages:
-        """Only the images at ``positions``, in that order."""
+        """Only the images at `positions`, in that order."""
         read, mask, name = self.read, self.mask, self.name
         return replace(
             self,
@@ -131,7 +131,7 @@ class SegmentedImages:
         )
 
     def with_classes(self, classes: tuple[str, ...]) -> SegmentedImages:
-        """The same images. ``PT4ALError`` unless their classes are these."""
+        """The same images. `PT4ALError` unless their classes are these."""
         if self.classes != classes:
             raise PT4ALError(
                 "The test images have other classes than the others: annotate both with the same labels; "
@@ -140,7 +140,7 @@ class SegmentedImages:
         return self
 
     def split(self, share: float, *, seed: int) -> tuple[SegmentedImages, SegmentedImages]:
-        """Two parts: the rest, and about ``share`` of the images (one at least, if there are two)."""
+        """Two parts: the rest, and about `share` of the images (one at least, if there are two)."""
         shuffled = np.random.default_rng(seed).permutation(len(self))
         first = min(max(1, round(share * len(self))), len(self) - 1)
         return self.take(np.sort(shuffled[first:])), self.take(np.sort(shuffled[:first]))
@@ -150,5 +150,5 @@ KnownImages = LabelledImages | SegmentedImages
 
 
 def digest_of(*parts: Any) -> str:
-    """What stands for all of ``parts`` (JSON)."""
+    """What stands for all of `parts` (JSON)."""
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=8).hexdigest()

@@ -16,9 +16,9 @@ from pt4al_backend.errors import PT4ALError
 
 
 def read_masks(root: Path, masks: Path) -> SegmentedImages:
-    """The images in ``root`` that have a mask in ``masks``: a PNG of the same name, class numbers as its pixels.
+    """The images in `root` that have a mask in `masks`: a PNG of the same name, class numbers as its pixels.
 
-    A file ``classes.txt`` beside the masks may name the classes, a line for each, from 0 up. Without it the numbers
+    A file `classes.txt` beside the masks may name the classes, a line for each, from 0 up. Without it the numbers
     below 255 that occur in the masks are the classes.
 
     Raises:
@@ -75,7 +75,7 @@ def read_masks(root: Path, masks: Path) -> SegmentedImages:
 
 
 def _by_name(paths: Iterable[Path]) -> dict[str, Path]:
-    """The files by their name without its ending. ``PT4ALError`` where two have the same."""
+    """The files by their name without its ending. `PT4ALError` where two have the same."""
     found: dict[str, Path] = {}
     for path in paths:
         if path.stem in found:

@@ -28,7 +28,7 @@ PARTS |= {"segmentationclass", "segmentationobject"}
 
 
 def kind_of(path: Path) -> str:
-    """What is wrong with ``path`` as a whole, as in "x looks like a CSV file"; "" of what may be read.
+    """What is wrong with `path` as a whole, as in "x looks like a CSV file"; "" of what may be read.
 
     That is a directory in which at least two hold images and are called by what may be classes, and any JSON.
     """
@@ -174,7 +174,7 @@ def _holds_images(directory: Path) -> bool:
 
 
 def _names(root: Path, *, each: int | None = None) -> Iterator[PurePosixPath]:
-    """Of the files below, relative to it, of ``each`` directory so many; hidden ones are passed over."""
+    """Of the files below, relative to it, of `each` directory so many; hidden ones are passed over."""
     for directory, directories, files in os.walk(root):
         directories[:] = sorted(name for name in directories if not name.startswith("."))
         here = PurePosixPath(Path(directory).relative_to(root).as_posix())

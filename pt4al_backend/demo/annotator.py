@@ -43,9 +43,9 @@ class RoundTally:
 
 
 def annotate(api: httpx.Client, project: DemoProject, *, labels: int, waiting: Callable[[], None]) -> Iterator[Served]:
-    """Give up to ``labels`` labels, one at a time, and tell what was served. Ends early when nothing is left.
+    """Give up to `labels` labels, one at a time, and tell what was served. Ends early when nothing is left.
 
-    ``waiting`` is called before each label; it may raise, e.g. because a process has died.
+    `waiting` is called before each label; it may raise, e.g. because a process has died.
     """
     for _ in range(labels):
         waiting()
@@ -65,8 +65,8 @@ def annotate(api: httpx.Client, project: DemoProject, *, labels: int, waiting: C
 def tally_rounds(served: list[Served], *, before: int) -> list[RoundTally]:
     """One tally per round, in the order the rounds were served.
 
-    A task that was not published counts for the round before it. ``labels_so_far`` includes all rounds before, and
-    the labels that were there ``before``.
+    A task that was not published counts for the round before it. `labels_so_far` includes all rounds before, and
+    the labels that were there `before`.
     """
     tallies: list[RoundTally] = []
     for one in served:

@@ -24,7 +24,7 @@ CHUNK = 2000  # tasks per request
 
 @dataclass(frozen=True)
 class DemoProject:
-    """A project in Label Studio. ``truth`` maps an image's address to its class."""
+    """A project in Label Studio. `truth` maps an image's address to its class."""
 
     id: int
     title: str
@@ -60,7 +60,7 @@ def delete(api: httpx.Client, project: DemoProject) -> None:
 
 
 def fill(api: httpx.Client, project: DemoProject, urls: Sequence[str], count: int) -> int:
-    """Import the first of ``urls`` that are not there yet, until there are ``count`` tasks; how many there are then."""
+    """Import the first of `urls` that are not there yet, until there are `count` tasks; how many there are then."""
     there = {str(task["data"].get("image")) for task in all_tasks(api, project)}
     missing = [url for url in urls if url not in there][: max(0, count - len(there))]
     for begin in range(0, len(missing), CHUNK):
@@ -104,7 +104,7 @@ def _delete_webhooks(api: httpx.Client, project: DemoProject, url: str) -> None:
 
 
 def all_tasks(api: httpx.Client, project: DemoProject) -> Iterator[dict[str, Any]]:
-    """All tasks: ``id``, ``data``, ``is_labeled``."""
+    """All tasks: `id`, `data`, `is_labeled`."""
     query = {"project": project.id, "fields": "all", "include": "id,data,is_labeled", "page_size": CHUNK}
     seen, page = 0, 1
     while True:
@@ -122,7 +122,7 @@ def call(api: httpx.Client, method: str, path: str, **options: Any) -> Any:
 
 
 def send(api: httpx.Client, method: str, path: str, *, allow: tuple[int, ...] = (), **options: Any) -> httpx.Response:
-    """One request to Label Studio. ``PT4ALError`` with what it says against it, unless that status is allowed."""
+    """One request to Label Studio. `PT4ALError` with what it says against it, unless that status is allowed."""
     try:
         response = api.request(method, path, **options)
     except httpx.TransportError as error:

@@ -34,7 +34,7 @@ class LabelledImage:
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """``root`` holds one directory per class; its parent is Label Studio's document root."""
+    """`root` holds one directory per class; its parent is Label Studio's document root."""
 
     root: Path
     title: str
@@ -58,7 +58,7 @@ class ImageFolder:
 
 
 def read_folder(root: Path, document_root: Path) -> ImageFolder:
-    """The images below ``root``, whose directories are the classes. ``PT4ALError`` where they are not.
+    """The images below `root`, whose directories are the classes. `PT4ALError` where they are not.
 
     Label Studio serves what is below its document root, so a link is made there: sets of images can stand side by side.
     """
@@ -73,7 +73,7 @@ def read_folder(root: Path, document_root: Path) -> ImageFolder:
 
 
 def write_digits(document_root: Path) -> ImageFolder:
-    """scikit-learn's 1,797 handwritten digits as PNG files below ``document_root``, unless they are there already."""
+    """scikit-learn's 1,797 handwritten digits as PNG files below `document_root`, unless they are there already."""
     root = document_root / DIGITS
     if not root.is_dir():
         unfinished = root.with_name(f"{root.name}.{os.getpid()}.tmp")
@@ -108,7 +108,7 @@ def _drawn(pixels: Any) -> Image.Image:
 
 
 def label_config(classes: Sequence[str], *, width: str = "100%") -> str:
-    """A label config that asks for one of ``classes`` beneath an image of that width."""
+    """A label config that asks for one of `classes` beneath an image of that width."""
     from xml.sax.saxutils import quoteattr
 
     # Label Studio numbers choices from 1, so that the digit 3 would be on key 4.

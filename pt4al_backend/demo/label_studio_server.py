@@ -35,7 +35,7 @@ class LabelStudio:
 
 
 def find_executable() -> str:
-    """``PT4AL_LABEL_STUDIO``, else the checkout's ``.venv-label-studio``, else what is on the PATH."""
+    """`PT4AL_LABEL_STUDIO`, else the checkout's `.venv-label-studio`, else what is on the PATH."""
     chosen = os.environ.get("PT4AL_LABEL_STUDIO")
     if chosen:
         if shutil.which(chosen) is None:
@@ -52,9 +52,9 @@ def find_executable() -> str:
 
 
 def launch(directory: Path, *, host: str, port: int, document_root: Path, token: str) -> LabelStudio:
-    """Start Label Studio with its state in ``directory``; a half-made directory is made anew.
+    """Start Label Studio with its state in `directory`; a half-made directory is made anew.
 
-    ``token`` is the user's legacy token. It only counts at the first start in a directory.
+    `token` is the user's legacy token. It only counts at the first start in a directory.
     """
     data = directory / "label-studio"
     if not (data / COMPLETE).exists():
@@ -69,7 +69,7 @@ def launch(directory: Path, *, host: str, port: int, document_root: Path, token:
 
 
 def wait_until_up(server: LabelStudio, waiting: Waiting) -> None:
-    """Return when the server answers and knows its user. ``PT4ALError`` if that does not come to pass."""
+    """Return when the server answers and knows its user. `PT4ALError` if that does not come to pass."""
     deadline = time.monotonic() + FIRST_START
     with client(server) as api:
         while not _answers(api):
@@ -121,7 +121,7 @@ def _environment(document_root: Path, token: str) -> dict[str, str]:
 
 
 def without_proxy(environment: Mapping[str, str]) -> dict[str, str]:
-    """``environment``, where requests to this machine go past any proxy."""
+    """`environment`, where requests to this machine go past any proxy."""
     local = "localhost,127.0.0.1"
     names = ("NO_PROXY", "no_proxy")
     return {**environment, **{name: ",".join(filter(None, (environment.get(name), local))) for name in names}}

@@ -35,7 +35,7 @@ class Lines:
 
 @contextmanager
 def waiting_for(console: Console, what: str) -> Iterator[Callable[[], None]]:
-    """``what`` is waited for inside, nobody knows how long. Yields what is to be called often meanwhile."""
+    """`what` is waited for inside, nobody knows how long. Yields what is to be called often meanwhile."""
     lines, began = Lines(console), time.monotonic()
     with console.status(what):
         if not console.is_terminal:
@@ -62,7 +62,7 @@ class Stages:
         self._bars.stop()
 
     def show(self, row: dict[str, Any]) -> None:
-        """The project as ``/api/status`` tells it. The stages before its own have been done."""
+        """The project as `/api/status` tells it. The stages before its own have been done."""
         words = terminal.STAGES[row["stage"]]
         done = 1.0 if row["stage"] == "ready" else row["stage_progress"]
         left = terminal.duration(row["eta_seconds"])

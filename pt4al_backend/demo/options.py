@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Options:
-    """The options of ``pt4al-backend demo``. None: the default."""
+    """The options of `pt4al-backend demo`. None: the default."""
 
     images: Path | None = None  # a directory per class; None: the built-in digits
     tasks: int | None = None  # None: all images

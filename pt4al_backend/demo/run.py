@@ -34,11 +34,11 @@ PATIENCE_AT_THE_END = 20.0  # seconds; `start` gives its own two processes half 
 READY_FOR = 15.0  # seconds without a queue, and there is nothing left to put into one
 
 Watch = Callable[[], None]
-"""Raises ``PT4ALError`` if one of the servers has ended."""
+"""Raises `PT4ALError` if one of the servers has ended."""
 
 
 def run(options: Options, settings: Settings) -> int:
-    """Start everything and stay until Ctrl-C, or with ``exit`` until all is done. 0 if all went well."""
+    """Start everything and stay until Ctrl-C, or with `exit` until all is done. 0 if all went well."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # SIGINT is ignored in a script's background
         signal.signal(number, signal.default_int_handler)
     console = Console(highlight=False, soft_wrap=True)
@@ -208,7 +208,7 @@ def _until_ctrl_c(watch: Watch) -> None:
 
 
 def _has_screen() -> bool:
-    """Without one, ``webbrowser`` would open a text browser in this very terminal."""
+    """Without one, `webbrowser` would open a text browser in this very terminal."""
     return sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 

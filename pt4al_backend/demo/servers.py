@@ -45,7 +45,7 @@ class Ports:
 
 
 def choose_ports(settings: Settings, *, host: str, label_studio: int | None) -> Ports:
-    """The ports asked for (``PT4ALError`` if in use), else the first free ones from 8080 and 9090 on."""
+    """The ports asked for (`PT4ALError` if in use), else the first free ones from 8080 and 9090 on."""
     chosen = label_studio or _first_free(host, 8080, without=settings.port)
     if label_studio:
         addresses.require_free_port(host, label_studio, option="--label-studio-port")
@@ -60,9 +60,9 @@ def choose_ports(settings: Settings, *, host: str, label_studio: int | None) -> 
 def demo_settings(
     settings: Settings, directory: Path, *, host: str, ports: Ports, token: str, image_size: int = 0
 ) -> Settings:
-    """The settings, with a state of the demo's own in ``directory``, and its own Label Studio.
+    """The settings, with a state of the demo's own in `directory`, and its own Label Studio.
 
-    ``image_size`` is for where none is set.
+    `image_size` is for where none is set.
     """
     changes = {
         "data_dir": directory / "backend",
@@ -122,7 +122,7 @@ def client(backend: Backend) -> httpx.Client:
 
 
 def require_running(label_studio: LabelStudio, backend: Backend) -> None:
-    """``PT4ALError`` if one of the two has ended."""
+    """`PT4ALError` if one of the two has ended."""
     for name, child, log in (
         ("Label Studio", label_studio.child, label_studio.log),
         ("The backend", backend.child, backend.log),
@@ -132,7 +132,7 @@ def require_running(label_studio: LabelStudio, backend: Backend) -> None:
 
 
 def wait_until_up(backend: Backend, waiting: Waiting) -> None:
-    """Return when the backend answers. ``PT4ALError`` if that does not come to pass."""
+    """Return when the backend answers. `PT4ALError` if that does not come to pass."""
     deadline = time.monotonic() + BACKEND_START
     with client(backend) as api:
         while not _is_healthy(api):

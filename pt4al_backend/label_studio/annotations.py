@@ -52,16 +52,16 @@ def _age(annotation: Mapping[str, Any]) -> tuple[str, int]:
 
 @dataclass(frozen=True)
 class AnnotationReader:
-    """Reads the annotations of a project's tasks, which ask ``questions``."""
+    """Reads the annotations of a project's tasks, which ask `questions`."""
 
     questions: tuple[Question, ...]
     regions: tuple[RegionControl, ...]
-    """The controls of the ``segmentation`` question, if there is one."""
+    """The controls of the `segmentation` question, if there is one."""
     controls: Collection[str]
     """Names of all controls, learnt or not."""
 
     def answers(self, annotations: Sequence[Any], faults: list[str]) -> Answers:
-        """See ``LabelConfig.answers``."""
+        """See `LabelConfig.answers`."""
         given = counted(annotations, faults)
         answers: Answers = {}
         for question in self.questions:
@@ -83,7 +83,7 @@ class AnnotationReader:
         return majorities(question, counting)
 
     def _read(self, question: Question, annotation: Annotation, faults: list[str]) -> Any:
-        """What one annotation answers: the classes it chose, of a ``single`` one; its regions. None: nothing.
+        """What one annotation answers: the classes it chose, of a `single` one; its regions. None: nothing.
 
         The one place where it is caught whatever an annotation makes us raise.
         """

@@ -1,4 +1,4 @@
-"""Ask Label Studio about one project, for ``pt4al-backend check``.
+"""Ask Label Studio about one project, for `pt4al-backend check`.
 
 Nothing is left behind: Label Studio is asked to validate things that are never saved.
 """
@@ -26,7 +26,7 @@ IMAGES = 5  # tasks of a project whose images are tried
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found. ``ok`` is None where it could not be tried; ``message`` says how to mend it."""
+    """What one check found. `ok` is None where it could not be tried; `message` says how to mend it."""
 
     name: str
     ok: bool | None
@@ -34,7 +34,7 @@ class Finding:
 
 
 def tried(name: str, attempt: Callable[[], str]) -> Finding:
-    """What ``attempt`` returns, or the sentence it fails with."""
+    """What `attempt` returns, or the sentence it fails with."""
     try:
         return Finding(name, True, attempt())
     except PT4ALError as error:
@@ -42,7 +42,7 @@ def tried(name: str, attempt: Callable[[], str]) -> Finding:
 
 
 def probe_project(client: LabelStudioClient, number: int, settings: Settings, *, own_url: str) -> Iterator[Finding]:
-    """Rights, connection, webhooks, label config and images of a project; ``own_url`` is the backend's here."""
+    """Rights, connection, webhooks, label config and images of a project; `own_url` is the backend's here."""
     name, path = f"project {number}", f"api/projects/{number}"
     try:
         found = client.request("GET", path, params={"include": "id,title,label_config"})

@@ -37,16 +37,16 @@ for _name in ("httpx", "httpcore"):  # they log every URL at INFO
 
 
 class LabelStudioClient:
-    """Talks to the Label Studio at ``url`` with ``token``, a personal access token or a legacy one.
+    """Talks to the Label Studio at `url` with `token`, a personal access token or a legacy one.
 
     Any number of threads may share it. Redirects are not followed, cookies are not kept, and
     proxies of the environment are not asked for addresses of this machine.
     """
 
     def __init__(self, url: str, token: str, *, login: str = "", stranger: bool = False) -> None:
-        """Raises ``LabelStudioError`` where address or token cannot work, as can be seen without sending them.
+        """Raises `LabelStudioError` where address or token cannot work, as can be seen without sending them.
 
-        ``login``: ``user:password`` for a proxy in front of Label Studio. ``stranger``: the address is one that
+        `login`: `user:password` for a proxy in front of Label Studio. `stranger`: the address is one that
         anybody may have chosen. Then it is connected to with care, proxies of the environment are not asked at all,
         and nothing that an answer says is told before the server has shown itself to be a Label Studio.
         """
@@ -74,7 +74,7 @@ class LabelStudioClient:
 
     @classmethod
     def of(cls, url: str, access_token: str, settings: Settings) -> LabelStudioClient:
-        """For an address of the settings or of a /setup, which brought ``access_token``.
+        """For an address of the settings or of a /setup, which brought `access_token`.
 
         The token and the password of the settings go to the settings' Label Studio only.
         """
@@ -98,10 +98,10 @@ class LabelStudioClient:
         json: Any = None,
         seconds: float = READ_SECONDS,
     ) -> Any:
-        """The decoded answer to a request below the URL (``api/projects/3``), None where it has no body.
+        """The decoded answer to a request below the URL (`api/projects/3`), None where it has no body.
 
-        Raises ``LabelStudioUnavailableError`` when Label Studio cannot answer now,
-        ``LabelStudioRefusedError`` when it refuses the request, ``LabelStudioError`` when
+        Raises `LabelStudioUnavailableError` when Label Studio cannot answer now,
+        `LabelStudioRefusedError` when it refuses the request, `LabelStudioError` when
         what answers does not seem to be Label Studio.
         """
         try:
@@ -113,7 +113,7 @@ class LabelStudioClient:
         return self._request(method, path, params=params, json=json, seconds=seconds)
 
     def credentials(self) -> dict[str, str]:
-        """The headers by which this Label Studio knows us now. They belong to ``url``'s host alone."""
+        """The headers by which this Label Studio knows us now. They belong to `url`'s host alone."""
         if self._login:  # Label Studio takes a legacy token by this name as well
             return {"Authorization": basic(self._login), "X-Api-Key": self._token}
         with self._sentences():
@@ -260,13 +260,13 @@ def _plain(url: str) -> str:
 
 
 def token_for(url: str, access_token: str, settings: Settings) -> str:
-    """The token that belongs to the Label Studio at ``url``: the settings' own, or what its /setup brought."""
+    """The token that belongs to the Label Studio at `url`: the settings' own, or what its /setup brought."""
     ours = settings.label_studio_api_key.get_secret_value()
     return ours if ours and url.rstrip("/") == settings.label_studio_url else access_token
 
 
 def basic(login: str) -> str:
-    """The Authorization header of ``user:password``."""
+    """The Authorization header of `user:password`."""
     return f"Basic {base64.b64encode(login.encode()).decode()}"
 
 

@@ -74,7 +74,7 @@ class FaultyTasks:
         return rows
 
     def _first_behind(self, after: int) -> int:
-        """The number of the first task behind ``after``, which is faulty: the least that makes a list fail."""
+        """The number of the first task behind `after`, which is faulty: the least that makes a list fail."""
         reach = 1
         while self._listed([between(after + 1, after + reach), *self.left_out]) is not None and reach < LARGEST:
             reach *= 2

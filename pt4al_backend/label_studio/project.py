@@ -48,7 +48,7 @@ FIELDS = (
 
 
 class LabelStudioProject:
-    """A ``LabellingPlatform``. One thread drives it; ``image`` may be called from any."""
+    """A `LabellingPlatform`. One thread drives it; `image` may be called from any."""
 
     def __init__(
         self,
@@ -61,9 +61,9 @@ class LabelStudioProject:
         set_sampling: bool = True,
         least_region: float = 0.001,
     ) -> None:
-        """``created`` is the project's time of creation as /setup tells it, in whole unix seconds (fact 13).
+        """`created` is the project's time of creation as /setup tells it, in whole unix seconds (fact 13).
 
-        Regions smaller than ``least_region``, a share of the image, are left out of predictions.
+        Regions smaller than `least_region`, a share of the image, are left out of predictions.
         """
         self.number = number
         self._client = client
@@ -95,7 +95,7 @@ class LabelStudioProject:
         self._client.close()
 
     def is_connected(self) -> bool:
-        """See ``LabellingPlatform``. Nobody is told when a model is removed, so it is asked now and then.
+        """See `LabellingPlatform`. Nobody is told when a model is removed, so it is asked now and then.
 
         Where there is no answer, what was known stays.
         """
@@ -112,7 +112,7 @@ class LabelStudioProject:
         return self._connected
 
     def project(self) -> ProjectInfo:
-        """See ``LabellingPlatform``. ``ProjectGoneError`` also where the number now is another project's."""
+        """See `LabellingPlatform`. `ProjectGoneError` also where the number now is another project's."""
         found = self._project()
         config = self._config = parse_config(found["label_config"])
         return ProjectInfo(
@@ -129,7 +129,7 @@ class LabelStudioProject:
         )
 
     def tasks(self, since: str | None) -> Iterator[tuple[list[TaskState], str]]:
-        """See ``LabellingPlatform``. Some tasks come twice."""
+        """See `LabellingPlatform`. Some tasks come twice."""
         config = self._asked()
         self._tasks.has_regions = config.draws
         for rows, cursor in self._tasks.changed(since):
@@ -143,34 +143,34 @@ class LabelStudioProject:
         return self._config or parse_config(self._project()["label_config"])
 
     def missing(self, known: Sequence[int]) -> set[int]:
-        """See ``LabellingPlatform``."""
+        """See `LabellingPlatform`."""
         return self._tasks.missing(known)
 
     def images_behind(self, task: int) -> dict[int, str]:
-        """See ``LabellingPlatform``."""
+        """See `LabellingPlatform`."""
         return self._image_values(self._tasks.behind(task))
 
     def images_of(self, tasks: Sequence[int]) -> dict[int, str]:
-        """See ``LabellingPlatform``."""
+        """See `LabellingPlatform`."""
         return self._image_values(self._tasks.data_of(tasks))
 
     def image(self, task: int, value: str) -> bytes:
-        """See ``LabellingPlatform``."""
+        """See `LabellingPlatform`."""
         return self._images.fetch(value, task_id=task)
 
     def image_name(self, task: int, value: str) -> str:
-        """See ``LabellingPlatform``."""
+        """See `LabellingPlatform`."""
         return image_name(value)
 
     def drawing(
         self, question: Question, regions: Sequence[dict[str, Any]], *, side: int, size: tuple[int, int]
     ) -> Drawing:
-        """See ``LabellingPlatform``."""
+        """See `LabellingPlatform`."""
         mask = draw(regions, question.classes, side=side, background=True, size=size)
         return Drawing(mask, tuple(misfits(regions, size)))
 
     def publish(self, window: Window) -> None:
-        """See ``LabellingPlatform``. May be killed anywhere and called again. An empty window changes nothing."""
+        """See `LabellingPlatform`. May be killed anywhere and called again. An empty window changes nothing."""
         if not window.picks:
             return
         project = self._project()
@@ -186,7 +186,7 @@ class LabelStudioProject:
             self._patch(model_version=window.version)  # alone: see fact 4; last, as who sees it expects its order
 
     def sweep(self, keep: Collection[str]) -> bool:
-        """See ``LabellingPlatform``. One version at least."""
+        """See `LabellingPlatform`. One version at least."""
         until = time.monotonic() + SWEEPING
         out = [version for version in self._versions() if version.startswith(VERSIONS) and version not in keep]
         while out:
@@ -209,7 +209,7 @@ class LabelStudioProject:
         return found
 
     def _has_backend(self) -> bool:
-        """Whether a model is connected that may be ours. The list ``api/ml`` would call each, and so wake us."""
+        """Whether a model is connected that may be ours. The list `api/ml` would call each, and so wake us."""
         query = {"extended": "true", "include_live_models": "true"}
         answer = self._ask("GET", f"{self._path}/model-versions/", params=query, seconds=ASKING)
         models = answer.get("live") if isinstance(answer, dict) else None

@@ -36,16 +36,16 @@ Row = dict[str, Any]
 
 
 class Ask(Protocol):
-    """``LabelStudioClient.request``, or something around it."""
+    """`LabelStudioClient.request`, or something around it."""
 
     def __call__(self, method: str, path: str, *, params: Mapping[str, Any]) -> Any: ...
 
 
 class TaskList:
-    """The tasks of project ``number``. Not thread-safe.
+    """The tasks of project `number`. Not thread-safe.
 
-    ``predicts_when_listed`` has to say whether the project has Label Studio ask /predict for every
-    task it lists (``evaluate_predictions_automatically``); it is kept from that. ``has_regions``:
+    `predicts_when_listed` has to say whether the project has Label Studio ask /predict for every
+    task it lists (`evaluate_predictions_automatically`); it is kept from that. `has_regions`:
     whether annotations hold regions; fewer tasks are asked for at a time then.
     """
 
@@ -58,9 +58,9 @@ class TaskList:
         self._faulty = FaultyTasks(self._all_of)
 
     def changed(self, since: str | None) -> Iterator[tuple[list[Row], str]]:
-        """Pages of tasks that changed after the cursor ``since`` (None: all), each with the cursor behind it.
+        """Pages of tasks that changed after the cursor `since` (None: all), each with the cursor behind it.
 
-        Rows are Label Studio's, with ``FIELDS``; those of tasks that it fails at have an ``id`` alone, and come every
+        Rows are Label Studio's, with `FIELDS`; those of tasks that it fails at have an `id` alone, and come every
         time. The cursor is the latest time of change there was. Each page asks for times from the last page's last one
         on, so a task that changes while pages are read moves to the end and is read there; some tasks come twice.
         """
@@ -89,10 +89,10 @@ class TaskList:
             low = last + INSTANT
 
     def missing(self, known: Sequence[int]) -> set[int]:
-        """Those of the sorted task numbers ``known`` that do not exist any more.
+        """Those of the sorted task numbers `known` that do not exist any more.
 
         Takes at most two requests per thousand numbers, and only one if nothing is missing. It goes by
-        counts: ``known`` has to be all there was, or a task that is not known makes up for a missing one.
+        counts: `known` has to be all there was, or a task that is not known makes up for a missing one.
         """
         known = [number for number in known if number not in self._faulty.numbers]
         return self._missing(known, self._count(known[0], known[-1])) if known else set()
@@ -102,12 +102,12 @@ class TaskList:
         return {row["id"] for row in self._numbered(numbers, include="id")}
 
     def behind(self, number: int) -> list[Row]:
-        """The next tasks by number, with ``id`` and ``data`` alone; none where there are none behind ``number``."""
+        """The next tasks by number, with `id` and `data` alone; none where there are none behind `number`."""
         rows: list[Row] = self._list([greater(number)], "id", page_size=PAGE, **self._unasked(DATA))["tasks"]
         return rows
 
     def data_of(self, numbers: Sequence[int]) -> list[Row]:
-        """``id`` and ``data`` of those of a few task numbers that exist."""
+        """`id` and `data` of those of a few task numbers that exist."""
         return self._numbered(numbers, **self._unasked(DATA))
 
     def _lower_bound(self, since: str) -> datetime:
@@ -127,7 +127,7 @@ class TaskList:
         return rows
 
     def _unasked(self, fields: str) -> Row:
-        """Parameters that list ``fields`` as they are stored, and have nobody make anything of them."""
+        """Parameters that list `fields` as they are stored, and have nobody make anything of them."""
         stored = {"include": fields, "resolve_uri": "false"}
         # A listing for reviewers asks for no predictions.
         return stored | {"review": "true"} if self.predicts_when_listed else stored
@@ -140,7 +140,7 @@ class TaskList:
         return found
 
     def _rows_of(self, moment: datetime) -> Iterator[list[Row]]:
-        """All tasks last changed at ``moment``, by number."""
+        """All tasks last changed at `moment`, by number."""
         after = 0
         while rows := self._rows([_same(moment), greater(after)], "id"):
             yield rows
@@ -171,7 +171,7 @@ class TaskList:
         return answer
 
     def _missing(self, known: Sequence[int], present: int) -> set[int]:
-        """Of sorted ``known``, those missing, where Label Studio counts ``present`` tasks in their range."""
+        """Of sorted `known`, those missing, where Label Studio counts `present` tasks in their range."""
         if present == len(known):
             return set()
         if not present:

@@ -12,7 +12,7 @@ from pt4al_backend.sampling.uncertainty import Floats
 
 
 def of_labels(logits: Floats, measure: Callable[[Floats], NDArray[np.float64]]) -> NDArray[np.float64]:
-    """(n,) of logits (n, classes) of independent labels: the mean of ``measure`` over the labels, each there or not."""
+    """(n,) of logits (n, classes) of independent labels: the mean of `measure` over the labels, each there or not."""
     n, classes = logits.shape
     there_or_not = np.stack([np.zeros(n * classes), logits.reshape(-1)], axis=1)
     return measure(there_or_not).reshape(n, classes).mean(axis=1)
@@ -25,7 +25,7 @@ def error_of_labels(logits: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def chosen_classes(question: Question, answers: Sequence[Answers]) -> NDArray[np.int8]:
-    """Answers of a ``multiple`` question: (n, classes) of 0 and 1, rows of -1 where it was not answered."""
+    """Answers of a `multiple` question: (n, classes) of 0 and 1, rows of -1 where it was not answered."""
     chosen = np.full((len(answers), len(question.classes)), -1, dtype=np.int8)
     for row, answer in zip(chosen, answers, strict=True):
         if question.name in answer:

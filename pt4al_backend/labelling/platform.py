@@ -17,7 +17,7 @@ class Drawing:
     """A segmentation, drawn."""
 
     mask: NDArray[np.uint8]
-    """(side, side) class numbers, ``len(question.classes)`` where no region is, 255 where that is not known."""
+    """(side, side) class numbers, `len(question.classes)` where no region is, 255 where that is not known."""
     notes: tuple[str, ...] = ()
     """One sentence for whatever of it could not be drawn."""
 
@@ -54,7 +54,7 @@ class TaskState:
 
 @dataclass(frozen=True)
 class Pick:
-    """One image of the window. ``score`` orders the queue, low first."""
+    """One image of the window. `score` orders the queue, low first."""
 
     task: int
     score: float
@@ -76,8 +76,8 @@ class Window:
 class LabellingPlatform(Protocol):
     """One project on a labelling platform.
 
-    Every method may raise ``LabelStudioUnavailableError`` (try again later),
-    ``ProjectGoneError`` or another ``PT4ALError`` whose text tells a person what to do.
+    Every method may raise `LabelStudioUnavailableError` (try again later),
+    `ProjectGoneError` or another `PT4ALError` whose text tells a person what to do.
     """
 
     def is_connected(self) -> bool:
@@ -85,27 +85,27 @@ class LabellingPlatform(Protocol):
         ...
 
     def project(self) -> ProjectInfo:
-        """The project now. ``UnsupportedConfigError`` if its label config cannot be learnt."""
+        """The project now. `UnsupportedConfigError` if its label config cannot be learnt."""
         ...
 
     def tasks(self, since: str | None) -> Iterator[tuple[list[TaskState], str]]:
-        """Pages of tasks that changed after the cursor ``since`` (None: all), each with the cursor behind it."""
+        """Pages of tasks that changed after the cursor `since` (None: all), each with the cursor behind it."""
         ...
 
     def missing(self, known: Sequence[int]) -> set[int]:
-        """Those of the sorted task ids ``known`` that do not exist any more."""
+        """Those of the sorted task ids `known` that do not exist any more."""
         ...
 
     def images_behind(self, task: int) -> dict[int, str]:
-        """Task id -> image value of some tasks, the next ones by id; empty where there is none behind ``task``."""
+        """Task id -> image value of some tasks, the next ones by id; empty where there is none behind `task`."""
         ...
 
     def images_of(self, tasks: Sequence[int]) -> dict[int, str]:
-        """Task id -> image value of those of ``tasks`` that exist."""
+        """Task id -> image value of those of `tasks` that exist."""
         ...
 
     def image(self, task: int, value: str) -> bytes:
-        """The bytes of a task's image; ``UnreadableImageError`` with the reason if there are none. Thread-safe."""
+        """The bytes of a task's image; `UnreadableImageError` with the reason if there are none. Thread-safe."""
         ...
 
     def image_name(self, task: int, value: str) -> str:
@@ -115,13 +115,13 @@ class LabellingPlatform(Protocol):
     def drawing(
         self, question: Question, regions: Sequence[dict[str, Any]], *, side: int, size: tuple[int, int]
     ) -> Drawing:
-        """Regions drawn at ``side`` x ``side`` pixels; ``size``: width and height of the image, 0 where not known."""
+        """Regions drawn at `side` x `side` pixels; `size`: width and height of the image, 0 where not known."""
         ...
 
     def publish(self, window: Window) -> None:
-        """Make ``window`` the queue. Those before it stay valid until they are swept."""
+        """Make `window` the queue. Those before it stay valid until they are swept."""
         ...
 
     def sweep(self, keep: Collection[str]) -> bool:
-        """Delete queues of ours whose versions are not in ``keep``, for about two seconds. True if none is left."""
+        """Delete queues of ours whose versions are not in `keep`, for about two seconds. True if none is left."""
         ...

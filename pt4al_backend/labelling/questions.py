@@ -10,11 +10,11 @@ SINGLE, MULTIPLE, SEGMENTATION = "single", "multiple", "segmentation"
 Answers = dict[str, Any]
 """Name of a question -> its answer, as JSON; what was not answered is absent.
 
-``single``: a class. ``multiple``: a list of classes, in the config's order. ``segmentation``: a list of regions,
-a later one on top of those before it, each ``{"label", "width", "height"}`` (of the image, in pixels; a polygon may
-have none) with ``"rle"`` (Label Studio's brush format in base64) or ``"points"`` (corners of a polygon, in per cent of
-width and height). The ``"label"`` of a region that was left out is None: its pixels teach nothing. Where it has neither
-``"rle"`` nor ``"points"`` nothing is known of those outside the other regions.
+`single`: a class. `multiple`: a list of classes, in the config's order. `segmentation`: a list of regions,
+a later one on top of those before it, each `{"label", "width", "height"}` (of the image, in pixels; a polygon may
+have none) with `"rle"` (Label Studio's brush format in base64) or `"points"` (corners of a polygon, in per cent of
+width and height). The `"label"` of a region that was left out is None: its pixels teach nothing. Where it has neither
+`"rle"` nor `"points"` nothing is known of those outside the other regions.
 """
 
 
@@ -24,7 +24,7 @@ class Question:
 
     name: str
     kind: str
-    """``single``: one class; ``multiple``: any number of classes; ``segmentation``: a class for every pixel."""
+    """`single`: one class; `multiple`: any number of classes; `segmentation`: a class for every pixel."""
     classes: tuple[str, ...]
     """In the label config's order."""
 
@@ -39,6 +39,6 @@ class Prediction:
     """What the model thinks the answer to a question is."""
 
     value: Any
-    """A class; a tuple of classes; a mask uint8 (m, m) of class numbers, ``len(classes)`` where no region is."""
+    """A class; a tuple of classes; a mask uint8 (m, m) of class numbers, `len(classes)` where no region is."""
     probability: float
     """Of the value; of a mask the mean over its pixels."""

@@ -12,7 +12,7 @@ from pt4al_backend.sampling.uncertainty import Floats
 
 
 def of_pixels(logits: Floats, measure: Callable[[Floats], NDArray[np.float64]]) -> NDArray[np.float64]:
-    """(n,) of logits (n, height, width, classes): the mean of ``measure`` over the pixels."""
+    """(n,) of logits (n, height, width, classes): the mean of `measure` over the pixels."""
     return measure(logits.reshape(-1, logits.shape[-1])).reshape(len(logits), -1).mean(axis=1)
 
 

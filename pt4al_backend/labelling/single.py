@@ -19,6 +19,6 @@ def error_of_one(logits: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def class_numbers(question: Question, answers: Sequence[Answers]) -> NDArray[np.int64]:
-    """Answers of a ``single`` question: (n,), -1 where it was not answered."""
+    """Answers of a `single` question: (n,), -1 where it was not answered."""
     number = {name: k for k, name in enumerate(question.classes)}
     return np.array([number.get(answer.get(question.name, ""), -1) for answer in answers], dtype=np.int64)

@@ -33,7 +33,7 @@ class Graphs:
     """
 
     def __init__(self, network: nn.Module, compute: Callable[[Sequence[Tensor]], None]) -> None:
-        """``compute`` adds the gradients for its inputs, which are on the GPU, to the network's parameters."""
+        """`compute` adds the gradients for its inputs, which are on the GPU, to the network's parameters."""
         self._network, self._compute = network, compute
         self._device = next(network.parameters()).device
         self._pool = torch.cuda.graph_pool_handle()  # one for all: of a call nothing is needed in the next

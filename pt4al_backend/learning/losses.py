@@ -19,7 +19,7 @@ def image_losses(
 ) -> Tensor:
     """The losses (n,) of n images, given each output's logits and answers.
 
-    ``weights`` (classes,) of a segmentation are its pixels', by class; None: all alike.
+    `weights` (classes,) of a segmentation are its pixels', by class; None: all alike.
     """
     return torch.stack([_losses(*each) for each in zip(outputs, logits, answers, weights, strict=True)]).sum(dim=0)
 

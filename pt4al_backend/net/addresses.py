@@ -11,7 +11,7 @@ from pt4al_backend.settings import Settings
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server on ``host``."""
+    """Whether only this machine can reach a server on `host`."""
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
@@ -22,13 +22,13 @@ def address(settings: Settings) -> str:
 
 
 def require_free_port(host: str, port: int, *, option: str = "--port") -> None:
-    """``PT4ALError`` if a server could not listen there; ``option`` is what chooses another port."""
+    """`PT4ALError` if a server could not listen there; `option` is what chooses another port."""
     if not port_is_free(host, port):
         raise PT4ALError(f"Port {port} on {host} is in use. End what uses it, or choose another with {option}.")
 
 
 def port_is_free(host: str, port: int) -> bool:
-    """Whether a server can listen there now. ``PT4ALError`` if the address is not this machine's."""
+    """Whether a server can listen there now. `PT4ALError` if the address is not this machine's."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

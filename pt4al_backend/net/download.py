@@ -15,7 +15,7 @@ MOST_BYTES = 500_000_000
 
 
 def download(url: str, path: Path) -> None:
-    """Fetch ``url`` (https) to ``path`` unless it is there. ``PT4ALError`` says what to do when it cannot be had."""
+    """Fetch `url` (https) to `path` unless it is there. `PT4ALError` says what to do when it cannot be had."""
     if path.exists():
         return
     part = path.with_suffix(".part")

@@ -49,7 +49,7 @@ class GuardedBackend(httpcore.NetworkBackend):
         home: tuple[str, int] | None = None,
         refused: type[PT4ALError] = UnreadableImageError,
     ) -> None:
-        """``home``: host and port that may be at a private address in any case; ``refused``: what is raised."""
+        """`home`: host and port that may be at a private address in any case; `refused`: what is raised."""
         self._home = home
         self._private_addresses = private_addresses
         self._refused = refused
@@ -108,13 +108,13 @@ class _DeadlineStream(httpcore.NetworkStream):
 
 
 class GuardedTransport(httpx.HTTPTransport):
-    """For a server that a stranger may have chosen: connects as ``GuardedBackend`` does, and its answers are bounded.
+    """For a server that a stranger may have chosen: connects as `GuardedBackend` does, and its answers are bounded.
 
     A request's time for reading is the time for all of its answer.
     """
 
     def __init__(self, known: Collection[Any] = ()) -> None:
-        """``known``: addresses at which there is a Label Studio; they may send larger answers."""
+        """`known`: addresses at which there is a Label Studio; they may send larger answers."""
         super().__init__(verify=ssl_context())
         self._known = known
         backend = GuardedBackend(private_addresses=True, refused=LabelStudioError)
@@ -124,7 +124,7 @@ class GuardedTransport(httpx.HTTPTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """See httpx. Nothing is unpacked: a small answer may unpack to a large one.
 
-        The extension ``server`` of a response is the address that was connected to.
+        The extension `server` of a response is the address that was connected to.
         """
         seconds: dict[str, float] = request.extensions["timeout"]
         now = time.monotonic()

@@ -1,8 +1,8 @@
 """Child processes that never outlive their parent, however it dies.
 
 Each child gets the read end of a pipe whose write end only the parent holds. When the
-parent ends, even by ``kill -9``, the pipe closes and the child ends itself and its process
-group. Plain POSIX: no ``prctl``, and it survives a fork in the child.
+parent ends, even by `kill -9`, the pipe closes and the child ends itself and its process
+group. Plain POSIX: no `prctl`, and it survives a fork in the child.
 
 Run as a script, with a command as its arguments, it does that for a foreign program.
 """
@@ -24,7 +24,7 @@ LIFELINE = "PT4AL_LIFELINE_FD"
 
 
 def guarded(command: Sequence[str]) -> list[str]:
-    """The command line that runs a foreign program, which knows nothing of lifelines, as a ``Child``."""
+    """The command line that runs a foreign program, which knows nothing of lifelines, as a `Child`."""
     return [sys.executable, "-I", __file__, *command]
 
 
@@ -80,7 +80,7 @@ class Child:
 
 
 def stop_all(children: Sequence[Child], *, patience: float = 10.0) -> None:
-    """End all of them at once; whoever is still there after ``patience`` seconds is killed."""
+    """End all of them at once; whoever is still there after `patience` seconds is killed."""
     for child in children:
         child.terminate()
     deadline = time.monotonic() + patience
@@ -89,9 +89,9 @@ def stop_all(children: Sequence[Child], *, patience: float = 10.0) -> None:
 
 
 def watch_parent(*, grace: float = 3.0) -> None:
-    """In a child: end this process group when the parent is gone, by force ``grace`` seconds later.
+    """In a child: end this process group when the parent is gone, by force `grace` seconds later.
 
-    Does nothing in a process that ``Child`` did not start. Call it again after a fork:
+    Does nothing in a process that `Child` did not start. Call it again after a fork:
     threads do not survive one.
     """
     lifeline = os.environ.get(LIFELINE)

@@ -33,7 +33,7 @@ class CpuMeter:
         self._at = time.monotonic()
 
     def measure(self) -> CpuUse | None:
-        """Since ``WINDOW`` seconds ago, or the first call; None where the system does not count."""
+        """Since `WINDOW` seconds ago, or the first call; None where the system does not count."""
         now, threads = time.monotonic(), _threads()
         fresh = [
             (run - was[0], queued - was[1])

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def only_worker(data_dir: Path) -> Iterator[None]:
-    """``PT4ALError`` where another worker runs: two on one store would undo each other's work."""
+    """`PT4ALError` where another worker runs: two on one store would undo each other's work."""
     with open(data_dir / WORKER_LOCK, "a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -38,7 +38,7 @@ def only_worker(data_dir: Path) -> Iterator[None]:
 
 
 def require_no_worker(data_dir: Path) -> None:
-    """``PT4ALError`` where a worker runs and goes on to run: one that was told to end may take a while."""
+    """`PT4ALError` where a worker runs and goes on to run: one that was told to end may take a while."""
     until = time.monotonic() + ENDING
     while True:
         try:

@@ -143,7 +143,7 @@ class Worker:
     def run(self, stop: Stop) -> None:
         """Go round until asked to stop. A disk or a database that cannot be used is waited for, with all jobs kept.
 
-        Raises ``DataReplacedError`` where another database is there now: what is under way belongs to the old one.
+        Raises `DataReplacedError` where another database is there now: what is under way belongs to the old one.
         """
         while not stop.asked:
             try:

@@ -1,4 +1,4 @@
-"""``pt4al-backend start``: a web process and a worker process, restarted when they die."""
+"""`pt4al-backend start`: a web process and a worker process, restarted when they die."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Keeper:
         self.child = self._launch()
 
     def tend(self, now: float) -> None:
-        """Look after the process; ``now`` in seconds of the monotonic clock."""
+        """Look after the process; `now` in seconds of the monotonic clock."""
         if self._restart_at is not None:
             if now >= self._restart_at:
                 self._restart_at = None
@@ -98,7 +98,7 @@ def announcement(settings: Settings) -> str:
 
 
 def require_usable_store(settings: Settings) -> None:
-    """``PT4ALError`` if data directory or database cannot be used: said once, not at every restart.
+    """`PT4ALError` if data directory or database cannot be used: said once, not at every restart.
 
     Who asks from now on is told that the worker is starting.
     """

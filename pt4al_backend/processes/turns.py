@@ -131,14 +131,14 @@ class TurnThread:
 
 
 class UnlockedPlatform:
-    """A ``LabellingPlatform`` that releases the lock while it waits for answers."""
+    """A `LabellingPlatform` that releases the lock while it waits for answers."""
 
     def __init__(self, platform: LabellingPlatform, lock: FairLock) -> None:
         self._platform = platform
         self._lock = lock
 
     def is_connected(self) -> bool:
-        """See ``LabellingPlatform``, as for all of these."""
+        """See `LabellingPlatform`, as for all of these."""
         with self._lock.released():
             return self._platform.is_connected()
 

@@ -1,7 +1,7 @@
 """The web process: tornado receives requests and sends answers, threads run the Flask app in between.
 
 Who sends or reads slowly holds a connection and no thread, and for a bounded time. What the headers forbid is
-refused before the body is read (``web/gate.py``).
+refused before the body is read (`web/gate.py`).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ logger = logging.getLogger(__name__)
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then end the process. ``PT4ALError`` if that cannot begin."""
+    """Serve until SIGTERM or SIGINT, then end the process. `PT4ALError` if that cannot begin."""
     app = create_app(_load_model, settings)
     listener = _listen(settings.host, settings.port)
     logging.getLogger("tornado").setLevel(logging.ERROR)  # below, it repeats what malformed requests say

@@ -45,10 +45,10 @@ except learning.LearningError as error:
 
 
 def run_checks(own: Settings, *, project: int | None, started: float | None = None) -> Iterator[Finding]:
-    """Check this machine, Label Studio, and ``project`` or else all projects that were connected.
+    """Check this machine, Label Studio, and `project` or else all projects that were connected.
 
-    What is checked is the backend that runs beside, with its settings; where none does, what our ``own`` settings say.
-    ``started``: when this process was, by the monotonic clock.
+    What is checked is the backend that runs beside, with its settings; where none does, what our `own` settings say.
+    `started`: when this process was, by the monotonic clock.
     """
     now = time.monotonic()
     until = max((now if started is None else started) + SECONDS, now + LEAST)

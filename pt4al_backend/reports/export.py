@@ -28,9 +28,9 @@ What = Literal["batches", "labels", "model"]
 
 
 def find_project(store: Store, number: int, settings: Settings) -> Project:
-    """The project that Label Studio calls ``number``; the newest where one was made anew.
+    """The project that Label Studio calls `number`; the newest where one was made anew.
 
-    ``PT4ALError`` naming the known projects if there is none, or one in each of several Label Studios.
+    `PT4ALError` naming the known projects if there is none, or one in each of several Label Studios.
     """
     found = store.find(number)
     ours = [project for project in found if project.label_studio_url == settings.label_studio_url]
@@ -51,7 +51,7 @@ def name_of(project: Project) -> str:
 
 
 def export(what: What, store: Store, project: Project, output: Path) -> str:
-    """Write ``output`` in one step, whole or not at all, and say what is in it."""
+    """Write `output` in one step, whole or not at all, and say what is in it."""
     if output.is_dir():
         raise PT4ALError(f"{output} is a directory: give --output the name of a file.")
     if what == "batches":
@@ -62,7 +62,7 @@ def export(what: What, store: Store, project: Project, output: Path) -> str:
 
 
 def _export_batches(store: Store, project: Project, output: Path) -> str:
-    """The sorted pool, hardest first. ``split`` is ``labelled``, ``skipped`` or ``unlabelled``."""
+    """The sorted pool, hardest first. `split` is `labelled`, `skipped` or `unlabelled`."""
     pool = store.pool(project)
     order = np.argsort(pool.rank, kind="stable")
     order = order[pool.rank[order] >= 0]
@@ -124,7 +124,7 @@ def _harmless(cell: object) -> object:
 
 @contextlib.contextmanager
 def _replacing(output: Path) -> Iterator[IO[str]]:
-    """A text file that takes the place of ``output`` when it is complete."""
+    """A text file that takes the place of `output` when it is complete."""
     unfinished = output.with_name(f"{output.name}.{os.getpid()}.tmp")
     with _reported(output):
         _require_directory(output)

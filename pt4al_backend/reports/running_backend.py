@@ -1,4 +1,4 @@
-"""What the backend of a data directory runs with, for the commands beside it: ``status``, ``check``.
+"""What the backend of a data directory runs with, for the commands beside it: `status`, `check`.
 
 Web process and worker each leave a file in the data directory, readable by their user alone and without secrets, and
 hold a lock on it for as long as they live, however they end. Secrets are looked up where they are: in this process's
@@ -100,9 +100,9 @@ class Beside:
         return [variables(name)[0] for name in names if getattr(own, name) != getattr(self.settings, name)]
 
     def status(self) -> dict[str, Any] | None:
-        """What the web process answers at ``/api/status``; None if none answers, or not us.
+        """What the web process answers at `/api/status`; None if none answers, or not us.
 
-        Raises ``PT4ALError`` where all it can tell is what is wrong with its disk or database.
+        Raises `PT4ALError` where all it can tell is what is wrong with its disk or database.
         """
         if not self.alive:
             return None

@@ -1,4 +1,4 @@
-"""What is going on, as ``/api/status``, the dashboard and ``pt4al-backend status`` tell it."""
+"""What is going on, as `/api/status`, the dashboard and `pt4al-backend status` tell it."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Health:
     starved: str
     """What the worker gets of the processors, in words, where that is too little; else ""."""
     worker: dict[str, Any]
-    """As ``/api/status`` tells of it."""
+    """As `/api/status` tells of it."""
 
 
 def status(store: Store, settings: Settings) -> dict[str, Any]:
-    """All projects and the worker, JSON-ready and without secrets: the contract of ``GET /api/status``."""
+    """All projects and the worker, JSON-ready and without secrets: the contract of `GET /api/status`."""
     now = health(store)
     return {
         "projects": [project_status(store, settings, project, now) for project in store.projects()],
@@ -49,7 +49,7 @@ def status(store: Store, settings: Settings) -> dict[str, Any]:
 
 
 def health(store: Store) -> Health:
-    """How disk and worker are now. ``cpu_share`` is in processors: 0.12 is 12 % of one."""
+    """How disk and worker are now. `cpu_share` is in processors: 0.12 is 12 % of one."""
     worker, vitals = store.worker(), store.vitals()
     alive = is_alive(worker)
     busy_with = worker.busy_with if worker is not None and alive else ""

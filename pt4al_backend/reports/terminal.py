@@ -1,4 +1,4 @@
-"""``/api/status`` as a person reads it in a terminal."""
+"""`/api/status` as a person reads it in a terminal."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def show(report: Mapping[str, Any], console: Console | None = None) -> None:
 
 
 def show_findings(findings: Iterable[Finding], console: Console | None = None) -> bool:
-    """Print what ``check`` finds as it comes, one line each (``?``: could not be tried). False if anything fails."""
+    """Print what `check` finds as it comes, one line each (`?`: could not be tried). False if anything fails."""
     console = console or Console(highlight=False, soft_wrap=True)
     well = True
     for finding in findings:

@@ -40,7 +40,7 @@ class Gradients:
         return (self.errors**2).sum(axis=1) * (self.inputs**2).sum(axis=1)
 
     def to_nearest(self, others: Gradients) -> NDArray[np.float64]:
-        """(m,) squared distances from the nearest of ``others``; infinite where there are none."""
+        """(m,) squared distances from the nearest of `others`; infinite where there are none."""
         nearest = np.full(len(self), np.inf)
         for start in range(0, len(others), AT_ONCE):
             some = others[np.arange(start, min(start + AT_ONCE, len(others)))]
@@ -53,12 +53,12 @@ class Gradients:
 def spread_out(
     candidates: Gradients, *, chosen: Gradients, random_key: NDArray[np.floating], wanted: int
 ) -> NDArray[np.int64]:
-    """``wanted`` positions among ``candidates`` (or all), in the order in which k-means++ draws them.
+    """`wanted` positions among `candidates` (or all), in the order in which k-means++ draws them.
 
-    If none are ``chosen`` before, the longest is first. What is like one drawn, or like no gradient at all, is hardly
+    If none are `chosen` before, the longest is first. What is like one drawn, or like no gradient at all, is hardly
     drawn.
 
-    ``random_key`` (m,), in [0, 1), decides the draws, image by image: a model that changes little changes little of the
+    `random_key` (m,), in [0, 1), decides the draws, image by image: a model that changes little changes little of the
     order. The least of exponential waits, each divided by its weight, is drawn in proportion to the weights.
     """
     waits = np.maximum(-np.log1p(-random_key), 1e-12)

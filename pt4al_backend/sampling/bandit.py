@@ -35,9 +35,9 @@ def draw(
     memory: int,
     seed: list[int],
 ) -> int:
-    """One of ``arms``, drawn from Beta posteriors of the share of mistakes in each.
+    """One of `arms`, drawn from Beta posteriors of the share of mistakes in each.
 
-    ``batch`` and ``wrong`` (0 to 1) are (l,), one entry per label. All evidence together weighs as much as ``memory``
+    `batch` and `wrong` (0 to 1) are (l,), one entry per label. All evidence together weighs as much as `memory`
     labels at most: what each tells fades as others come in, and the draw never settles for good.
     """
     discount = min(1.0, memory / max(len(batch), 1))

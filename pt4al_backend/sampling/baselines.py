@@ -21,6 +21,6 @@ def random_sampling(lane: Candidates, wanted: int) -> Positions:
 
 
 def at_even_distances(n: int, k: int) -> Positions:
-    """``n`` positions, the first ``k`` of them at even distances."""
+    """`n` positions, the first `k` of them at even distances."""
     first = np.arange(k) * n // max(k, 1) if k < n else np.arange(n)
     return np.concatenate([first, np.setdiff1d(np.arange(n), first)]).astype(np.int64)

@@ -11,7 +11,7 @@ from pt4al_backend.sampling.names import Order
 def hardest_first(losses: NDArray[np.floating], ids: NDArray[np.integer]) -> NDArray[np.int64]:
     """Positions that sort by loss, highest first, as numbers; equal losses by id.
 
-    ``losses`` and ``ids`` are (n,); the answer is an (n,) permutation. ``ValueError`` if a
+    `losses` and `ids` are (n,); the answer is an (n,) permutation. `ValueError` if a
     loss is not a number: such an image has no place in the order.
     """
     if not np.isfinite(losses).all():
@@ -22,9 +22,9 @@ def hardest_first(losses: NDArray[np.floating], ids: NDArray[np.integer]) -> NDA
 def cut(n: int, *, cycles: int, order: Order, seed: int) -> NDArray[np.int64]:
     """The batch of each rank: (n,) values in [0, cycles), for ranks counted hardest first.
 
-    ``hard_first`` is the paper's: batch 0 holds the hardest ``n / cycles``. ``easy_first``
-    turns that round. ``dealt`` gives batch k every ``cycles``-th image, so that each batch
-    spans all losses; ``shuffled`` ignores the losses. ``bandit`` cuts as ``hard_first`` does, but chooses among
+    `hard_first` is the paper's: batch 0 holds the hardest `n / cycles`. `easy_first`
+    turns that round. `dealt` gives batch k every `cycles`-th image, so that each batch
+    spans all losses; `shuffled` ignores the losses. `bandit` cuts as `hard_first` does, but chooses among
     the batches. Sizes differ by one at most.
     """
     ranks = np.arange(n)
@@ -48,8 +48,8 @@ def join(
 ) -> NDArray[np.int64]:
     """The batch each late image belongs to: (m,) from its loss, given the (n,) images already in batches.
 
-    Sorted orders: the batch of the image just above it in the sorted list. ``dealt`` and
-    ``shuffled``, where a loss belongs to every batch: the smallest batches, hardest image first.
+    Sorted orders: the batch of the image just above it in the sorted list. `dealt` and
+    `shuffled`, where a loss belongs to every batch: the smallest batches, hardest image first.
     """
     if order in ("dealt", "shuffled"):
         return _fill_smallest(new_losses, np.bincount(batches, minlength=cycles))

@@ -89,13 +89,13 @@ def random_key(tasks: NDArray[np.integer], *, seed: int) -> NDArray[np.float64]:
 
 
 def then_the_rest(first: Positions, lane: Candidates) -> Positions:
-    """``first``, then the other open images of the lane, most uncertain first."""
+    """`first`, then the other open images of the lane, most uncertain first."""
     rest = uncertain(lane, 0)
     return np.concatenate([first, rest[~np.isin(rest, first)]]).astype(np.int64)
 
 
 def known(lane: Candidates, positions: Positions) -> tuple[Positions, NDArray[np.floating]]:
-    """Those of ``positions`` whose features are known, and these features."""
+    """Those of `positions` whose features are known, and these features."""
     features = lane.features(positions)
     have = np.isfinite(features).all(axis=1)
     return positions[have], features[have]

@@ -22,7 +22,7 @@ WIDTH = 0.5
 def most_informative(
     features: NDArray[np.floating], weights: NDArray[np.floating], covered: NDArray[np.floating], *, wanted: int
 ) -> NDArray[np.int64]:
-    """``wanted`` positions (or all), best first.
+    """`wanted` positions (or all), best first.
 
     Args:
         features: (m, D) of the images to choose from. Directions count, after standardising.

@@ -35,9 +35,9 @@ class Pool:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to serve: ``window`` are positions in serving order, ``scores`` (n,) the queue scores of the pool.
+    """What to serve: `window` are positions in serving order, `scores` (n,) the queue scores of the pool.
 
-    ``query``: positions of what is left of the round's query, which may be more than a window holds.
+    `query`: positions of what is left of the round's query, which may be more than a window holds.
     """
 
     round: int
@@ -47,7 +47,7 @@ class Plan:
 
 
 def current_round(pool: Pool, *, cycles: int, query_size: int) -> int:
-    """The first batch with fewer labels than the query asks, or, behind the last batch, ``cycles`` + full queries."""
+    """The first batch with fewer labels than the query asks, or, behind the last batch, `cycles` + full queries."""
     labelled = np.bincount(pool.batch[pool.labelled], minlength=cycles)
     available = np.bincount(pool.batch[~pool.skipped | pool.labelled], minlength=cycles)
     quota = np.minimum(query_size, available)
@@ -62,9 +62,9 @@ Serve = Callable[[NDArray[np.int64], int, int], NDArray[np.int64]]
 
 
 def plan(pool: Pool, *, cycles: int, query_size: int, slack: int, serve: Serve, at_once: bool = False) -> Plan:
-    """Choose the window: what is left of the round's query, then ``slack`` more from the batches after it.
+    """Choose the window: what is left of the round's query, then `slack` more from the batches after it.
 
-    ``at_once``: all that is left of the query is wanted of ``serve``, and no slack: how many are chosen together
+    `at_once`: all that is left of the query is wanted of `serve`, and no slack: how many are chosen together
     matters. Else as many as are published, since the rest is chosen anew before its turn.
     """
     now = current_round(pool, cycles=cycles, query_size=query_size)

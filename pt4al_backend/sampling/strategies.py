@@ -31,11 +31,11 @@ class Strategy:
 def strategy(name: Name, *, order: str, diversity: str, dense: bool) -> Strategy:
     """The strategy of that name.
 
-    PT4AL has variants: ``order`` where it is ``bandit``, and ``diversity``, how queries avoid images like one
-    another (``off``, ``coverage``, ``gradients``). The others are what they are.
+    PT4AL has variants: `order` where it is `bandit`, and `diversity`, how queries avoid images like one
+    another (`off`, `coverage`, `gradients`). The others are what they are.
 
-    ``dense``: pixels are told apart. There typical images are no better a start than the paper's, which is there
-    sooner (``benchmarks/first_queries.py``).
+    `dense`: pixels are told apart. There typical images are no better a start than the paper's, which is there
+    sooner (`benchmarks/first_queries.py`).
     """
     if name != "pt4al":
         return _OTHERS[name]

@@ -52,7 +52,7 @@ class Plan:
     variants: list[Variant]
     seeds: tuple[int, ...]
     settings: Settings
-    """Of every run, but for ``data_dir``, ``seed`` and what is a variant's own."""
+    """Of every run, but for `data_dir`, `seed` and what is a variant's own."""
     out: Path
     notes: tuple[str, ...] = ()
     """A sentence for whatever of the answers could not be used."""
@@ -84,10 +84,10 @@ def plan(
 
 
 def run(plan: Plan, console: Console) -> Results:
-    """Make every run that is not in ``results.json`` yet; draw ``curves.svg``; return all of them.
+    """Make every run that is not in `results.json` yet; draw `curves.svg`; return all of them.
 
     Raises:
-        PT4ALError: what is asked cannot be done, ``out`` holds other results or cannot be written.
+        PT4ALError: what is asked cannot be done, `out` holds other results or cannot be written.
     """
     try:
         _check(plan)
@@ -110,7 +110,7 @@ def run(plan: Plan, console: Console) -> Results:
 
 
 def _tidy(out: Path, *, unfinished: bool) -> None:
-    """Where nobody works on it, remove what is left of finished runs, or ``unfinished`` ones too."""
+    """Where nobody works on it, remove what is left of finished runs, or `unfinished` ones too."""
     work = out / "work"
     with _claimed(out / ".work.lock") as alone:
         if not alone or not work.exists():
@@ -291,7 +291,7 @@ class _Clock:
             self._since = time.monotonic()
 
     def left(self, rounds: int) -> float | None:
-        """Seconds until all runs are done, when ``rounds`` of the one under way are."""
+        """Seconds until all runs are done, when `rounds` of the one under way are."""
         now = self._finished + self._share(rounds)
         done = now - (self._at_start or 0.0)
         return (time.monotonic() - self._since) / done * (self._runs - now) if done > 0 else None
@@ -303,7 +303,7 @@ class _Clock:
 
 @contextmanager
 def _claimed(path: Path) -> Iterator[bool]:
-    """Whether this process is the only one to hold ``path``; a process that dies lets go of it."""
+    """Whether this process is the only one to hold `path`; a process that dies lets go of it."""
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""``curves.svg``: accuracy (or mean IoU) over labels, mean and spread of every strategy."""
+"""`curves.svg`: accuracy (or mean IoU) over labels, mean and spread of every strategy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pt4al_backend.simulate.results import NAMES, Run, curve, metric
 
 
 def draw(runs: Sequence[Run], path: Path, *, title: str) -> None:
-    """Write the curves of all strategies in ``runs`` to ``path``: lines are means, bands standard deviations."""
+    """Write the curves of all strategies in `runs` to `path`: lines are means, bands standard deviations."""
     figure = Figure(figsize=(10, 5), layout="constrained")
     axes = figure.subplots()
     axes.set_prop_cycle(cycler(linestyle=["-", "--", ":"]) * cycler(color=color_sequences["tab10"]))

@@ -21,7 +21,7 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True)
 class Measure:
-    """Test images, decoded: row k of ``pixels`` shows the image at ``positions[k]`` of ``test``."""
+    """Test images, decoded: row k of `pixels` shows the image at `positions[k]` of `test`."""
 
     test: KnownImages
     positions: NDArray[np.int64]
@@ -82,7 +82,7 @@ def _newest(workspace: Workspace) -> tuple[learning.Weights, learning.Head]:
 def mean_iou(test: SegmentedImages, found: Iterable[tuple[NDArray[np.int64], NDArray[np.float16]]]) -> float:
     """Over the classes that occur, at the masks' own resolution; pixels that are not labelled do not count.
 
-    ``found``: positions (k,) in ``test`` and logits (k, m, m, classes).
+    `found`: positions (k,) in `test` and logits (k, m, m, classes).
     """
     classes = len(test.classes)
     confusion = np.zeros((classes, classes), dtype=np.int64)

@@ -14,7 +14,7 @@ from pt4al_backend.labelling.questions import Question
 
 
 class KnownLabels:
-    """One project whose task ``k + 1`` shows image ``k``: a ``LabellingPlatform``."""
+    """One project whose task `k + 1` shows image `k`: a `LabellingPlatform`."""
 
     def __init__(self, images: KnownImages) -> None:
         self.window: Window | None = None
@@ -23,7 +23,7 @@ class KnownLabels:
         self._answered: set[int] = set()
 
     def answer(self, tasks: Iterable[int]) -> None:
-        """Label ``tasks`` with the truth."""
+        """Label `tasks` with the truth."""
         new = [task for task in tasks if task not in self._answered]
         self._log += new
         self._answered.update(new)

@@ -1,4 +1,4 @@
-"""``results.json``: what was run, on what, and what came of it. Finished runs are kept."""
+"""`results.json`: what was run, on what, and what came of it. Finished runs are kept."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn", "scikit-activeml")
 
 
 class Results:
-    """The runs in ``path`` so far; several processes may add to them. Those of another ``config`` are refused."""
+    """The runs in `path` so far; several processes may add to them. Those of another `config` are refused."""
 
     def __init__(self, path: Path, config: Mapping[str, Any]) -> None:
         self._path = path
@@ -45,11 +45,11 @@ class Results:
         self.refresh()
 
     def summary(self) -> dict[str, dict[str, float]]:
-        """Per strategy; see ``summary``."""
+        """Per strategy; see `summary`."""
         return summary(self.runs)
 
     def has(self, strategy: str, seed: int) -> bool:
-        """Whether a run is finished, as far as is known since the last ``refresh``."""
+        """Whether a run is finished, as far as is known since the last `refresh`."""
         return any((run["strategy"], run["seed"]) == (strategy, seed) for run in self.runs)
 
     def begin(self) -> None:
@@ -108,7 +108,7 @@ class Results:
 
 
 def show(results: Results, console: Console) -> None:
-    """Print the summary, and what each strategy saves over ``random``."""
+    """Print the summary, and what each strategy saves over `random`."""
     shown = NAMES[metric(results.runs[0])]
     table = Table(title=f"{results.config['title']}: {shown} on {results.config['test']} test images, %")
     table.add_column("strategy", overflow="fold")  # cut off, many have the same name
@@ -133,7 +133,7 @@ def _names(runs: Sequence[Run]) -> list[str]:
 
 
 def environment(device: str = "cpu") -> dict[str, Any]:
-    """The machine and the versions that figures depend on; ``device`` computed."""
+    """The machine and the versions that figures depend on; `device` computed."""
     versions = {}
     for library in LIBRARIES:
         try:
@@ -162,7 +162,7 @@ def aubc(labels: Sequence[float], values: Sequence[float]) -> float:
 def summary(runs: Sequence[Run]) -> dict[str, dict[str, float]]:
     """Per strategy, in per cent: area under the curve and last value, mean and spread over the seeds.
 
-    ``labels_for_random`` is how many labels reach what ``random`` reaches at its end, on the mean curves; it is
+    `labels_for_random` is how many labels reach what `random` reaches at its end, on the mean curves; it is
     left out where that is never reached.
     """
     told: dict[str, dict[str, float]] = {}
@@ -200,7 +200,7 @@ def curve(runs: Sequence[Run], strategy: str) -> tuple[NDArray[np.float64], NDAr
 
 
 def labels_for(labels: NDArray[np.float64], values: NDArray[np.float64], goal: float) -> float | None:
-    """Where a curve first reaches ``goal``, between its points by straight lines; None: nowhere."""
+    """Where a curve first reaches `goal`, between its points by straight lines; None: nowhere."""
     reached = np.flatnonzero(values >= goal)
     if not len(reached):
         return None

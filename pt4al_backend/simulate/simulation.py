@@ -33,7 +33,7 @@ Round = dict[str, Any]
 
 @dataclass(frozen=True)
 class Replay:
-    """What is replayed: ``pool`` is labelled, ``test`` is only measured on."""
+    """What is replayed: `pool` is labelled, `test` is only measured on."""
 
     pool: KnownImages
     test: KnownImages
@@ -47,7 +47,7 @@ class Simulation:
     """A project with a store of its own. Goes on where a process that was killed has left it."""
 
     def __init__(self, replay: Replay, settings: Settings, show: Callable[[str], None]) -> None:
-        """``show`` is called every moment with what is going on."""
+        """`show` is called every moment with what is going on."""
         self._replay, self._show = replay, show
         self._diary = settings.data_dir / "rounds.json"
         self._tests_dir = settings.data_dir / "test"
@@ -98,7 +98,7 @@ class Simulation:
         return faults + unread
 
     def play(self, tell: Callable[[list[Round]], None]) -> list[Round]:
-        """Label and train to the end; one entry per round. ``tell`` hears of the rounds so far, after each."""
+        """Label and train to the end; one entry per round. `tell` hears of the rounds so far, after each."""
         rounds = self._rounds()
         self._settle()
         while len(rounds) < self._replay.rounds:

@@ -19,13 +19,13 @@ class Source:
     """Where known images are."""
 
     images: Path
-    """A directory with one directory per class, a Label Studio export, or a directory whose images have ``masks``."""
+    """A directory with one directory per class, a Label Studio export, or a directory whose images have `masks`."""
     masks: Path | None = None
 
     def read(self, settings: Settings) -> tuple[KnownImages, tuple[str, ...]]:
         """The images with their answers, and a sentence for what of these could not be used.
 
-        ``PT4ALError`` says what is wrong with them.
+        `PT4ALError` says what is wrong with them.
         """
         path = self.images.expanduser()
         if self.masks is not None:

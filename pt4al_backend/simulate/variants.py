@@ -1,4 +1,4 @@
-"""What is compared: a strategy by name, or with settings of its own, as in ``pt4al+order=hard_first+init=scratch``."""
+"""What is compared: a strategy by name, or with settings of its own, as in `pt4al+order=hard_first+init=scratch`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Variant:
     settings: dict[str, str]
 
     def applied_to(self, settings: Settings) -> Settings:
-        """``settings`` with those of this variant.
+        """`settings` with those of this variant.
 
         Raises:
             PT4ALError: one of them has no such value.

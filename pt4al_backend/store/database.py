@@ -25,7 +25,7 @@ _PROBE_EVERY = 2.0  # seconds between looks at the disk
 
 
 class Database:
-    """SQLite in ``data_dir``, or whatever ``database_url`` names."""
+    """SQLite in `data_dir`, or whatever `database_url` names."""
 
     @staticmethod
     def exists(data_dir: Path, database_url: str = "") -> bool:
@@ -33,7 +33,7 @@ class Database:
         return bool(database_url) or (data_dir / FILE).exists()
 
     def __init__(self, data_dir: Path, database_url: str = "", *, patience: float = PATIENCE) -> None:
-        """``patience``: seconds that a transaction waits for one of another process."""
+        """`patience`: seconds that a transaction waits for one of another process."""
         self.data_dir = data_dir
         _writable(data_dir)
         self._engine = _engine(database_url or f"sqlite:///{data_dir / FILE}", patience)
@@ -53,12 +53,12 @@ class Database:
         self._engine.dispose()
 
     def require_present(self) -> None:
-        """Raise ``StoreError`` where the data directory is not the one that was opened."""
+        """Raise `StoreError` where the data directory is not the one that was opened."""
         for files in self._session.opened:
             files.require()
 
     def require_usable(self) -> None:
-        """Raise ``StoreError`` where the data directory is not the one that was opened, or cannot be written."""
+        """Raise `StoreError` where the data directory is not the one that was opened, or cannot be written."""
         self.require_present()
         trouble = self.disk_trouble()
         if trouble:

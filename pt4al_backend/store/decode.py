@@ -1,6 +1,6 @@
 """Image files of any kind to small upright RGB arrays, in this process.
 
-What a file may cost is not bounded here: files of other people are decoded by ``decoders.Decoders``, in processes
+What a file may cost is not bounded here: files of other people are decoded by `decoders.Decoders`, in processes
 that can be ended.
 """
 
@@ -56,7 +56,7 @@ class OpenImage:
     height: int
 
     def pixels(self) -> tuple[NDArray[np.uint8], str]:
-        """See ``decode``, and a note about what is odd with the file, or ""."""
+        """See `decode`, and a note about what is odd with the file, or ""."""
         note = ""
         try:
             small = _small(self.image, self.side)
@@ -102,7 +102,7 @@ def probe_size(data: bytes) -> tuple[int, int]:
 
 
 def open_image(data: bytes, *, side: int = 0, max_pixels: int | None = None) -> OpenImage:
-    """Read the header. Without a ``side`` pixels cannot be asked for. Raises UnreadableImageError."""
+    """Read the header. Without a `side` pixels cannot be asked for. Raises UnreadableImageError."""
     image = _open(data, max_pixels=max_pixels)
     orientation, (width, height) = _orientation(image), image.size
     if orientation >= 5:

@@ -1,8 +1,8 @@
-"""The process that decodes image files of strangers for ``decoders.Decoders``, one at a time: ``python -m`` this.
+"""The process that decodes image files of strangers for `decoders.Decoders`, one at a time: `python -m` this.
 
 Whatever a file does, it costs no more than this process, which the system ends after some seconds of work and to which
 it gives no more than some memory (on Linux; elsewhere as far as the system can). Standard input is one end of a
-connection: requests come as a line of JSON, with as many bytes behind it as its ``length`` says, and so go the answers.
+connection: requests come as a line of JSON, with as many bytes behind it as its `length` says, and so go the answers.
 It ends when the other end is closed, and so with the process that asked, whatever it is doing.
 """
 

@@ -1,6 +1,6 @@
 """Decode image files in child processes, so that no file costs more than some seconds, some memory, and itself.
 
-Neither ``multiprocessing`` nor ``concurrent.futures``: their answers are pickled, and what has decoded a stranger's
+Neither `multiprocessing` nor `concurrent.futures`: their answers are pickled, and what has decoded a stranger's
 file is not to be trusted with that; and a worker that dies takes the others' tasks with it.
 """
 
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from pt4al_backend.errors import PT4ALError, UnreadableImageError
 from pt4al_backend.store.decoder_process import SECONDS
 
-MOST = 4  # processes of one ``Decoders``: as many as there are cores, but not more
+MOST = 4  # processes of one `Decoders`: as many as there are cores, but not more
 PATIENCE = 60.0  # seconds without an answer, also on a machine that gives a process no time
 PIXELS_AT_ONCE = 50_000_000  # decoded at the same time: one takes up to 12 bytes
 MAX_PIXELS = 100_000_000
@@ -48,7 +48,7 @@ class DecodedImage:
 class Decoders:
     """Child processes that decode, started when they are needed. Any number of threads may share them.
 
-    They end with ``close``, or with this process. Who has bad images keeps only their own decoders busy: let those of
+    They end with `close`, or with this process. Who has bad images keeps only their own decoders busy: let those of
     different people have different ones.
     """
 
@@ -67,7 +67,7 @@ class Decoders:
         self.close()
 
     def decode(self, data: bytes, *, size: int, max_pixels: int = MAX_PIXELS) -> DecodedImage:
-        """See ``decode.decode``. Raises UnreadableImageError with the reason, also where its decoder has died of it."""
+        """See `decode.decode`. Raises UnreadableImageError with the reason, also where its decoder has died of it."""
         with self._decoder() as decoder:
             opened, _ = decoder.ask({"side": size, "max_pixels": max_pixels}, data)
             with self._room.for_pixels(opened["pixels"]):
@@ -76,7 +76,7 @@ class Decoders:
         return DecodedImage(pixels, opened["width"], opened["height"], answer["note"])
 
     def probe_size(self, data: bytes) -> tuple[int, int]:
-        """See ``decode.probe_size``. Raises as ``decode`` does."""
+        """See `decode.probe_size`. Raises as `decode` does."""
         with self._decoder() as decoder:
             opened, _ = decoder.ask({"side": 0, "max_pixels": None}, data)
         return opened["width"], opened["height"]
@@ -128,7 +128,7 @@ class Decoders:
 
 
 class _Decoder:
-    """One child process. For one thread at a time, but for ``end``."""
+    """One child process. For one thread at a time, but for `end`."""
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
@@ -155,7 +155,7 @@ class _Decoder:
             raise PT4ALError(f"The process that decodes images does not start ({code}): look into the log.") from None
 
     def ask(self, request: dict[str, Any], data: bytes = b"") -> tuple[dict[str, Any], bytes]:
-        """Its answer to a request. ``UnreadableImageError`` if that is a refusal, or if the process dies instead."""
+        """Its answer to a request. `UnreadableImageError` if that is a refusal, or if the process dies instead."""
         try:
             self._stream.write(json.dumps(request | {"length": len(data)}).encode() + b"\n")
             self._stream.write(data)
@@ -175,7 +175,7 @@ class _Decoder:
         return self._process.poll() is None
 
     def end(self) -> int:
-        """End the process, whatever it does. How it has ended, as ``Popen.returncode`` says it."""
+        """End the process, whatever it does. How it has ended, as `Popen.returncode` says it."""
         with self._ending:
             self.works = False
             self._process.kill()  # nothing, where it has ended

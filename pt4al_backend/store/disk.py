@@ -22,7 +22,7 @@ DISK_ERRORS = frozenset(_SENTENCES) | {errno.EACCES, errno.EPERM, errno.ENOTDIR,
 
 
 def told(error: OSError, path: Path) -> str:
-    """What is wrong, and what to do. ``path``: what could not be written, where the error does not say."""
+    """What is wrong, and what to do. `path`: what could not be written, where the error does not say."""
     if error.errno in (errno.EACCES, errno.EPERM):
         return _NOT_ALLOWED.format(path=path)
     sentence = _SENTENCES.get(error.errno or 0)

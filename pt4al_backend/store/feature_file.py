@@ -14,12 +14,12 @@ class FeatureFile:
     """float16 features of one network. Column 0 is 1 where a row has been written."""
 
     def __init__(self, path: Path, *, width: int) -> None:
-        """``width``: features per image. The file appears with the first ``write``."""
+        """`width`: features per image. The file appears with the first `write`."""
         self.width = width
         self._file = RowFile(path, dtype=np.float16, columns=1 + width, mark=1)
 
     def write(self, rows: NDArray[np.int64], features: NDArray[np.float16]) -> None:
-        """Store (n, width) ``features`` of ``rows``. ``PT4ALError`` where the disk is full."""
+        """Store (n, width) `features` of `rows`. `PT4ALError` where the disk is full."""
         if len(rows):
             self._file.write(rows, np.ones((len(rows), 1)), features)
 
@@ -30,7 +30,7 @@ class FeatureFile:
         return self._file.read(rows, slice(1, None))
 
     def missing(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those of ``rows`` that have not been written."""
+        """Those of `rows` that have not been written."""
         return rows[~self.has(rows)]
 
     def has(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -16,12 +16,12 @@ class MaskFile:
     """uint8 masks by row of the pixel store, each with the digest of the regions it was drawn from."""
 
     def __init__(self, path: Path, *, side: int) -> None:
-        """``side``: of a mask, in pixels. The file appears with the first ``write``."""
+        """`side`: of a mask, in pixels. The file appears with the first `write`."""
         self.side = side
         self._file = RowFile(path, dtype=np.uint8, columns=DIGEST + side * side, mark=DIGEST)
 
     def write(self, row: int, digest: str, mask: NDArray[np.uint8]) -> None:
-        """Store a mask (side, side). ``PT4ALError`` where the disk is full."""
+        """Store a mask (side, side). `PT4ALError` where the disk is full."""
         self._file.write(np.array([row]), _digits([digest]), mask.reshape(1, -1))
 
     def forget(self, rows: NDArray[np.int64]) -> None:

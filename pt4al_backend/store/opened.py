@@ -25,7 +25,7 @@ class OpenedFiles:
         self._main = next(iter(self._opened))
 
     def require(self) -> None:
-        """Raise ``DataGoneError`` or ``DataReplacedError`` unless all files are still the same."""
+        """Raise `DataGoneError` or `DataReplacedError` unless all files are still the same."""
         if all(_identity(file) == opened for file, opened in self._opened.items()):
             return
         if self._is_another():

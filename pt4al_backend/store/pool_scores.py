@@ -19,7 +19,7 @@ class PredictionArrays:
     probability: NDArray[np.float32]
     """NaN where it has no opinion."""
     chosen: NDArray[np.integer]
-    """``single``: class numbers (n,). ``multiple``: 0 and 1 (n, classes). ``segmentation``: (0,), nothing is kept."""
+    """`single`: class numbers (n,). `multiple`: 0 and 1 (n, classes). `segmentation`: (0,), nothing is kept."""
 
     def at(self, position: int, question: Question) -> Prediction | None:
         """The guess for one image, None where there is none."""
@@ -34,7 +34,7 @@ class PredictionArrays:
 
 @dataclass(frozen=True)
 class RankingArrays:
-    """(n,) arrays, sorted by task id; ``guesses`` are by question, in the project's order."""
+    """(n,) arrays, sorted by task id; `guesses` are by question, in the project's order."""
 
     task: NDArray[np.int64]
     score: NDArray[np.float64]
@@ -49,7 +49,7 @@ class RankingArrays:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> RankingArrays:
-        """What ``to_bytes`` packed."""
+        """What `to_bytes` packed."""
         arrays = load(data)
         questions = (len(arrays) - 2) // 2
         guesses = (PredictionArrays(arrays[f"probability.{k}"], arrays[f"chosen.{k}"]) for k in range(questions))

@@ -21,14 +21,14 @@ from pt4al_backend.errors import PT4ALError
 
 
 class RowFile:
-    """A table of ``columns`` numbers of one kind, the first ``mark`` of which tell that a row is there.
+    """A table of `columns` numbers of one kind, the first `mark` of which tell that a row is there.
 
     A row that was never written reads as zeros. The mark is taken away first and put there last, when the rest is on
     disk: a kill leaves no half-written row that says it is there.
     """
 
     def __init__(self, path: Path, *, dtype: DTypeLike, columns: int, mark: int) -> None:
-        """The file appears with the first ``write``."""
+        """The file appears with the first `write`."""
         self._path = path
         self._dtype = np.dtype(dtype)
         self._columns, self._mark = columns, mark
@@ -40,7 +40,7 @@ class RowFile:
         return self._path.stat().st_size // self._row_bytes if self._path.exists() else 0
 
     def write(self, rows: NDArray[np.int64], marks: NDArray[Any], values: NDArray[Any]) -> None:
-        """Store (n, ``mark``) ``marks`` and (n, ``columns - mark``) ``values``.
+        """Store (n, `mark`) `marks` and (n, `columns - mark`) `values`.
 
         Raises PT4ALError where the disk is full or not writable; these rows are then not there.
         """
@@ -53,14 +53,14 @@ class RowFile:
             self._put(file, rows, marks, column=0)
 
     def forget(self, rows: NDArray[np.int64]) -> None:
-        """Take the marks of ``rows`` away. Raises as ``write`` does."""
+        """Take the marks of `rows` away. Raises as `write` does."""
         rows = rows[rows < self.rows]
         if len(rows):
             with self._opened(rows) as file:
                 self._put(file, rows, np.zeros((len(rows), self._mark), dtype=self._dtype), column=0)
 
     def read(self, rows: NDArray[np.int64], columns: slice) -> NDArray[Any]:
-        """(n, k) some columns of ``rows``, all of which have a place on disk."""
+        """(n, k) some columns of `rows`, all of which have a place on disk."""
         shape = (self.rows, self._columns)
         return np.asarray(np.memmap(self._path, dtype=self._dtype, mode="r", shape=shape)[rows, columns])
 
@@ -71,7 +71,7 @@ class RowFile:
 
     @contextmanager
     def _opened(self, rows: NDArray[np.int64]) -> Iterator[IO[bytes]]:
-        """The file, with a place for each of ``rows``."""
+        """The file, with a place for each of `rows`."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with open(self._path, "r+b" if self._path.exists() else "w+b", buffering=0) as file:

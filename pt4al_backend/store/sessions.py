@@ -25,7 +25,7 @@ _OURS = (IntegrityError, ProgrammingError, DataError)  # what the statement asks
 
 
 class Sessions:
-    """``with sessions() as session`` reads; ``with sessions.begin() as session`` is one transaction."""
+    """`with sessions() as session` reads; `with sessions.begin() as session` is one transaction."""
 
     def __init__(self, engine: Engine, directory: Path) -> None:
         self.opened: Sequence[OpenedFiles] = ()
@@ -37,13 +37,13 @@ class Sessions:
 
     @contextmanager
     def __call__(self) -> Iterator[Session]:
-        """Raises ``StoreError``."""
+        """Raises `StoreError`."""
         with self._told(), self._maker() as session:
             yield session
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
-        """Raises ``StoreError``; nothing of the transaction is kept then."""
+        """Raises `StoreError`; nothing of the transaction is kept then."""
         with self._told(), self._maker.begin() as session:
             yield session
 
@@ -86,7 +86,7 @@ class Sessions:
 
 
 def damage(engine: Engine, reason: str) -> str:
-    """A sentence where the file of an SQLite database is damaged; "" where ``reason`` is another one."""
+    """A sentence where the file of an SQLite database is damaged; "" where `reason` is another one."""
     if engine.dialect.name != "sqlite" or not ("malformed" in reason or "not a database" in reason):
         return ""
     return (

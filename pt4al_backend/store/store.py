@@ -1,7 +1,7 @@
 """Everything that outlives a process, behind small methods. Each method is one transaction.
 
-The web process and the worker meet only here. The web process writes ``wake_at``,
-``train_requested_at`` and what ``/setup`` tells; the worker writes the rest. Updates name
+The web process and the worker meet only here. The web process writes `wake_at`,
+`train_requested_at` and what `/setup` tells; the worker writes the rest. Updates name
 their columns, so neither undoes the other's.
 """
 
@@ -31,7 +31,7 @@ TICK = 0.001  # seconds between two wake-ups, at least
 
 
 class Store(TaskStore):
-    """Database and directories under ``data_dir``."""
+    """Database and directories under `data_dir`."""
 
     # Projects
 
@@ -40,8 +40,8 @@ class Store(TaskStore):
     ) -> Project:
         """Remember a project that Label Studio set up, and wake the worker for it.
 
-        A name without the time (``created`` is "") means the project of that number, whose time may be told later.
-        ``only``: there is no Label Studio but that at ``url``. A project of the same number and time that is known
+        A name without the time (`created` is "") means the project of that number, whose time may be told later.
+        `only`: there is no Label Studio but that at `url`. A project of the same number and time that is known
         from another address then is this one.
         """
         try:
@@ -143,7 +143,7 @@ class Store(TaskStore):
     def save_ranking(
         self, project_id: int, arrays: RankingArrays, *, questions: Sequence[dict[str, Any]], **columns: Any
     ) -> None:
-        """Replace a project's ranking, with project ``columns`` in the same transaction."""
+        """Replace a project's ranking, with project `columns` in the same transaction."""
         with self._session.begin() as session:
             session.merge(
                 Ranking(project_id=project_id, stamp=time.time(), questions=list(questions), arrays=arrays.to_bytes())

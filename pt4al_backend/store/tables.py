@@ -14,7 +14,7 @@ NEW, READY, UNREADABLE = "new", "ready", "unreadable"
 """States of a task: its image is to be fetched; is in the pixel store; was set aside with a reason."""
 
 WAITING, IMAGES, PRETEXT, TRAINING, READY_STAGE, ERROR = "waiting", "images", "pretext", "training", "ready", "error"
-"""Stages of a project, as ``/api/status`` shows them."""
+"""Stages of a project, as `/api/status` shows them."""
 
 
 class Base(DeclarativeBase):
@@ -49,7 +49,7 @@ class Project(Base):
     access_token: Mapped[str] = mapped_column(default="")  # of /setup; belongs to label_studio_url
     title: Mapped[str] = mapped_column(default="")
     label_config: Mapped[str] = mapped_column(default="")
-    questions: Mapped[list[dict[str, Any]]] = mapped_column(default=list)  # fields of ``Question``
+    questions: Mapped[list[dict[str, Any]]] = mapped_column(default=list)  # fields of `Question`
     notes: Mapped[list[str]] = mapped_column(default=list)  # what of the label config is not learnt
 
     # Wake-ups, unix seconds. Written by the web process, read by the worker.
@@ -132,7 +132,7 @@ class Announced(Base):
 
 
 class Ranking(Base):
-    """The newest opinion on every image, as arrays: what ``/predict`` answers from."""
+    """The newest opinion on every image, as arrays: what `/predict` answers from."""
 
     __tablename__ = "ranking"
 
@@ -143,7 +143,7 @@ class Ranking(Base):
 
 
 class Worker(Base):
-    """The one worker and what it is doing. ``id`` is always 1."""
+    """The one worker and what it is doing. `id` is always 1."""
 
     __tablename__ = "worker"
 
@@ -154,7 +154,7 @@ class Worker(Base):
 
 
 class Vitals(Base):
-    """More of the one worker. ``id`` is always 1. (A table of its own: older databases have none, and get it.)"""
+    """More of the one worker. `id` is always 1. (A table of its own: older databases have none, and get it.)"""
 
     __tablename__ = "vitals"
 

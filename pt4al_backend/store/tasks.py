@@ -27,7 +27,7 @@ DIGEST = 16
 class PoolArrays:
     """All usable images of a project, sorted by task id; arrays are (n,).
 
-    ``loss`` is NaN and ``batch``/``rank`` are -1 where not known yet; ``labelled``: a question at least is answered.
+    `loss` is NaN and `batch`/`rank` are -1 where not known yet; `labelled`: a question at least is answered.
     """
 
     task: NDArray[np.int64]
@@ -66,7 +66,7 @@ class TaskStore(Database):
     def apply(self, project_id: int, states: Sequence[TaskState], *, segmentation: str = "") -> bool:
         """Take in tasks as Label Studio shows them. True if any was new or changed.
 
-        ``segmentation`` names the question whose answers are regions, if there is one.
+        `segmentation` names the question whose answers are regions, if there is one.
 
         A task whose image value changed is fetched again, and so is an unreadable one that
         changed in any way.
@@ -115,7 +115,7 @@ class TaskStore(Database):
         return changed
 
     def set_aside(self, project_id: int, *, after: int, limit: int) -> list[int]:
-        """Tasks whose images were set aside, sorted: ``limit`` at most behind ``after``."""
+        """Tasks whose images were set aside, sorted: `limit` at most behind `after`."""
         with self._session() as session:
             query = select(Task.id).where(Task.project_id == project_id, Task.state == UNREADABLE, Task.id > after)
             return list(session.scalars(query.order_by(Task.id).limit(limit)))
@@ -133,7 +133,7 @@ class TaskStore(Database):
             _revise(session, project_id)
 
     def waiting_images(self, project_id: int, *, after: int = -1, limit: int = 256) -> list[tuple[int, str]]:
-        """(task id, image value) of images still to be fetched, by id: ``limit`` at most behind ``after``."""
+        """(task id, image value) of images still to be fetched, by id: `limit` at most behind `after`."""
         with self._session() as session:
             query = select(Task.id, Task.image).where(Task.project_id == project_id, Task.state == NEW, Task.id > after)
             return [(row.id, row.image) for row in session.execute(query.order_by(Task.id).limit(limit))]
@@ -172,8 +172,8 @@ class TaskStore(Database):
         failed: Mapping[int, tuple[str, str]],
         notes: Mapping[int, str] | None = None,
     ) -> None:
-        """Mark fetched images: ``ready`` are task id -> (image value, width, height), ``failed`` -> (value, reason),
-        ``notes`` say what is odd with some that are ready.
+        """Mark fetched images: `ready` are task id -> (image value, width, height), `failed` -> (value, reason),
+        `notes` say what is odd with some that are ready.
 
         A task whose image changed while it was fetched stays to be fetched.
         """
@@ -216,7 +216,7 @@ class TaskStore(Database):
         batch: NDArray[np.int64],
         **columns: Any,
     ) -> None:
-        """Store losses and batches (and project ``columns`` that go with them) in one transaction.
+        """Store losses and batches (and project `columns` that go with them) in one transaction.
 
         A task that was deleted, or whose image changed, meanwhile is left out.
         """
@@ -270,7 +270,7 @@ class TaskStore(Database):
             return {row.id: row.annotations for row in session.execute(query)}
 
     def still_open(self, project_id: int, ids: Iterable[int], *, overlap: int = 1) -> set[int]:
-        """Those of ``ids`` that exist and were annotated by fewer than ``overlap`` people, or by none."""
+        """Those of `ids` that exist and were annotated by fewer than `overlap` people, or by none."""
         found: set[int] = set()
         seen = Task.annotations + Task.cancelled
         with self._session() as session:
@@ -286,7 +286,7 @@ class TaskStore(Database):
             return {row.id: row.answers for row in session.execute(query.order_by(Task.id))}
 
     def regions(self, project_id: int, ids: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
-        """Task id -> regions of those of ``ids`` whose segmentation was answered."""
+        """Task id -> regions of those of `ids` whose segmentation was answered."""
         found: dict[int, list[dict[str, Any]]] = {}
         with self._session() as session:
             for chunk in _chunks(ids):

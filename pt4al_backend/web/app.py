@@ -18,12 +18,12 @@ _WENT_WRONG = "Something went wrong inside pt4al-backend: its log says what."
 
 
 def create_app(load_model: Callable[[], type], settings: Settings | None = None) -> Flask:
-    """The app, serving the store of ``settings`` (of the environment by default).
+    """The app, serving the store of `settings` (of the environment by default).
 
-    ``load_model`` imports the model class, which needs the SDK, and is called once that is loaded.
+    `load_model` imports the model class, which needs the SDK, and is called once that is loaded.
 
     The SDK keeps one app per process, so a second call returns the same one, which then
-    serves the new settings. ``PT4ALError`` if the settings or the data directory cannot be used.
+    serves the new settings. `PT4ALError` if the settings or the data directory cannot be used.
     """
     settings = settings or load_settings()
     security.check_settings(settings)

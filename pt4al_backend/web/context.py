@@ -1,7 +1,7 @@
 """What every request of this process works with.
 
 Both SDK generations make the model object themselves, so nothing can be handed to it:
-settings and store are the process's own. ``create_app`` sets them; without it they come
+settings and store are the process's own. `create_app` sets them; without it they come
 from the environment.
 """
 
@@ -58,7 +58,7 @@ _obstacle = ""  # why another store that took the place of ours cannot be opened
 
 
 def open_context(settings: Settings) -> Context:
-    """Serve this store from now on; the one before is closed. ``PT4ALError`` if it cannot be used."""
+    """Serve this store from now on; the one before is closed. `PT4ALError` if it cannot be used."""
     with _lock:
         return _open(settings)
 
@@ -69,9 +69,9 @@ def context() -> Context:
 
 
 def require_store() -> None:
-    """Raise ``StoreError`` unless the store that was opened still is in its place.
+    """Raise `StoreError` unless the store that was opened still is in its place.
 
-    Another one that is there now is opened meanwhile. Never waits: ``/health`` is answered where nothing may.
+    Another one that is there now is opened meanwhile. Never waits: `/health` is answered where nothing may.
     """
     now = context()
     try:

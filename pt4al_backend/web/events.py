@@ -54,7 +54,7 @@ def take(context: Context, event: str, data: Mapping[str, Any]) -> dict[str, Any
 
 
 def _take_in(context: Context, name: ProjectName, project: Mapping[str, Any]) -> Project:
-    """An event may come before ``/setup``: after a reset, or when the data directory is new.
+    """An event may come before `/setup`: after a reset, or when the data directory is new.
 
     Label Studio sends events for models that were removed, too, and anybody may send some: the worker asks it whether
     the project is connected, and forgets it otherwise.

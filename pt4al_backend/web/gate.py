@@ -1,6 +1,6 @@
 """What a request's headers decide, before a byte of its body is read: the same under every server.
 
-``processes/web_server.py`` asks as soon as the headers are there; under other servers ``requests.check`` does.
+`processes/web_server.py` asks as soon as the headers are there; under other servers `requests.check` does.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LARGE_BODIES = threading.BoundedSemaphore(4)
 """Held for every request with more than a small body, from before it is read until it is answered."""
 
 ADMITTED = "pt4al.admitted"
-"""Set in the WSGI environment where the server has asked, and holds ``LARGE_BODIES`` where that is needed."""
+"""Set in the WSGI environment where the server has asked, and holds `LARGE_BODIES` where that is needed."""
 
 _HOSTNAME = socket.gethostname().lower()
 _CHANGES_NOTHING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -50,12 +50,12 @@ def refused(request: Request, settings: Settings) -> Response | None:
 
 
 def is_large(request: Request) -> bool:
-    """Whether the request needs one of ``LARGE_BODIES``."""
+    """Whether the request needs one of `LARGE_BODIES`."""
     return (request.content_length or 0) > SMALL_BODY
 
 
 def busy() -> Response:
-    """The refusal where all of ``LARGE_BODIES`` are taken."""
+    """The refusal where all of `LARGE_BODIES` are taken."""
     answer = refusal(503, "Other large requests are being read: send this one again in some seconds.")
     answer.headers["Retry-After"] = "5"
     return answer

@@ -17,7 +17,7 @@ _CHUNK = 64 * 2**10  # bytes; other threads get their turn in between
 
 
 def holds_too_much(text: bytes) -> bool:
-    """Whether the text, as far as it is JSON, holds more than that. ``ValueError`` if it is not UTF-8."""
+    """Whether the text, as far as it is JSON, holds more than that. `ValueError` if it is not UTF-8."""
     if json.detect_encoding(text) not in ("utf-8", "utf-8-sig"):
         raise ValueError("not UTF-8")
     parts = values = within = 0

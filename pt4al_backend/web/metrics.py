@@ -1,4 +1,4 @@
-"""``/metrics``: the status in Prometheus' text format 0.0.4."""
+"""`/metrics`: the status in Prometheus' text format 0.0.4."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PROJECT_GAUGES = {
 
 
 def render(status: Mapping[str, Any]) -> str:
-    """``status`` is the answer of ``status.status``; values that are not known are left out."""
+    """`status` is the answer of `status.status`; values that are not known are left out."""
     # An id that Label Studio gave away twice names one series: the newer project's.
     projects = {(project["project"], project["label_studio_url"]): project for project in status["projects"]}
     lines = []

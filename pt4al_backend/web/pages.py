@@ -1,4 +1,4 @@
-"""The pages beside the SDK's: ``/api/status``, ``/metrics``, ``/dashboard`` and ``/versions``."""
+"""The pages beside the SDK's: `/api/status`, `/metrics`, `/dashboard` and `/versions`."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def versions() -> Response:
 
 
 def remaining(seconds: float | None) -> str:
-    """``eta_seconds`` in words; "" if it is not known."""
+    """`eta_seconds` in words; "" if it is not known."""
     if seconds is None:
         return ""
     if seconds < 60:

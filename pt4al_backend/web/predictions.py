@@ -1,4 +1,4 @@
-"""``/predict``: wait a little for the newest labels, then answer from the newest ranking."""
+"""`/predict`: wait a little for the newest labels, then answer from the newest ranking."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def answers(
     config: LabelConfig | None,
     version: str,
 ) -> list[dict[str, Any]]:
-    """The ranking's opinion on each task; without a ``config`` the order alone.
+    """The ranking's opinion on each task; without a `config` the order alone.
 
     Masks are not kept for all images: they are in the predictions that are published.
     """

@@ -28,7 +28,7 @@ class ProjectName:
 
     @classmethod
     def parse(cls, name: object) -> ProjectName:
-        """From ``"12.1700000000"`` (``/setup``, ``/predict``), ``"12"`` or ``12``; ``ValueError`` if it is neither."""
+        """From `"12.1700000000"` (`/setup`, `/predict`), `"12"` or `12`; `ValueError` if it is neither."""
         text = str(name) if isinstance(name, int) and not isinstance(name, bool) else name
         match = _NAME.fullmatch(text) if isinstance(text, str) else None
         if match is None or int(match[1]) > _LARGEST:
@@ -37,11 +37,11 @@ class ProjectName:
 
     @classmethod
     def of(cls, project: Mapping[str, Any]) -> ProjectName:
-        """From the serialized project that a webhook carries (fact 15); ``ValueError`` if it has no usable id."""
+        """From the serialized project that a webhook carries (fact 15); `ValueError` if it has no usable id."""
         return cls(cls.parse(project.get("id")).number, _unix_seconds(project.get("created_at")))
 
     def __str__(self) -> str:
-        """With an ``@``, because SDK 2.x throws away what follows a dot."""
+        """With an `@`, because SDK 2.x throws away what follows a dot."""
         return f"{self.number}@{self.created}" if self.created else str(self.number)
 
 
@@ -64,10 +64,10 @@ def register(
     access_token: str = "",
     ask: bool = True,
 ) -> Project:
-    """Take a project in. ``PT4ALError`` says what to set where no Label Studio and no usable token are known.
+    """Take a project in. `PT4ALError` says what to set where no Label Studio and no usable token are known.
 
-    With ``LABEL_STUDIO_URL`` every project belongs to it and the worker uses its key.
-    Otherwise a project belongs to the ``hostname`` of its ``/setup`` and that ``access_token``. ``ask``: whether Label
+    With `LABEL_STUDIO_URL` every project belongs to it and the worker uses its key.
+    Otherwise a project belongs to the `hostname` of its `/setup` and that `access_token`. `ask`: whether Label
     Studio is asked if it takes the token, where nothing has been learnt of the project yet.
     """
     url, token = _connection(settings, hostname=hostname, access_token=access_token)
@@ -119,7 +119,7 @@ def _plain_address(hostname: str) -> str:
 
 
 def _unix_seconds(created_at: object) -> str:
-    """As in the names of ``/setup``: whole seconds; "" if it is no ISO 8601 time."""
+    """As in the names of `/setup`: whole seconds; "" if it is no ISO 8601 time."""
     if not isinstance(created_at, str):
         return ""
     try:

@@ -31,7 +31,7 @@ _kinds: dict[tuple[str, int], _Kind] = {}  # as many as there are routes and sta
 
 
 def tell(code: int, sentence: str) -> None:
-    """Log that a request was refused; ``sentence`` is on one line and holds no secret."""
+    """Log that a request was refused; `sentence` is on one line and holds no secret."""
     asked = f"{request.method} {request.url_rule}" if has_request_context() and request.url_rule else ""
     with _lock:
         now = clock()

@@ -1,6 +1,6 @@
 """Refusals: a status, a sentence in the body, and the same sentence as the reason phrase.
 
-Label Studio shows people nothing of a failed ``/setup`` but its HTTP status line (fact 18).
+Label Studio shows people nothing of a failed `/setup` but its HTTP status line (fact 18).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def remembering_trouble() -> Iterator[None]:
 
 
 def refusal(code: int, sentence: str) -> Response:
-    """``{"error": sentence}`` with the sentence in the status line too, and on the console."""
+    """`{"error": sentence}` with the sentence in the status line too, and on the console."""
     refusal_log.tell(code, reason_phrase(sentence))
     return Response(
         json.dumps({"error": sentence}), status=f"{code} {reason_phrase(sentence)}", mimetype="application/json"

@@ -14,7 +14,7 @@ _LOGGERS = ("label_studio_ml", "label_studio_ml.api", "label_studio_ml.model")
 
 
 def load_sdk(data_dir: Path) -> None:
-    """Import label-studio-ml. 2.x writes a ``cache.db`` as it is imported: not where we run, but into ``data_dir``.
+    """Import label-studio-ml. 2.x writes a `cache.db` as it is imported: not where we run, but into `data_dir`.
 
     Its debug log shows headers and bodies with tokens in them, so it is never switched on.
     """
@@ -33,7 +33,7 @@ def load_sdk(data_dir: Path) -> None:
 
 
 def create_sdk_app(model_class: Any) -> Flask:
-    """The SDK's own app serving ``model_class``, behaving as 2.x does on both generations.
+    """The SDK's own app serving `model_class`, behaving as 2.x does on both generations.
 
     The app is a global of the SDK: every call returns the same one.
     """

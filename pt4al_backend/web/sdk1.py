@@ -15,7 +15,7 @@ class PerRequestManager(LabelStudioMLManager):
     def fetch(
         cls, project: str | None = None, label_config: str | None = None, force_reload: bool = False, **kwargs: Any
     ) -> ModelWrapper:
-        """``/setup``: the project's model and the version that is published."""
+        """`/setup`: the project's model and the version that is published."""
         model = cls.model_class(project, label_config=label_config)
         return ModelWrapper(model=model, model_version=model.get("model_version"))
 
@@ -29,13 +29,13 @@ class PerRequestManager(LabelStudioMLManager):
         try_fetch: bool = True,
         **kwargs: Any,
     ) -> tuple[list[dict[str, Any]], ModelWrapper]:
-        """``/predict``, before ``/setup`` too."""
+        """`/predict`, before `/setup` too."""
         wrapper = cls.fetch(project, label_config)
         return wrapper.model.predict(tasks, **kwargs), wrapper
 
     @classmethod
     def webhook(cls, event: str, data: Mapping[str, Any]) -> dict[str, Any]:
-        """``/webhook``: ``fit`` within the request, for START_TRAINING too."""
+        """`/webhook`: `fit` within the request, for START_TRAINING too."""
         if event not in cls.model_class.TRAIN_EVENTS:
             return {"status": "Unknown event"}
         model = cls.model_class(str(data["project"]["id"]), label_config=data["project"]["label_config"])
@@ -43,5 +43,5 @@ class PerRequestManager(LabelStudioMLManager):
 
     @classmethod
     def is_training(cls, project: str | None) -> dict[str, bool]:
-        """``/is_training``: training never keeps anybody waiting."""
+        """`/is_training`: training never keeps anybody waiting."""
         return {"is_training": False}

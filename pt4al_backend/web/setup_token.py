@@ -25,9 +25,9 @@ _asking = threading.BoundedSemaphore(4)
 
 
 def require_usable(url: str, access_token: str, settings: Settings) -> None:
-    """``PT4ALError`` where the Label Studio at ``url`` does not take the token; what is not known in time passes.
+    """`PT4ALError` where the Label Studio at `url` does not take the token; what is not known in time passes.
 
-    ``access_token``: what came with the /setup; "" where the token is that of the settings.
+    `access_token`: what came with the /setup; "" where the token is that of the settings.
     """
     if not _asking.acquire(blocking=False):
         return

@@ -36,7 +36,7 @@ Body = dict[str, Any]
 
 
 def check() -> Response | None:
-    """Flask's ``before_request``: a refusal, or None to go on."""
+    """Flask's `before_request`: a refusal, or None to go on."""
     refused = (
         None if gate.ADMITTED in request.environ else gate.refused(request, context().settings) or _hold_large_body()
     )
@@ -58,13 +58,13 @@ def check() -> Response | None:
 
 
 def leave(_error: BaseException | None) -> None:
-    """Flask's ``teardown_request``: what ``check`` took is given back."""
+    """Flask's `teardown_request`: what `check` took is given back."""
     if g.pop("holds_large_body", False):
         gate.LARGE_BODIES.release()
 
 
 def add_notes(response: Response) -> Response:
-    """Flask's ``after_request``: the answer to a /setup says what of the label config is not learnt."""
+    """Flask's `after_request`: the answer to a /setup says what of the label config is not learnt."""
     answer = response.get_json(silent=True) if g.get("notes") and response.status_code == 200 else None
     if isinstance(answer, dict):
         response.set_data(json.dumps(answer | {"notes": list(g.notes)}))
@@ -72,7 +72,7 @@ def add_notes(response: Response) -> Response:
 
 
 def project_name(value: object) -> ProjectName:
-    """Of a body's or a query's ``project``."""
+    """Of a body's or a query's `project`."""
     try:
         return ProjectName.parse(value)
     except ValueError:
@@ -111,7 +111,7 @@ def _predict(body: Body) -> None:
 
 
 def _outline(task: dict[str, Any]) -> dict[str, Any]:
-    """Of a task what ``predict`` reads; the rest, masks and all, is let go."""
+    """Of a task what `predict` reads; the rest, masks and all, is let go."""
     annotations = task.get("annotations")
     told = [one for one in annotations if isinstance(one, dict)] if isinstance(annotations, list) else []
     cancelled = [{"was_cancelled": bool(one.get("was_cancelled"))} for one in told]

@@ -50,7 +50,7 @@ class World:
         return {"kind": KIND.classes[self.kind[position]], "result": chosen, "area": DIGEST}
 
     def sources(self, answers: dict[int, Answers], *, dense: bool = True, background: bool = True) -> ProbeInputs:
-        """``answers`` by position."""
+        """`answers` by position."""
         return ProbeInputs(
             features=self.features,
             grid=self.grid if dense else None,

@@ -26,7 +26,7 @@ from pt4al_backend.store.store import Store
 
 
 class Rig:
-    """A loop over ``n`` digits in a store of its own."""
+    """A loop over `n` digits in a store of its own."""
 
     def __init__(self, directory, n=120, **settings):
         quick = {"pretext_epochs": 2, "main_epochs": 3, "device": "cpu", "diversity": "off"}

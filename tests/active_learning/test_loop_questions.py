@@ -39,7 +39,7 @@ MASK = Question("mask", SEGMENTATION, SHAPES)
 
 
 class KnownShapes(KnownLabels):
-    """Tasks 1..n show shapes 0..n-1; ``questions`` are asked about them."""
+    """Tasks 1..n show shapes 0..n-1; `questions` are asked about them."""
 
     def __init__(self, n: int, asked: Sequence[Question]) -> None:
         self.questions = tuple(asked)
@@ -52,7 +52,7 @@ class KnownShapes(KnownLabels):
         return {EMPTY.name: empty, PRESENT.name: shapes_on(index), MASK.name: shape_regions(index)}
 
     def answer(self, *tasks: int, only: Sequence[str] | None = None, **answers: Any) -> None:
-        """Answer with the truth, or with ``answers``; the questions that are asked, or ``only`` some of them."""
+        """Answer with the truth, or with `answers`; the questions that are asked, or `only` some of them."""
         wanted = [question.name for question in self.questions] if only is None else only
         for task in tasks:
             given = answers or {name: answer for name, answer in self.truths(task).items() if name in wanted}
@@ -84,7 +84,7 @@ class KnownShapes(KnownLabels):
 
 
 class Rig:
-    """A loop over ``n`` shapes in a store of its own."""
+    """A loop over `n` shapes in a store of its own."""
 
     def __init__(self, directory: Path, *asked: Question, n: int = 32, **settings: Any) -> None:
         quick = {"pretext_epochs": 1, "main_epochs": 2, "image_size": 32, "device": "cpu", "diversity": "off"}

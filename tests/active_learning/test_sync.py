@@ -83,7 +83,7 @@ def test_nothing_is_made_of_a_part_of_the_tasks(rig):
 
 
 def fail_once(platform, after):
-    """The platform now fails at the page behind the first ``after`` ones."""
+    """The platform now fails at the page behind the first `after` ones."""
     healthy = platform.tasks
 
     def tasks(since):

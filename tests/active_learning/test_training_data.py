@@ -21,7 +21,7 @@ FIRST, SECOND = "01" * 16, "ff" * 16
 
 
 def answers(name: str, *values: object) -> list[Answers]:
-    """One image per value, ``None``: it does not answer this question but another."""
+    """One image per value, `None`: it does not answer this question but another."""
     return [{"other": 1} if value is None else {"other": 1, name: value} for value in values]
 
 

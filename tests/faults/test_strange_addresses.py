@@ -79,7 +79,7 @@ def test_a_label_studios_reasons_are_told_once_it_has_shown_itself() -> None:
 
 @contextmanager
 def names(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> Iterator[list[str]]:
-    """Each look-up of a name gives the next of ``addresses``, the last one for good; yields those given."""
+    """Each look-up of a name gives the next of `addresses`, the last one for good; yields those given."""
     given: list[str] = []
 
     real = socket.getaddrinfo

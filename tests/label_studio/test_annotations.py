@@ -46,7 +46,7 @@ def chose(choices: Any, *, control: str = "any", **more: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("choices", "answer"), [("10", ["10"]), (10, ["10"]), (["10"], ["10"]), ([["10"]], ["10"])])
 def test_a_lone_choice_is_read_as_a_list_of_one(choices: Any, answer: list[str]) -> None:
-    """``"10"`` is not "1" and "0"."""
+    """`"10"` is not "1" and "0"."""
     assert read(CONFIGS[0], chose(choices, control="one")) == ({"one": "10"}, [])
     assert read(CONFIGS[1], chose(choices)) == ({}, [])  # the config does not have it
     assert read(CONFIGS[1], chose("1")) == ({"any": ["1"]}, [])

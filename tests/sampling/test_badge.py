@@ -9,7 +9,7 @@ NOTHING = np.arange(0)
 
 
 def some(n, *, classes=4, width=6, seed=0):
-    """Features and probabilities of ``n`` images."""
+    """Features and probabilities of `n` images."""
     random = np.random.default_rng(seed)
     return random.normal(size=(n, width)), random.dirichlet(np.ones(classes), size=n)
 
@@ -20,7 +20,7 @@ def gradients(features, probabilities):
 
 
 def picked(all_of_them, *, chosen=NOTHING, wanted, seed=0):
-    """Positions picked among all but ``chosen``."""
+    """Positions picked among all but `chosen`."""
     left = np.setdiff1d(np.arange(len(all_of_them)), chosen)
     draws = random_key(left, seed=seed)
     return left[spread_out(all_of_them[left], chosen=all_of_them[chosen], random_key=draws, wanted=wanted)]

@@ -45,7 +45,7 @@ def test_a_seed_decides():
 
 
 def lane_of_batches(*, wrong: int) -> Candidates:
-    """Three batches of ten images, two of them labelled; the model is wrong about those of batch ``wrong``."""
+    """Three batches of ten images, two of them labelled; the model is wrong about those of batch `wrong`."""
     batch = np.repeat(ARMS, 10)
     labelled = np.arange(30) % 10 < 2
     unsure = np.random.default_rng(0).random(30)

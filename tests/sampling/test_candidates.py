@@ -25,7 +25,7 @@ def lane(
     query_size=10,
     seed=0,
 ):
-    """A lane over ``features`` (m, D), all open but ``not_open``; no opinion unless ``uncertainty`` is given."""
+    """A lane over `features` (m, D), all open but `not_open`; no opinion unless `uncertainty` is given."""
     features = np.asarray(np.zeros((n or 0, 2)) if features is None else features, dtype=np.float32)
     m = len(features)
     is_open = np.ones(m, dtype=bool)
@@ -48,12 +48,12 @@ def lane(
 
 
 def scattered(n, *, seed=0, width=16):
-    """``n`` images that have nothing to do with one another."""
+    """`n` images that have nothing to do with one another."""
     return np.random.default_rng(seed).normal(size=(n, width)).astype(np.float32)
 
 
 def alike(n, *, seed=0, width=16):
-    """``n`` almost identical images."""
+    """`n` almost identical images."""
     rng = np.random.default_rng(seed)
     return (rng.normal(size=(1, width)) + 1e-3 * rng.normal(size=(n, width))).astype(np.float32)
 

@@ -46,7 +46,7 @@ def plan(a_pool, *, cycles, query_size, slack, uncertainty=None):
 
 
 def asked(a_pool, *, cycles, query_size, slack, at_once=False):
-    """What ``plan`` asks of ``serve``: members of the lane, round, how many are wanted."""
+    """What `plan` asks of `serve`: members of the lane, round, how many are wanted."""
     calls = []
 
     def served(members, round_, wanted):

@@ -24,7 +24,7 @@ def features():
 
 
 def lane_of(features, *, labelled=LABELLED, skipped=SKIPPED, seed=0):
-    """``features`` (n, D) of all images; a model that knows the groups, once there are labels."""
+    """`features` (n, D) of all images; a model that knows the groups, once there are labels."""
     n = len(features)
     is_open = np.ones(n, dtype=bool)
     is_open[labelled] = is_open[skipped] = False

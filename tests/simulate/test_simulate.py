@@ -71,13 +71,13 @@ def write_digits(root: Path, *counts: int) -> Path:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """This process's, without what sets up a backend, with ``QUICK``."""
+    """This process's, without what sets up a backend, with `QUICK`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
     return kept | QUICK | more
 
 
 def started(*arguments: object, **variables: str) -> subprocess.Popen[str]:
-    """``pt4al-backend simulate`` in a process of its own."""
+    """`pt4al-backend simulate` in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "pt4al_backend.cli", "simulate", *map(str, arguments)],
         env=environment(**variables),
@@ -101,7 +101,7 @@ class Done:
 
 @pytest.fixture
 def simulate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Simulate:
-    """``pt4al-backend simulate`` in this process, which has the libraries loaded."""
+    """`pt4al-backend simulate` in this process, which has the libraries loaded."""
     for name in os.environ:
         if name.startswith(NOT_INHERITED):
             monkeypatch.delenv(name)
@@ -132,7 +132,7 @@ def saved(out: Path) -> dict[str, Any]:
 
 
 def outcome(out: Path) -> dict[tuple[str, int], list[Round]]:
-    """All runs in ``out``, without what the clock decides."""
+    """All runs in `out`, without what the clock decides."""
     runs = saved(out)["runs"]
     told = {
         (run["strategy"], run["seed"]): [

@@ -63,7 +63,7 @@ def truth(index: int) -> NDArray[np.uint8]:
 
 
 def write_shapes(root: Path, n: int) -> Path:
-    """``images`` and ``masks`` of the first n shapes, cut to a landscape."""
+    """`images` and `masks` of the first n shapes, cut to a landscape."""
     for directory in ("images", "masks"):
         (root / directory).mkdir(parents=True)
     for index in range(n):
@@ -236,7 +236,7 @@ Simulate = Callable[..., Done]
 
 @pytest.fixture
 def simulate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Simulate:
-    """``pt4al-backend simulate`` in this process, which has the libraries loaded."""
+    """`pt4al-backend simulate` in this process, which has the libraries loaded."""
     for name in os.environ:
         if name.startswith(NOT_INHERITED):
             monkeypatch.delenv(name)

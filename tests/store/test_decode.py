@@ -110,7 +110,7 @@ def test_colour_files(data: bytes) -> None:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "AVIF", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation(kind: str, orientation: int) -> None:
-    """As browsers do it (``test_images_in_browser.py``); a TIFF, which they do not show, as it says."""
+    """As browsers do it (`test_images_in_browser.py`); a TIFF, which they do not show, as it says."""
     turn, exif = UNDO[orientation], Image.Exif()
     exif[0x0112] = orientation
     stored = quarters() if turn is None or kind == "WEBP" else quarters().transpose(turn)

@@ -14,7 +14,7 @@ FIRST, SECOND = "01" * 16, "ff" * 16
 
 
 def mask(value: int, side: int = 3) -> NDArray[np.uint8]:
-    """All different, the first ``value``."""
+    """All different, the first `value`."""
     return np.arange(value, value + side**2, dtype=np.uint8).reshape(side, side)
 
 

@@ -31,7 +31,7 @@ def shape_regions(index: int) -> list[dict[str, Any]]:
 
 
 def shape_mask(index: int, *, side: int = SIDE) -> NDArray[np.uint8]:
-    """(side, side): which shape each pixel is of, or ``NOTHING``."""
+    """(side, side): which shape each pixel is of, or `NOTHING`."""
     mask = Image.new("L", (side, side), NOTHING)
     for region in shape_regions(index):
         corners = np.rint(np.array(region["points"]) / 100 * side - 0.5)

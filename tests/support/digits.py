@@ -24,7 +24,7 @@ class DigitProject(KnownProject):
 
     @classmethod
     def create(cls, studio: Studio, n: int, *, address: Callable[[int], str] | None = None) -> DigitProject:
-        """A project of the first n digits; ``address(index)`` says where each is, a data: URI by default."""
+        """A project of the first n digits; `address(index)` says where each is, a data: URI by default."""
         project = cls(studio, studio.create_project("digits", choices_config(*CLASSES)), {})
         project.add(range(n), address)
         return project

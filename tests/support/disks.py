@@ -16,7 +16,7 @@ import pytest
 
 @contextmanager
 def mounted(directory: Path, *, megabytes: int) -> Iterator[Path]:
-    """A disk of its own at ``directory``."""
+    """A disk of its own at `directory`."""
     if os.geteuid() or not shutil.which("mount"):
         pytest.skip("Mounting a small disk needs root: run the tests as root, in a container for example.")
     directory.mkdir(parents=True, exist_ok=True)
@@ -28,7 +28,7 @@ def mounted(directory: Path, *, megabytes: int) -> Iterator[Path]:
 
 
 def fill(directory: Path, *, leave: int = 0) -> Path:
-    """Fill the disk but for ``leave`` bytes; returns the file that takes the space."""
+    """Fill the disk but for `leave` bytes; returns the file that takes the space."""
     ballast = directory / "ballast"
     with ballast.open("wb", buffering=0) as file:
         try:

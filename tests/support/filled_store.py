@@ -23,7 +23,7 @@ CONFIG = """<View><Image name="image" value="$image"/><Choices name="kind" toNam
 
 
 def settings_in(data_dir: Path, **changes: Any) -> Settings:
-    """Settings that name a Label Studio, unless ``changes`` say otherwise."""
+    """Settings that name a Label Studio, unless `changes` say otherwise."""
     values = {"label_studio_url": LABEL_STUDIO, "label_studio_api_key": "the-api-key", "predict_wait": 2.0}
     return Settings(**{**values, "data_dir": data_dir, **changes})
 

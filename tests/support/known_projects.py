@@ -36,7 +36,7 @@ class KnownProject:
     truth: dict[int, Any]
 
     def results(self, task: int) -> list[Result]:
-        """The true answer, as the ``result`` of an annotation."""
+        """The true answer, as the `result` of an annotation."""
         raise NotImplementedError
 
     def label(self, task: int, annotator: Studio | None = None) -> int:
@@ -76,7 +76,7 @@ def annotate_in_turn(
 ) -> list[int]:
     """Label what is served, and check that it was next in an order published then. Returns the rounds passed.
 
-    After ``labels`` it goes on, for as many again at most, until ``to_round`` is published: who labels faster than
+    After `labels` it goes on, for as many again at most, until `to_round` is published: who labels faster than
     a round is closed labels images of that round's slack.
     """
     rounds: list[int] = []
@@ -107,7 +107,7 @@ def annotate_in_turn(
 def recorded_orders(data_dir: Path, number: int) -> Iterator[Callable[[float], list[list[int]]]]:
     """Record every order that is published; yields what gives those that were current at or after a moment.
 
-    Moments are those of ``time.monotonic``. The store learns of an order a moment after Label Studio does.
+    Moments are those of `time.monotonic`. The store learns of an order a moment after Label Studio does.
     """
     seen: list[tuple[float, list[int]]] = []  # until when, and the tasks in order
     over = threading.Event()
@@ -129,7 +129,7 @@ def recorded_orders(data_dir: Path, number: int) -> Iterator[Callable[[float], l
 
 
 def stored(backend: Backend, project: KnownProject, read: Callable[[Store, Any], Any]) -> Any:
-    """What ``read(store, row of the project)`` finds in the backend's store."""
+    """What `read(store, row of the project)` finds in the backend's store."""
     store = Store(backend.data_dir)
     try:
         return read(store, store.find(project.number)[0])
@@ -138,7 +138,7 @@ def stored(backend: Backend, project: KnownProject, read: Callable[[Store, Any],
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 180) -> None:
-    """Wait for ``condition``; ``AssertionError`` when it does not come about in time."""
+    """Wait for `condition`; `AssertionError` when it does not come about in time."""
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, "it did not come about in time"

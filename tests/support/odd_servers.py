@@ -25,7 +25,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Reply:
-    """What to answer. A ``status`` of 0 closes the connection instead."""
+    """What to answer. A `status` of 0 closes the connection instead."""
 
     status: int = 200
     body: bytes = b""
@@ -44,7 +44,7 @@ class OddServer:
 
 @contextmanager
 def answering(answer: Callable[[Asked], Reply], *, host: str = "127.0.0.1", port: int = 0) -> Iterator[OddServer]:
-    """A server that answers every request with ``answer``, and remembers what it was asked; ``port`` 0: a free one."""
+    """A server that answers every request with `answer`, and remembers what it was asked; `port` 0: a free one."""
     asked: list[Asked] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -81,7 +81,7 @@ def answering(answer: Callable[[Asked], Reply], *, host: str = "127.0.0.1", port
 
 
 def below(prefix: str, url: str) -> Callable[[Asked], Reply]:
-    """A reverse proxy that shows the server at ``url`` below the path ``prefix``, and nothing beside it."""
+    """A reverse proxy that shows the server at `url` below the path `prefix`, and nothing beside it."""
 
     def forward(asked: Asked) -> Reply:
         if not asked.path.startswith(f"{prefix}/"):

@@ -28,9 +28,9 @@ def free_port() -> int:
 
 
 def wait_until(what: str, condition: Callable[[], Found], *, seconds: float, every: float = 0.1) -> Found:
-    """Ask ``condition`` until it answers something true, and return that.
+    """Ask `condition` until it answers something true, and return that.
 
-    Raises ``TimeoutError`` naming ``what`` after ``seconds``.
+    Raises `TimeoutError` naming `what` after `seconds`.
     """
     deadline = time.monotonic() + seconds
     while not (answer := condition()):
@@ -44,7 +44,7 @@ def wait_until(what: str, condition: Callable[[], Found], *, seconds: float, eve
 def running(
     command: Sequence[str | Path], *, environment: Mapping[str, str], log: Path, cwd: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run ``command`` as a process group of its own, output to ``log``; at the end stop the whole group."""
+    """Run `command` as a process group of its own, output to `log`; at the end stop the whole group."""
     with log.open("ab") as output:
         process = subprocess.Popen(
             [str(part) for part in command],
@@ -62,7 +62,7 @@ def running(
 
 
 def wait_ready(process: subprocess.Popen[bytes], ready: Callable[[], bool], *, log: Path, seconds: float) -> None:
-    """Wait until ``ready()``; when the program ends before that or takes too long, raise with its log's end."""
+    """Wait until `ready()`; when the program ends before that or takes too long, raise with its log's end."""
 
     def ready_or_dead() -> bool:
         if process.poll() is not None:
@@ -76,7 +76,7 @@ def wait_ready(process: subprocess.Popen[bytes], ready: Callable[[], bool], *, l
 
 
 def stop_group(process: subprocess.Popen[bytes], *, grace: float = 15.0) -> None:
-    """Ask the program to end, and kill whatever of its process group is left after ``grace`` seconds."""
+    """Ask the program to end, and kill whatever of its process group is left after `grace` seconds."""
     if process.poll() is None:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
@@ -103,7 +103,7 @@ def strays(mark: str) -> list[psutil.Process]:
 
 
 def _is_tracker(process: psutil.Process) -> bool:
-    """Whether it is Python's own helper of ``multiprocessing``, which ends when pytest does."""
+    """Whether it is Python's own helper of `multiprocessing`, which ends when pytest does."""
     try:
         return "multiprocessing.resource_tracker" in " ".join(process.cmdline())
     except (psutil.NoSuchProcess, psutil.ZombieProcess):

@@ -23,7 +23,7 @@ NOT_INHERITED = ("PT4AL_", "LABEL_STUDIO_", "MODEL_DIR", "BASIC_AUTH_", "PORT")
 
 @dataclass(frozen=True)
 class Backend:
-    """A running ``pt4al-backend``: where it answers, where it keeps its state, what it says."""
+    """A running `pt4al-backend`: where it answers, where it keeps its state, what it says."""
 
     url: str
     data_dir: Path
@@ -31,13 +31,13 @@ class Backend:
     process: subprocess.Popen[bytes]
 
     def status(self) -> dict[str, Any]:
-        """What ``/api/status`` says."""
+        """What `/api/status` says."""
         response = requests.get(f"{self.url}/api/status", timeout=30)
         response.raise_for_status()
         return dict(response.json())
 
     def project(self, project: int) -> dict[str, Any] | None:
-        """What ``/api/status`` says of one project, None while it is unknown."""
+        """What `/api/status` says of one project, None while it is unknown."""
         return next((entry for entry in self.status()["projects"] if entry["project"] == project), None)
 
     def worker(self) -> psutil.Process | None:
@@ -49,7 +49,7 @@ class Backend:
         return None
 
     def stop(self) -> None:
-        """Stop it as ``docker stop`` would; the data directory stays."""
+        """Stop it as `docker stop` would; the data directory stays."""
         stop_group(self.process)
 
 
@@ -63,9 +63,9 @@ def serve(
     environment: Mapping[str, str] | None = None,
     **settings: object,
 ) -> Iterator[Backend]:
-    """Run ``pt4al-backend <command>`` on a free port until the block ends.
+    """Run `pt4al-backend <command>` on a free port until the block ends.
 
-    ``studio`` and ``token`` (its legacy token by default) become LABEL_STUDIO_URL and
+    `studio` and `token` (its legacy token by default) become LABEL_STUDIO_URL and
     LABEL_STUDIO_API_KEY; every keyword becomes PT4AL_<KEYWORD>.
     """
     port = free_port()

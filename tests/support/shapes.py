@@ -38,7 +38,7 @@ Mask = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Shape:
-    """A box, or the disc that fills one: ``left``, ``top``, ``right``, ``bottom`` are in pixels."""
+    """A box, or the disc that fills one: `left`, `top`, `right`, `bottom` are in pixels."""
 
     label: str
     left: float
@@ -107,7 +107,7 @@ class Drawing:
         return found
 
     def file(self) -> bytes:
-        """PNG, or JPEG where it is ``turned``."""
+        """PNG, or JPEG where it is `turned`."""
         mask, random = self.mask(), np.random.default_rng(self.number)
         level = (40, 160)[SHADES.index(self.shade)]
         pixels = random.integers(level, level + 60, (self.height, self.width, 3), dtype=np.uint8)
@@ -123,7 +123,7 @@ class Drawing:
         return file.getvalue()
 
     def results(self, controls: Iterable[str]) -> list[Result]:
-        """The true answer with these controls, as the ``result`` of an annotation."""
+        """The true answer with these controls, as the `result` of an annotation."""
         found: list[Result] = []
         for control in controls:
             if control == "choice":
@@ -141,7 +141,7 @@ class Drawing:
 
 @dataclass(frozen=True)
 class ShapeProject(KnownProject):
-    """A project of drawings, which are asked about with ``controls``."""
+    """A project of drawings, which are asked about with `controls`."""
 
     truth: dict[int, Drawing]
     controls: tuple[str, ...]
@@ -150,7 +150,7 @@ class ShapeProject(KnownProject):
     def create(
         cls, studio: Studio, controls: Sequence[str], drawings: Iterable[Drawing], *, upload: Path | None = None
     ) -> ShapeProject:
-        """The drawings are data: URIs in the tasks, or files written to ``upload`` and uploaded from there."""
+        """The drawings are data: URIs in the tasks, or files written to `upload` and uploaded from there."""
         number = studio.create_project("shapes", config(*controls))
         drawn = list(drawings)
         if upload is None:
@@ -188,7 +188,7 @@ def outlined(label: str, corners: Iterable[tuple[float, float]], width: int, hei
 def shown(results: Sequence[Result], *, side: int = 0) -> Mask:
     """Class numbers of the pixels that an editor would show regions on, NOTHING where none is.
 
-    At the image's own size, or the image squashed to a square of ``side`` x ``side``. Drawn with other libraries
+    At the image's own size, or the image squashed to a square of `side` x `side`. Drawn with other libraries
     than the backend's.
     """
     regions = [result for result in results if result["type"] in ("brushlabels", "polygonlabels")]

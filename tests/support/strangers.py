@@ -24,7 +24,7 @@ def port(backend: Backend) -> int:
 
 
 def head(method: str, path: str, **headers: object) -> bytes:
-    """A request up to the end of its headers; ``content_length=5`` is ``Content-Length: 5``."""
+    """A request up to the end of its headers; `content_length=5` is `Content-Length: 5`."""
     lines = [f"{name.replace('_', '-')}: {value}" for name, value in {"host": "localhost", **headers}.items()]
     return "\r\n".join([f"{method} {path} HTTP/1.1", *lines, "", ""]).encode()
 
@@ -42,7 +42,7 @@ def connect(backend: Backend, data: bytes = b"", *, receive_buffer: int = 0) -> 
 
 @contextmanager
 def crowd(backend: Backend, number: int, data: bytes, **more: int) -> Iterator[list[socket.socket]]:
-    """So many clients that have sent ``data`` and keep their connections open."""
+    """So many clients that have sent `data` and keep their connections open."""
     _allow_open_files(number + 200)
     with contextlib.ExitStack() as stack:
         yield [stack.enter_context(connect(backend, data, **more)) for _ in range(number)]

@@ -20,7 +20,7 @@ from support.processes import free_port, running, wait_ready
 PROGRAM = Path(
     os.environ.get("PT4AL_LABEL_STUDIO", Path(__file__).parents[2] / ".venv-label-studio" / "bin" / "label-studio")
 ).absolute()
-"""The ``label-studio`` to run, in a virtual environment of its own."""
+"""The `label-studio` to run, in a virtual environment of its own."""
 
 NOT_INHERITED = ("LABEL_STUDIO_", "DJANGO_", "HOST", "PORT", "USERNAME", "PASSWORD", "DATABASE_NAME")
 
@@ -29,11 +29,11 @@ PASSWORD = "correct horse battery"
 LEGACY_TOKEN = "0123456789abcdef0123456789abcdef01234567"
 
 Result = dict[str, Any]
-"""One entry of an annotation's or a prediction's ``result``."""
+"""One entry of an annotation's or a prediction's `result`."""
 
 
 class StudioError(AssertionError):
-    """Label Studio answered with an error; ``status`` is its HTTP status, ``body`` its text."""
+    """Label Studio answered with an error; `status` is its HTTP status, `body` its text."""
 
     def __init__(self, request: str, response: requests.Response) -> None:
         super().__init__(f"{request} answered {response.status_code}: {response.text[:2000]}")
@@ -45,8 +45,8 @@ class StudioError(AssertionError):
 class Studio:
     """One user of a running Label Studio.
 
-    ``session`` is logged in with cookies, as a browser is; ``token`` is the user's legacy token,
-    which Label Studio refuses when it was started with ``legacy_tokens=False``.
+    `session` is logged in with cookies, as a browser is; `token` is the user's legacy token,
+    which Label Studio refuses when it was started with `legacy_tokens=False`.
     """
 
     url: str
@@ -60,7 +60,7 @@ class Studio:
     @classmethod
     @contextmanager
     def start(cls, *, legacy_tokens: bool = True, **environment: str) -> Iterator[Studio]:
-        """Run a Label Studio of its own; ``environment`` adds to (or overrides) its variables."""
+        """Run a Label Studio of its own; `environment` adds to (or overrides) its variables."""
         with tempfile.TemporaryDirectory(prefix="pt4al-label-studio-") as folder, ExitStack() as closing:
             data_dir = Path(folder)
             log = data_dir / "label-studio.log"
@@ -88,7 +88,7 @@ class Studio:
     def api(self, method: str, path: str, **arguments: Any) -> Any:
         """Call the API as this user and return the decoded answer, None where there is no body.
 
-        Raises ``StudioError`` for any status of 400 and above.
+        Raises `StudioError` for any status of 400 and above.
         """
         response = self.session.request(method, self.url + path, timeout=60, **arguments)
         if not response.ok:
@@ -110,7 +110,7 @@ class Studio:
         return dict(self.api("GET", f"/api/projects/{project}"))
 
     def import_images(self, project: int, images: Iterable[str | Mapping[str, Any]]) -> list[int]:
-        """Import image addresses (http, data:, …), or whole tasks ``{"data": …}``; return the task ids in order."""
+        """Import image addresses (http, data:, …), or whole tasks `{"data": …}`; return the task ids in order."""
         tasks = [{"data": {"image": image}} if isinstance(image, str) else dict(image) for image in images]
         answer = self.api("POST", f"/api/projects/{project}/import?return_task_ids=true", json=tasks)
         return list(answer["task_ids"])
@@ -127,7 +127,7 @@ class Studio:
         return int(self.api("POST", f"/api/tasks/{task}/annotations", json={"result": list(results)})["id"])
 
     def annotate(self, task: int, choice: str) -> int:
-        """Submit ``choice`` for a task and return the annotation's id."""
+        """Submit `choice` for a task and return the annotation's id."""
         return self.submit(task, [choices_result(choice)])
 
     def skip(self, task: int) -> int:
@@ -160,13 +160,13 @@ class Studio:
 
 
 def choices_config(*labels: str) -> str:
-    """The label config of a single-choice project with the control names ``annotate`` uses."""
+    """The label config of a single-choice project with the control names `annotate` uses."""
     choices = "".join(f'<Choice value="{label}"/>' for label in labels)
     return f'<View><Image name="image" value="$image"/><Choices name="choice" toName="image">{choices}</Choices></View>'
 
 
 def choices_result(*choices: str, control: str = "choice") -> Result:
-    """What is submitted for an image of which ``choices`` were ticked."""
+    """What is submitted for an image of which `choices` were ticked."""
     return {"from_name": control, "to_name": "image", "type": "choices", "value": {"choices": list(choices)}}
 
 

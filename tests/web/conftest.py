@@ -17,7 +17,7 @@ from pt4al_backend.web.context import context
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., FlaskClient]]:
-    """``start(**settings)`` serves a fresh data directory with these settings."""
+    """`start(**settings)` serves a fresh data directory with these settings."""
 
     def open_app(**settings: object) -> FlaskClient:
         return create_app(load_model, settings_in(tmp_path / "data", **settings)).test_client()
@@ -34,5 +34,5 @@ def client(start: Callable[..., FlaskClient]) -> FlaskClient:
 
 @pytest.fixture
 def store(client: FlaskClient) -> Store:
-    """The store that ``client`` serves."""
+    """The store that `client` serves."""
     return context().store

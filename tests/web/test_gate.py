@@ -21,7 +21,7 @@ FAR += ["64:ff9b::a00:1", "2002:a00:1::1", "unknown"]
 
 
 def answer(tmp_path: Path, *, peer: str = "127.0.0.1", method: str = "GET", **given: object) -> tuple[int, str]:
-    """Code and sentence; 200 and nothing where the request may go on. ``settings`` and ``headers`` as given."""
+    """Code and sentence; 200 and nothing where the request may go on. `settings` and `headers` as given."""
     settings = settings_in(tmp_path, **dict(given.get("settings") or {}))  # type: ignore[arg-type]
     builder = EnvironBuilder("/setup", method=method, headers=given.get("headers"))  # type: ignore[arg-type]
     environ = builder.get_environ() | {"REMOTE_ADDR": peer}

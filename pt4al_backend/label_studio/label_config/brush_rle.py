@@ -19,7 +19,7 @@ LONGEST = 2**16
 
 
 def packed(where: NDArray[np.bool_]) -> bytes:
-    """The run lengths of painted pixels (pixels,): what ``painted`` reads."""
+    """The run lengths of painted pixels (pixels,): what `painted` reads."""
     starts = np.concatenate([[0], np.flatnonzero(where[1:] != where[:-1]) + 1])
     lengths = CHANNELS * np.diff(np.append(starts, len(where)))
     pieces = -(-lengths // LONGEST)
@@ -72,7 +72,7 @@ def painted(rle: bytes, pixels: int) -> NDArray[np.bool_]:
 
 
 def _opaque(bits: str, word: int, first: int) -> NDArray[np.bool_]:
-    """Whether values written one by one are not 0; every fourth of them, from number ``first`` modulo 4 on."""
+    """Whether values written one by one are not 0; every fourth of them, from number `first` modulo 4 on."""
     digits = np.frombuffer(bits.encode(), dtype=np.uint8).reshape(-1, word)
     nonzero: NDArray[np.bool_] = (digits[first % CHANNELS :: CHANNELS] != ord("0")).any(axis=1)
     return nonzero

@@ -1,4 +1,4 @@
-"""``<Choices>`` about the whole image: one class, or any number of them."""
+"""`<Choices>` about the whole image: one class, or any number of them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pt4al_backend.label_studio.label_config.tags import Tag, answers_of
 from pt4al_backend.labelling.questions import MULTIPLE, SINGLE, Prediction, Question
 
 Result = dict[str, Any]
-"""One entry of the ``result`` of an annotation or a prediction."""
+"""One entry of the `result` of an annotation or a prediction."""
 
 
 def choices_question(tag: Tag) -> Question:
     """The question that a Choices tag asks; one with a single Choice is a box that is ticked or not.
 
-    Raises ``UnsupportedConfigError``.
+    Raises `UnsupportedConfigError`.
     """
     if tag.attributes.get("allownested", "").strip().lower() == "true":
         raise tag.not_learnt(tag.another("with allowNested Label Studio shows no predictions", "without that"))
@@ -32,7 +32,7 @@ class UnusableChoicesError(Exception):
 def chosen(question: Question, results: Sequence[Result]) -> tuple[str, ...] | None:
     """The classes that one annotation chose, in the config's order; None if all it chose are gone from there.
 
-    Raises ``UnusableChoicesError``.
+    Raises `UnusableChoicesError`.
     """
     given: set[str] = set()
     for result in results:
@@ -53,7 +53,7 @@ def _classes(value: Any) -> list[str]:
 
 
 def _class(choice: Any) -> str:
-    """A choice as text; with ``allowNested`` Label Studio stored it as a path, here one of a single step."""
+    """A choice as text; with `allowNested` Label Studio stored it as a path, here one of a single step."""
     if isinstance(choice, list) and len(choice) == 1:
         choice = choice[0]
     if isinstance(choice, list):
@@ -64,7 +64,7 @@ def _class(choice: Any) -> str:
 
 
 def majority(votes: Sequence[str]) -> str | None:
-    """The class that most chose, the newest of those that tie; ``votes`` are sorted by age, the oldest first."""
+    """The class that most chose, the newest of those that tie; `votes` are sorted by age, the oldest first."""
     counts = Counter(votes)
     return next((vote for vote in reversed(votes) if counts[vote] == max(counts.values())), None)
 

@@ -1,6 +1,6 @@
 """Label configs: what a project asks, what its annotations answer, how a guess of ours is written.
 
-PT4AL learns what is asked about one ``<Image>`` with ``<Choices>``, ``<BrushLabels>`` and ``<PolygonLabels>``.
+PT4AL learns what is asked about one `<Image>` with `<Choices>`, `<BrushLabels>` and `<PolygonLabels>`.
 Everything else in a config is left alone. Errors are plain ASCII sentences, because Label Studio's connect form
 shows them from an HTTP reason phrase (fact 18).
 """
@@ -41,7 +41,7 @@ class LabelConfig:
     image_key: str
     questions: tuple[Question, ...]
     regions: tuple[RegionControl, ...] = ()
-    """The controls of the ``segmentation`` question, if there is one."""
+    """The controls of the `segmentation` question, if there is one."""
     ignored: tuple[str, ...] = ()
     """A sentence for each control that PT4AL does not learn from."""
     controls: frozenset[str] = frozenset()
@@ -63,10 +63,10 @@ class LabelConfig:
         return _as_json(value)[:LONGEST_JSON]
 
     def answers(self, annotations: Sequence[Any], faults: list[str] | None = None) -> Answers:
-        """What a task's annotations answer; a sentence for whatever of them cannot be used goes to ``faults``.
+        """What a task's annotations answer; a sentence for whatever of them cannot be used goes to `faults`.
 
-        ``single``: the class most of them chose, the newest of those that tie. ``multiple``: the same for each
-        class. ``segmentation``: the newest that answers it. Where some that answer are ground truth, only those count.
+        `single`: the class most of them chose, the newest of those that tie. `multiple`: the same for each
+        class. `segmentation`: the newest that answers it. Where some that answer are ground truth, only those count.
         Cancelled annotations do not count, nor do classes that the config does not have (any more).
 
         What an annotation leaves empty is answered (none of the classes, no region) only where nothing else is
@@ -80,10 +80,10 @@ class LabelConfig:
     def result(
         self, guesses: Mapping[str, Prediction], *, width: int = 0, height: int = 0, least_region: float = 0.0
     ) -> list[Result]:
-        """Guesses, by name of the question, as the ``result`` of a prediction; each has its probability as score.
+        """Guesses, by name of the question, as the `result` of a prediction; each has its probability as score.
 
         Masks need the size of the upright image in pixels, else they are left out. So are regions smaller than
-        ``least_region``, a share of the image, and classes that the config does not have (any more).
+        `least_region`, a share of the image, and classes that the config does not have (any more).
         """
         found: list[Result] = []
         for question in self.questions:
@@ -109,7 +109,7 @@ class LabelConfig:
 def parse_config(label_config: str) -> LabelConfig:
     """The questions that a label config asks.
 
-    Raises ``UnsupportedConfigError``, one ASCII sentence that says what to change.
+    Raises `UnsupportedConfigError`, one ASCII sentence that says what to change.
     """
     tags = [Tag.of(element) for element in _parse_xml(label_config).iter()]
     image, image_key = _image(tags)
@@ -233,7 +233,7 @@ def _storable(text: str) -> str:
 
 
 def _dig(data: Any, path: str) -> Any:
-    """``photo.files[0]`` or ``photo.files.0`` inside nested task data; None where a step is missing."""
+    """`photo.files[0]` or `photo.files.0` inside nested task data; None where a step is missing."""
     for name, index in _STEP.findall(path):
         if isinstance(data, list) and name.isdecimal():
             index = name

@@ -31,10 +31,10 @@ def regions_result(
     least_region: float,
     score: float,
 ) -> list[Result]:
-    """A mask (m, m) of class numbers as results of a prediction about an image of ``width`` x ``height`` pixels.
+    """A mask (m, m) of class numbers as results of a prediction about an image of `width` x `height` pixels.
 
     A class that can be painted becomes one region, any other an outline around each of its parts.
-    Parts smaller than ``least_region`` (a share of the image) are left out. ``len(classes)``: no region.
+    Parts smaller than `least_region` (a share of the image) are left out. `len(classes)`: no region.
     """
     if not 0 < width * height <= MOST_PIXELS:
         return []
@@ -115,7 +115,7 @@ def _outlines(where: NDArray[np.bool_]) -> Iterator[Ring]:
 
 
 def _simplified(ring: Ring) -> Ring:
-    """Only the corners that matter: no other was further than ``TOLERANCE`` from the lines (Douglas-Peucker)."""
+    """Only the corners that matter: no other was further than `TOLERANCE` from the lines (Douglas-Peucker)."""
     closed = np.concatenate([ring, ring[:1]])
     far = int(((ring - ring[0]) ** 2).sum(axis=1).argmax())
     matters = np.zeros(len(closed), dtype=bool)

@@ -1,4 +1,4 @@
-"""Regions that people paint (``<BrushLabels>``) or outline (``<PolygonLabels>``): read, checked, and drawn."""
+"""Regions that people paint (`<BrushLabels>`) or outline (`<PolygonLabels>`): read, checked, and drawn."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class RegionControl:
 
     @classmethod
     def of(cls, tag: Tag) -> RegionControl:
-        """The control that a tag is. Raises ``UnsupportedConfigError``."""
+        """The control that a tag is. Raises `UnsupportedConfigError`."""
         labels = answers_of(tag, "label")
         if len(labels) > MOST_CLASSES:
             raise tag.not_learnt(f"it learns {MOST_CLASSES} labels of regions at most, take some out")
@@ -50,7 +50,7 @@ class RegionControl:
 
 
 def regions_question(controls: Sequence[RegionControl]) -> Question:
-    """The one question that all these ask together. Raises ``UnsupportedConfigError``."""
+    """The one question that all these ask together. Raises `UnsupportedConfigError`."""
     classes = tuple(dict.fromkeys(label for control in controls for label in control.labels))
     if len(classes) > MOST_CLASSES:
         raise UnsupportedConfigError(
@@ -77,7 +77,7 @@ def read_regions(
     """The regions of one annotation as they are stored, bottom first; a sentence for each that cannot be used.
 
     One that cannot be used is stored too, without a label, as nothing is to be learnt of its pixels. So is one of a
-    control that is gone: neither one of ``controls`` nor of ``others``, the names of controls that are left alone.
+    control that is gone: neither one of `controls` nor of `others`, the names of controls that are left alone.
     """
     names = [control.name for control in controls]
     regions, faults = [], []
@@ -128,7 +128,7 @@ def _shape(result: Result) -> Region:
 
 
 def _number(number: Any) -> Any:
-    """A whole number as such, however it is written (``200.0``); anything else as it is."""
+    """A whole number as such, however it is written (`200.0`); anything else as it is."""
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
@@ -199,9 +199,9 @@ def draw(
 ) -> NDArray[np.uint8]:
     """(side, side) class numbers, the image squashed to the square; a region lies on top of those before it.
 
-    Where no region is: ``len(classes)`` if that is a class of its own (``background``), else 255. It is 255 in any case
+    Where no region is: `len(classes)` if that is a class of its own (`background`), else 255. It is 255 in any case
     under a region whose class is not known, and everywhere outside the others where the shape of one is not known.
-    That is also so where what was painted fits no image of this ``size`` (width and height; 0: not known).
+    That is also so where what was painted fits no image of this `size` (width and height; 0: not known).
     """
     number = {name: k for k, name in enumerate(classes)}
     nothing = len(classes)
@@ -219,12 +219,12 @@ def draw(
 
 
 def is_drawn(region: Region, size: tuple[int, int]) -> bool:
-    """Whether the shape of a region is known, on an image of this ``size`` (width and height; 0: not known)."""
+    """Whether the shape of a region is known, on an image of this `size` (width and height; 0: not known)."""
     return "points" in region or ("rle" in region and (not all(size) or _fits(region, *size)))
 
 
 def misfits(regions: Sequence[Region], size: tuple[int, int]) -> list[str]:
-    """A sentence for each region that was painted on an image of other proportions than those of ``size``.
+    """A sentence for each region that was painted on an image of other proportions than those of `size`.
 
     Label Studio itself writes the size of the image as it shows it, turned as its EXIF orientation says.
     """
@@ -263,7 +263,7 @@ def _filled(region: Region, side: int) -> NDArray[np.bool_]:
     for start in range(0, len(edges), EDGES):
         column, row = _crossed(edges[start : start + EDGES])
         np.bitwise_xor.at(odd, (np.clip(row, 0, side), column), 1)
-    for above, here in pairwise(odd):  # ten times as fast as ``accumulate``
+    for above, here in pairwise(odd):  # ten times as fast as `accumulate`
         here ^= above
     return odd[:side].view(bool)
 
@@ -280,7 +280,7 @@ def _crossed(edges: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.
 
 
 def _majority(fine: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """The most frequent value of each pixel's part of ``fine``, of those that tie the lowest."""
+    """The most frequent value of each pixel's part of `fine`, of those that tie the lowest."""
     cells = fine.reshape(side, FINE, side, FINE)
     mask = np.zeros((side, side), dtype=np.uint8)
     most = np.zeros((side, side), dtype=np.uint8)

@@ -47,7 +47,7 @@ class Tag:
         return [tag for tag in map(Tag.of, self.element.iter()) if tag.kind == kind and tag.element is not self.element]
 
     def not_learnt(self, reason: str = "") -> UnsupportedConfigError:
-        """That PT4AL does not learn from it; ``reason`` is what to do about it."""
+        """That PT4AL does not learn from it; `reason` is what to do about it."""
         name = f' "{ascii_text(self.name)}"' if self.name else ""
         return UnsupportedConfigError(
             f"PT4AL does not learn from {ascii_text(self.element.tag)}{name}{reason and f': {reason}'}."
@@ -59,7 +59,7 @@ class Tag:
 
 
 def answers_of(tag: Tag, kind: str) -> tuple[str, ...]:
-    """What can be answered with the ``kind`` tags inside a tag, as Label Studio stores it, in order.
+    """What can be answered with the `kind` tags inside a tag, as Label Studio stores it, in order.
 
     An alias goes before a value, and the same answer given twice is one.
 
@@ -89,7 +89,7 @@ def answers_of(tag: Tag, kind: str) -> tuple[str, ...]:
 
 
 def ascii_text(text: str) -> str:
-    """``text`` in ASCII, on one line and short."""
+    """`text` in ASCII, on one line and short."""
     plain = "".join(letter if letter.isprintable() else "?" for letter in text)
     return plain.encode("ascii", "replace").decode("ascii")[:40]
 
