@@ -1,7 +1,7 @@
 """What the platform serves: publish a window, and delete the windows before it when nobody needs them any more.
 
 Label Studio's editor makes each new annotation a child of the prediction it showed, and refuses
-the annotation ("parent_prediction: Invalid pk") when that prediction is gone. So a version is
+the annotation ("parent_prediction: Invalid pk") when that prediction is gone (fact 35). So a version is
 not deleted while an annotator may have one of its images open.
 """
 
@@ -85,9 +85,9 @@ class Publisher:
 def may_be_open(retired: Sequence[dict[str, Any]], published: Sequence[int], waiting: Set[int]) -> list[int]:
     """Those of `waiting` that were handed out, as far as can be known, and may be open; the likeliest first.
 
-    Label Studio hands a task that was opened and left out again from its lock, whatever the order says by then
-    (fact 37), and does not tell which tasks are locked. Handed out is what is first of a queue, or one of the first few
-    where several people label; of the queues, the newest counts most.
+    Label Studio hands out a task that was opened and left again from its lock, whatever the order says by then
+    (fact 37), and does not tell which tasks are locked (fact 40). It hands out the first task of a queue, or one of
+    the first few where several people label; of the queues, the newest counts most.
     """
     now = time.time()
     heads = [published, *(entry["head"] for entry in reversed(retired) if now - entry["at"] < LOCKED)]

@@ -60,7 +60,7 @@ class ImageFolder:
 def read_folder(root: Path, document_root: Path) -> ImageFolder:
     """The images below `root`, whose directories are the classes. `PT4ALError` where they are not.
 
-    Label Studio serves what is below its document root, so a link is made there: sets of images can stand side by side.
+    Label Studio serves what is below its document root, so a link is made there (fact 43): several sets can be served.
     """
     root = root.expanduser().resolve()
     files_by_class(root)  # in the person's own words if something is wrong

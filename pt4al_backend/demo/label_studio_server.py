@@ -16,7 +16,7 @@ from pt4al_backend.processes.child import Child, guarded
 
 USER = "demo@example.com"
 PASSWORD = "pt4al-demo"
-FIRST_START = 900.0  # seconds it may take: the first one sets up the database, on a busy machine in ten minutes
+FIRST_START = 900.0  # seconds it may take: the first one sets up the database (fact 38)
 COMPLETE = "set-up-complete"  # marks a data directory whose first start was not cut short
 
 Waiting = Callable[[], None]

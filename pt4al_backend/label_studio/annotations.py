@@ -1,6 +1,6 @@
 """What people's annotations of one task answer.
 
-Annotations are imported by whoever may, and Label Studio looks at none of them: they may hold any JSON.
+Annotations may be imported, and Label Studio does not validate them: they may hold any JSON (facts 36 and 41).
 """
 
 from __future__ import annotations

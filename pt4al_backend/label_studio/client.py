@@ -114,7 +114,7 @@ class LabelStudioClient:
 
     def credentials(self) -> dict[str, str]:
         """The headers by which this Label Studio knows us now. They belong to `url`'s host alone."""
-        if self._login:  # Label Studio takes a legacy token by this name as well
+        if self._login:  # a second place for a legacy token (fact 39)
             return {"Authorization": basic(self._login), "X-Api-Key": self._token}
         with self._sentences():
             # Private by name, but the one place of the SDK that renews an access token.

@@ -1,6 +1,6 @@
 """Tasks at which Label Studio itself fails: a list that one of them is in is answered with an error (HTTP 500).
 
-Such are tasks whose data is a bare number, and texts that hold half of a character (tried on 1.23.2). Their numbers are
+Such are tasks whose data is a bare number, and texts that hold half of a character (fact 44). Their numbers are
 looked for once, and they are left out of every list from then on.
 """
 

@@ -34,7 +34,7 @@ IMPORT_TRIES = 3
 AT_ONCE = 1000  # predictions in one request ...
 AT_ONCE_WITH_REGIONS = 10  # ... a painted photo may take a megabyte
 NOTES = 10  # of one task
-DELETE = "delete it in the Data Manager, and import it again"  # nothing else works (tried on 1.23.2)
+DELETE = "delete it in the Data Manager, and import it again"  # nothing else works (facts 36 and 42)
 NO_OBJECT = f'Its data is not an object, such as {{"image": "..."}}: {DELETE}.'
 NOT_LISTED = (
     "Label Studio itself fails at this task, and so at every list that it is in: mend it by Label Studio's API, or "
@@ -268,7 +268,7 @@ class LabelStudioProject:
             if window.version in self._versions():
                 self._delete(window.version)
         if created != len(picks):
-            # Label Studio leaves out what it finds invalid, and says so only in its own log.
+            # Label Studio drops invalid predictions, and says so only in its own log (fact 32).
             self._delete(window.version)
             raise LabelStudioError(
                 f"Label Studio took {created} of {len(picks)} predictions: look into its log for "

@@ -129,7 +129,7 @@ class TaskList:
     def _unasked(self, fields: str) -> Row:
         """Parameters that list `fields` as they are stored, and have nobody make anything of them."""
         stored = {"include": fields, "resolve_uri": "false"}
-        # A listing for reviewers asks for no predictions.
+        # A list for reviewers triggers no predictions (fact 34).
         return stored | {"review": "true"} if self.predicts_when_listed else stored
 
     def _numbered(self, numbers: Sequence[int], **fields: Any) -> list[Row]:

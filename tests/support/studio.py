@@ -68,6 +68,7 @@ class Studio:
             port = free_port()
             url = f"http://127.0.0.1:{port}"
             command = [_program(), "start", "--no-browser", "--internal-host", "127.0.0.1", "--port", str(port)]
+            # fact 20
             command += ["--username", USERNAME, "--password", PASSWORD, "--user-token", LEGACY_TOKEN]
             command += ["--enable-legacy-api-token"] if legacy_tokens else []
             variables = _variables(data_dir) | environment
@@ -190,7 +191,7 @@ def _variables(data_dir: Path) -> dict[str, str]:
 
 
 def migrated_database() -> Path:
-    """An empty database of this Label Studio, made once: its several hundred migrations take most of a minute."""
+    """An empty database of this Label Studio, made once: its several hundred migrations take a minute (fact 38)."""
     environment = _program().parents[1]
     version = next(environment.glob("lib/python*/site-packages/label_studio-*.dist-info")).name
     database = environment / f"empty-{version.removesuffix('.dist-info')}.sqlite3"
