@@ -23,6 +23,10 @@ class UnsupportedConfigError(PT4ALError):
     """The project's label config asks something PT4AL cannot learn."""
 
 
+class LearningError(PT4ALError):
+    """Something cannot be learnt as asked."""
+
+
 class UnreadableImageError(PT4ALError):
     """One image could not be fetched or decoded; it is set aside with this reason, never fatal."""
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pt4al_backend import learning
 from pt4al_backend.active_learning.workspace import Job, Progress, Workspace, follow
+from pt4al_backend.errors import LearningError
 from pt4al_backend.sampling import batches
 from pt4al_backend.sampling.names import Order
 from pt4al_backend.settings import Settings
@@ -43,8 +44,8 @@ def pretext(workspace: Workspace) -> Job:
             since=0.9,
         )
         if not np.isfinite(losses).all():
-            raise learning.LearningError("The pretext training diverged. Set PT4AL_SEED to another number.")
-    except learning.LearningError:
+            raise LearningError("The pretext training diverged. Set PT4AL_SEED to another number.")
+    except LearningError:
         checkpoint.delete()  # else it would go wrong again from where it is
         raise
     if len(pool):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from pt4al_backend.learning.types import LearningError
+from pt4al_backend.errors import LearningError
 
 
 def resolve_device(name: str) -> str:

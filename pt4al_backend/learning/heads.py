@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.segmentation.lraspp import LRASPPHead
 
-from pt4al_backend.learning.types import MULTIPLE, SEGMENTATION, SINGLE, LearningError, Output
+from pt4al_backend.errors import LearningError
+from pt4al_backend.learning.types import MULTIPLE, SEGMENTATION, SINGLE, Output
 
 _GATED = 128
 """Channels of the last stage's maps in a mask head, as in torchvision's lraspp_mobilenet_v3_large."""

@@ -12,11 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pt4al_backend.errors import LearningError
 from pt4al_backend.learning.devices import one_thread
 from pt4al_backend.learning.losses import class_weights
 from pt4al_backend.learning.networks import feature_size, for_inference
 from pt4al_backend.learning.targets import check_targets
-from pt4al_backend.learning.types import SEGMENTATION, SINGLE, LearningError, Output, Weights
+from pt4al_backend.learning.types import SEGMENTATION, SINGLE, Output, Weights
 
 _FLOPS_PER_SECOND = 30e9
 """What L-BFGS gets out of two cores, with room for a busy machine."""

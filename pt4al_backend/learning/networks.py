@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from pt4al_backend.errors import LearningError
 from pt4al_backend.learning.backbones import Backbone, ResNet9, ResNet18
 from pt4al_backend.learning.heads import MaskHead, head_for, side_by_side
-from pt4al_backend.learning.types import SEGMENTATION, Arrays, LearningError, Output, Weights
+from pt4al_backend.learning.types import SEGMENTATION, Arrays, Output, Weights
 
 _COUNTER = "num_batches_tracked"
 """BatchNorm counts its steps; with a fixed momentum nothing reads the count, so it is not kept."""

@@ -14,12 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pt4al_backend.errors import LearningError
 from pt4al_backend.learning.devices import computing
 from pt4al_backend.learning.inputs import INIT, Crop, Pixels, generator, normalised, rotated, rotation_labels
 from pt4al_backend.learning.networks import Network, for_inference, initialised, network_spec, to_weights
 from pt4al_backend.learning.recipes import PretextRecipe, images_per_step
 from pt4al_backend.learning.training import Meter, Training
-from pt4al_backend.learning.types import SINGLE, Checkpoint, Images, LearningError, Output, Progress, Weights
+from pt4al_backend.learning.types import SINGLE, Checkpoint, Images, Output, Progress, Weights
 
 _ROTATIONS = 4
 SAVE_SECONDS = 20.0

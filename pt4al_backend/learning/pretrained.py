@@ -7,8 +7,9 @@ from os import PathLike
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from pt4al_backend.errors import LearningError
 from pt4al_backend.learning.networks import build, network_spec
-from pt4al_backend.learning.types import LearningError, Weights
+from pt4al_backend.learning.types import Weights
 
 
 def load_imagenet(path: str | PathLike[str]) -> Weights:

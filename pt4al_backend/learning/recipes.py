@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pt4al_backend.errors import LearningError
 from pt4al_backend.learning.devices import is_cuda
 from pt4al_backend.learning.networks import forward_flops
-from pt4al_backend.learning.types import LearningError
 
 SIZES = (32, 48, 64, 96, 128, 224)
 """Image sides on offer, in pixels ..."""

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pt4al_backend.errors import LearningError
 from pt4al_backend.learning.inputs import Crop, cut
 from pt4al_backend.learning.types import (
     IGNORE,
@@ -16,7 +17,6 @@ from pt4al_backend.learning.types import (
     SEGMENTATION,
     SINGLE,
     Array,
-    LearningError,
     Masks,
     Output,
     Targets,

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pt4al_backend.errors import LearningError
 from pt4al_backend.learning.cuda_graphs import Graphs
 from pt4al_backend.learning.devices import computing, is_cuda, sent
 from pt4al_backend.learning.inputs import (
@@ -29,7 +30,7 @@ from pt4al_backend.learning.inputs import (
 )
 from pt4al_backend.learning.networks import Network, load_arrays, to_arrays
 from pt4al_backend.learning.recipes import TaskRecipe, steps_per_epoch
-from pt4al_backend.learning.types import Arrays, LearningError, Progress
+from pt4al_backend.learning.types import Arrays, Progress
 
 _MOMENTUM = 0.9
 _WARM_UP = 0.2

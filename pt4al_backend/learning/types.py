@@ -16,10 +16,6 @@ IGNORE = 255
 """In a mask: a pixel that nobody answered."""
 
 
-class LearningError(ValueError):
-    """Something cannot be learned as asked; the text is one sentence for people."""
-
-
 @dataclass(frozen=True)
 class Progress:
     """How far a long computation is; yielded often, so that other work fits in between."""

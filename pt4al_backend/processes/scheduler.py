@@ -128,10 +128,7 @@ class Worker:
         self._settings = settings
         self._store = store
         self._platform_for = platform_for
-        try:
-            self.device = learning.resolve_device(settings.device)
-        except learning.LearningError as error:
-            raise PT4ALError(str(error)) from None
+        self.device = learning.resolve_device(settings.device)
         self._lock = FairLock()
         self._turn_threads: dict[int, TurnThread] = {}
         self._slots: dict[int, ProjectSlot] = {}
@@ -287,7 +284,7 @@ class Worker:
             raise
         except LabelStudioUnavailableError as error:
             step.failed(self._told_of(slot.connection[0], str(error)), transient=True)
-        except (PT4ALError, learning.LearningError) as error:
+        except PT4ALError as error:
             step.failed(str(error), transient=False)
         except Exception as error:  # shown on every page and tried again: one project must not stop the others
             logger.exception("project %d", slot.loop.workspace.project_id)

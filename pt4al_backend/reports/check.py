@@ -36,10 +36,10 @@ LEAST = 2.5  # … or, where it took long to start, for what is tried
 AT_A_TIME = 4  # projects of a Label Studio
 FIND_DEVICE = """\
 import sys
-from pt4al_backend import learning
+from pt4al_backend import errors, learning
 try:
     print(learning.describe_device(learning.resolve_device(sys.argv[1])))
-except learning.LearningError as error:
+except errors.PT4ALError as error:
     sys.exit(str(error))
 """
 

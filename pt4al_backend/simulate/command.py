@@ -101,8 +101,6 @@ def run(plan: Plan, console: Console) -> Results:
             fcntl.flock(users, fcntl.LOCK_SH)
             results = _make_all(plan, console)
         _tidy(plan.out, unfinished=False)
-    except learning.LearningError as error:
-        raise PT4ALError(str(error)) from error
     except OSError as error:
         raise PT4ALError(f"{plan.out} cannot be used ({error}): choose another --out.") from error
     show(results, console)

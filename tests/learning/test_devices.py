@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from pt4al_backend.learning import LearningError, describe_device, resolve_device
+from pt4al_backend.errors import LearningError
+from pt4al_backend.learning import describe_device, resolve_device
 from pt4al_backend.learning.devices import one_thread
 
 

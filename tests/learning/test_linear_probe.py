@@ -5,9 +5,9 @@ import pytest
 import torch
 from support.networks import features_of, finish, multiple, noise, single, small
 
+from pt4al_backend.errors import LearningError
 from pt4al_backend.learning import (
     IGNORE,
-    LearningError,
     fit_head,
     fit_pixel_head,
     mask_shares,

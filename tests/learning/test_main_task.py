@@ -15,8 +15,8 @@ from support.networks import (
     small,
 )
 
+from pt4al_backend.errors import LearningError
 from pt4al_backend.learning import (
-    LearningError,
     Weights,
     fit_head,
     network_head,

@@ -4,7 +4,8 @@ import torch
 import torchvision
 from support.networks import SHAPES, multiple, single
 
-from pt4al_backend.learning import SEGMENTATION, LearningError, Output, Weights, feature_size
+from pt4al_backend.errors import LearningError
+from pt4al_backend.learning import SEGMENTATION, Output, Weights, feature_size
 from pt4al_backend.learning.inputs import generator
 from pt4al_backend.learning.networks import (
     build,

@@ -5,7 +5,8 @@ import pytest
 import torch
 from support.networks import ArrayImages, MemoryCheckpoint, finish, noise, same, small
 
-from pt4al_backend.learning import LearningError, pretext_losses, train_pretext
+from pt4al_backend.errors import LearningError
+from pt4al_backend.learning import pretext_losses, train_pretext
 from pt4al_backend.learning.inputs import normalised
 from pt4al_backend.learning.networks import for_inference
 

@@ -4,7 +4,8 @@ import torchvision
 from safetensors.torch import save_file
 from support.networks import features_of, finish, noise, single, small
 
-from pt4al_backend.learning import LearningError, load_imagenet, train_main
+from pt4al_backend.errors import LearningError
+from pt4al_backend.learning import load_imagenet, train_main
 
 
 @pytest.fixture(scope="module")

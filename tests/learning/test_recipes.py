@@ -1,7 +1,8 @@
 import pytest
 from support.networks import single
 
-from pt4al_backend.learning import LearningError, choose_image_size, recipes
+from pt4al_backend.errors import LearningError
+from pt4al_backend.learning import choose_image_size, recipes
 from pt4al_backend.learning.networks import network_spec
 from pt4al_backend.learning.recipes import images_per_step
 

@@ -20,9 +20,9 @@ from support.networks import (
     small,
 )
 
+from pt4al_backend.errors import LearningError
 from pt4al_backend.learning import (
     IGNORE,
-    LearningError,
     extract_features,
     fit_pixel_head,
     grid_shape,
