@@ -1,4 +1,4 @@
-# make install | label-studio | demo | test | lint | format | clean
+# make install | label-studio | demo | test | lint | format | docs | dist | clean
 # ARGS goes to the command behind `demo` and `test`: make demo ARGS="--annotate 60"
 # TORCH_INDEX is where PyTorch comes from: on a machine without a GPU the address that PyTorch's own site gives for CPU.
 
@@ -18,7 +18,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.10 python3 p
 OLD_TORCH_INDEX := $(shell cat .venv/.torch-index 2>/dev/null)
 TORCH_INDEX ?= $(OLD_TORCH_INDEX)
 
-.PHONY: install label-studio demo test lint format clean
+.PHONY: install label-studio demo test lint format docs dist clean
 
 install: $(BACKEND_READY)
 
@@ -39,6 +39,17 @@ format: $(TEST_READY)
 	.venv/bin/ruff check --fix-only .
 	.venv/bin/ruff format .
 
+# The pages lie in the tree as they do on the site, so that their links lead to the same places on both.
+docs: $(TEST_READY)
+	rm -rf build/pages
+	mkdir -p build/pages
+	cp -r *.md LICENSE docs benchmarks docker build/pages
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
+
+dist: $(TEST_READY)
+	rm -rf dist
+	.venv/bin/python -m build
+
 clean:
 	rm -rf .venv .venv-label-studio build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
@@ -55,7 +66,7 @@ $(BACKEND_READY): setup.cfg constraints.txt docker/install.sh
 	touch $@
 
 $(TEST_READY): $(BACKEND_READY)
-	docker/install.sh --editable --extra strategies --extra test --extra dev .venv/bin/python
+	docker/install.sh --editable --extra strategies --extra test --extra dev --extra docs .venv/bin/python
 	touch $@
 
 # Label Studio and the backend want different versions of the same libraries.

@@ -71,10 +71,10 @@ class Settings(BaseSettings):
         "",
         validation_alias=_also("LABEL_STUDIO_URL"),
         description="Address of Label Studio as this backend reaches it. Empty: taken from each /setup. "
-        "`http://user:password@host` where a proxy in front of it asks for a password.",
+        "`http://user:password@host` if a proxy in front of it asks for a password.",
     )
     label_studio_login: SecretStr = Field(
-        SecretStr(""), description="That `user:password`, where it is not to be written into the address."
+        SecretStr(""), description="That `user:password`, if you do not want it in the address."
     )
     label_studio_api_key: SecretStr = Field(
         SecretStr(""),
@@ -88,8 +88,8 @@ class Settings(BaseSettings):
     port: int = Field(9090, validation_alias=_also("PORT"), ge=1, le=65535, description="Port of the web server.")
     allowed_hosts: str = Field(
         "",
-        description="Names, separated by commas, that the backend may be asked by besides addresses, names without a "
-        "dot and local ones; `.example.com` is all names below it, `*` any. Empty: any where a password is set.",
+        description="Host names, separated by commas, that the backend answers to besides IP addresses, names without "
+        "a dot and local names; `.example.com` is every name below it, `*` any. Empty: any if a password is set.",
     )
     basic_auth_user: str = Field(
         "", validation_alias=_also("BASIC_AUTH_USER"), description="User name every page but /health asks for."
@@ -113,8 +113,8 @@ class Settings(BaseSettings):
     # The method
     preset: Literal["fast", "paper"] = Field(
         "fast",
-        description="`fast`: quickest good results on this machine; `paper`: the protocol as published "
-        '(see "How images are chosen").',
+        description="`fast`: good accuracy with a short wait on this machine; `paper`: the protocol as published "
+        "(see docs/how-it-works.md).",
     )
     strategy: Name = Field(
         "pt4al",
@@ -153,31 +153,33 @@ class Settings(BaseSettings):
     cycles: int = Field(10, ge=1, le=1000, description="Number of batches the pool is cut into.")
     query_size: int = Field(0, ge=0, description="Images to label per round. 0: a fifth of a batch, 10 to 1,000.")
     slack: int = Field(
-        20, ge=1, le=1000, description="Images published beyond the query, so that nobody waits for a new order."
+        20, ge=1, le=1000, description="Images published after the query, so that nobody waits for a new order."
     )
     train_growth: float = Field(
         1.25,
         ge=0,
-        description="Train within a round too when there are so many times as many labels. 0: between rounds only.",
+        description="Train within a round too, when the labels have grown by this factor. 0: between rounds only.",
     )
     pretext_epochs: int = Field(0, ge=0, description="Epochs of rotation training. 0: the preset's.")
     main_epochs: int = Field(0, ge=0, description="Epochs of a round's training. 0: the preset's.")
     seed: int = Field(0, ge=0, description="Same seed, same images, same machine: same batches.")
-    image_size: int = Field(0, ge=0, le=512, description="Side in pixels that images are learnt at. 0: chosen by size.")
+    image_size: int = Field(
+        0, ge=0, le=512, description="Side in pixels of the images in training. 0: chosen by their size."
+    )
     device: str = Field("auto", description="`auto`, `cpu`, `cuda`, `cuda:1`, …")
 
     # Label Studio
-    preannotate: bool = Field(True, description="Publish the model's own answer with every image.")
+    preannotate: bool = Field(True, description="Publish the model's prediction with every image.")
     least_region: float = Field(
-        0.001, ge=0, lt=1, description="Regions smaller than this share of the image are left out of our answers."
+        0.001, ge=0, lt=1, description="Predicted regions smaller than this fraction of the image are dropped."
     )
     set_sampling: bool = Field(True, description="Set the project's task order to uncertainty sampling.")
     predict_wait: float = Field(10.0, ge=0, le=90, description="Seconds /predict waits for the newest labels.")
-    poll_interval: float = Field(1.5, gt=0, description="Seconds between looks at an active project.")
-    idle_interval: float = Field(8.0, gt=0, description="Seconds between looks at an idle project, at most.")
+    poll_interval: float = Field(1.5, gt=0, description="Seconds between two checks of an active project.")
+    idle_interval: float = Field(8.0, gt=0, description="Seconds between two checks of an idle project, at most.")
 
     # Images
-    fetch_workers: int = Field(8, ge=1, le=64, description="Images of a project that are fetched at the same time.")
+    fetch_workers: int = Field(8, ge=1, le=64, description="Images of a project to fetch at the same time.")
     fetch_timeout: float = Field(30.0, gt=0, description="Seconds one image may take.")
     max_image_mb: float = Field(50.0, gt=0, description="Largest image file in megabytes.")
     max_image_megapixels: float = Field(100.0, gt=0, description="Largest image in megapixels.")

@@ -120,7 +120,7 @@ def test_one_service_builds_an_image_and_nobody_pulls_it(services: dict[str, dic
 def test_the_least_version_of_compose_is_told() -> None:
     # env_file with `required` came with 2.24; nothing in the files is younger.
     assert "Needs Docker Compose 2.24 " in (DOCKER / "docker-compose.yml").read_text()
-    assert "Docker Compose 2.24 or newer" in (ROOT / "README.md").read_text()
+    assert "Docker Compose 2.24 or newer" in (ROOT / "docs" / "install.md").read_text()
 
 
 @pytest.mark.parametrize("name", ["web", "worker"])
@@ -139,7 +139,7 @@ def test_a_gpu_is_an_override_away(services: dict[str, dict[str, Any]]) -> None:
     assert override.keys() <= services.keys()
     (device,) = override["worker"]["deploy"]["resources"]["reservations"]["devices"]
     assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
-    assert "-f docker/docker-compose.gpu.yml" in (ROOT / "README.md").read_text()
+    assert "-f docker/docker-compose.gpu.yml" in (ROOT / "docs" / "install.md").read_text()
 
 
 @pytest.mark.parametrize("name", ["web", "worker"])
