@@ -25,21 +25,11 @@ class FeatureFile:
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.float16]:
         """(n, width) features of rows that all have been written."""
-        if not len(rows):
-            return np.empty((0, self.width), dtype=np.float16)
-        return self._file.read(rows, slice(1, None))
-
-    def missing(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those of `rows` that have not been written."""
-        return rows[~self.has(rows)]
+        return self._file.read(rows)
 
     def has(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """(n,) whether each row has been written."""
-        written = np.zeros(len(rows), dtype=bool)
-        within = rows < self._file.rows
-        if within.any():
-            written[within] = self._file.read(rows[within], slice(1))[:, 0] == 1
-        return written
+        return np.asarray(self._file.marks(rows)[:, 0] == 1)
 
     def forget(self, rows: NDArray[np.int64]) -> None:
         """Unmark rows whose image changed."""

@@ -30,20 +30,13 @@ class MaskFile:
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """(n, side, side) masks of rows that all have been written."""
-        if not len(rows):
-            return np.empty((0, self.side, self.side), dtype=np.uint8)
-        return self._file.read(rows, slice(DIGEST, None)).reshape(-1, self.side, self.side)
+        return self._file.read(rows).reshape(-1, self.side, self.side)
 
     def has(self, rows: NDArray[np.int64], digests: Sequence[str]) -> NDArray[np.bool_]:
         """(n,) whether the mask of each row was drawn from the regions with this digest."""
-        there = np.zeros(len(rows), dtype=bool)
-        within = rows < self._file.rows
-        if within.any():
-            drawn_from = self._file.read(rows[within], slice(DIGEST))
-            there[within] = (drawn_from == _digits(digests)[within]).all(axis=1)
-        return there
+        return np.asarray((self._file.marks(rows) == _digits(digests)).all(axis=1))
 
 
 def _digits(digests: Sequence[str]) -> NDArray[np.uint8]:
     """(n, DIGEST)"""
-    return np.array([list(bytes.fromhex(digest)) for digest in digests], dtype=np.uint8)
+    return np.array([list(bytes.fromhex(digest)) for digest in digests], dtype=np.uint8).reshape(-1, DIGEST)

@@ -1,14 +1,21 @@
-"""Rows of equal length in a file that is sparse until they are written.
+"""Rows of equal length in a file that is sparse until they are written: decoded images, embeddings, masks.
 
-Rows are written through the file, not through a map of it: on a full disk that is an error that can be told,
-where a write to a mapped hole is a SIGBUS. They are read through a map, made anew for each call, so that pages
-that were read do not stay in this process's memory.
+Rows are written and read through the file, not through a map of it. A write to a mapped hole on a full disk, or a
+read of a mapped file on a failing one, is a SIGBUS; through the file both are errors with a sentence. Pages read
+through the file are also never counted as this process's memory. The exception is marks: a few bytes of each of very
+many rows. Median CPU time of 5 calls on 100,000 rows of 1,026 bytes, page cache warm, one core, in ms:
+
+    what                        through the file    through a map for the call
+    64 rows                                 0.07                          0.21
+    4,096 rows                              6.0                           2.7
+    the marks of 100,000 rows             121                             2.8
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,15 +28,17 @@ from pt4al_backend.errors import PT4ALError
 
 
 class RowFile:
-    """A table of `columns` numbers of one kind, the first `mark` of which tell that a row is there.
+    """A table of `columns` numbers of one type; the first `mark` of a row say that it has been written.
 
-    A row that was never written reads as zeros. The mark is taken away first and put there last, when the rest is on
-    disk: a kill leaves no half-written row that says it is there.
+    A row that was never written reads as zeros. `write` clears the mark first and sets it last, when the rest is on
+    disk: a kill leaves no half-written row that is marked. Any number of processes may read while the threads of one
+    write.
     """
 
     def __init__(self, path: Path, *, dtype: DTypeLike, columns: int, mark: int) -> None:
-        """The file appears with the first `write`."""
+        """The file appears with the first `write`. With `mark=0`, its user knows which rows have been written."""
         self._path = path
+        self._growing = threading.Lock()
         self._dtype = np.dtype(dtype)
         self._columns, self._mark = columns, mark
         self._row_bytes = columns * self._dtype.itemsize
@@ -52,6 +61,11 @@ class RowFile:
             os.fsync(file.fileno())
             self._put(file, rows, marks, column=0)
 
+    def reserve(self, rows: NDArray[np.int64]) -> None:
+        """Make a place for `rows`. Raises as `write` does."""
+        with self._opened(rows):
+            pass
+
     def forget(self, rows: NDArray[np.int64]) -> None:
         """Take the marks of `rows` away. Raises as `write` does."""
         rows = rows[rows < self.rows]
@@ -59,10 +73,35 @@ class RowFile:
             with self._opened(rows) as file:
                 self._put(file, rows, np.zeros((len(rows), self._mark), dtype=self._dtype), column=0)
 
-    def read(self, rows: NDArray[np.int64], columns: slice) -> NDArray[Any]:
-        """(n, k) some columns of `rows`, all of which have a place on disk."""
-        shape = (self.rows, self._columns)
-        return np.asarray(np.memmap(self._path, dtype=self._dtype, mode="r", shape=shape)[rows, columns])
+    def read(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Read what `write` stored beside the marks: (n, `columns - mark`).
+
+        Raises:
+            IndexError: one of `rows` has no place on disk.
+        """
+        values = np.empty((len(rows), self._columns - self._mark), dtype=self._dtype)
+        if not len(rows):
+            return values
+        bytes_, offset = values.data.cast("B"), self._mark * self._dtype.itemsize
+        width = self._row_bytes - offset
+        try:
+            with self._path.open("rb", buffering=0) as file:
+                for place, row in enumerate(rows.tolist()):
+                    file.seek(row * self._row_bytes + offset)
+                    if file.readinto(bytes_[place * width : (place + 1) * width]) < width:
+                        raise IndexError(row)
+        except FileNotFoundError:
+            raise IndexError(int(rows[0])) from None
+        return values
+
+    def marks(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Read the marks of `rows`: (n, `mark`), zeros where a row was never written."""
+        marks = np.zeros((len(rows), self._mark), dtype=self._dtype)
+        within = rows < self.rows
+        if within.any():
+            table = np.memmap(self._path, dtype=self._dtype, mode="r", shape=(self.rows, self._columns))
+            marks[within] = table[rows[within], : self._mark]
+        return marks
 
     def _checked(self, rows: NDArray[np.int64], values: NDArray[Any], columns: int) -> NDArray[Any]:
         if values.shape != (len(rows), columns):
@@ -74,10 +113,12 @@ class RowFile:
         """The file, with a place for each of `rows`."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self._path, "r+b" if self._path.exists() else "w+b", buffering=0) as file:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            with open(descriptor, "r+b", buffering=0) as file:
                 end = (int(rows.max()) + 1) * self._row_bytes
-                if end > os.fstat(file.fileno()).st_size:
-                    file.truncate(end)
+                with self._growing:  # else a slower thread could cut off what a faster one has added
+                    if end > os.fstat(descriptor).st_size:
+                        file.truncate(end)
                 yield file
         except OSError as error:
             raise PT4ALError(
@@ -85,7 +126,7 @@ class RowFile:
             ) from error
 
     def _put(self, file: IO[bytes], rows: NDArray[np.int64], values: NDArray[Any], *, column: int) -> None:
-        for row, value in zip(rows.tolist(), values, strict=True):
+        for row, value in zip(rows.tolist() if values.shape[1] else [], values, strict=False):
             file.seek(row * self._row_bytes + column * self._dtype.itemsize)
             if file.write(value.data) < value.nbytes:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -6,13 +6,13 @@ from pt4al_backend.store.feature_file import FeatureFile
 def test_rows_are_missing_until_written_and_after_they_are_forgotten(tmp_path):
     features = FeatureFile(tmp_path / "models" / "f.bin", width=3)
     rows = np.array([5, 0, 2])
-    assert features.missing(rows).tolist() == [5, 0, 2]
+    assert features.has(rows).tolist() == [False] * 3
     values = np.arange(9, dtype=np.float16).reshape(3, 3)
     features.write(rows, values)
-    assert features.missing(np.array([0, 1, 2, 5, 9])).tolist() == [1, 9]
+    assert features.has(np.array([0, 1, 2, 5, 9])).tolist() == [True, False, True, True, False]
     assert (FeatureFile(tmp_path / "models" / "f.bin", width=3).read(rows) == values).all()
     features.forget(np.array([0, 77]))
-    assert features.missing(rows).tolist() == [0]
+    assert features.has(rows).tolist() == [True, False, True]
 
 
 def test_writing_nothing_makes_no_file(tmp_path):

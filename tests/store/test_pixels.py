@@ -13,12 +13,12 @@ import pytest
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.store.pixels import PixelStore
 
-SIZE, SHARD = 4, 10
+SIZE = 4
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> PixelStore:
-    return PixelStore(tmp_path / "pixels" / "1", size=SIZE, shard_rows=SHARD)
+    return PixelStore(tmp_path / "pixels" / "1", size=SIZE)
 
 
 def images(count: int, *, seed: int = 0) -> np.ndarray:
@@ -32,14 +32,12 @@ def test_rows_come_back_in_the_order_asked(store: PixelStore) -> None:
     by_row = np.empty_like(pixels)
     by_row[rows] = pixels
     np.testing.assert_array_equal(store.read(asked), by_row[asked])
-    assert store.rows_capacity == 40
 
 
 def test_nothing_is_asked_and_nothing_given(store: PixelStore) -> None:
     none = np.array([], dtype=np.int64)
     store.write(none, images(0))
     assert store.read(none).shape == (0, SIZE, SIZE, 3)
-    assert store.rows_capacity == 0
 
 
 def test_rewriting_a_row_and_the_last_of_two_equal_rows_wins(store: PixelStore) -> None:
@@ -59,9 +57,9 @@ def test_rows_without_a_place_are_an_index_error(store: PixelStore) -> None:
     with pytest.raises(IndexError, match="No image of 4 px is stored at row 0: fetch it again"):
         store.read(np.array([0]))
     store.write(np.array([25]), images(1))
-    assert store.rows_capacity == 30
-    with pytest.raises(IndexError, match="row 7"):
-        store.read(np.array([25, 7]))
+    assert store.lacks(np.array([3, 26])) and not store.lacks(np.array([3, 25])) and not store.lacks(np.array([], int))
+    with pytest.raises(IndexError, match="row 27"):
+        store.read(np.array([25, 27]))
     assert not store.read(np.array([21])).any()
     with pytest.raises(IndexError, match="from 0 up"):
         store.read(np.array([-1]))
@@ -69,8 +67,7 @@ def test_rows_without_a_place_are_an_index_error(store: PixelStore) -> None:
 
 def test_another_image_size_shares_no_rows(store: PixelStore, tmp_path: Path) -> None:
     store.write(np.array([0]), images(1))
-    larger = PixelStore(tmp_path / "pixels" / "1", size=8, shard_rows=SHARD)
-    assert larger.rows_capacity == 0
+    larger = PixelStore(tmp_path / "pixels" / "1", size=8)
     with pytest.raises(IndexError, match="of 8 px"):
         larger.read(np.array([0]))
 
@@ -86,30 +83,44 @@ def test_remove_deletes_everything_and_can_be_repeated(store: PixelStore, tmp_pa
     store.remove()
     store.remove()
     assert not (tmp_path / "pixels" / "1").exists()
-    assert store.rows_capacity == 0
 
 
-def test_shards_are_sparse_npy_files(tmp_path: Path) -> None:
+def test_the_file_is_sparse(tmp_path: Path) -> None:
     store = PixelStore(tmp_path, size=64)
     store.write(np.array([1000]), np.full((1, 64, 64, 3), 7, np.uint8))
-    [shard] = tmp_path.iterdir()
-    assert shard.stat().st_blocks * 512 < shard.stat().st_size / 10
-    array = np.load(shard, mmap_mode="r")
-    assert array.shape == (1024, 64, 64, 3)
-    assert (array[1000] == 7).all()
+    [file] = tmp_path.iterdir()
+    assert file.stat().st_size == 1001 * 64 * 64 * 3
+    assert file.stat().st_blocks * 512 < file.stat().st_size / 10
 
 
-def test_a_damaged_shard_is_an_error_with_a_sentence(store: PixelStore, tmp_path: Path) -> None:
-    store.write(np.array([0]), images(1))
-    [shard] = (tmp_path / "pixels" / "1").iterdir()
-    os.truncate(shard, shard.stat().st_size - 1)
-    with pytest.raises(PT4ALError, match="does not hold 10 images: reset this project"):
-        store.read(np.array([0]))
+def test_images_that_are_cut_off_are_lacking(store: PixelStore, tmp_path: Path) -> None:
+    store.write(np.array([0, 1]), images(2))
+    [file] = (tmp_path / "pixels" / "1").iterdir()
+    os.truncate(file, file.stat().st_size - 1)
+    assert store.lacks(np.array([1])) and not store.lacks(np.array([0]))
+    with pytest.raises(IndexError, match="row 1: fetch it again"):
+        store.read(np.array([0, 1]))
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_the_files_of_earlier_releases_are_taken_over(tmp_path: Path, interrupted: bool) -> None:
+    """They had 1,024 images each; rows that were never written are black in them, too."""
+    pixels = images(3)
+    for shard, places in ((0, [5, 1023]), (2, [0])):
+        content = np.zeros((1024, SIZE, SIZE, 3), np.uint8)
+        content[places] = pixels[:2] if not shard else pixels[2:]
+        np.save(tmp_path / f"{SIZE}px-{shard:05d}.npy", content)
+    if interrupted:
+        (tmp_path / f"{SIZE}px.tmp").write_bytes(b"half")
+    store = PixelStore(tmp_path, size=SIZE)
+    np.testing.assert_array_equal(store.read(np.array([5, 1023, 2048])), pixels)
+    assert not store.read(np.array([6, 3071])).any() and store.lacks(np.array([3072]))
+    assert [path.name for path in tmp_path.iterdir()] == [f"{SIZE}px.bin"]
 
 
 def test_no_place_to_write_is_an_error_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(PT4ALError, match=r"Cannot write images to .*: free some disk space"):
+    with pytest.raises(PT4ALError, match=r"Cannot write to .*: free some disk space"):
         PixelStore(tmp_path / "file", size=SIZE).write(np.array([0]), images(1))
 
 
@@ -135,8 +146,8 @@ from pathlib import Path
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.store.pixels import PixelStore
 
-store = PixelStore(Path(sys.argv[1]), size=4, shard_rows=10)
-resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))
+store = PixelStore(Path(sys.argv[1]), size=4)
+resource.setrlimit(resource.RLIMIT_FSIZE, (400, 400))
 try:
     store.write(np.array([0, 9]), np.ones((2, 4, 4, 3), np.uint8))
 except PT4ALError as error:
@@ -144,10 +155,10 @@ except PT4ALError as error:
 """
 
 
-def test_a_file_that_cannot_grow_is_an_error_and_leaves_no_half_shard(tmp_path: Path) -> None:
+def test_a_file_that_cannot_grow_is_an_error(tmp_path: Path) -> None:
     said = subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path)], check=True, capture_output=True, text=True)
-    assert said.stdout.startswith(f"Cannot write images to {tmp_path} (File too large): free some disk space")
-    assert PixelStore(tmp_path, size=4, shard_rows=10).rows_capacity == 0
+    assert said.stdout.startswith(f"Cannot write to {tmp_path / '4px.bin'} (File too large): free some disk space")
+    assert PixelStore(tmp_path, size=4).lacks(np.array([9]))
 
 
 WRITER = """
@@ -156,14 +167,14 @@ import numpy as np
 from pathlib import Path
 from pt4al_backend.store.pixels import PixelStore
 
-store = PixelStore(Path(sys.argv[1]), size=4, shard_rows=10)
+store = PixelStore(Path(sys.argv[1]), size=4)
 for row in range(100_000):
     store.write(np.array([row]), np.full((1, 4, 4, 3), row % 255 + 1, np.uint8))
     print(row, flush=True)
 """
 
 
-def test_another_process_killed_while_writing_leaves_whole_shards(tmp_path: Path) -> None:
+def test_another_process_killed_while_writing_loses_nothing(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE) as writer:
         assert writer.stdout is not None
         for _ in range(57):
@@ -171,7 +182,7 @@ def test_another_process_killed_while_writing_leaves_whole_shards(tmp_path: Path
         writer.send_signal(signal.SIGKILL)
         rest = writer.stdout.read().splitlines()
     written = np.arange(57 + len([line for line in rest if line]))
-    store = PixelStore(tmp_path, size=4, shard_rows=10)
+    store = PixelStore(tmp_path, size=4)
     np.testing.assert_array_equal(store.read(written)[:, 0, 0, 0], written % 255 + 1)
     store.write(written, images(len(written)))
     np.testing.assert_array_equal(store.read(written), images(len(written)))

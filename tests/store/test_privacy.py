@@ -31,7 +31,7 @@ def mode(path: Path) -> str:
 
 
 def test_what_an_older_run_made_is_tightened_and_nothing_else(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    ours = ["pt4al.db", "pt4al.db-wal", "pt4al.db-shm", "worker.lock", "cache.db", "pixels/1/32px-00000.npy"]
+    ours = ["pt4al.db", "pt4al.db-wal", "pt4al.db-shm", "worker.lock", "cache.db", "pixels/1/32px.bin"]
     ours += ["models/7/main-1.safetensors"]
     theirs = ["pt4al.toml", "models/theirs/weights.bin", "notes/a.txt"]
     make(*(tmp_path / name for name in [*ours, *theirs]))
