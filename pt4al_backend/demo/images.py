@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
 import random
 import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from urllib.parse import quote
 
 from pt4al_backend.datasets.folders import files_by_class
 from pt4al_backend.datasets.known_images import digest_of
+from pt4al_backend.store.files import new_directory
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -76,10 +75,8 @@ def write_digits(document_root: Path) -> ImageFolder:
     """scikit-learn's 1,797 handwritten digits as PNG files below `document_root`, unless they are there already."""
     root = document_root / DIGITS
     if not root.is_dir():
-        unfinished = root.with_name(f"{root.name}.{os.getpid()}.tmp")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        _write_all_digits(unfinished)
-        unfinished.rename(root)
+        with new_directory(root, shared=True) as unfinished:
+            _write_all_digits(unfinished)
     return _folder(root, title=DIGITS, width="320px")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import signal
 import sys
@@ -28,6 +27,7 @@ from pt4al_backend.demo.servers import Backend
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.processes.child import Child, stop_all
 from pt4al_backend.settings import Settings
+from pt4al_backend.store.files import locked
 
 PATIENCE_WITH_TROUBLE = 60.0  # seconds; the worker tries again by itself
 PATIENCE_AT_THE_END = 20.0  # seconds; `start` gives its own two processes half of that
@@ -214,14 +214,12 @@ def _has_screen() -> bool:
 
 @contextlib.contextmanager
 def _only_demo(directory: Path) -> Iterator[None]:
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = (directory / "lock").open("w")
-    except OSError as error:
-        raise PT4ALError(f"{directory} cannot be written ({error.strerror}). Choose another --data-dir.") from error
-    with lock:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise PT4ALError(f"A demo already runs in {directory}. End it, or choose another --data-dir.") from None
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            alone = stack.enter_context(locked(directory / "lock", wait=False))
+        except OSError as error:
+            raise PT4ALError(f"{directory} cannot be written ({error.strerror}). Choose another --data-dir.") from error
+        if not alone:
+            raise PT4ALError(f"A demo already runs in {directory}. End it, or choose another --data-dir.")
         yield

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from pathlib import Path
 
 import httpx
 
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.store.disk import told
+from pt4al_backend.store.files import replacing
 
 MOST_BYTES = 500_000_000
 
@@ -18,22 +17,21 @@ def download(url: str, path: Path) -> None:
     """Fetch `url` (https) to `path` unless it is there. `PT4ALError` says what to do when it cannot be had."""
     if path.exists():
         return
-    part = path.with_suffix(".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with httpx.stream("GET", url, follow_redirects=True, timeout=30) as response, open(part, "wb") as file:
+        with (
+            replacing(path) as part,
+            httpx.stream("GET", url, follow_redirects=True, timeout=30) as response,
+            open(part, "wb") as file,
+        ):
             response.raise_for_status()
             for chunk in response.iter_bytes():
                 if file.write(chunk) and file.tell() > MOST_BYTES:
                     raise PT4ALError(f"{url} is larger than {MOST_BYTES // 1_000_000} MB: not a ResNet-18.")
-        os.replace(part, path)
     except httpx.HTTPError as error:
-        part.unlink(missing_ok=True)
         raise PT4ALError(
             f"The ImageNet weights cannot be fetched ({type(error).__name__}). Download a ResNet-18 as safetensors "
             "and set PT4AL_IMAGENET_WEIGHTS to its path, or use PT4AL_INIT=pretext."
         ) from error
     except OSError as error:
-        with contextlib.suppress(OSError):  # the first error is the one to tell
-            part.unlink(missing_ok=True)
         raise PT4ALError(told(error, path)) from error

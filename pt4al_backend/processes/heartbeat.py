@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import threading
@@ -16,6 +15,7 @@ from typing import Protocol
 from pt4al_backend.errors import PT4ALError, StoreError
 from pt4al_backend.processes.cpu_meter import CpuMeter
 from pt4al_backend.settings import Settings
+from pt4al_backend.store.files import locked
 from pt4al_backend.store.store import WORKER_LOCK, Store
 
 EVERY = 2.0  # seconds between two signs
@@ -27,13 +27,11 @@ logger = logging.getLogger(__name__)
 @contextmanager
 def only_worker(data_dir: Path) -> Iterator[None]:
     """`PT4ALError` where another worker runs: two on one store would undo each other's work."""
-    with open(data_dir / WORKER_LOCK, "a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+    with locked(data_dir / WORKER_LOCK, wait=False) as alone:
+        if not alone:
             raise PT4ALError(
                 f"Another worker already runs on {data_dir}. Stop it first, or set PT4AL_DATA_DIR to another directory."
-            ) from None
+            )
         yield
 
 

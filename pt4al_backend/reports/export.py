@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Literal
@@ -16,6 +15,7 @@ from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.questions import SEGMENTATION
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.checkpoints import load_arrays, save_arrays
+from pt4al_backend.store.files import replacing
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Project
 
@@ -125,15 +125,10 @@ def _harmless(cell: object) -> object:
 @contextlib.contextmanager
 def _replacing(output: Path) -> Iterator[IO[str]]:
     """A text file that takes the place of `output` when it is complete."""
-    unfinished = output.with_name(f"{output.name}.{os.getpid()}.tmp")
     with _reported(output):
         _require_directory(output)
-        try:
-            with unfinished.open("w", newline="", encoding="utf-8") as file:
-                yield file
-            unfinished.replace(output)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with replacing(output, shared=True) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
+            yield file
 
 
 def _require_directory(output: Path) -> None:

@@ -8,7 +8,6 @@ own settings, or in the environment of the process that runs, where the system s
 from __future__ import annotations
 
 import base64
-import fcntl
 import http.client
 import json
 import logging
@@ -25,6 +24,7 @@ from pydantic import SecretStr
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.net.addresses import address
 from pt4al_backend.settings import Settings, variables
+from pt4al_backend.store.files import lock
 
 DEMO = Path("demo", "backend")
 """Where in a data directory the demo keeps its own."""
@@ -53,7 +53,7 @@ class Presence:
         }
         try:
             self._descriptor = os.open(_file(settings.data_dir, process), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._descriptor, fcntl.LOCK_SH)  # several web processes may serve one store
+            lock(self._descriptor, shared=True)  # several web processes may serve one store
             os.fchmod(self._descriptor, 0o600)
             os.ftruncate(self._descriptor, 0)
             os.write(self._descriptor, json.dumps(told).encode())
@@ -140,7 +140,7 @@ def _read(data_dir: Path, own: Settings) -> Running | None:
 def _read_one(file: Path, data_dir: Path, own: Settings) -> Running | None:
     try:
         with file.open("rb") as opened:
-            told, alive = json.loads(opened.read()), _is_locked(opened.fileno())
+            told, alive = json.loads(opened.read()), not lock(opened.fileno(), wait=False)
         known = {name: value for name, value in told["settings"].items() if name in Settings.model_fields}
         known |= {"data_dir": data_dir, **dict.fromkeys(told["withheld"], "")}
         theirs = _environment(told["pid"]) if alive else {}
@@ -150,14 +150,6 @@ def _read_one(file: Path, data_dir: Path, own: Settings) -> Running | None:
         return Running(alive, Settings(**known), missing)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None  # there is none, it is being written, or another release wrote it
-
-
-def _is_locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    return False
 
 
 def _secret(name: str, theirs: Mapping[str, str], own: Settings, known: Mapping[str, Any]) -> str:

@@ -5,11 +5,9 @@ Several processes may work on one directory: each takes the runs that no other h
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +28,7 @@ from pt4al_backend.simulate.results import NAMES, Results, metric, show
 from pt4al_backend.simulate.simulation import Replay, Round, Simulation
 from pt4al_backend.simulate.source import Source
 from pt4al_backend.simulate.variants import Variant, parse
+from pt4al_backend.store.files import locked, new_directory
 
 TEST_SHARE = 0.2
 METHOD = (
@@ -97,8 +96,7 @@ def run(plan: Plan, console: Console) -> Results:
         plan.out.mkdir(parents=True, exist_ok=True)
         if not (plan.out / "results.json").exists():
             _tidy(plan.out, unfinished=True)
-        with (plan.out / ".work.lock").open("w") as users:
-            fcntl.flock(users, fcntl.LOCK_SH)
+        with locked(plan.out / ".work.lock", shared=True):
             results = _make_all(plan, console)
         _tidy(plan.out, unfinished=False)
     except OSError as error:
@@ -110,7 +108,7 @@ def run(plan: Plan, console: Console) -> Results:
 def _tidy(out: Path, *, unfinished: bool) -> None:
     """Where nobody works on it, remove what is left of finished runs, or `unfinished` ones too."""
     work = out / "work"
-    with _claimed(out / ".work.lock") as alone:
+    with locked(out / ".work.lock", wait=False) as alone:
         if not alone or not work.exists():
             return
         for seed in list(work.iterdir()):
@@ -139,17 +137,15 @@ def _make(plan: Plan, results: Results, variant: Variant, seed: int, *, clock: _
     """Make one run. False if another process has it, or its preparation, in hand."""
     home = plan.out / "work" / f"seed-{seed}"
     home.mkdir(parents=True, exist_ok=True)
-    with _claimed(home / f"{variant.name}.lock") as mine:
+    with locked(home / f"{variant.name}.lock", wait=False) as mine:
         if mine:
             results.refresh()
         if not mine or results.has(variant.name, seed) or not _prepared(plan, home, seed, console):
             return False
         settings = variant.applied_to(_settings(plan, home / variant.name, seed))
         if not settings.data_dir.exists():
-            unfinished = home / f"{variant.name}.tmp"
-            shutil.rmtree(unfinished, ignore_errors=True)
-            shutil.copytree(home / "ready", unfinished)
-            unfinished.rename(settings.data_dir)
+            with new_directory(settings.data_dir) as unfinished:
+                shutil.copytree(home / "ready", unfinished)
         label = f"{variant.name}, seed {seed}"
 
         def tell(rounds: list[Round]) -> None:
@@ -180,7 +176,7 @@ def _prepared(plan: Plan, home: Path, seed: int, console: Console) -> bool:
     """Do once for all runs of a seed what comes before the first label. False if another process is at it."""
     if (home / "ready").exists():
         return True
-    with _claimed(home / "preparing.lock") as mine:
+    with locked(home / "preparing.lock") as mine:
         if not mine or (home / "ready").exists():
             return mine
         label = f"seed {seed}"
@@ -297,15 +293,3 @@ class _Clock:
     def _share(self, rounds: int) -> float:
         """Of a run: even the first rounds take their time."""
         return rounds * (rounds + 5) / (self._rounds * (self._rounds + 5))
-
-
-@contextmanager
-def _claimed(path: Path) -> Iterator[bool]:
-    """Whether this process is the only one to hold `path`; a process that dies lets go of it."""
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True

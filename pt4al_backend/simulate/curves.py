@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
 
 from pt4al_backend.simulate.results import NAMES, Run, curve, metric
+from pt4al_backend.store.files import replacing
 
 
 def draw(runs: Sequence[Run], path: Path, *, title: str) -> None:
@@ -29,7 +29,5 @@ def draw(runs: Sequence[Run], path: Path, *, title: str) -> None:
     axes.set_title(title, parse_math=False)
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right center", frameon=False, fontsize="small")
-    unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-    with rc_context({"svg.fonttype": "none"}):
+    with rc_context({"svg.fonttype": "none"}), replacing(path, shared=True) as unfinished:
         figure.savefig(unfinished, format="svg", metadata={"Date": None})
-    unfinished.replace(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import platform
@@ -19,6 +18,7 @@ from rich.table import Table
 
 from pt4al_backend import __version__, learning
 from pt4al_backend.errors import PT4ALError
+from pt4al_backend.store.files import locked, replacing
 
 Run = dict[str, Any]
 NAMES = {"accuracy": "accuracy", "mean_iou": "mean IoU"}
@@ -68,8 +68,7 @@ class Results:
         return {key: value for key, value in told.items() if value}
 
     def _add(self, runs: list[Run]) -> None:
-        with (self._path.parent / ".results.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(self._path.parent / ".results.lock"):
             self.refresh()
             if self._path.exists() and not runs:
                 return
@@ -81,9 +80,8 @@ class Results:
                 "summary": summary(self.runs),
                 "runs": self.runs,
             }
-            unfinished = self._path.with_suffix(".tmp")
-            unfinished.write_text(json.dumps(told, indent=1) + "\n")
-            unfinished.replace(self._path)
+            with replacing(self._path) as unfinished:
+                unfinished.write_text(json.dumps(told, indent=1) + "\n")
 
     def refresh(self) -> None:
         """Take in what other processes have added."""

@@ -21,6 +21,7 @@ from pt4al_backend.simulate.measure import Measure, effort
 from pt4al_backend.simulate.oracle import KnownLabels
 from pt4al_backend.store import tables
 from pt4al_backend.store.decoders import Decoders
+from pt4al_backend.store.files import replacing
 from pt4al_backend.store.pixels import PixelStore
 from pt4al_backend.store.store import Store
 
@@ -108,9 +109,8 @@ class Simulation:
             if labels == (rounds[-1]["labels"] if rounds else 0):  # images that cannot be read made the pool smaller
                 break
             rounds.append(self._measured(len(rounds), labels))
-            unfinished = self._diary.with_suffix(".tmp")
-            unfinished.write_text(json.dumps(rounds))
-            unfinished.replace(self._diary)
+            with replacing(self._diary) as unfinished:
+                unfinished.write_text(json.dumps(rounds))
             tell(rounds)
         return rounds
 

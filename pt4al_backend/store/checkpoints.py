@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from pt4al_backend.errors import PT4ALError
+from pt4al_backend.store.files import replacing
 
 Arrays = dict[str, NDArray[Any]]
 Meta = dict[str, Any]
@@ -32,17 +31,11 @@ def save_arrays(path: Path, arrays: Arrays, meta: Meta) -> None:
     """
     tidy = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     content = save(tidy, metadata={META_KEY: json.dumps(meta)})
-    unfinished = path.with_name(path.name + ".tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
+        with replacing(path) as unfinished:
+            unfinished.write_bytes(content)
     except OSError as error:
-        with contextlib.suppress(OSError):  # the first error is the one to tell
-            unfinished.unlink(missing_ok=True)
         raise PT4ALError(
             f"Cannot write {path} ({error.strerror}): free some disk space, or make it writable."
         ) from error
