@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from pt4al_backend.reports import terminal
+from pt4al_backend.reports.stages import STAGES, time_left
 
 EVERY = 15.0  # seconds between two lines that say how things stand
 
@@ -63,9 +63,9 @@ class Stages:
 
     def show(self, row: dict[str, Any]) -> None:
         """The project as `/api/status` tells it. The stages before its own have been done."""
-        words = terminal.STAGES[row["stage"]]
+        words = STAGES[row["stage"]]
         done = 1.0 if row["stage"] == "ready" else row["stage_progress"]
-        left = terminal.duration(row["eta_seconds"])
+        left = time_left(row["eta_seconds"])
         if words not in self._shown:
             for finished in self._shown.values():
                 self._bars.update(finished, completed=1.0, left="")

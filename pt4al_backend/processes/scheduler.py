@@ -22,6 +22,7 @@ from pt4al_backend.errors import (
 )
 from pt4al_backend.labelling.platform import LabellingPlatform
 from pt4al_backend.net.addresses import without_userinfo
+from pt4al_backend.processes.backoff import delay
 from pt4al_backend.processes.turns import FairLock, TurnThread
 from pt4al_backend.settings import Settings
 from pt4al_backend.store import disk, tables
@@ -56,7 +57,7 @@ class Attempt:
         """Wait twice as long as the last time before trying again."""
         self.failures += 1
         self.error, self.transient = error, transient
-        self.not_before = time.monotonic() + min(2.0 ** min(self.failures, 16), BACKOFF_MOST)
+        self.not_before = time.monotonic() + delay(self.failures + 1, most=BACKOFF_MOST)
 
     def succeeded(self) -> None:
         """Forget past trouble."""

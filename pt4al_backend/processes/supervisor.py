@@ -12,6 +12,7 @@ from contextlib import closing
 from pydantic import SecretStr
 
 from pt4al_backend.net.addresses import address, is_loopback, require_free_port
+from pt4al_backend.processes.backoff import delay
 from pt4al_backend.processes.child import Child, stop_all, watch_parent
 from pt4al_backend.settings import Settings
 
@@ -73,7 +74,7 @@ class Keeper:
 
 def restart_delay(deaths: int) -> float:
     """Seconds to wait after so many deaths in a row: 0, 1, 2, 4, … 30."""
-    return 0.0 if deaths <= 1 else min(2.0 ** (deaths - 2), SLOWEST_RESTART)
+    return 0.0 if deaths <= 1 else delay(deaths - 1, most=SLOWEST_RESTART)
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -5,8 +5,6 @@ What is slow is tried at the same time: the device, and each project.
 
 from __future__ import annotations
 
-import errno
-import socket
 import subprocess
 import sys
 import threading
@@ -21,7 +19,7 @@ import httpx
 from pt4al_backend.errors import LabelStudioError, PT4ALError
 from pt4al_backend.label_studio.check_project import Finding, probe_project, tried
 from pt4al_backend.label_studio.client import LabelStudioClient, token_for
-from pt4al_backend.net.addresses import address, without_userinfo
+from pt4al_backend.net.addresses import address, port_is_free, without_userinfo
 from pt4al_backend.reports.running_backend import BELONGS_TO, Beside, beside
 from pt4al_backend.reports.status import health, is_alive
 from pt4al_backend.settings import Settings, variables
@@ -159,21 +157,13 @@ def _port(settings: Settings, *, served: bool) -> Finding:
     name = f"port {settings.port}"
     if served:
         return Finding(name, True, "The web server of pt4al-backend answers there.")
-    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError as error:
-            return Finding(name, False, _why_no_port(settings, error))
-    return Finding(name, True, "It is free for the web server.")
-
-
-def _why_no_port(settings: Settings, error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return "Another program listens there: stop it, or set PT4AL_PORT to a free port."
-    if error.errno == errno.EACCES:
-        return "This user may not listen there: set PT4AL_PORT to a number above 1023."
-    return f"Nobody can listen on {settings.host} here: mend PT4AL_HOST."
+    try:
+        free = port_is_free(settings.host, settings.port)
+    except PT4ALError as error:
+        return Finding(name, False, str(error))
+    if free:
+        return Finding(name, True, "It is free for the web server.")
+    return Finding(name, False, "Another program listens there: stop it, or set PT4AL_PORT to a free port.")
 
 
 @dataclass(frozen=True)

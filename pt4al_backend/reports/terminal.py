@@ -11,29 +11,12 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from pt4al_backend.reports.stages import STAGES, time_left
+
 if TYPE_CHECKING:
     from pt4al_backend.label_studio.check_project import Finding
 
-STAGES = {
-    "waiting": "waiting",
-    "images": "fetching images",
-    "pretext": "learning the pretext task",
-    "training": "training",
-    "ready": "ready",
-    "error": "stopped by an error",
-}
 MARKS = {True: "[green]ok  [/]", False: "[red]FAIL[/]", None: "[yellow]?   [/]"}
-
-
-def duration(seconds: float | None) -> str:
-    """A remaining time in words, empty if unknown."""
-    if seconds is None:
-        return ""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02} min left"
-    return f"{minutes} min {rest:02} s left" if minutes else f"{rest} s left"
 
 
 def local_time(stamp: str) -> str:
@@ -73,7 +56,7 @@ def _show_project(project: Mapping[str, Any], console: Console, *, disk_error: s
         f"  {STAGES[project['stage']]}{detail}",
         ProgressBar(total=1.0, completed=project["stage_progress"], width=30),
         f"{project['stage_progress']:.0%}",
-        duration(project["eta_seconds"]),
+        time_left(project["eta_seconds"]),
     )
     console.print(row)
     number = project["round"] + 1

@@ -20,7 +20,7 @@ from pt4al_backend.active_learning.schedule import chosen_strategy
 from pt4al_backend.datasets.known_images import KnownImages, SegmentedImages, digest_of
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.questions import SEGMENTATION, SINGLE
-from pt4al_backend.reports.terminal import duration
+from pt4al_backend.reports.stages import time_left
 from pt4al_backend.sampling.batches import query_size_for
 from pt4al_backend.settings import Settings
 from pt4al_backend.simulate import curves
@@ -152,7 +152,7 @@ def _make(plan: Plan, results: Results, variant: Variant, seed: int, *, clock: _
             last = rounds[-1]
             console.print(
                 f"{label}: round {last['round'] + 1}, {last['labels']} labels, {_told(last)}, "
-                f"{duration(clock.left(len(rounds))) or 'remaining time unknown'}"
+                f"{time_left(clock.left(len(rounds))) or 'remaining time unknown'}"
             )
 
         with (
@@ -180,7 +180,7 @@ def _prepared(plan: Plan, home: Path, seed: int, console: Console) -> bool:
         if not mine or (home / "ready").exists():
             return mine
         label = f"seed {seed}"
-        console.print(f"{label}: learning the pretext task")
+        console.print(f"{label}: training the pretext task")
         settings = _settings(plan, home / "preparing", seed)
         with (
             console.status(label) as status,

@@ -15,7 +15,7 @@ from pt4al_backend.active_learning.loop import ProjectLoop
 from pt4al_backend.active_learning.workspace import Workspace
 from pt4al_backend.datasets.known_images import KnownImages, LabelledImages
 from pt4al_backend.errors import PT4ALError, UnreadableImageError
-from pt4al_backend.reports.terminal import duration
+from pt4al_backend.reports.stages import time_left
 from pt4al_backend.settings import Settings
 from pt4al_backend.simulate.measure import Measure, effort
 from pt4al_backend.simulate.oracle import KnownLabels
@@ -144,7 +144,7 @@ class Simulation:
             self._training += ended - chosen if trained else 0.0
             self._other += chosen - started if trained else ended - started
             project = self._workspace.project()
-            self._show(f"{project.stage_detail} {duration(project.eta_seconds)}" if working else "choosing images")
+            self._show(f"{project.stage_detail} {time_left(project.eta_seconds)}" if working else "choosing images")
         self._loop.steer()
 
     def _measured(self, number: int, labels: int) -> Round:

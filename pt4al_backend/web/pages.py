@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, render_template, request
 
 from pt4al_backend.net.addresses import without_userinfo
+from pt4al_backend.reports.stages import STAGES, time_left
 from pt4al_backend.reports.status import health, project_status, status
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.tables import Project
@@ -18,15 +19,6 @@ from pt4al_backend.web.validation import project_name
 pages = Blueprint(
     "pt4al", __name__, template_folder="templates", static_folder="static", static_url_path="/dashboard/static"
 )
-
-_STAGES = {
-    "waiting": "Waiting",
-    "images": "Reading the images",
-    "pretext": "Learning what is hard (pretext task)",
-    "training": "Training on the labels",
-    "ready": "Ready: label on",
-    "error": "Stopped",
-}
 
 
 @pages.route("/api/status")
@@ -43,9 +35,9 @@ def dashboard() -> str:
     shown = [
         {
             **(told := project_status(store, settings, project, now)),
-            "stage_words": _STAGES.get(told["stage"], told["stage"]),
+            "stage_words": STAGES[told["stage"]],
             "link": link(settings, project),
-            "remaining": remaining(told["eta_seconds"]),
+            "remaining": time_left(told["eta_seconds"]),
             "set_aside": store.unreadable(project.id),
         }
         for project in store.projects()
@@ -83,13 +75,3 @@ def versions() -> Response:
     except RefusedError as error:
         return refusal(error.code, str(error))
     return jsonify({"versions": [project.model_version for project in found if project.model_version]})
-
-
-def remaining(seconds: float | None) -> str:
-    """`eta_seconds` in words; "" if it is not known."""
-    if seconds is None:
-        return ""
-    if seconds < 60:
-        return "less than a minute left"
-    minutes = round(seconds / 60)
-    return f"about {minutes} min left" if minutes < 90 else f"about {round(minutes / 60)} h left"

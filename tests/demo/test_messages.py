@@ -56,9 +56,9 @@ def test_stages_are_told_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> 
         stages.show(row("pretext", 0.5, 75))
         stages.show(row("ready", 0.0))
     assert printed(to).splitlines() == [
-        "fetching images …",
-        "fetching images: 25%",
-        "learning the pretext task …",
-        "learning the pretext task: 50%, 1 min 15 s left",
-        "ready: 100%",
+        "Fetching images …",
+        "Fetching images: 25%",
+        "Training the pretext task …",
+        "Training the pretext task: 50%, about 75 s left",
+        "Ready: keep labelling: 100%",
     ]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pt4al_backend.reports.terminal import duration, show
+from pt4al_backend.reports.terminal import show
 
 PROJECT: dict[str, Any] = {
     "label_studio_url": "http://label-studio.example",
@@ -40,9 +40,9 @@ def _shown(projects: list[dict[str, Any]], worker: dict[str, Any]) -> str:
 def test_shows_what_a_project_is_at() -> None:
     text = _shown([PROJECT], WORKER)
     assert "12 Cats [not markup] at http://label-studio.example" in text
-    assert "learning the pretext task" in text
+    assert "Training the pretext task" in text
     assert "42%" in text
-    assert "1 min 35 s left" in text
+    assert "about 2 min left" in text
     assert "round 2 of 10, 40 of 1,797 labelled, query of 20, 39 in the queue, 2 unreadable" in text
     assert "Worker on CPU, 2 threads: project 12: learning rotations" in text
 
@@ -60,7 +60,7 @@ def test_times_are_those_of_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_shows_what_is_wrong() -> None:
     trouble = PROJECT | {"stage": "error", "error": "Label Studio cannot be reached."}
     text = _shown([trouble], {"alive": False, "device": "", "busy_with": ""})
-    assert "stopped by an error" in text
+    assert "Stopped by an error" in text
     assert "Label Studio cannot be reached." in text
     assert "The worker does not run." in text
     assert "Settings > Model" in _shown([], WORKER)
@@ -76,11 +76,3 @@ def test_shows_what_keeps_the_worker_from_working() -> None:
     with console.capture() as capture:
         show({"projects": [halted], "worker": WORKER, "disk": {"error": "The disk is full."}}, console)
     assert capture.get().count("The disk is full.") == 1
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(None, ""), (0.2, "0 s left"), (59.6, "1 min 00 s left"), (3700.0, "1 h 01 min left")],
-)
-def test_durations(seconds: float | None, words: str) -> None:
-    assert duration(seconds) == words

@@ -157,7 +157,7 @@ def undisturbed(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     process = started(digits, *SMALL, "--seeds", 1, "--out", base / "out", MODEL_DIR=str(base / "elsewhere"))
     out, error = process.communicate(timeout=120)
     assert process.returncode == 0, error
-    assert out.count("learning the pretext task") == 1  # once for both strategies
+    assert out.count("training the pretext task") == 1  # once for both strategies
     assert not (base / "elsewhere").exists()  # a backend's own data is left alone
     return base / "out"
 
@@ -283,7 +283,7 @@ def test_unfinished_runs_are_not_gone_on_with_otherwise(digits: Path, tmp_path: 
     (tmp_path / "results.json").unlink()
     done = simulate(digits, *given, "--query-size", 3, "--strategies", "random")
     assert done.code == 0, done
-    assert "learning the pretext task" in done.out
+    assert "training the pretext task" in done.out
     assert not (tmp_path / "work").exists()
 
 
@@ -307,7 +307,7 @@ def test_two_processes_share_the_work(undisturbed: Path, digits: Path, tmp_path:
         printed.append(out)
     assert outcome(tmp_path) == outcome(undisturbed)
     both = "".join(printed)
-    assert both.count("learning the pretext task") == 1
+    assert both.count("training the pretext task") == 1
     assert both.count("pt4al, seed 0: round 4,") == both.count("random, seed 0: round 4,") == 1
     assert not (tmp_path / "work").exists()
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
 from flask.testing import FlaskClient
 from support.filled_store import LABEL_STUDIO, add_project, add_ranked
 
 from pt4al_backend.store.store import Store
 from pt4al_backend.web.context import context
-from pt4al_backend.web.pages import remaining
 
 
 def test_before_anything_is_connected(client: FlaskClient) -> None:
@@ -67,11 +65,3 @@ def test_nothing_is_loaded_from_elsewhere_or_written_inline(client: FlaskClient,
         with client.get(f"/dashboard/static/{asset}") as answer:
             assert answer.status_code == 200
             assert answer.data
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(None, ""), (20, "less than a minute left"), (300, "about 5 min left"), (7200, "about 2 h left")],
-)
-def test_remaining_time_in_words(seconds: float | None, words: str) -> None:
-    assert remaining(seconds) == words
