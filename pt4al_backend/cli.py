@@ -68,7 +68,7 @@ def start(
     port: Port = None,
     device: Device = None,
 ) -> None:
-    """Run the web process and the worker, and restart what dies."""
+    """Run the web process and the worker, and restart what exits."""
     from pt4al_backend.processes import supervisor
     from pt4al_backend.store.privacy import keep_private
 
@@ -108,7 +108,7 @@ def web(
 def worker(
     url: Url = None, token: Token = None, data_dir: DataDir = None, config: Config = None, device: Device = None
 ) -> None:
-    """Run only the worker: it learns and keeps Label Studio's queue in order."""
+    """Run only the worker: it learns, and keeps Label Studio's queue in order."""
     from pt4al_backend.processes import child, heartbeat
     from pt4al_backend.store.privacy import keep_private
 
@@ -130,10 +130,10 @@ def demo(
         typer.Option(metavar="DIR", help="A directory with one directory of images per class. Default: digits."),
     ] = None,
     tasks: Annotated[
-        int | None, typer.Option(metavar="N", callback=is_positive, help="Take only so many images. Default: all.")
+        int | None, typer.Option(metavar="N", callback=is_positive, help="Take at most N images. Default: all.")
     ] = None,
     annotate: Annotated[
-        int, typer.Option(metavar="N", callback=is_count, help="Play an annotator who gives so many labels.")
+        int, typer.Option(metavar="N", callback=is_count, help="Simulate an annotator who gives N labels.")
     ] = 0,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Begin again with these images: their project and its labels are deleted.")
@@ -144,12 +144,12 @@ def demo(
     port: Annotated[
         int | None, typer.Option(metavar="N", callback=is_port, help="The backend's port. Default: 9090. [PORT]")
     ] = None,
-    no_browser: Annotated[bool, typer.Option("--no-browser", help="Open no browser.")] = False,
-    exit_: Annotated[bool, typer.Option("--exit", help="End when everything is done.")] = False,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
+    exit_: Annotated[bool, typer.Option("--exit", help="Exit when everything is done.")] = False,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """Start a Label Studio and the backend on real images, ready to label; or go on with what was begun."""
+    """Start a Label Studio and the backend on real images, ready to label, or continue where the last demo ended."""
     from pt4al_backend import demo as demo_room
     from pt4al_backend.store.privacy import keep_private
 
@@ -174,7 +174,7 @@ def simulate(
     ],
     test: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="Images to measure on, likewise. Default: a fifth of the others."),
+        typer.Option(metavar="PATH", help="Images to measure on, in the same form. Default: a fifth of the others."),
     ] = None,
     masks: Annotated[
         Path | None,
@@ -185,11 +185,13 @@ def simulate(
     test_masks: Annotated[Path | None, typer.Option(metavar="DIR", help="The masks of the images in --test.")] = None,
     strategies: Annotated[
         str,
-        typer.Option(metavar="A,B", help="Comma-separated; settings of one are added, as in pt4al+order=hard_first."),
+        typer.Option(metavar="A,B", help="Comma-separated. Add settings to one as in pt4al+order=hard_first."),
     ] = "pt4al,random",
     cycles: Annotated[
         int | None,
-        typer.Option(metavar="N", callback=is_positive, help="Batches, and so rounds. Default: 10. [PT4AL_CYCLES]"),
+        typer.Option(
+            metavar="N", callback=is_positive, help="Number of batches and rounds. Default: 10. [PT4AL_CYCLES]"
+        ),
     ] = None,
     query_size: Annotated[
         int | None,
@@ -197,16 +199,14 @@ def simulate(
             metavar="N", callback=is_positive, help="Labels per round. Default: a fifth of a batch. [PT4AL_QUERY_SIZE]"
         ),
     ] = None,
-    seeds: Annotated[
-        int, typer.Option(metavar="N", callback=is_positive, help="Repeat everything with so many seeds.")
-    ] = 3,
+    seeds: Annotated[int, typer.Option(metavar="N", callback=is_positive, help="Repeat everything with N seeds.")] = 3,
     preset: Annotated[
         str | None, typer.Option(metavar="NAME", help="fast or paper. Default: fast. [PT4AL_PRESET]")
     ] = None,
     answers: Annotated[
-        int, typer.Option(metavar="N", callback=is_positive, help="Labels given before the model looks again.")
+        int, typer.Option(metavar="N", callback=is_positive, help="Labels between two updates of the model.")
     ] = 20,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where results.json and curves.svg go.")] = Path(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Directory for results.json and curves.svg.")] = Path(
         "pt4al-simulation"
     ),
     device: Device = None,
@@ -218,7 +218,7 @@ def simulate(
     from pt4al_backend import simulate as simulate_room
 
     if test_masks and not test:
-        raise PT4ALError("--test-masks says nothing without --test: name the images that these are the masks of.")
+        raise PT4ALError("--test-masks needs --test: name the images that these masks belong to.")
     settings = _settings(
         "simulate", config, log_level="WARNING", cycles=cycles, query_size=query_size, preset=preset, device=device
     )
@@ -240,7 +240,7 @@ def status(
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """Show what is going on in every project."""
+    """Show the status of every project."""
     from pt4al_backend.reports import terminal
 
     found = _beside(_settings("status", config, data_dir=data_dir))
@@ -256,13 +256,13 @@ def status(
         return
     terminal.show(report)
     if found.running is None:
-        print("No backend has told its settings here: where they count, those of this shell are shown.")
+        print("No backend runs in this data directory: settings shown here are those of this shell.")
 
 
 @app.command(epilog=example("check --project 1"))
 def check(
     project: Annotated[
-        int | None, typer.Option(metavar="N", help="Look at this project of Label Studio too. Default: all connected.")
+        int | None, typer.Option(metavar="N", help="Check this project of Label Studio too. Default: all connected.")
     ] = None,
     url: Url = None,
     token: Token = None,
@@ -271,7 +271,7 @@ def check(
     host: Host = None,
     port: Port = None,
 ) -> None:
-    """Try every connection and say how to mend what fails. Exit code 1 if anything does."""
+    """Test every connection and explain how to fix failures. Exit code 1 if there are any."""
     from pt4al_backend.reports import terminal
     from pt4al_backend.reports.check import run_checks
 
@@ -307,7 +307,7 @@ def reset(
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """Forget all that was learnt about a project. Its images and labels in Label Studio stay."""
+    """Forget what was learnt about a project. Its images and labels stay in Label Studio."""
     from pt4al_backend.reports import export as export_room
 
     settings = _settings("reset", config, data_dir=data_dir)
@@ -316,12 +316,12 @@ def reset(
     name = export_room.name_of(row)
     if not yes:
         if not sys.stdin.isatty():
-            raise PT4ALError(f"To forget {name} without being asked, add --yes.")
+            raise PT4ALError(f"Add --yes to forget {name} without a question.")
         typer.confirm(f"Forget what was learnt about {name}? Label Studio keeps images and labels.", abort=True)
     store.forget(row.id)
     print(
-        f"Forgot {name}. While it is connected in Label Studio it starts anew with its next label, or when its "
-        "Settings > Model page is opened; to keep it out, remove the model there."
+        f"Forgot {name}. As long as it is connected in Label Studio, its next label sets it up again from scratch, and "
+        "so does opening its Settings > Model page; to keep it out, remove the model there."
     )
 
 

@@ -105,10 +105,10 @@ def test_help_is_readable_on_80_columns(command: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ("start --port 0", "it has to be 1 to 65535."),
-        ("demo --label-studio-port 65536", "it has to be 1 to 65535."),
-        ("demo --annotate -1", "it has to be 0 or more."),
-        ("simulate images --seeds 0", "it has to be 1 or more."),
+        ("start --port 0", "it must be 1 to 65535."),
+        ("demo --label-studio-port 65536", "it must be 1 to 65535."),
+        ("demo --annotate -1", "it must be 0 or more."),
+        ("simulate images --seeds 0", "it must be 1 or more."),
     ],
 )
 def test_numbers_out_of_range(arguments: str, says: str) -> None:

@@ -1,4 +1,4 @@
-"""The options that several commands share, and what is told of them."""
+"""The options that several commands share, with their help."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _between(least: int, most: int | None = None) -> Callable[[int | None], int 
 
     def look(number: int | None) -> int | None:
         if number is not None and (number < least or (most is not None and number > most)):
-            raise typer.BadParameter(f"it has to be {least} {f'to {most}' if most else 'or more'}.")
+            raise typer.BadParameter(f"it must be {least} {f'to {most}' if most else 'or more'}.")
         return number
 
     return look
@@ -38,7 +38,7 @@ DataDir = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
-        help="Where database, images and networks live. Default: pt4al-data. [PT4AL_DATA_DIR, MODEL_DIR]",
+        help="Directory for database, images and networks. Default: pt4al-data. [PT4AL_DATA_DIR, MODEL_DIR]",
     ),
 ]
 Config = Annotated[
@@ -52,7 +52,7 @@ Token = Annotated[
     str | None,
     typer.Option(
         metavar="TOKEN",
-        help="Its personal access token; with - it is read from standard input, and no list of processes shows it. "
+        help="Its personal access token; - reads it from standard input, so that no list of processes shows it. "
         "[LABEL_STUDIO_API_KEY]",
     ),
 ]

@@ -315,7 +315,7 @@ def test_wrong_masks_are_one_sentence(drawings: Path, tmp_path: Path, simulate: 
         (classes / name / "1.png").write_bytes(image.read_bytes())
     assert both in refused(images, "--masks", masks, "--test", classes)
     assert both in refused(classes, *theirs, "--test-masks", drawings / "masks")
-    assert "--test-masks says nothing without --test" in refused(images, "--masks", masks, "--test-masks", masks)
+    assert "--test-masks needs --test" in refused(images, "--masks", masks, "--test-masks", masks)
     (masks / "classes.txt").write_text("disc\nsquare\nnothing")
     other = refused(images, "--masks", masks, *theirs, "--test-masks", drawings / "masks")
     assert "other classes than the others: annotate both" in other
