@@ -18,6 +18,10 @@ from support.studio import Studio
 
 LOGS = pytest.StashKey[list[Path]]()
 
+# Of torch, here and in every process that is started: networks as small as those of the tests gain nothing by a second
+# thread, and on a busy machine two of them spend several times the work waiting for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[LOGS] = []
