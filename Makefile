@@ -46,7 +46,8 @@ docs: $(TEST_READY)
 	cp -r *.md LICENSE docs benchmarks docker build/pages
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
 
-dist: $(TEST_READY)
+dist: $(BACKEND_READY)
+	.venv/bin/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt build
 	rm -rf dist
 	.venv/bin/python -m build
 
