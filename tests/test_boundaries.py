@@ -42,6 +42,7 @@ ONLY_IN = {
     "sklearn": {"sampling", "demo"},
     "skactiveml": {"sampling"},
     "matplotlib": {"simulate"},
+    "alembic": {"store"},
     "label_studio_sdk": {"label_studio", "web", "model", "_wsgi", "reports", "demo"},
     "label_studio_ml": {"label_studio", "web", "model", "_wsgi", "reports", "demo"},
 }

@@ -83,6 +83,7 @@ def test_every_library_that_is_imported_is_asked_for(setup: configparser.ConfigP
 @pytest.mark.parametrize(
     "bound",
     [
+        "alembic>=1.13.3",  # before: a table cannot be made only where there is none
         "httpx>=0.26",  # before: escapes a slash in a query, so that some addresses are not those of the task
         "numpy>=2",  # before: a shifted uint64 is an error, and small integers are promoted otherwise
         "pillow>=11",  # before 10.1: no has_transparency_data; before 11: a TIFF's size is not turned with its pixels

@@ -66,6 +66,7 @@ def _fetch_all(fetchers: Fetchers) -> Job:
     workspace = fetchers.workspace
     project = workspace.project()
     if not project.image_size:
+        _remove_files(workspace)  # of an older release, where its database was migrated
         yield from _choose_size(fetchers)
         project = workspace.project()
         if not project.image_size:
@@ -90,9 +91,13 @@ def _fetch_all(fetchers: Fetchers) -> Job:
 def start_anew(workspace: Workspace, why: str) -> Job:
     """Fetch all images again: the project asks for something that needs them in another size, or they are gone."""
     yield Progress(0.0, f"starting anew: {why}")
+    _remove_files(workspace)
+    workspace.store.fetch_again(workspace.project_id)
+
+
+def _remove_files(workspace: Workspace) -> None:
     workspace.networks.forget()
     workspace.pixels(workspace.project()).remove()
-    workspace.store.fetch_again(workspace.project_id)
 
 
 def asks_otherwise(project: Project) -> bool:

@@ -16,7 +16,8 @@ from pt4al_backend.errors import PT4ALError, StoreError
 from pt4al_backend.processes.cpu_meter import CpuMeter
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.files import locked
-from pt4al_backend.store.store import WORKER_LOCK, Store
+from pt4al_backend.store.migrate import WORKER_LOCK
+from pt4al_backend.store.store import Store
 
 EVERY = 2.0  # seconds between two signs
 ENDING = 20.0  # seconds that a worker may take to end

@@ -6,14 +6,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, select
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
 from pt4al_backend.errors import PT4ALError, StoreError
+from pt4al_backend.store import migrate
 from pt4al_backend.store.disk import trouble_with
 from pt4al_backend.store.opened import OpenedFiles
 from pt4al_backend.store.sessions import Sessions, damage
-from pt4al_backend.store.tables import SCHEMA_VERSION, Base, Schema
 
 FILE = "pt4al.db"
 MARK = ".pt4al"
@@ -41,7 +41,7 @@ class Database:
         if self._engine.dialect.name == "sqlite":
             self._bound_waiting(patience)
         try:
-            self._create_tables()
+            self._require_current_tables()
         except BaseException:
             self.close()
             raise
@@ -89,22 +89,13 @@ class Database:
             seconds = LITTLE_PATIENCE if self._session.is_locked else patience
             connection.execute(f"PRAGMA busy_timeout={seconds * 1000:.0f}")
 
-    def _create_tables(self) -> None:
+    def _require_current_tables(self) -> None:
         try:
-            Base.metadata.create_all(self._engine)
-            with self._session.begin() as session:
-                versions = list(session.scalars(select(Schema.version)))
-                if not versions:
-                    session.merge(Schema(version=SCHEMA_VERSION))
+            migrate.require_current(self._engine, self.data_dir)
         except SQLAlchemyError as error:
             reason = str(getattr(error, "orig", None) or error).splitlines()[0]
             unusable = f"The database cannot be used: {reason}. Check PT4AL_DATABASE_URL and the disk."
-            raise PT4ALError(damage(self._engine, reason) or unusable) from error
-        if versions and versions != [SCHEMA_VERSION]:
-            raise PT4ALError(
-                f"{self.data_dir} was written by another version of pt4al-backend. "
-                "Use that version, or set PT4AL_DATA_DIR to a new directory: labels are safe in Label Studio."
-            )
+            raise PT4ALError(damage(self._engine, reason) or trouble_with(self.data_dir) or unusable) from error
 
 
 def _writable(directory: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pt4al_backend.processes.child import LIFELINE
 from pt4al_backend.store.database import FILE, MARK
-from pt4al_backend.store.store import WORKER_LOCK
+from pt4al_backend.store.migrate import WORKER_LOCK
 
 logger = logging.getLogger(__name__)
 

@@ -17,6 +17,7 @@ from sqlalchemy import Select, case, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from pt4al_backend.labelling.questions import Question, questions_of
+from pt4al_backend.store.migrate import WORKER_LOCK
 from pt4al_backend.store.pool_scores import RankingArrays
 from pt4al_backend.store.tables import Announced, Project, Ranking, Task, Vitals, Worker
 from pt4al_backend.store.tasks import PoolArrays, TaskStore, Totals
@@ -25,8 +26,6 @@ __all__ = ["PoolArrays", "Store", "Totals"]
 
 UNKNOWN_AT_MOST = 100
 """Projects of which nothing is known but that somebody asked us to serve them."""
-WORKER_LOCK = "worker.lock"
-"""The file in the data directory that the one worker holds."""
 TICK = 0.001  # seconds between two wake-ups, at least
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, LargeBinary, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-SCHEMA_VERSION = 3
-"""Raised when a table changes; a database of another version is refused with a sentence."""
+REVISION = "0004"
+"""The newest script of `migrations/`, which makes these tables of older ones."""
 
 NEW, READY, UNREADABLE = "new", "ready", "unreadable"
 """States of a task: its image is to be fetched; is in the pixel store; was set aside with a reason."""
@@ -25,11 +25,12 @@ class Base(DeclarativeBase):
         list[dict[str, Any]]: JSON(none_as_null=True),
         list[str]: JSON,
         str: Text,
+        float: Double,
     }
 
 
 class Schema(Base):
-    """One row: which version of these tables the database holds."""
+    """One row: a number by which releases before 0.2.0, which know no migrations, refuse the database."""
 
     __tablename__ = "schema"
     version: Mapped[int] = mapped_column(primary_key=True)
@@ -123,7 +124,7 @@ class Task(Base):
 
 
 class Announced(Base):
-    """What a platform says of a project before all is listed. (Older databases have no such table, and get it.)"""
+    """What a platform says of a project before all is listed."""
 
     __tablename__ = "announced"
 
@@ -154,7 +155,7 @@ class Worker(Base):
 
 
 class Vitals(Base):
-    """More of the one worker. `id` is always 1. (A table of its own: older databases have none, and get it.)"""
+    """More of the one worker. `id` is always 1."""
 
     __tablename__ = "vitals"
 

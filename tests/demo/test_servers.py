@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -61,14 +63,15 @@ def test_digits_are_learnt_small_unless_a_size_is_set(tmp_path: Path) -> None:
         assert own.image_size == size
 
 
-def test_a_state_of_another_version_gives_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_state_of_a_newer_version_gives_way(tmp_path: Path) -> None:
     mine = load_settings(data_dir=tmp_path / "backend")
     Store(mine.data_dir).close()
     kept = mine.data_dir / "kept"
     kept.touch()
     servers.drop_unusable(mine)
     assert kept.exists()
-    monkeypatch.setattr("pt4al_backend.store.database.SCHEMA_VERSION", 1)
+    with closing(sqlite3.connect(mine.data_dir / "pt4al.db")) as database:
+        database.executescript("UPDATE alembic_version SET version_num = '9999'")
     servers.drop_unusable(mine)
     assert not kept.exists()
     supervisor.require_usable_store(mine)

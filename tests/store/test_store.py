@@ -1,4 +1,3 @@
-import sqlite3
 import threading
 from contextlib import closing
 
@@ -11,7 +10,6 @@ from pt4al_backend.labelling.questions import Prediction, questions_of
 from pt4al_backend.net.download import download
 from pt4al_backend.store.pool_scores import PredictionArrays, RankingArrays
 from pt4al_backend.store.store import Store
-from pt4al_backend.store.tables import Announced
 
 QUESTIONS = [
     {"name": "kind", "kind": "single", "classes": ["cat", "dog"]},
@@ -235,33 +233,14 @@ def test_a_directory_that_cannot_be_written_is_a_sentence(tmp_path):
         Store(tmp_path / "file")
 
 
-def test_a_store_of_another_version_is_refused(tmp_path, store, monkeypatch):
-    monkeypatch.setattr("pt4al_backend.store.database.SCHEMA_VERSION", 1)
-    with pytest.raises(PT4ALError, match="another version"):
-        Store(tmp_path)
-
-
-def test_a_database_from_before_tasks_were_announced(store, project, tmp_path):
-    Announced.__table__.drop(store._engine)
-    again = Store(tmp_path)
-    assert again.announced(project.id) == 0
+def test_how_many_tasks_are_announced(store, project):
+    assert store.announced(project.id) == 0
     for tasks in (70, 60):
-        again.announce(project.id, tasks=tasks)
-        assert again.announced(project.id) == tasks
-    again.forget(project.id)
-    again.announce(project.id, tasks=5)  # by a worker that has not noticed
-    assert again.announced(project.id) == 0
-    again.close()
-
-
-def test_a_database_of_an_older_run_gets_the_table_it_lacks(tmp_path):
-    with closing(Store(tmp_path)) as store, closing(sqlite3.connect(tmp_path / "pt4al.db")) as database:
-        database.execute("DROP TABLE vitals")
-        store.connect(url="http://x", number=7, created="99", access_token="", label_config="")
-    with closing(Store(tmp_path)) as store:
-        store.worker_starts()
-        assert store.vitals().starting_at > 0
-        assert [project.number for project in store.projects()] == [7]
+        store.announce(project.id, tasks=tasks)
+        assert store.announced(project.id) == tasks
+    store.forget(project.id)
+    store.announce(project.id, tasks=5)  # by a worker that has not noticed
+    assert store.announced(project.id) == 0
 
 
 def test_a_download_that_has_no_place_is_a_sentence(tmp_path):
