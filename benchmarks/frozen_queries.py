@@ -22,9 +22,7 @@ from preset_segmentation import CLASSES, Frames, pretext, recipes
 from tables import spread
 
 from pt4al_backend import learning
-from pt4al_backend.labelling.label_types import ERRORS
-from pt4al_backend.labelling.questions import SEGMENTATION
-from pt4al_backend.labelling.segmentation import of_pixels
+from pt4al_backend.labelling.segmentation import error_of_pixels, of_pixels
 from pt4al_backend.sampling import batches, candidates
 from pt4al_backend.sampling.strategies import Strategy, strategy
 from pt4al_backend.sampling.uncertainty import UNCERTAINTIES
@@ -106,7 +104,7 @@ def lane_of(
     if head is not None:
         logits = head.logits(frozen.grid[members])
         uncertainty = of_pixels(logits, UNCERTAINTIES["entropy"])
-        errors = ERRORS[SEGMENTATION](logits)
+        errors = error_of_pixels(logits)
     return candidates.Candidates(
         batch=batch[members],
         rank=rank[members],

@@ -148,10 +148,15 @@ def main_task(
 
 
 def mean_iou(frames: Frames, weights: learning.Weights, head: learning.Head) -> float:
-    from pt4al_backend.simulate.measure import mean_iou as over
+    from pt4al_backend.labelling.segmentation import mean_iou as over
 
     found = learning.segment(weights, head, frames.pixels, frames.tests, device="cpu")
-    return over(frames.test, ((rows - len(frames.pool), logits) for rows, logits in found))
+    pairs = (
+        (frames.test.mask(row - len(frames.pool)), image)
+        for rows, logits in found
+        for row, image in zip(rows.tolist(), logits, strict=True)
+    )
+    return over(len(frames.test.classes), pairs)
 
 
 def recipes(size: int) -> learning.Recipe:

@@ -23,7 +23,8 @@ import psutil
 from PIL import Image
 
 from pt4al_backend.labelling.platform import ProjectInfo, TaskState, Window
-from pt4al_backend.labelling.questions import SINGLE, Question
+from pt4al_backend.labelling.questions import Question
+from pt4al_backend.labelling.single import SINGLE
 from pt4al_backend.processes.scheduler import Worker
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store

@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pt4al_backend.configuration.setting_sources import Sources
 from pt4al_backend.errors import PT4ALError
+from pt4al_backend.labelling.label_type import LabelType
 from pt4al_backend.sampling.names import Name, Order
 
 
@@ -201,9 +202,10 @@ class Settings(BaseSettings):
             refits=usual.refits,
         )
 
-    def measure(self, kind: str) -> str:
-        """What makes an image uncertain where a question of this kind is asked about it."""
-        return self.method.uncertainty if self.uncertainty != "auto" or kind == "single" else "entropy"
+    def measure(self, label_type: LabelType) -> str:
+        """What makes an image uncertain where a question of this type is asked about it."""
+        usual = label_type.usual_uncertainty if self.uncertainty == "auto" else ""
+        return usual or self.method.uncertainty
 
     def diversity_for(self, *, dense: bool) -> str:
         """How a query avoids images that look alike; `dense`: where pixels are told apart.

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from pt4al_backend import learning
 from pt4al_backend.active_learning.pool_predictions import PoolPredictions, Preview
 from pt4al_backend.active_learning.stored_networks import StoredNetworks
-from pt4al_backend.active_learning.training_data import drawn_masks
-from pt4al_backend.active_learning.workspace import Job, Progress, Workspace, segmentation
+from pt4al_backend.active_learning.workspace import Job, Progress, Workspace, region_question
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.platform import Drawing
-from pt4al_backend.labelling.questions import SEGMENTATION, Prediction, Question
-from pt4al_backend.sampling.uncertainty import softmax
+from pt4al_backend.labelling.questions import Question
+from pt4al_backend.labelling.segmentation import UNKNOWN, drawn_masks
 from pt4al_backend.store.store import PoolArrays
 from pt4al_backend.store.tables import Project
 from pt4al_backend.store.tasks import regions_digest
@@ -35,7 +34,7 @@ def draw_masks(workspace: Workspace) -> Job:
 
 def undrawn(workspace: Workspace, project: Project) -> list[int]:
     """Tasks of images in the pool whose segmentation was answered and not drawn yet."""
-    question, masks = segmentation(project), workspace.masks(project)
+    question, masks = region_question(project), workspace.masks(project)
     if question is None or masks is None:
         return []
     pool = workspace.store.pool(project)
@@ -67,20 +66,19 @@ def previews(
     found = [Preview({}, *sizes.get(task, (0, 0))) for task in tasks]
     pixels, weights = workspace.pixels(project), workspace.networks.weights(StoredNetworks.current(project))
     for view in predictions.views:
-        if view.question.kind != SEGMENTATION:
+        label_type = view.question.label_type
+        if not label_type.dense:
             continue
         rows = predictions.rows[positions]
         place = {row: k for k, row in enumerate(rows.tolist())}
         for chunk, logits in learning.segment(weights, view.head, pixels, rows, device=workspace.device):
-            shares = softmax(logits.reshape(-1, logits.shape[-1])).reshape(logits.shape)
-            for row, share in zip(chunk.tolist(), shares, strict=True):
-                mask = share.argmax(axis=-1).astype(np.uint8)
-                found[place[row]].guesses[view.question.name] = Prediction(mask, float(share.max(axis=-1).mean()))
+            for row, each in zip(chunk.tolist(), logits, strict=True):
+                found[place[row]].guesses[view.question.name] = label_type.seen(each)
     return found
 
 
 def _draw(workspace: Workspace, project: Project, task: int) -> None:
-    question, masks = segmentation(project), workspace.masks(project)
+    question, masks = region_question(project), workspace.masks(project)
     regions = workspace.store.regions(project.id, [task]).get(task)
     row = int(workspace.store.reserve_rows(project.id, [task])[0])
     if question is None or masks is None or regions is None or row < 0:
@@ -104,4 +102,4 @@ def _drawing(
     except Exception as error:
         logger.exception("regions cannot be drawn")
         note = f"Its regions cannot be drawn ({type(error).__name__}), and are not learnt from; make them again."
-        return Drawing(np.full((side, side), learning.IGNORE, dtype=np.uint8), (note,))
+        return Drawing(np.full((side, side), UNKNOWN, dtype=np.uint8), (note,))

@@ -16,7 +16,7 @@ import numpy as np
 from pt4al_backend import learning
 from pt4al_backend.active_learning.sort_pool import begin_training_anew
 from pt4al_backend.active_learning.stored_networks import StoredNetworks
-from pt4al_backend.active_learning.workspace import Job, Progress, Workspace, segmentation, threads
+from pt4al_backend.active_learning.workspace import Job, Progress, Workspace, is_dense, threads
 from pt4al_backend.errors import LabelStudioError, PT4ALError, UnreadableImageError
 from pt4al_backend.store.decoders import DecodedImage, Decoders
 from pt4al_backend.store.tables import Project
@@ -102,7 +102,7 @@ def _remove_files(workspace: Workspace) -> None:
 
 def asks_otherwise(project: Project) -> bool:
     """Whether the images and networks there are do not suit what the project asks now."""
-    return bool(project.image_size) and project.dense != (segmentation(project) is not None)
+    return bool(project.image_size) and project.dense != is_dense(project)
 
 
 def _waiting(workspace: Workspace) -> Iterator[tuple[int, str]]:
@@ -119,7 +119,7 @@ def _choose_size(fetchers: Fetchers) -> Job:
     Where none of those can be read, or the platform has failed at them for long, the next ones stand for them.
     """
     workspace = fetchers.workspace
-    dense = segmentation(workspace.project()) is not None
+    dense = is_dense(workspace.project())
     if workspace.settings.image_size:
         workspace.store.update(workspace.project_id, image_size=workspace.settings.image_size, dense=dense)
         return

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from pt4al_backend import learning
 from pt4al_backend.active_learning.pool_predictions import PoolPredictions, QuestionPredictions, logits_of
-from pt4al_backend.active_learning.training_data import ProbeInputs, answered, output, targets
-from pt4al_backend.labelling.multiple import of_labels
-from pt4al_backend.labelling.questions import MULTIPLE, SEGMENTATION, SINGLE, Question
-from pt4al_backend.labelling.segmentation import of_pixels
-from pt4al_backend.sampling.uncertainty import UNCERTAINTIES, softmax
+from pt4al_backend.active_learning.training_data import ProbeInputs, answered, output
+from pt4al_backend.labelling.label_type import Drawings, LabelType, Measure, Targets
+from pt4al_backend.labelling.questions import Question
+from pt4al_backend.sampling.uncertainty import UNCERTAINTIES
 from pt4al_backend.store.pool_scores import PredictionArrays
 from pt4al_backend.store.store import PoolArrays
 
@@ -23,17 +22,17 @@ MOST_MASKS = 1000
 
 
 def refit(
-    pool: PoolArrays, questions: Sequence[Question], sources: ProbeInputs, *, uncertainty: Callable[[str], str]
+    pool: PoolArrays, questions: Sequence[Question], sources: ProbeInputs, *, uncertainty: Callable[[LabelType], str]
 ) -> PoolPredictions:
     """Fit a head for each question on all answers whose features are known, and ask it about all such images.
 
-    `uncertainty` names the measure for a kind of question.
+    `uncertainty` names the measure for a label type.
     """
     known = np.flatnonzero(sources.known(pool.row))
     predictions = PoolPredictions(tuple(questions), (), sources, pool.row)
     heads = fit_heads(pool, questions, sources)
     views = [
-        _view(pool, question, heads[question.name], known, predictions, UNCERTAINTIES[uncertainty(question.kind)])
+        _view(pool, question, heads[question.name], known, predictions, UNCERTAINTIES[uncertainty(question.label_type)])
         for question in questions
         if question.name in heads
     ]
@@ -50,9 +49,9 @@ def fit_heads(pool: PoolArrays, questions: Sequence[Question], sources: ProbeInp
         if len(there) and question.name in sources.own:
             heads[question.name] = sources.own[question.name]
         elif len(there):
-            if question.kind == SEGMENTATION:
+            if question.label_type.dense:
                 there = np.sort(np.random.default_rng(0).permutation(there)[:MOST_MASKS])
-            features = sources.read(question.kind, pool.row[labelled[there]])
+            features = sources.read(question.label_type, pool.row[labelled[there]])
             head = _fit(features, mine, there, output(question, background=sources.background), sources.balance)
             heads |= {} if head is None else {question.name: head}
     return heads
@@ -67,10 +66,10 @@ def mistakes(
     for question in questions:
         mine = _answers(pool, question, sources, labelled)
         there = np.flatnonzero(answered(mine))
-        if question.kind == SEGMENTATION or not len(there):
+        if question.label_type.dense or not len(there):
             continue  # a mask is never quite right
         assert isinstance(mine, np.ndarray)
-        features = sources.read(question.kind, pool.row[labelled[there]])
+        features = sources.read(question.label_type, pool.row[labelled[there]])
         guessed = learning.out_of_fold(features, mine[there], output(question, background=sources.background))
         differs = guessed != mine[there]
         wrong[there] += differs if differs.ndim == 1 else differs.mean(axis=1)
@@ -78,16 +77,15 @@ def mistakes(
     return labelled, wrong / np.maximum(asked, 1)
 
 
-def _answers(
-    pool: PoolArrays, question: Question, sources: ProbeInputs, positions: NDArray[np.int64]
-) -> learning.Targets:
+def _answers(pool: PoolArrays, question: Question, sources: ProbeInputs, positions: NDArray[np.int64]) -> Targets:
     given = [sources.answers.get(task, {}) for task in pool.task[positions].tolist()]
-    return targets(question, given, pool.row[positions], masks=sources.masks, background=sources.background)
+    drawings = Drawings(pool.row[positions], sources.masks, sources.background)
+    return question.label_type.targets(question, given, drawings)
 
 
 def _fit(
     features: NDArray[np.float16],
-    mine: learning.Targets,
+    mine: Targets,
     there: NDArray[np.int64],
     wanted: learning.Output,
     balance: float,
@@ -106,24 +104,15 @@ def _view(
     head: learning.Head,
     known: NDArray[np.int64],
     predictions: PoolPredictions,
-    measure: Callable[[NDArray[np.float32]], NDArray[np.float64]],
+    measure: Measure,
 ) -> QuestionPredictions:
-    n = len(pool)
+    n, label_type = len(pool), question.label_type
     uncertainty, probability = np.full(n, np.nan), np.full(n, np.nan, np.float32)
-    chosen: NDArray[np.integer] = np.zeros(0, np.uint8)
-    if question.kind == SINGLE:
-        chosen = np.zeros(n, np.int32)
-    elif question.kind == MULTIPLE:
-        chosen = np.zeros((n, len(question.classes)), np.uint8)
+    chosen = label_type.unpredicted(n, len(question.classes))
     view = QuestionPredictions(question, head, uncertainty, PredictionArrays(probability, chosen))
     for chunk, logits in logits_of(view, predictions, known):
-        if question.kind == SINGLE:
-            uncertainty[chunk], probability[chunk] = measure(logits), softmax(logits).max(axis=1)
-            chosen[chunk] = logits.argmax(axis=1)
-        elif question.kind == MULTIPLE:
-            uncertainty[chunk] = of_labels(logits, measure)
-            probability[chunk] = (1 / (1 + np.exp(-np.abs(logits)))).mean(axis=1)
-            chosen[chunk] = logits > 0
-        else:
-            uncertainty[chunk] = of_pixels(logits, measure)
+        uncertainty[chunk] = label_type.uncertainty(logits, measure)
+        predicted = label_type.predicted(logits)
+        if predicted is not None:
+            probability[chunk], chosen[chunk] = predicted
     return view

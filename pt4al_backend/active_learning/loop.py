@@ -29,7 +29,7 @@ from pt4al_backend.active_learning.sort_pool import cut_as_wanted, pretext, recu
 from pt4al_backend.active_learning.stored_networks import StoredNetworks
 from pt4al_backend.active_learning.sync import Sync
 from pt4al_backend.active_learning.train_network import train_main
-from pt4al_backend.active_learning.workspace import Job, Progress, Workspace, questions, segmentation
+from pt4al_backend.active_learning.workspace import Job, Progress, Workspace, is_dense, questions
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.platform import Window
 from pt4al_backend.sampling.strategies import Strategy
@@ -149,7 +149,7 @@ class ProjectLoop:
             pool,
             questions(project),
             workspace.sources(project, StoredNetworks.current(project)),
-            uncertainty=lambda kind: strategy.uncertainty or settings.measure(kind),
+            uncertainty=lambda label_type: strategy.uncertainty or settings.measure(label_type),
         )
         kept = self._kept(strategy, project, pool)
         ranked = rank(
@@ -159,7 +159,7 @@ class ProjectLoop:
             settings,
             kept=kept,
             opened=may_be_open(project.retired, project.published, _waiting(pool)),
-            previews=self._previews(pool, predictions) if settings.preannotate and segmentation(project) else None,
+            previews=self._previews(pool, predictions) if settings.preannotate and is_dense(project) else None,
         )
         if strategy.at_once and kept is None and not len(self._missing(project, pool)):
             self._query = (ranked.round, StoredNetworks.current(project), ranked.query)

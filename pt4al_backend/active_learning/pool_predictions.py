@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from pt4al_backend import learning
 from pt4al_backend.active_learning.training_data import ProbeInputs, Rows
-from pt4al_backend.labelling.label_types import ERRORS
-from pt4al_backend.labelling.questions import SINGLE, Prediction, Question
+from pt4al_backend.labelling.questions import Prediction, Question
+from pt4al_backend.labelling.single import SINGLE
 from pt4al_backend.sampling.uncertainty import mean_rank, softmax
 from pt4al_backend.store.pool_scores import PredictionArrays
 
@@ -54,7 +54,7 @@ class PoolPredictions:
     @property
     def exclusive(self) -> bool:
         """Whether there is an predictions, and it is that an image has one class."""
-        return [question.kind for question in self.questions] == [SINGLE] and bool(self.views)
+        return [question.label_type for question in self.questions] == [SINGLE] and bool(self.views)
 
     def probabilities(self, positions: NDArray[np.int64]) -> NDArray[np.float64]:
         """Of the classes of the only question, on images whose features are known: (k, classes), summing to 1."""
@@ -66,7 +66,7 @@ class PoolPredictions:
 
         Every question weighs the same: what it is least sure of is about 1 long.
         """
-        parts = [self._each(view, positions, ERRORS[view.question.kind]) for view in self.views]
+        parts = [self._each(view, positions, view.question.label_type.errors) for view in self.views]
         return np.concatenate(parts, axis=1)
 
     def _each(
@@ -86,11 +86,11 @@ class PoolPredictions:
 def logits_of(
     view: QuestionPredictions, predictions: PoolPredictions, positions: NDArray[np.int64]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-    kind, sources = view.question.kind, predictions.sources
-    size = sources.chunk(kind)
+    label_type, sources = view.question.label_type, predictions.sources
+    size = sources.chunk(label_type)
     for start in range(0, len(positions), size):
         chunk = positions[start : start + size]
-        yield chunk, view.head.logits(sources.read(kind, predictions.rows[chunk]))
+        yield chunk, view.head.logits(sources.read(label_type, predictions.rows[chunk]))
 
 
 @dataclass(frozen=True)

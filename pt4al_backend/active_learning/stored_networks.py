@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pt4al_backend import learning
 from pt4al_backend.active_learning.training_data import output
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.labelling.questions import questions_of
+from pt4al_backend.labelling.label_types import questions_of
 from pt4al_backend.store.checkpoints import load_arrays
 from pt4al_backend.store.feature_file import FeatureFile
 from pt4al_backend.store.tables import Project

@@ -11,13 +11,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pt4al_backend.active_learning.image_addresses import Addresses
 from pt4al_backend.active_learning.workspace import Workspace
 from pt4al_backend.labelling.platform import ProjectInfo, TaskState
-from pt4al_backend.labelling.questions import SEGMENTATION
 from pt4al_backend.store.store import Totals
 from pt4al_backend.store.tables import Project
 
@@ -60,7 +59,7 @@ class Sync:
         if info.tasks != self._announced:
             workspace.store.announce(workspace.project_id, tasks=info.tasks)
             self._announced = info.tasks
-        asked = [asdict(question) | {"classes": list(question.classes)} for question in info.questions]
+        asked = [question.as_json() for question in info.questions]
         asks_anew = asked != project.questions
         result = SyncResult(True, asks_anew or info.label_config != project.label_config, asks_anew, info)
         if result.reconfigured or self._miscounts >= PATIENCE:
@@ -97,11 +96,11 @@ class Sync:
         if self._pages is None:
             self._everything |= not project.cursor
             self._pages = workspace.platform.tasks(project.cursor or None)
-        about_pixels = next((question.name for question in info.questions if question.kind == SEGMENTATION), "")
+        regions = next((question.name for question in info.questions if question.label_type.has_regions), "")
         changed, until = False, time.monotonic() + AT_A_TIME
         try:
             for states, cursor in self._pages:
-                changed |= workspace.store.apply(workspace.project_id, states, segmentation=about_pixels)
+                changed |= workspace.store.apply(workspace.project_id, states, regions=regions)
                 workspace.store.update(workspace.project_id, cursor=cursor)
                 self._tell(project, states)
                 self._listed += len(states)

@@ -12,8 +12,9 @@ import numpy as np
 from pt4al_backend import learning
 from pt4al_backend.active_learning.extract_features import extract_for
 from pt4al_backend.active_learning.schedule import wanted_rows
-from pt4al_backend.active_learning.training_data import answered, output, targets
+from pt4al_backend.active_learning.training_data import answered, output
 from pt4al_backend.active_learning.workspace import Job, Progress, Workspace, follow, questions, threads
+from pt4al_backend.labelling.label_type import Drawings
 from pt4al_backend.net.download import download
 from pt4al_backend.store.checkpoints import save_arrays
 from pt4al_backend.store.tables import Project
@@ -30,8 +31,9 @@ def train_main(workspace: Workspace) -> Job:
     rows = pool.row[labelled]
     given = workspace.store.answers(project.id)
     answers = [given.get(task, {}) for task in pool.task[labelled].tolist()]
-    masks, background = workspace.masks(project), workspace.background
-    learnt = [targets(question, answers, rows, masks=masks, background=background) for question in questions(project)]
+    background = workspace.background
+    drawings = Drawings(rows, workspace.masks(project), background)
+    learnt = [question.label_type.targets(question, answers, drawings) for question in questions(project)]
     pixels = workspace.pixels(project)
     initial = yield from _initial_weights(workspace, project)
     weights = yield from follow(

@@ -14,8 +14,9 @@ from pt4al_backend import learning
 from pt4al_backend.active_learning.stored_networks import StoredNetworks
 from pt4al_backend.active_learning.training_data import ProbeInputs
 from pt4al_backend.errors import PT4ALError
+from pt4al_backend.labelling.label_types import questions_of
 from pt4al_backend.labelling.platform import LabellingPlatform
-from pt4al_backend.labelling.questions import SEGMENTATION, Question, questions_of
+from pt4al_backend.labelling.questions import Question
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.mask_file import MaskFile
 from pt4al_backend.store.pixels import PixelStore
@@ -76,8 +77,8 @@ class Workspace:
         return self.pixels(project).lacks(self.store.pool(project).row)
 
     def masks(self, project: Project) -> MaskFile | None:
-        """The drawn answers to the project's segmentation question, None if it has none."""
-        question = segmentation(project)
+        """The drawn answers to the project's question about regions, None if it has none."""
+        question = region_question(project)
         if question is None:
             return None
         kind = hashlib.blake2b(json.dumps(question.classes).encode(), digest_size=6).hexdigest()
@@ -111,7 +112,7 @@ class Workspace:
             device=self.device,
             pool=pool,
             image_size=project.image_size,
-            dense=segmentation(project) is not None,
+            dense=is_dense(project),
         )
         if settings.pretext_epochs:
             pretext = replace(recipe.pretext, epochs=settings.pretext_epochs, least_steps=0, most_steps=2**31)
@@ -127,9 +128,14 @@ def questions(project: Project) -> tuple[Question, ...]:
     return questions_of(project.questions)
 
 
-def segmentation(project: Project) -> Question | None:
-    """The question about pixels, if the project has one."""
-    return next((question for question in questions(project) if question.kind == SEGMENTATION), None)
+def is_dense(project: Project) -> bool:
+    """Whether the project asks something that needs the parts of an image told apart."""
+    return any(question.label_type.dense for question in questions(project))
+
+
+def region_question(project: Project) -> Question | None:
+    """The question whose answers are regions, if the project has one."""
+    return next((question for question in questions(project) if question.label_type.has_regions), None)
 
 
 def follow(

@@ -23,7 +23,10 @@ from pt4al_backend.datasets.known_images import KnownImages, LabelledImages, Seg
 from pt4al_backend.errors import PT4ALError, UnreadableImageError
 from pt4al_backend.label_studio.label_config.config import LabelConfig
 from pt4al_backend.label_studio.label_config.regions import KINDS, RegionControl, draw, misfits, regions_question
-from pt4al_backend.labelling.questions import MULTIPLE, SEGMENTATION, SINGLE, Answers, Question
+from pt4al_backend.labelling.label_types import LABEL_TYPES
+from pt4al_backend.labelling.multiple import MULTIPLE
+from pt4al_backend.labelling.questions import Answers, Question
+from pt4al_backend.labelling.single import SINGLE, class_numbers
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.decode import probe_size
 
@@ -66,18 +69,16 @@ class Export:
                 "the results of one of them."
             )
         (question,) = self.questions
-        if question.kind == SEGMENTATION:
-            return self._segmented(question, background=background)
-        if question.kind != SINGLE:
+        if question.label_type.name not in REPLAYED:
             raise PT4ALError(
-                f"{question.name} lets people choose several classes: only single choices and segmentations can be "
-                "replayed."
+                f"{question.name} asks for {question.label_type.title}: only "
+                f"{' and '.join(LABEL_TYPES[name].title for name in REPLAYED)} can be replayed."
             )
-        return self._labelled(question)
+        return REPLAYED[question.label_type.name](self, question, background)
 
-    def _labelled(self, question: Question) -> LabelledImages:
-        number = {label: k for k, label in enumerate(question.classes)}
-        targets = np.array([number[answer[question.name]] for answer in self.answers], dtype=np.int64)
+    def labelled(self, question: Question, background: bool) -> LabelledImages:
+        """Images of one class each."""
+        targets = class_numbers(question, self.answers)
         if len(set(targets.tolist())) < 2:
             raise PT4ALError(
                 "The export holds images of only one class: label images of two classes at least, and export the "
@@ -85,7 +86,8 @@ class Export:
             )
         return LabelledImages(question.classes, targets, self.read, self.digest, self.name)
 
-    def _segmented(self, question: Question, *, background: bool) -> SegmentedImages:
+    def segmented(self, question: Question, background: bool) -> SegmentedImages:
+        """Images with the class of each pixel."""
         classes = question.classes
         if background:
             classes += (next(name for name in ("background", "no region", "(none)") if name not in classes),)
@@ -108,6 +110,13 @@ class Export:
         told: set[int] = set()
         names = tuple(str(position) for position in range(len(self)))
         return SegmentedImages(classes, names, self.read, mask, self.digest, self.name)
+
+
+REPLAYED: dict[str, Callable[[Export, Question, bool], KnownImages]] = {
+    "single": Export.labelled,
+    "segmentation": Export.segmented,
+}
+"""By the name of the label type: what its answers are replayed from."""
 
 
 def read_export(path: Path, settings: Settings) -> Export:

@@ -4,18 +4,64 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.labelling.questions import SEGMENTATION, SINGLE, Answers, Question
+from pt4al_backend.labelling.questions import Answers, Question
+from pt4al_backend.labelling.segmentation import SEGMENTATION, UNKNOWN
+from pt4al_backend.labelling.single import SINGLE
 
-UNKNOWN = 255
-"""In a mask: not labelled."""
+
+class KnownImages(Protocol):
+    """`n` images about which one question is answered: a class for each label type, here or beside it."""
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    @property
+    def read(self) -> Callable[[int], bytes]:
+        """The image file at a position. Thread-safe. May raise `UnreadableImageError`."""
+
+    @property
+    def name(self) -> Callable[[int], str]:
+        """What people know the image at a position by; "" where it has no name."""
+
+    @property
+    def digest(self) -> str:
+        """Changes with the images and with what is true of them."""
+
+    @property
+    def question(self) -> Question:
+        """What is asked about every image."""
+
+    def __len__(self) -> int: ...
+
+    def answers(self, position: int) -> Answers:
+        """What is true of an image, as people would answer."""
+
+    def truth(self, position: int) -> Any:
+        """What is true of an image, as `LabelType.figures` compares it with logits."""
+
+    def drawing(self, region: Mapping[str, Any], side: int) -> NDArray[np.uint8]:
+        """A region of `answers` drawn (side, side), as `platform.Drawing` has it. Of label types with regions."""
+
+    def effort(self, positions: NDArray[np.int64]) -> dict[str, Any]:
+        """What labelling the images at `positions` has covered and cost, for `results.json`."""
+
+    def take(self, positions: NDArray[np.integer]) -> KnownImages:
+        """Only the images at `positions`, in that order."""
+
+    def with_classes(self, classes: tuple[str, ...]) -> KnownImages:
+        """The same images, their classes counted as in `classes`. `PT4ALError` if that cannot be."""
+
+    def split(self, share: float, *, seed: int) -> tuple[KnownImages, KnownImages]:
+        """Two parts: the rest, and about `share` of the images."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +87,24 @@ class LabelledImages:
         return digest_of(self.files, self.classes, self.targets.tolist())
 
     @property
-    def questions(self) -> tuple[Question, ...]:
+    def question(self) -> Question:
         """What is asked about every image."""
-        return (Question("class", SINGLE, self.classes),)
+        return Question("class", SINGLE, self.classes)
 
     def answers(self, position: int) -> Answers:
         """What is true of an image."""
         return {"class": self.classes[self.targets[position]]}
+
+    def truth(self, position: int) -> int:
+        """Which of `classes`."""
+        return int(self.targets[position])
+
+    def drawing(self, region: Mapping[str, Any], side: int) -> NDArray[np.uint8]:
+        raise NotImplementedError("A class has no regions.")
+
+    def effort(self, positions: NDArray[np.int64]) -> dict[str, Any]:
+        """How many classes occur."""
+        return {"classes_labelled": len(np.unique(self.targets[positions]))}
 
     def take(self, positions: NDArray[np.integer]) -> LabelledImages:
         """Only the images at `positions`, in that order."""
@@ -110,13 +167,30 @@ class SegmentedImages:
         return digest_of(self.files, self.classes, self.names)
 
     @property
-    def questions(self) -> tuple[Question, ...]:
+    def question(self) -> Question:
         """What is asked about every image."""
-        return (Question("mask", SEGMENTATION, self.classes),)
+        return Question("mask", SEGMENTATION, self.classes)
 
     def answers(self, position: int) -> Answers:
-        """What is true of an image: one region, which `mask` has to draw."""
+        """What is true of an image: one region, which `drawing` draws."""
         return {"mask": [{"image": position}]}
+
+    def truth(self, position: int) -> NDArray[np.uint8]:
+        """The mask."""
+        return self.mask(position)
+
+    def drawing(self, region: Mapping[str, Any], side: int) -> NDArray[np.uint8]:
+        """The mask of the image that a region names."""
+        mask = Image.fromarray(self.mask(region["image"])).resize((side, side), Image.Resampling.NEAREST)
+        drawn = np.array(mask)
+        drawn[drawn >= len(self.classes)] = UNKNOWN
+        return drawn
+
+    def effort(self, positions: NDArray[np.int64]) -> dict[str, Any]:
+        """Labelled pixels, the length of the borders between classes, and which images they are of."""
+        efforts = [mask_effort(self.mask(int(position)), classes=len(self.classes)) for position in positions]
+        pixels, borders = np.sum(efforts, axis=0).tolist()
+        return {"labelled_pixels": pixels, "border_length": borders, "images": positions.tolist()}
 
     def take(self, positions: NDArray[np.integer]) -> SegmentedImages:
         """Only the images at `positions`, in that order."""
@@ -146,7 +220,12 @@ class SegmentedImages:
         return self.take(np.sort(shuffled[first:])), self.take(np.sort(shuffled[:first]))
 
 
-KnownImages = LabelledImages | SegmentedImages
+def mask_effort(mask: NDArray[np.uint8], *, classes: int) -> tuple[int, int]:
+    """What a mask cost a person: its labelled pixels, and the length of the borders between classes, in pixels."""
+    labelled = mask < classes
+    down = (mask[1:] != mask[:-1]) & labelled[1:] & labelled[:-1]
+    across = (mask[:, 1:] != mask[:, :-1]) & labelled[:, 1:] & labelled[:, :-1]
+    return int(labelled.sum()), int(down.sum() + across.sum())
 
 
 def digest_of(*parts: Any) -> str:

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pt4al_backend.datasets.folders import _content
-from pt4al_backend.datasets.known_images import UNKNOWN, SegmentedImages, digest_of
+from pt4al_backend.datasets.known_images import SegmentedImages, digest_of
 from pt4al_backend.datasets.other_formats import IMAGES
 from pt4al_backend.errors import PT4ALError
+from pt4al_backend.labelling.segmentation import UNKNOWN
 
 
 def read_masks(root: Path, masks: Path) -> SegmentedImages:

@@ -13,7 +13,10 @@ from typing import Any
 from pt4al_backend.label_studio.label_config.choices import Result, UnusableChoicesError, chosen, majorities, majority
 from pt4al_backend.label_studio.label_config.regions import RegionControl, is_known, read_regions
 from pt4al_backend.label_studio.label_config.tags import shown_text
-from pt4al_backend.labelling.questions import MULTIPLE, SEGMENTATION, SINGLE, Answers, Question
+from pt4al_backend.labelling.multiple import MULTIPLE
+from pt4al_backend.labelling.questions import Answers, Question
+from pt4al_backend.labelling.segmentation import SEGMENTATION
+from pt4al_backend.labelling.single import SINGLE
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +68,7 @@ class AnnotationReader:
         given = counted(annotations, faults)
         answers: Answers = {}
         for question in self.questions:
-            if question.kind == SEGMENTATION:
+            if question.label_type == SEGMENTATION:
                 newest_first = (self._read(question, annotation, faults) for annotation in reversed(given))
                 answer = next((regions for regions in newest_first if regions is not None), None)
             else:
@@ -78,7 +81,7 @@ class AnnotationReader:
         read = [(annotation.is_truth, self._read(question, annotation, faults)) for annotation in given]
         votes = [(is_truth, vote) for is_truth, vote in read if vote is not None]
         counting = [vote for is_truth, vote in votes if is_truth] or [vote for _, vote in votes]
-        if question.kind == SINGLE:
+        if question.label_type == SINGLE:
             return majority([vote[0] for vote in counting])
         return majorities(question, counting)
 
@@ -88,7 +91,7 @@ class AnnotationReader:
         The one place where it is caught whatever an annotation makes us raise.
         """
         try:
-            if question.kind == SEGMENTATION:
+            if question.label_type == SEGMENTATION:
                 return self._drawn(question, annotation.results, faults)
             return self._vote(question, annotation.results, faults)
         except UnusableChoicesError:
@@ -102,7 +105,7 @@ class AnnotationReader:
 
     def _vote(self, question: Question, results: Sequence[Result], faults: list[str]) -> tuple[str, ...] | None:
         vote = chosen(question, results)
-        if question.kind == SINGLE:
+        if question.label_type == SINGLE:
             return vote if vote is not None and len(vote) == 1 else None
         if vote == () and not self._is_box(question):
             return vote if self._may_be_empty(results, faults) else None
@@ -110,7 +113,7 @@ class AnnotationReader:
 
     def _is_box(self, question: Question) -> bool:
         """Whether what is not ticked was answered with no, whatever else was answered."""
-        return question.kind == MULTIPLE and len(question.classes) == len(self.questions) == 1
+        return question.label_type == MULTIPLE and len(question.classes) == len(self.questions) == 1
 
     def _drawn(self, question: Question, results: Sequence[Result], faults: list[str]) -> list[dict[str, Any]] | None:
         regions, unusable = read_regions(results, self.regions, question.classes, self.controls)

@@ -64,7 +64,7 @@ def _asked(config: LabelConfig) -> str:
     def classes(question: Question) -> str:
         return "1 class" if len(question.classes) == 1 else f"{len(question.classes)} classes"
 
-    questions = [f"{question.name} ({question.kind}, {classes(question)})" for question in config.questions]
+    questions = [f"{question.name} ({question.label_type.name}, {classes(question)})" for question in config.questions]
     return f"PT4AL learns {', '.join(questions)}."
 
 

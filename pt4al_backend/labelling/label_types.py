@@ -1,10 +1,24 @@
-"""What differs between the types of labels, in tables."""
+"""The label types there are. A new one: a file beside this one, and a line here."""
 
 from __future__ import annotations
 
-from pt4al_backend.labelling.multiple import error_of_labels
-from pt4al_backend.labelling.questions import MULTIPLE, SEGMENTATION, SINGLE
-from pt4al_backend.labelling.segmentation import error_of_pixels
-from pt4al_backend.labelling.single import error_of_one
+from collections.abc import Iterable
+from typing import Any
 
-ERRORS = {SINGLE: error_of_one, MULTIPLE: error_of_labels, SEGMENTATION: error_of_pixels}
+from pt4al_backend.labelling.label_type import LabelType
+from pt4al_backend.labelling.multiple import MULTIPLE
+from pt4al_backend.labelling.questions import Question
+from pt4al_backend.labelling.segmentation import SEGMENTATION
+from pt4al_backend.labelling.single import SINGLE
+
+LABEL_TYPES: dict[str, LabelType] = {
+    "single": SINGLE,
+    "multiple": MULTIPLE,
+    "segmentation": SEGMENTATION,
+}
+"""By the name they are stored under."""
+
+
+def questions_of(fields: Iterable[dict[str, Any]]) -> tuple[Question, ...]:
+    """Questions from their fields, as they are stored."""
+    return tuple(Question(entry["name"], LABEL_TYPES[entry["kind"]], tuple(entry["classes"])) for entry in fields)

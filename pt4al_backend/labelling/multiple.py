@@ -1,33 +1,67 @@
-"""Multiple choice: any number of classes for an image, each there or not."""
+"""Multiple choice: any number of classes for an image, each there or not.
+
+An answer is a list of classes, in the config's order.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pt4al_backend.labelling.label_type import Drawings, Floats, LabelType, Measure
 from pt4al_backend.labelling.questions import Answers, Question
-from pt4al_backend.sampling.uncertainty import Floats
 
 
-def of_labels(logits: Floats, measure: Callable[[Floats], NDArray[np.float64]]) -> NDArray[np.float64]:
+class MultipleChoice(LabelType):
+    """Any number of classes for an image."""
+
+    name = "multiple"
+    title = "multi-label classification"
+    usual_uncertainty = "entropy"
+
+    def targets(self, question: Question, answers: Sequence[Answers], drawings: Drawings) -> NDArray[np.int8]:
+        """(n, classes) of 0 and 1, rows of -1 where it was not answered."""
+        return chosen_classes(question, answers)
+
+    def uncertainty(self, logits: Floats, measure: Measure) -> NDArray[np.float64]:
+        return of_labels(logits, measure)
+
+    def errors(self, logits: Floats) -> NDArray[np.float64]:
+        return error_of_labels(logits)
+
+    def unpredicted(self, images: int, classes: int) -> NDArray[np.uint8]:
+        """0 and 1 (n, classes)."""
+        return np.zeros((images, classes), np.uint8)
+
+    def predicted(self, logits: Floats) -> tuple[NDArray[np.floating], NDArray[np.integer]]:
+        return (1 / (1 + np.exp(-np.abs(logits)))).mean(axis=1), (logits > 0).astype(np.uint8)
+
+    def value(self, question: Question, kept: NDArray[np.integer]) -> tuple[str, ...]:
+        return tuple(name for name, chosen in zip(question.classes, kept.tolist(), strict=True) if chosen)
+
+
+def chosen_classes(question: Question, answers: Sequence[Answers]) -> NDArray[np.int8]:
+    """(n, classes) of 0 and 1, rows of -1 where the question was not answered."""
+    chosen = np.full((len(answers), len(question.classes)), -1, dtype=np.int8)
+    for row, answer in zip(chosen, answers, strict=True):
+        if question.name in answer:
+            row[:] = [name in answer[question.name] for name in question.classes]
+    return chosen
+
+
+def of_labels(logits: Floats, measure: Measure) -> NDArray[np.float64]:
     """(n,) of logits (n, classes) of independent labels: the mean of `measure` over the labels, each there or not."""
     n, classes = logits.shape
     there_or_not = np.stack([np.zeros(n * classes), logits.reshape(-1)], axis=1)
     return measure(there_or_not).reshape(n, classes).mean(axis=1)
 
 
-def error_of_labels(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+def error_of_labels(logits: Floats) -> NDArray[np.float64]:
     """Of labels that do not exclude one another (n, classes)."""
     errors = 1 / (1 + np.exp(-logits.astype(np.float64))) - (logits > 0)
     return 2 * errors / np.sqrt(logits.shape[1])
 
 
-def chosen_classes(question: Question, answers: Sequence[Answers]) -> NDArray[np.int8]:
-    """Answers of a `multiple` question: (n, classes) of 0 and 1, rows of -1 where it was not answered."""
-    chosen = np.full((len(answers), len(question.classes)), -1, dtype=np.int8)
-    for row, answer in zip(chosen, answers, strict=True):
-        if question.name in answer:
-            row[:] = [name in answer[question.name] for name in question.classes]
-    return chosen
+MULTIPLE = MultipleChoice()

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-SINGLE, MULTIPLE, SEGMENTATION = "single", "multiple", "segmentation"
+if TYPE_CHECKING:
+    from pt4al_backend.labelling.label_type import LabelType
+
 Answers = dict[str, Any]
-"""Name of a question -> its answer, as JSON; what was not answered is absent.
-
-`single`: a class. `multiple`: a list of classes, in the config's order. `segmentation`: a list of regions,
-a later one on top of those before it, each `{"label", "width", "height"}` (of the image, in pixels; a polygon may
-have none) with `"rle"` (Label Studio's brush format in base64) or `"points"` (corners of a polygon, in per cent of
-width and height). The `"label"` of a region that was left out is None: its pixels teach nothing. Where it has neither
-`"rle"` nor `"points"` nothing is known of those outside the other regions.
-"""
+"""Name of a question -> its answer, as JSON; what was not answered is absent. Each label type says what its are."""
 
 
 @dataclass(frozen=True)
@@ -23,15 +17,13 @@ class Question:
     """One thing that people answer about every image, and the main task learns."""
 
     name: str
-    kind: str
-    """`single`: one class; `multiple`: any number of classes; `segmentation`: a class for every pixel."""
+    label_type: LabelType
     classes: tuple[str, ...]
     """In the label config's order."""
 
-
-def questions_of(fields: Iterable[dict[str, Any]]) -> tuple[Question, ...]:
-    """Questions from their fields, as they are stored."""
-    return tuple(Question(entry["name"], entry["kind"], tuple(entry["classes"])) for entry in fields)
+    def as_json(self) -> dict[str, Any]:
+        """As it is stored: `label_types.questions_of` reads it."""
+        return {"name": self.name, "kind": self.label_type.name, "classes": list(self.classes)}
 
 
 @dataclass(frozen=True)

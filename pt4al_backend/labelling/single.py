@@ -1,24 +1,68 @@
-"""Single choice: one class for an image."""
+"""Single choice: one class for an image. An answer is a class."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pt4al_backend.labelling.label_type import Drawings, Floats, LabelType, Measure
 from pt4al_backend.labelling.questions import Answers, Question
 from pt4al_backend.sampling.uncertainty import softmax
 
 
-def error_of_one(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+class SingleChoice(LabelType):
+    """One class for an image."""
+
+    name = "single"
+    title = "classification"
+    metric = metric_title = "accuracy"
+
+    def targets(self, question: Question, answers: Sequence[Answers], drawings: Drawings) -> NDArray[np.int64]:
+        """Class numbers (n,), -1 where it was not answered."""
+        return class_numbers(question, answers)
+
+    def uncertainty(self, logits: Floats, measure: Measure) -> NDArray[np.float64]:
+        return measure(logits)
+
+    def errors(self, logits: Floats) -> NDArray[np.float64]:
+        return error_of_one(logits)
+
+    def unpredicted(self, images: int, classes: int) -> NDArray[np.int32]:
+        """Class numbers (n,)."""
+        return np.zeros(images, np.int32)
+
+    def predicted(self, logits: Floats) -> tuple[NDArray[np.floating], NDArray[np.integer]]:
+        return softmax(logits).max(axis=1), logits.argmax(axis=1)
+
+    def value(self, question: Question, kept: NDArray[np.integer]) -> str:
+        return question.classes[int(kept)]
+
+    def figures(self, classes: int, found: Iterable[tuple[int, Floats]]) -> dict[str, float]:
+        """The share of images whose class is right, of all and as the mean over the classes."""
+        pairs = [(truth, int(logits.argmax())) for truth, logits in found]
+        truths, right = (
+            np.array(values) for values in zip(*((truth, truth == own) for truth, own in pairs), strict=True)
+        )
+        return {
+            "accuracy": float(right.mean()),
+            "balanced_accuracy": float(np.mean([right[truths == target].mean() for target in np.unique(truths)])),
+        }
+
+
+def class_numbers(question: Question, answers: Sequence[Answers]) -> NDArray[np.int64]:
+    """(n,), -1 where the question was not answered."""
+    number = {name: k for k, name in enumerate(question.classes)}
+    return np.array([number.get(answer.get(question.name, ""), -1) for answer in answers], dtype=np.int64)
+
+
+def error_of_one(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Of one class out of these (n, classes)."""
     errors = softmax(logits)
     errors[np.arange(len(errors)), errors.argmax(axis=1)] -= 1
     return errors
 
 
-def class_numbers(question: Question, answers: Sequence[Answers]) -> NDArray[np.int64]:
-    """Answers of a `single` question: (n,), -1 where it was not answered."""
-    number = {name: k for k, name in enumerate(question.classes)}
-    return np.array([number.get(answer.get(question.name, ""), -1) for answer in answers], dtype=np.int64)
+SINGLE = SingleChoice()

@@ -9,9 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.segmentation.lraspp import LRASPPHead
 
-from pt4al_backend.errors import LearningError
-from pt4al_backend.learning.types import MULTIPLE, SEGMENTATION, SINGLE, Output
-
 _GATED = 128
 """Channels of the last stage's maps in a mask head, as in torchvision's lraspp_mobilenet_v3_large."""
 
@@ -19,7 +16,8 @@ _GATED = 128
 class ClassHead(nn.Module):
     """Logits (n, classes) of the last stage's averaged maps."""
 
-    def __init__(self, channels: Sequence[int], classes: int) -> None:
+    def __init__(self, channels: Sequence[int], classes: int, *, side: int) -> None:
+        """There is no mask, whatever the `side`."""
         super().__init__()
         self.fc = nn.Linear(channels[-1], classes)
 
@@ -61,15 +59,6 @@ class MaskHead(LRASPPHead):
     def _gated(self, high: Tensor) -> Tensor:
         gated: Tensor = self.cbr(high) * self.scale(high)
         return gated
-
-
-def head_for(output: Output, channels: Sequence[int], *, side: int) -> ClassHead | MaskHead:
-    """The head for an output on stages of so many `channels`; masks are `side` pixels wide."""
-    if output.kind in (SINGLE, MULTIPLE):
-        return ClassHead(channels, output.classes)
-    if output.kind == SEGMENTATION:
-        return MaskHead(channels, output.classes, side=side)
-    raise LearningError(f"The output {output.kind!r} is unknown: choose {SINGLE}, {MULTIPLE} or {SEGMENTATION}.")
 
 
 def side_by_side(maps: Sequence[Tensor]) -> Tensor:

@@ -16,25 +16,14 @@ from pt4al_backend.errors import LearningError
 from pt4al_backend.learning.devices import one_thread
 from pt4al_backend.learning.losses import class_weights
 from pt4al_backend.learning.networks import feature_size, for_inference
+from pt4al_backend.learning.output_types import Probe, type_of
 from pt4al_backend.learning.targets import check_targets
-from pt4al_backend.learning.types import SEGMENTATION, SINGLE, Output, Weights
+from pt4al_backend.learning.types import Output, Weights
 
 _FLOPS_PER_SECOND = 30e9
 """What L-BFGS gets out of two cores, with room for a busy machine."""
 _LEAST_ITERATIONS, _MOST_ITERATIONS = 20, 100
 _FOLDS = 5
-_PRIOR = 15.0
-"""Strength of the L2 penalty beside the sum of the labels' losses: it fades as labels come in.
-
-Fits a grid of penalties tried on CIFAR-10 pretext features: 0.2 to 0.5 did best at 100 labels,
-0.02 to 0.05 at 1,000, 0.003 at 5,000 (one seed).
-"""
-_MULTIPLE_PRIOR, _MULTIPLE_BIAS_PRIOR = 7.5, 1.0
-"""For one regression per class: half, as a softmax of two classes spreads one difference over two logits.
-
-Most classes are absent from most images, and the bias has to be free to say so: with one prior for both,
-a refit on 20 labels of ten classes was right in 83 % of its answers, with these in 93 % (digits, one seed).
-"""
 _PIXEL_PRIOR = 0.1
 """Tried 0.01 to 10 on 3 to 62 images of CamVid: beside the sum of the images' mean losses."""
 _PIXEL_ITERATIONS = 40
@@ -82,15 +71,15 @@ def fit_head(
         raise LearningError("A head is fitted on answers alone: leave out the images that are unanswered.")
     answers = torch.from_numpy(targets)
 
+    probe = _probe_of(output)
+    prior, on_bias = probe.prior, probe.bias_prior
+
     def loss(logits: Tensor) -> Tensor:
-        if output.kind == SINGLE:
-            return F.cross_entropy(logits, answers)
-        return F.binary_cross_entropy_with_logits(logits, answers.float(), reduction="sum") / len(logits)
+        return probe.loss(logits, answers)
 
     n, width = features.shape
     affordable = seconds * _FLOPS_PER_SECOND / (6 * n * width * output.classes)
     iterations = max(_LEAST_ITERATIONS, min(_MOST_ITERATIONS, int(affordable)))
-    prior, on_bias = (_PRIOR, _PRIOR) if output.kind == SINGLE else (_MULTIPLE_PRIOR, _MULTIPLE_BIAS_PRIOR)
     return _fitted(features, loss, output.classes, iterations=iterations, penalty=prior / n, on_bias=on_bias / prior)
 
 
@@ -153,21 +142,29 @@ def out_of_fold(
     for k in range(_FOLDS):
         seen = fold != k
         logits = fit_head(features[seen], targets[seen], output).logits(features[~seen])
-        guessed[~seen] = logits.argmax(axis=1) if output.kind == SINGLE else logits > 0
+        guessed[~seen] = _probe_of(output).answers(logits)
     return guessed
 
 
 def network_head(weights: Weights, k: int) -> Head:
     """The network's own head of output k, as a head on the features of the same network.
 
-    That is on pooled features, or, of a segmentation, on the features of pixels.
+    That is on pooled features, or, of a dense output, on the features of pixels.
     """
     head: Any = for_inference(weights, "cpu").heads[k]
     last, bias = (values.detach().numpy().copy() for values in head.classifier())
-    size = last.shape[1] if weights.spec["outputs"][k]["kind"] == SEGMENTATION else feature_size(weights)
+    dense = type_of(Output(**weights.spec["outputs"][k])).dense
+    size = last.shape[1] if dense else feature_size(weights)
     weight = np.zeros((size, len(bias)), dtype=np.float32)
     weight[-last.shape[1] :] = last.T
     return Head(weight, bias)
+
+
+def _probe_of(output: Output) -> Probe:
+    probe = type_of(output).probe
+    if probe is None:
+        raise LearningError(f"A head for {output.kind} is fitted on the cells of images: use fit_pixel_head.")
+    return probe
 
 
 def _fitted(

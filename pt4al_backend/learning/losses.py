@@ -1,27 +1,12 @@
-"""What an image's answers cost: its loss is the sum over the outputs that it answers."""
+"""What an image's answers to one output cost."""
 
 from __future__ import annotations
-
-from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pt4al_backend.learning.types import IGNORE, MULTIPLE, SINGLE, Output
-
-
-def image_losses(
-    outputs: Iterable[Output],
-    logits: Iterable[Tensor],
-    answers: Iterable[Tensor],
-    weights: Iterable[Tensor | None],
-) -> Tensor:
-    """The losses (n,) of n images, given each output's logits and answers.
-
-    `weights` (classes,) of a segmentation are its pixels', by class; None: all alike.
-    """
-    return torch.stack([_losses(*each) for each in zip(outputs, logits, answers, weights, strict=True)]).sum(dim=0)
+from pt4al_backend.learning.types import IGNORE
 
 
 def class_weights(shares: Tensor, *, balance: float) -> Tensor:
@@ -33,12 +18,21 @@ def class_weights(shares: Tensor, *, balance: float) -> Tensor:
     return weights / (shares * weights).sum()
 
 
-def _losses(output: Output, logits: Tensor, answers: Tensor, weights: Tensor | None) -> Tensor:
-    """One output's losses (n,), 0 where it is unanswered."""
-    if output.kind == SINGLE:
-        return F.cross_entropy(logits, answers, reduction="none", ignore_index=-1)
-    if output.kind == MULTIPLE:
-        each = F.binary_cross_entropy_with_logits(logits, answers.clamp(min=0), reduction="none")
-        return each.sum(dim=1) * (answers[:, 0] >= 0)
+# The losses (n,) of one output, 0 where it is unanswered
+
+
+def of_one_class(logits: Tensor, answers: Tensor, weights: Tensor | None) -> Tensor:
+    """Logits (n, classes), answers (n,)."""
+    return F.cross_entropy(logits, answers, reduction="none", ignore_index=-1)
+
+
+def of_any_classes(logits: Tensor, answers: Tensor, weights: Tensor | None) -> Tensor:
+    """Logits and answers (n, classes): the sum over the classes, each there or not."""
+    each = F.binary_cross_entropy_with_logits(logits, answers.clamp(min=0), reduction="none")
+    return each.sum(dim=1) * (answers[:, 0] >= 0)
+
+
+def of_pixels(logits: Tensor, answers: Tensor, weights: Tensor | None) -> Tensor:
+    """Logits (n, classes, m, m), answers (n, m, m): the mean over the pixels."""
     each = F.cross_entropy(logits, answers, weights, reduction="none", ignore_index=IGNORE)
     return each.sum(dim=(1, 2)) / (answers != IGNORE).sum(dim=(1, 2)).clamp(min=1)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pt4al_backend.learning.inputs import INIT, Crop, Pixels, generator
-from pt4al_backend.learning.losses import class_weights, image_losses
+from pt4al_backend.learning.losses import class_weights
 from pt4al_backend.learning.networks import (
     Network,
     initialised,
@@ -21,6 +21,7 @@ from pt4al_backend.learning.networks import (
     network_spec,
     to_weights,
 )
+from pt4al_backend.learning.output_types import image_losses
 from pt4al_backend.learning.recipes import MainRecipe, images_per_step
 from pt4al_backend.learning.targets import Answers, check_all
 from pt4al_backend.learning.training import Training

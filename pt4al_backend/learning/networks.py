@@ -15,8 +15,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pt4al_backend.errors import LearningError
 from pt4al_backend.learning.backbones import Backbone, ResNet9, ResNet18
-from pt4al_backend.learning.heads import MaskHead, head_for, side_by_side
-from pt4al_backend.learning.types import SEGMENTATION, Arrays, Output, Weights
+from pt4al_backend.learning.heads import MaskHead, side_by_side
+from pt4al_backend.learning.output_types import head_for, type_of
+from pt4al_backend.learning.types import Arrays, Output, Weights
 
 _COUNTER = "num_batches_tracked"
 """BatchNorm counts its steps; with a fixed momentum nothing reads the count, so it is not kept."""
@@ -92,7 +93,7 @@ def build(spec: Mapping[str, Any]) -> Network:
     if not isinstance(spec.get("outputs"), list):
         raise LearningError("The saved network was written by another version of this program. Train it anew.")
     size, outputs = spec["image_size"], [Output(each["kind"], each["classes"]) for each in spec["outputs"]]
-    if sum(output.kind == SEGMENTATION for output in outputs) > 1:
+    if sum(type_of(output).dense for output in outputs) > 1:
         raise LearningError("A network answers one segmentation: put the labels of all of them into one.")
     with torch.device("meta"):
         backbone: Backbone

@@ -11,22 +11,14 @@ from torch import Tensor
 
 from pt4al_backend.errors import LearningError
 from pt4al_backend.learning.inputs import Crop, cut
-from pt4al_backend.learning.types import (
-    IGNORE,
-    MULTIPLE,
-    SEGMENTATION,
-    SINGLE,
-    Array,
-    Masks,
-    Output,
-    Targets,
-)
+from pt4al_backend.learning.output_types import type_of
+from pt4al_backend.learning.types import IGNORE, Array, Masks, Output, Targets
 
 _NOTHING = "There is nothing to learn from yet: label at least one image."
 
 
 def check_targets(targets: Array, output: Output, *, images: int) -> None:
-    """Refuse answers to a `single` or `multiple` output that are not what `Targets` says; -1 is allowed.
+    """Refuse answers to an output that is not dense which are not what `Targets` says; -1 is allowed.
 
     Raises:
         LearningError: with what is wrong.
@@ -35,14 +27,8 @@ def check_targets(targets: Array, output: Output, *, images: int) -> None:
         raise LearningError(_NOTHING)
     if len(targets) != images:
         raise LearningError(f"{images} images came with {len(targets)} labels; there must be one for each.")
-    if output.kind == SINGLE:
-        if targets.ndim != 1 or targets.min() < -1 or targets.max() >= output.classes:
-            raise LearningError(f"Labels must be class indices from 0 to {output.classes - 1}, or -1 for none.")
-    elif (
-        targets.shape != (images, output.classes)
-        or not (np.isin(targets, (0, 1)).all(axis=1) | (targets == -1).all(axis=1)).all()
-    ):
-        raise LearningError(f"Labels must be rows of {output.classes} zeros and ones, or of -1 for none.")
+    if flaw := type_of(output).flaw(targets, output.classes):
+        raise LearningError(flaw)
 
 
 def check_all(targets: Sequence[Targets], outputs: Sequence[Output], *, images: int) -> None:
@@ -66,11 +52,10 @@ class Answers:
 
     def __init__(self, targets: Targets, output: Output, *, side: int) -> None:
         """`side` is that of the masks of a segmentation."""
-        self._output, self._side = output, side
+        self._output, self._type, self._side = output, type_of(output), side
         self._targets: Tensor | Masks
         if isinstance(targets, np.ndarray):
-            dtype = np.float32 if output.kind == MULTIPLE else np.int64
-            self._targets = torch.from_numpy(targets.astype(dtype))
+            self._targets = torch.from_numpy(targets.astype(self._type.dtype))
         else:
             self._targets = targets
 
@@ -88,6 +73,6 @@ class Answers:
 
     def cut(self, answers: Tensor, crop: Crop | None) -> Tensor:
         """Answers, cut as the images were: int64 (k,), float32 (k, classes) or int64 (k, side, side)."""
-        if self._output.kind != SEGMENTATION:
+        if not self._type.dense:
             return answers
         return (answers if crop is None else cut(answers, crop, outside=IGNORE)).long()

@@ -12,7 +12,7 @@ from typing import IO, Literal
 import numpy as np
 
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.labelling.questions import SEGMENTATION
+from pt4al_backend.labelling.label_types import questions_of
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.checkpoints import load_arrays, save_arrays
 from pt4al_backend.store.files import replacing
@@ -83,11 +83,11 @@ def _export_labels(store: Store, project: Project, output: Path) -> str:
     given = store.answers(project.id)
     names = [question["name"] for question in project.questions]
     regions = store.regions(project.id, list(given))
-    about_pixels = {question["name"] for question in project.questions if question["kind"] == SEGMENTATION}
+    about_regions = {question.name for question in questions_of(project.questions) if question.label_type.has_regions}
 
     def cell(task: int, name: str) -> str:
         answer = given[task].get(name)
-        if name in about_pixels and answer is not None:
+        if name in about_regions and answer is not None:
             answer = [region for region in regions.get(task, []) if region["label"] is not None]
         return "" if answer is None else answer if isinstance(answer, str) else json.dumps(answer)
 

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from pt4al_backend.labelling.questions import MULTIPLE, SEGMENTATION, SINGLE
+from pt4al_backend.labelling.label_types import LABEL_TYPES, questions_of
 from pt4al_backend.net.addresses import without_userinfo
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import ERROR, IMAGES, PRETEXT, TRAINING, Project, Worker
 
-TASK_TYPES = {SINGLE: "classification", MULTIPLE: "multi-label classification", SEGMENTATION: "segmentation"}
 NOTES = 5
 """Tasks whose unusable annotations are told of."""
 ALIVE_FOR = 15.0
@@ -103,8 +102,8 @@ def project_status(store: Store, settings: Settings, project: Project, now: Heal
 
 def task_type(project: Project) -> str:
     """What is learnt: of each question, joined with " + "; "classification" before the questions are known."""
-    kinds = dict.fromkeys(question["kind"] for question in project.questions)
-    return " + ".join(TASK_TYPES[kind] for kind in kinds) or TASK_TYPES[SINGLE]
+    titles = dict.fromkeys(question.label_type.title for question in questions_of(project.questions))
+    return " + ".join(titles) or next(iter(LABEL_TYPES.values())).title
 
 
 def queue_length(store: Store, project: Project) -> int:

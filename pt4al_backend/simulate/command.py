@@ -17,9 +17,9 @@ from rich.markup import escape
 
 from pt4al_backend import learning
 from pt4al_backend.active_learning.schedule import chosen_strategy
-from pt4al_backend.datasets.known_images import KnownImages, SegmentedImages, digest_of
+from pt4al_backend.datasets.known_images import KnownImages, digest_of
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.labelling.questions import SEGMENTATION, SINGLE
+from pt4al_backend.labelling.label_type import LabelType
 from pt4al_backend.reports.stages import time_left
 from pt4al_backend.sampling.batches import query_size_for
 from pt4al_backend.settings import Settings
@@ -201,7 +201,7 @@ def _settings(plan: Plan, directory: Path, seed: int) -> Settings:
         "query_size": plan.replay.query_size,
         "train_growth": 0,  # one training a round, as in the paper
     }
-    if _dense(plan):
+    if _label_type(plan).dense:
         changes["unlabelled_pixels"] = "ignore"  # a mask names the class of every pixel that is known
     return Settings(**plan.settings.model_dump() | changes)
 
@@ -210,7 +210,7 @@ def _check(plan: Plan) -> None:
     """Refuse now what would otherwise be refused after hours."""
     replay, cycles = plan.replay, plan.settings.cycles
     for variant in plan.variants:
-        chosen_strategy(variant.applied_to(plan.settings), dense=_dense(plan))
+        chosen_strategy(variant.applied_to(plan.settings), dense=_label_type(plan).dense)
     if len(replay.pool.classes) < 2:
         raise PT4ALError(
             f"All regions are of one class, {replay.pool.classes[0]}: with PT4AL_UNLABELLED_PIXELS=background, what is "
@@ -249,20 +249,20 @@ def _config(plan: Plan) -> dict[str, Any]:
                 device=device,
                 pool=len(replay.pool),
                 image_size=0,
-                dense=_dense(plan),
+                dense=_label_type(plan).dense,
             )
         ),
         "order": settings.method.order,
-        "uncertainty": settings.measure(SEGMENTATION if _dense(plan) else SINGLE),
-        "diversity": settings.diversity_for(dense=_dense(plan)),
+        "uncertainty": settings.measure(_label_type(plan)),
+        "diversity": settings.diversity_for(dense=_label_type(plan).dense),
         "init": settings.method.init,
         **{name: getattr(settings, name) for name in METHOD},
     }
 
 
-def _dense(plan: Plan) -> bool:
-    """Whether pixels are told apart."""
-    return isinstance(plan.replay.pool, SegmentedImages)
+def _label_type(plan: Plan) -> LabelType:
+    """Of what is replayed."""
+    return plan.replay.pool.question.label_type
 
 
 class _Clock:

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
-from pt4al_backend.datasets.known_images import UNKNOWN, KnownImages, SegmentedImages
+from pt4al_backend.datasets.known_images import KnownImages
 from pt4al_backend.labelling.platform import Drawing, ProjectInfo, TaskState, Window
 from pt4al_backend.labelling.questions import Question
 
@@ -43,7 +40,7 @@ class KnownLabels:
         return ProjectInfo(
             title="simulation",
             label_config="",
-            questions=self._images.questions,
+            questions=(self._images.question,),
             tasks=len(self._images),
             annotations=len(self._answered),
             skipped=0,
@@ -74,12 +71,8 @@ class KnownLabels:
     def drawing(
         self, question: Question, regions: Sequence[dict[str, Any]], *, side: int, size: tuple[int, int]
     ) -> Drawing:
-        assert isinstance(self._images, SegmentedImages)
         (region,) = regions
-        mask = Image.fromarray(self._images.mask(region["image"])).resize((side, side), Image.Resampling.NEAREST)
-        drawn = np.array(mask)
-        drawn[drawn >= len(question.classes)] = UNKNOWN
-        return Drawing(drawn)
+        return Drawing(self._images.drawing(region, side))
 
     def publish(self, window: Window) -> None:
         self.window = window

@@ -18,16 +18,13 @@ from rich.table import Table
 
 from pt4al_backend import __version__, learning
 from pt4al_backend.errors import PT4ALError
+from pt4al_backend.labelling.label_types import LABEL_TYPES
 from pt4al_backend.store.files import locked, replacing
 
 Run = dict[str, Any]
-NAMES = {"accuracy": "accuracy", "mean_iou": "mean IoU"}
+NAMES = {each.metric: each.metric_title for each in LABEL_TYPES.values() if each.metric}
 """What a curve may show."""
-BESIDE = {
-    "balanced_accuracy": "balanced_aubc",
-    "network_accuracy": "network_aubc",
-    "network_mean_iou": "network_aubc",
-}
+BESIDE = {"balanced_accuracy": "balanced_aubc"} | {f"network_{name}": "network_aubc" for name in NAMES}
 """Other figures of a round, and under which name the area under them is told."""
 DATE = "%Y-%m-%d"
 LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn", "scikit-activeml")

@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pt4al_backend import learning
 from pt4al_backend.active_learning.loop import ProjectLoop
 from pt4al_backend.active_learning.workspace import Workspace
-from pt4al_backend.datasets.known_images import KnownImages, LabelledImages
+from pt4al_backend.datasets.known_images import KnownImages
 from pt4al_backend.errors import PT4ALError, UnreadableImageError
 from pt4al_backend.reports.stages import time_left
 from pt4al_backend.settings import Settings
-from pt4al_backend.simulate.measure import Measure, effort
+from pt4al_backend.simulate.measure import Measure
 from pt4al_backend.simulate.oracle import KnownLabels
 from pt4al_backend.store import tables
 from pt4al_backend.store.decoders import Decoders
@@ -158,18 +159,12 @@ class Simulation:
             "round": number,
             "labels": labels,
             **figures,
-            **self._learnt(),
+            **self._replay.pool.effort(self._labelled()),
             "train_seconds": round(training, 2),
             "other_seconds": round(other, 2),
         }
 
-    def _learnt(self) -> dict[str, Any]:
-        """What has been labelled so far."""
+    def _labelled(self) -> NDArray[np.int64]:
+        """Positions of the images that have been labelled so far."""
         pool = self._store.pool(self._workspace.project())
-        positions = pool.task[pool.labelled] - 1
-        images = self._replay.pool
-        if isinstance(images, LabelledImages):
-            return {"classes_labelled": len(np.unique(images.targets[positions]))}
-        efforts = [effort(images.mask(int(position)), classes=len(images.classes)) for position in positions]
-        pixels, borders = np.sum(efforts, axis=0).tolist()
-        return {"labelled_pixels": pixels, "border_length": borders, "images": positions.tolist()}
+        return pool.task[pool.labelled] - 1

@@ -19,17 +19,14 @@ class PredictionArrays:
     probability: NDArray[np.float32]
     """NaN where it has no opinion."""
     chosen: NDArray[np.integer]
-    """`single`: class numbers (n,). `multiple`: 0 and 1 (n, classes). `segmentation`: (0,), nothing is kept."""
+    """(n, ...) as the label type keeps them, or (0,) where nothing is kept."""
 
     def at(self, position: int, question: Question) -> Prediction | None:
         """The guess for one image, None where there is none."""
         probability = float(self.probability[position])
         if np.isnan(probability) or not len(self.chosen):
             return None
-        if self.chosen.ndim == 1:
-            return Prediction(question.classes[self.chosen[position]], probability)
-        names = zip(question.classes, self.chosen[position].tolist(), strict=True)
-        return Prediction(tuple(name for name, chosen in names if chosen), probability)
+        return Prediction(question.label_type.value(question, self.chosen[position]), probability)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from typing import Any
 from sqlalchemy import Select, case, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
-from pt4al_backend.labelling.questions import Question, questions_of
+from pt4al_backend.labelling.label_types import questions_of
+from pt4al_backend.labelling.questions import Question
 from pt4al_backend.store.migrate import WORKER_LOCK
 from pt4al_backend.store.pool_scores import RankingArrays
 from pt4al_backend.store.tables import Announced, Project, Ranking, Task, Vitals, Worker

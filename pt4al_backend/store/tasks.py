@@ -63,10 +63,10 @@ class Totals:
 class TaskStore(Database):
     """Each method is one transaction."""
 
-    def apply(self, project_id: int, states: Sequence[TaskState], *, segmentation: str = "") -> bool:
+    def apply(self, project_id: int, states: Sequence[TaskState], *, regions: str = "") -> bool:
         """Take in tasks as Label Studio shows them. True if any was new or changed.
 
-        `segmentation` names the question whose answers are regions, if there is one.
+        `regions` names the question whose answers are regions, if there is one.
 
         A task whose image value changed is fetched again, and so is an unreadable one that
         changed in any way.
@@ -79,7 +79,7 @@ class TaskStore(Database):
                 for task in session.scalars(select(Task).where(Task.project_id == project_id, Task.id.in_(ids)))
             }
             for state in states:
-                answers, regions = _stored(state.answers, segmentation)
+                answers, drawn = _stored(state.answers, regions)
                 task = known.get(state.id)
                 if task is None:
                     task = Task(project_id=project_id, id=state.id, image=state.image, state=NEW)
@@ -93,7 +93,7 @@ class TaskStore(Database):
                     continue
                 elif task.image != state.image or task.state == UNREADABLE:
                     task.image, task.state, task.reason, task.pretext_loss = state.image, NEW, "", None
-                task.answers, task.regions, task.notes = answers, regions, list(state.notes)
+                task.answers, task.regions, task.notes = answers, drawn, list(state.notes)
                 task.version, task.skipped = state.version, state.skipped
                 task.annotations, task.cancelled = state.annotations, state.cancelled
                 changed = True
@@ -286,7 +286,7 @@ class TaskStore(Database):
             return {row.id: row.answers for row in session.execute(query.order_by(Task.id))}
 
     def regions(self, project_id: int, ids: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
-        """Task id -> regions of those of `ids` whose segmentation was answered."""
+        """Task id -> regions of those of `ids` whose question about regions was answered."""
         found: dict[int, list[dict[str, Any]]] = {}
         with self._session() as session:
             for chunk in _chunks(ids):
@@ -349,12 +349,12 @@ def _ranks(loss: NDArray[np.float64], task: NDArray[np.int64]) -> NDArray[np.int
     return np.where(np.isnan(loss), -1, ranks)
 
 
-def _stored(answers: Answers, segmentation: str) -> tuple[Answers | None, list[dict[str, Any]] | None]:
-    """The two columns of an answer: regions are kept apart, so that all others can be read without them."""
-    if segmentation not in answers:
+def _stored(answers: Answers, name: str) -> tuple[Answers | None, list[dict[str, Any]] | None]:
+    """The two columns of an answer: regions of the question `name` are kept apart, so that others are quick to read."""
+    if name not in answers:
         return answers or None, None
-    regions = answers[segmentation]
-    return answers | {segmentation: regions_digest(regions)}, regions
+    regions = answers[name]
+    return answers | {name: regions_digest(regions)}, regions
 
 
 def _revise(session: Session, project_id: int, **columns: Any) -> None:

@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pt4al_backend.active_learning import fit_probes as room
+from pt4al_backend.active_learning import fit_probes, training_data
 from pt4al_backend.active_learning.fit_probes import fit_heads, mistakes, refit
 from pt4al_backend.active_learning.pool_predictions import PoolPredictions
 from pt4al_backend.active_learning.training_data import ProbeInputs
-from pt4al_backend.labelling.label_types import ERRORS
-from pt4al_backend.labelling.multiple import of_labels
-from pt4al_backend.labelling.questions import MULTIPLE, SEGMENTATION, SINGLE, Answers, Prediction, Question
-from pt4al_backend.labelling.segmentation import of_pixels
+from pt4al_backend.labelling.label_types import LABEL_TYPES
+from pt4al_backend.labelling.multiple import MULTIPLE, of_labels
+from pt4al_backend.labelling.questions import Answers, Prediction, Question
+from pt4al_backend.labelling.segmentation import SEGMENTATION, of_pixels
+from pt4al_backend.labelling.single import SINGLE
 from pt4al_backend.sampling.uncertainty import entropy, margin, mean_rank, softmax
 from pt4al_backend.store.feature_file import FeatureFile
 from pt4al_backend.store.mask_file import MaskFile
@@ -30,7 +31,6 @@ AREA = Question("area", SEGMENTATION, ("sky", "road"))
 ALL = (KIND, SEEN, AREA)
 N, CELLS = 40, 4
 DIGEST = "5a" * 16
-MEASURES = {SINGLE: "margin", MULTIPLE: "entropy", SEGMENTATION: "entropy"}
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,12 @@ def pool(labelled: Any) -> PoolArrays:
 def thought(
     world: World, answers: dict[int, Answers], questions: tuple[Question, ...] = ALL, **how: Any
 ) -> PoolPredictions:
-    return refit(pool(answers), questions, world.sources(answers, **how), uncertainty=lambda kind: MEASURES[kind])
+    return refit(
+        pool(answers),
+        questions,
+        world.sources(answers, **how),
+        uncertainty=lambda label_type: label_type.usual_uncertainty or "margin",
+    )
 
 
 def test_every_question_is_answered_as_its_features_say(world: World) -> None:
@@ -147,9 +152,9 @@ def test_errors_are_what_is_predicted_less_the_answer(world: World) -> None:
 
 def test_errors_are_long_where_the_model_is_unsure() -> None:
     sure, unsure = np.array([[9.0, -9.0, -9.0, -9.0]]), np.zeros((1, 4))
-    for kind, error in ERRORS.items():
-        both = [np.tile(logits, (1, 3, 3, 1)) if kind == SEGMENTATION else logits for logits in (sure, unsure)]
-        short, long = (float((error(logits) ** 2).sum()) for logits in both)
+    for label_type in LABEL_TYPES.values():
+        both = [np.tile(logits, (1, 3, 3, 1)) if label_type.dense else logits for logits in (sure, unsure)]
+        short, long = (float((label_type.errors(logits) ** 2).sum()) for logits in both)
         assert short < 1e-4 and 0.7 < long <= 1
 
 
@@ -223,7 +228,7 @@ def test_the_pool_is_read_in_parts(world: World, monkeypatch: pytest.MonkeyPatch
     read: list[int] = []
     plain: Callable[..., NDArray[np.float16]] = ProbeInputs.read
     monkeypatch.setattr(ProbeInputs, "read", lambda self, kind, rows: read.append(len(rows)) or plain(self, kind, rows))
-    monkeypatch.setattr(room, limit, 7 if limit == "CHUNK" else 7 * 3 * CELLS**2)
+    monkeypatch.setattr(training_data, limit, 7 if limit == "CHUNK" else 7 * 3 * CELLS**2)
     parts = thought(world, given)
     assert parts.uncertainty == pytest.approx(whole.uncertainty)
     assert parts.errors(np.arange(N)) == pytest.approx(whole.errors(np.arange(N)))
@@ -235,7 +240,7 @@ def test_of_many_segmentations_only_some_are_read(world: World, monkeypatch: pyt
     read: list[int] = []
     plain: Callable[..., NDArray[np.float16]] = ProbeInputs.read
     monkeypatch.setattr(ProbeInputs, "read", lambda self, kind, rows: read.append(len(rows)) or plain(self, kind, rows))
-    monkeypatch.setattr(room, "MOST_MASKS", 12)
+    monkeypatch.setattr(fit_probes, "MOST_MASKS", 12)
     head = fit_heads(pool(given), (AREA,), world.sources(given))["area"]
     assert read == [12]
     logits = head.logits(world.grid.read(row(range(N))).reshape(N, CELLS, CELLS, 3))

@@ -25,8 +25,13 @@ from pt4al_backend.active_learning.stored_networks import StoredNetworks
 from pt4al_backend.active_learning.workspace import Workspace, questions
 from pt4al_backend.label_studio.label_config import brush_rle
 from pt4al_backend.label_studio.label_config.regions import draw, misfits
+from pt4al_backend.labelling.label_type import LabelType
+from pt4al_backend.labelling.label_types import LABEL_TYPES
+from pt4al_backend.labelling.multiple import MULTIPLE
 from pt4al_backend.labelling.platform import Drawing, Pick, ProjectInfo, TaskState
-from pt4al_backend.labelling.questions import MULTIPLE, SEGMENTATION, SINGLE, Answers, Question
+from pt4al_backend.labelling.questions import Answers, Question
+from pt4al_backend.labelling.segmentation import SEGMENTATION
+from pt4al_backend.labelling.single import SINGLE
 from pt4al_backend.sampling.uncertainty import mean_rank
 from pt4al_backend.settings import METHODS, Settings
 from pt4al_backend.store.store import Store
@@ -166,8 +171,8 @@ def opened(directory: Path, *asked: Question, **settings: Any) -> Iterator[Rig]:
         rig.close()
 
 
-def outputs(rig: Rig) -> list[tuple[str, int]]:
-    return [(output["kind"], output["classes"]) for output in rig.spec()["outputs"]]
+def outputs(rig: Rig) -> list[tuple[LabelType, int]]:
+    return [(LABEL_TYPES[output["kind"]], output["classes"]) for output in rig.spec()["outputs"]]
 
 
 # Several classes

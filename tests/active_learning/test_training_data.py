@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pt4al_backend.active_learning.training_data import Drawn, answered, output, targets
-from pt4al_backend.labelling.multiple import chosen_classes
-from pt4al_backend.labelling.questions import MULTIPLE, SEGMENTATION, SINGLE, Answers, Question
-from pt4al_backend.labelling.single import class_numbers
+from pt4al_backend.active_learning.training_data import answered, output
+from pt4al_backend.labelling.label_type import Drawings
+from pt4al_backend.labelling.multiple import MULTIPLE, chosen_classes
+from pt4al_backend.labelling.questions import Answers, Question
+from pt4al_backend.labelling.segmentation import SEGMENTATION, DrawnMasks
+from pt4al_backend.labelling.single import SINGLE, class_numbers
 from pt4al_backend.learning import IGNORE, Output
 from pt4al_backend.store.mask_file import MaskFile
 
@@ -34,11 +36,11 @@ def masks(tmp_path: Path) -> MaskFile:
     return masks
 
 
-def segmented(masks: MaskFile, *, background: bool) -> Drawn:
+def segmented(masks: MaskFile, *, background: bool) -> DrawnMasks:
     """Four images: drawn, unanswered, answered and not drawn, drawn."""
     given = answers("area", SECOND, None, SECOND, FIRST)
-    found = targets(AREA, given, np.array([5, 5, 3, 3]), masks=masks, background=background)
-    assert isinstance(found, Drawn)
+    found = SEGMENTATION.targets(AREA, given, Drawings(np.array([5, 5, 3, 3]), masks, background))
+    assert isinstance(found, DrawnMasks)
     return found
 
 
@@ -48,8 +50,8 @@ def segmented(masks: MaskFile, *, background: bool) -> Drawn:
     ids=["single", "multiple", "masks"],
 )
 def test_only_pixels_have_a_background(question: Question, background: int, classes: int) -> None:
-    assert output(question, background=True) == Output(question.kind, background)
-    assert output(question, background=False) == Output(question.kind, classes)
+    assert output(question, background=True) == Output(question.label_type.name, background)
+    assert output(question, background=False) == Output(question.label_type.name, classes)
 
 
 def test_one_class() -> None:
@@ -93,5 +95,5 @@ def test_nothing_is_labelled(masks: MaskFile) -> None:
     assert class_numbers(KIND, []).shape == (0,)
     assert chosen_classes(SEEN, []).shape == (0, 3)
     for question in (KIND, SEEN, AREA):
-        found = targets(question, [], none, masks=masks, background=True)
+        found = question.label_type.targets(question, [], Drawings(none, masks, True))
         assert answered(found).tolist() == []

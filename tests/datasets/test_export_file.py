@@ -18,7 +18,10 @@ from pt4al_backend.datasets.export_file import Export, read_export
 from pt4al_backend.datasets.known_images import SegmentedImages
 from pt4al_backend.errors import PT4ALError, UnreadableImageError
 from pt4al_backend.label_studio.label_config import brush_rle
+from pt4al_backend.labelling.multiple import MULTIPLE
 from pt4al_backend.labelling.questions import Question
+from pt4al_backend.labelling.segmentation import SEGMENTATION
+from pt4al_backend.labelling.single import SINGLE
 from pt4al_backend.settings import Settings
 
 OFFLINE = Settings(label_studio_url="", label_studio_api_key="")
@@ -83,7 +86,7 @@ def labels(images: Export) -> list[str]:
 
 def classes(images: Export) -> tuple[str, ...]:
     (question,) = images.questions
-    assert (question.name, question.kind) == ("choice", "single")
+    assert (question.name, question.label_type.name) == ("choice", "single")
     return question.classes
 
 
@@ -168,10 +171,10 @@ def test_several_questions_are_read(tmp_path: Path) -> None:
         ],
     )
     assert images.questions == (
-        Question("choice", "single", ("cat",)),
-        Question("size", "single", ("big",)),
-        Question("tags", "multiple", ("a", "b", "c")),
-        Question("more+poly", "segmentation", ("car", "sky")),
+        Question("choice", SINGLE, ("cat",)),
+        Question("size", SINGLE, ("big",)),
+        Question("tags", MULTIPLE, ("a", "b", "c")),
+        Question("more+poly", SEGMENTATION, ("car", "sky")),
     )
     first, *others = images.answers
     assert [answer["label"] for answer in first.pop("more+poly")] == ["sky", "car"]
@@ -195,7 +198,10 @@ def test_one_single_choice_can_be_replayed(tmp_path: Path) -> None:
     for tasks, says in (
         ([labelled("/a.png", "cat")], "only one class"),
         ([task("/a.png", annotation(region("cat"), region("big", control="size")))], r"choice, size"),
-        ([task("/a.png", annotation(region("cat", "dog")))], "choice lets people choose several classes"),
+        (
+            [task("/a.png", annotation(region("cat", "dog")))],
+            "choice asks for multi-label classification: only classification and segmentation can",
+        ),
     ):
         with pytest.raises(PT4ALError, match=says):
             read(tmp_path, tasks).images(background=True)

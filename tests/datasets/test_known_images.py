@@ -13,7 +13,9 @@ from pt4al_backend.datasets.folders import files_by_class, read_folder
 from pt4al_backend.datasets.known_images import LabelledImages, SegmentedImages
 from pt4al_backend.datasets.mask_folders import read_masks
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.labelling.questions import SEGMENTATION, SINGLE, Question
+from pt4al_backend.labelling.questions import Question
+from pt4al_backend.labelling.segmentation import SEGMENTATION
+from pt4al_backend.labelling.single import SINGLE
 
 
 def numbered(*counts: int) -> LabelledImages:
@@ -80,7 +82,7 @@ def test_a_split_is_the_seeds() -> None:
 
 def test_the_classes_are_the_answers() -> None:
     images = numbered(1, 2)
-    assert images.questions == (Question("class", SINGLE, ("a", "b")),)
+    assert images.question == Question("class", SINGLE, ("a", "b"))
     assert [images.answers(position) for position in range(3)] == [{"class": "a"}, {"class": "b"}, {"class": "b"}]
 
 
@@ -110,7 +112,7 @@ def test_masks_are_taken_with_their_images() -> None:
 
 
 def test_pixels_are_asked_about() -> None:
-    assert segmented(3).questions == (Question("mask", SEGMENTATION, ("a", "b")),)
+    assert segmented(3).question == Question("mask", SEGMENTATION, ("a", "b"))
     assert list(segmented(3).answers(1)) == ["mask"]
     assert segmented(3).with_classes(("a", "b")).names == ("0", "1", "2")
     with pytest.raises(PT4ALError, match=r"other classes than the others: .* one classes\.txt"):

@@ -32,6 +32,7 @@ from pt4al_backend.label_studio.project import LabelStudioProject
 from pt4al_backend.label_studio.task_list import TaskList
 from pt4al_backend.labelling.platform import LabellingPlatform, Pick, TaskState, Window
 from pt4al_backend.labelling.questions import Prediction, Question
+from pt4al_backend.labelling.single import SINGLE
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.tables import Project
 
@@ -106,7 +107,7 @@ def test_what_annotators_do_is_found(label_studio: Studio, opened: Opener, monke
     project = opened(number)
     info = project.project()
     assert (info.title, info.tasks, info.annotations, info.notes, info.overlap) == ("platform", 5, 0, (), 1)
-    assert info.questions == (Question("choice", "single", ("cat", "dog")),)
+    assert info.questions == (Question("choice", SINGLE, ("cat", "dog")),)
     first, cursor = read(project)
     assert sorted(first) == ids and all(state.answers == {} for state in first.values())
     assert first[ids[3]].image == "/data/upload/3.png"
@@ -153,7 +154,7 @@ def test_what_annotators_do_is_found(label_studio: Studio, opened: Opener, monke
     assert changed() == {}  # else publishing would make work for the loop that published
     mice = choices_config("mouse", "dog")
     label_studio.api("PATCH", f"/api/projects/{number}", json={"label_config": mice})
-    assert project.project().questions == (Question("choice", "single", ("mouse", "dog")),)
+    assert project.project().questions == (Question("choice", SINGLE, ("mouse", "dog")),)
 
 
 def test_pages_lose_nothing(label_studio: Studio, opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,7 +313,7 @@ def test_several_questions(label_studio: Studio, opened: Opener, monkeypatch: py
     project = opened(number, least_region=0.01)
     info = project.project()
     questions = {question.name: question for question in info.questions}
-    assert {name: question.kind for name, question in questions.items()} == {
+    assert {name: question.label_type.name for name, question in questions.items()} == {
         "choice": "single",
         "tags": "multiple",
         "brush+poly": "segmentation",

@@ -4,9 +4,10 @@ import torch.nn.functional as F
 from support.networks import SHAPES, single
 from torchvision.models.segmentation.lraspp import LRASPPHead
 
-from pt4al_backend.learning.heads import MaskHead, head_for, side_by_side, upsampled
+from pt4al_backend.learning.heads import MaskHead, side_by_side, upsampled
 from pt4al_backend.learning.inputs import generator
 from pt4al_backend.learning.networks import initialised, network_spec
+from pt4al_backend.learning.output_types import head_for
 
 SPEC = network_spec("resnet9", width=8, image_size=32, outputs=[single(4), SHAPES], dense=True)
 

@@ -5,7 +5,8 @@ from support.networks import SHAPES, multiple, single
 
 from pt4al_backend.learning import IGNORE, SEGMENTATION, Output
 from pt4al_backend.learning.inputs import generator
-from pt4al_backend.learning.losses import class_weights, image_losses
+from pt4al_backend.learning.losses import class_weights
+from pt4al_backend.learning.output_types import image_losses
 
 OUTPUTS = [single(3), multiple(2), SHAPES]
 LOGITS = [torch.randn(shape, generator=generator(1)) for shape in ((4, 3), (4, 2), (4, 3, 2, 2))]

@@ -82,7 +82,7 @@ def test_labels_of_several_questions(store: Store, tmp_path: Path) -> None:
         {"seen": ["tail"]},
     ]
     states = [state(task, answers=given) for task, given in enumerate(answers, start=1)]
-    store.apply(project.id, states, segmentation="brush+polygon")
+    store.apply(project.id, states, regions="brush+polygon")
     first, second, fourth = _labels(store, project, tmp_path / "labels.csv")
     assert list(first) == ["task_id", "kind", "seen", "brush+polygon"]
     assert (first["task_id"], first["kind"]) == ("1", "dog")
@@ -98,7 +98,7 @@ def test_nothing_is_a_label_where_it_is_the_answer(store: Store, tmp_path: Path,
     project = add_project(store)
     store.update(project.id, questions=[question])
     states = [state(1, answers={question["name"]: []}), state(2)]
-    store.apply(project.id, states, segmentation=AREA["name"])
+    store.apply(project.id, states, regions=AREA["name"])
     assert _labels(store, project, tmp_path / "labels.csv") == [{"task_id": "1", "label": "[]"}]
 
 

@@ -29,7 +29,7 @@ from pt4al_backend import cli, learning
 from pt4al_backend.datasets.folders import read_folder
 from pt4al_backend.datasets.known_images import LabelledImages
 from pt4al_backend.errors import PT4ALError, UnreadableImageError
-from pt4al_backend.labelling.questions import questions_of
+from pt4al_backend.labelling.label_types import questions_of
 from pt4al_backend.settings import Settings
 from pt4al_backend.simulate import command
 from pt4al_backend.simulate.simulation import Replay, Round, Simulation

@@ -22,11 +22,11 @@ from support.interrupting import assert_interruptions_change_nothing
 from support.served import NOT_INHERITED
 
 from pt4al_backend import cli, learning
-from pt4al_backend.datasets.known_images import SegmentedImages
+from pt4al_backend.datasets.known_images import SegmentedImages, mask_effort
 from pt4al_backend.datasets.mask_folders import read_masks
 from pt4al_backend.labelling.questions import Question
+from pt4al_backend.labelling.segmentation import SEGMENTATION
 from pt4al_backend.settings import Settings
-from pt4al_backend.simulate.measure import effort
 from pt4al_backend.simulate.oracle import KnownLabels
 from pt4al_backend.simulate.simulation import Replay, Simulation
 from pt4al_backend.store.checkpoints import load_arrays
@@ -181,7 +181,7 @@ def test_mean_iou_worked_out_by_hand(drawings: Path, tmp_path: Path) -> None:
     ],
 )
 def test_effort_by_hand(mask: list[list[int]], pixels: int, borders: int) -> None:
-    assert effort(np.array(mask, dtype=np.uint8), classes=2) == (pixels, borders)
+    assert mask_effort(np.array(mask, dtype=np.uint8), classes=2) == (pixels, borders)
 
 
 # The platform that knows the masks
@@ -189,7 +189,7 @@ def test_effort_by_hand(mask: list[list[int]], pixels: int, borders: int) -> Non
 
 def test_known_masks_are_drawn(drawings: Path) -> None:
     platform = KnownLabels(all_of(drawings).take(np.array([7, 3])))
-    assert platform.project().questions == (Question("mask", "segmentation", CLASSES),)
+    assert platform.project().questions == (Question("mask", SEGMENTATION, CLASSES),)
     platform.answer([2])
     states = {state.id: state for page, _ in platform.tasks(None) for state in page}
     assert states[1].answers == {} and list(states[2].answers) == ["mask"]
@@ -198,7 +198,7 @@ def test_known_masks_are_drawn(drawings: Path) -> None:
         drawn = platform.drawing(question, states[2].answers["mask"], side=side, size=(0, 0)).mask
         expected = Image.fromarray(truth(3)).resize((side, side), Image.Resampling.NEAREST)
         assert drawn.tolist() == np.array(expected).tolist()
-    one = Question("mask", "segmentation", CLASSES[:1])
+    one = Question("mask", SEGMENTATION, CLASSES[:1])
     assert platform.drawing(one, states[2].answers["mask"], side=64, size=(0, 0)).mask.max() == 255
     drawn = platform.drawing(question, states[2].answers["mask"], side=64, size=(0, 0)).mask
     assert set(np.unique(drawn)) == {*np.unique(truth(3))}

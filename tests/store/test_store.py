@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from pt4al_backend.errors import PT4ALError
+from pt4al_backend.labelling.label_types import questions_of
 from pt4al_backend.labelling.platform import TaskState
-from pt4al_backend.labelling.questions import Prediction, questions_of
+from pt4al_backend.labelling.questions import Prediction
 from pt4al_backend.net.download import download
 from pt4al_backend.store.pool_scores import PredictionArrays, RankingArrays
 from pt4al_backend.store.store import Store

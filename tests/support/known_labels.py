@@ -13,7 +13,8 @@ from sklearn.datasets import load_digits
 
 from pt4al_backend.errors import LabelStudioUnavailableError, ProjectGoneError, UnreadableImageError
 from pt4al_backend.labelling.platform import Drawing, ProjectInfo, TaskState, Window
-from pt4al_backend.labelling.questions import SINGLE, Question
+from pt4al_backend.labelling.questions import Question
+from pt4al_backend.labelling.single import SINGLE
 
 DIGITS = load_digits()
 CLASSES = tuple("0123456789")

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from pt4al_backend.label_studio.label_config.tags import Tag, answers_of
-from pt4al_backend.labelling.questions import MULTIPLE, SINGLE, Prediction, Question
+from pt4al_backend.labelling.multiple import MULTIPLE
+from pt4al_backend.labelling.questions import Prediction, Question
+from pt4al_backend.labelling.single import SINGLE
 
 Result = dict[str, Any]
 """One entry of the `result` of an annotation or a prediction."""
@@ -81,7 +83,7 @@ def choices_result(question: Question, guess: Prediction, *, image: str) -> list
     """A guess as results of a prediction; classes that are gone from the config are left out."""
     values = guess.value if isinstance(guess.value, (tuple, list)) else (guess.value,)
     known = [name for name in question.classes if any(isinstance(value, str) and value == name for value in values)]
-    if not known or (question.kind == SINGLE and len(known) > 1):
+    if not known or (question.label_type == SINGLE and len(known) > 1):
         return []
     return [
         {

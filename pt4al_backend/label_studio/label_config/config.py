@@ -20,7 +20,8 @@ from pt4al_backend.label_studio.label_config.choices import Result, choices_ques
 from pt4al_backend.label_studio.label_config.region_results import regions_result
 from pt4al_backend.label_studio.label_config.regions import KINDS, RegionControl, regions_question
 from pt4al_backend.label_studio.label_config.tags import Tag, ascii_text
-from pt4al_backend.labelling.questions import SEGMENTATION, Answers, Prediction, Question
+from pt4al_backend.labelling.questions import Answers, Prediction, Question
+from pt4al_backend.labelling.segmentation import SEGMENTATION
 
 UNNAMED_KEY = "$undefined$"  # where Label Studio keeps files that were uploaded before there was a config
 
@@ -90,7 +91,7 @@ class LabelConfig:
             guess = guesses.get(question.name)
             if guess is None:
                 continue
-            if question.kind != SEGMENTATION:
+            if question.label_type != SEGMENTATION:
                 found += choices_result(question, guess, image=self.image)
             elif not isinstance(guess.value, (str, tuple, list)):
                 found += regions_result(

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from pt4al_backend.errors import UnsupportedConfigError
 from pt4al_backend.label_studio.label_config import brush_rle
 from pt4al_backend.label_studio.label_config.tags import Tag, answers_of, shown_text
-from pt4al_backend.labelling.questions import SEGMENTATION, Question
+from pt4al_backend.labelling.questions import Question
+from pt4al_backend.labelling.segmentation import SEGMENTATION, UNKNOWN
 
 BRUSH, POLYGON = "brushlabels", "polygonlabels"
 KINDS = (BRUSH, POLYGON)
@@ -24,8 +25,6 @@ SLACK = 2.0
 """How far outside a point may lie, in per cent of the image; it is moved to the edge."""
 FINE = 4
 """Regions are drawn at so many times the resolution, along a side; then the majority has the pixel."""
-UNKNOWN = 255
-"""In a mask: nothing is to be learnt of this pixel."""
 EDGES = 256  # of an outline that are drawn at once: each may cross every column
 
 Region = dict[str, Any]

@@ -11,7 +11,10 @@ import pytest
 
 from pt4al_backend.errors import UnsupportedConfigError
 from pt4al_backend.label_studio.label_config.config import LabelConfig, parse_config
+from pt4al_backend.labelling.multiple import MULTIPLE
 from pt4al_backend.labelling.questions import Prediction, Question
+from pt4al_backend.labelling.segmentation import SEGMENTATION
+from pt4al_backend.labelling.single import SINGLE
 
 IMAGE = '<Image name="image" value="$image"/>'
 CHOICES = '<Choices name="choice" toName="image"><Choice value="cat"/><Choice value="dog"/></Choices>'
@@ -19,7 +22,7 @@ TAGS = '<Choices name="tags" toName="image" choice="multiple"><Choice value="a"/
 BRUSH = '<BrushLabels name="brush" toName="image"><Label value="car"/><Label value="Weg" alias="road"/></BrushLabels>'
 POLYGON = '<PolygonLabels name="poly" toName="image"><Label value="sky"/><Label value="car"/></PolygonLabels>'
 PLAIN = f"<View>{IMAGE}{CHOICES}</View>"
-ASKED = (Question("choice", "single", ("cat", "dog")),)
+ASKED = (Question("choice", SINGLE, ("cat", "dog")),)
 CONFIG = parse_config(PLAIN)
 TAGGING = parse_config(f"<View>{IMAGE}{TAGS}</View>")
 OUTLINING = parse_config(f"<View>{IMAGE}{POLYGON}</View>")
@@ -116,9 +119,9 @@ def test_takes_a_choice_on_an_image_and_tells_of_what_it_leaves(config: str, ign
 
 def test_takes_any_number_of_questions() -> None:
     assert EVERYTHING.questions == (
-        Question("tags", "multiple", ("a", "b")),
-        Question("choice", "single", ("cat", "dog")),
-        Question("poly+brush", "segmentation", ("sky", "car", "road")),
+        Question("tags", MULTIPLE, ("a", "b")),
+        Question("choice", SINGLE, ("cat", "dog")),
+        Question("poly+brush", SEGMENTATION, ("sky", "car", "road")),
     )
     assert EVERYTHING.ignored == ()
     twice = parse_config(f"<View>{IMAGE}{CHOICES}{CHOICES.replace('choice', 'again')}</View>")
@@ -127,7 +130,7 @@ def test_takes_any_number_of_questions() -> None:
 
 def test_a_single_choice_is_a_box_that_is_ticked_or_not() -> None:
     box = parse_config(PLAIN.replace('<Choice value="dog"/>', ""))
-    assert box.questions == (Question("choice", "multiple", ("cat",)),)
+    assert box.questions == (Question("choice", MULTIPLE, ("cat",)),)
     assert [box.answers([annotation(*ticks)])["choice"] for ticks in (("cat",), ())] == [["cat"], []]
     drawn = given({"from_name": "box", "type": "rectanglelabels", "value": {"rectanglelabels": ["x"]}})
     assert box.answers([drawn]) == {"choice": []}
