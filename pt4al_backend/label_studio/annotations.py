@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from pt4al_backend.label_studio.label_config.choices import Result, UnusableChoicesError, chosen, majorities, majority
+from pt4al_backend.label_studio.label_config.choices import CHOICES, majorities, majority
+from pt4al_backend.label_studio.label_config.class_control import ClassControl, Result, UnusableChoicesError
 from pt4al_backend.label_studio.label_config.regions import RegionControl, is_known, read_regions
 from pt4al_backend.label_studio.label_config.tags import shown_text
 from pt4al_backend.labelling.multiple import MULTIPLE
@@ -62,6 +63,8 @@ class AnnotationReader:
     """The controls of the `segmentation` question, if there is one."""
     controls: Collection[str]
     """Names of all controls, learnt or not."""
+    class_controls: Mapping[str, ClassControl] = field(default_factory=dict)
+    """By name of the question; Choices where there is none."""
 
     def answers(self, annotations: Sequence[Any], faults: list[str]) -> Answers:
         """See `LabelConfig.answers`."""
@@ -104,7 +107,7 @@ class AnnotationReader:
         return None
 
     def _vote(self, question: Question, results: Sequence[Result], faults: list[str]) -> tuple[str, ...] | None:
-        vote = chosen(question, results)
+        vote = self.class_controls.get(question.name, CHOICES).chosen(question, results)
         if question.label_type == SINGLE:
             return vote if vote is not None and len(vote) == 1 else None
         if vote == () and not self._is_box(question):

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pt4al_backend.label_studio.label_config.class_control import ClassControl, UnusableChoicesError
 from pt4al_backend.label_studio.label_config.tags import Tag, answers_of
 from pt4al_backend.labelling.multiple import MULTIPLE
-from pt4al_backend.labelling.questions import Prediction, Question
+from pt4al_backend.labelling.questions import Question
 from pt4al_backend.labelling.single import SINGLE
-
-Result = dict[str, Any]
-"""One entry of the `result` of an annotation or a prediction."""
 
 
 def choices_question(tag: Tag) -> Question:
@@ -27,27 +25,8 @@ def choices_question(tag: Tag) -> Question:
     return Question(tag.name, MULTIPLE if several or len(classes) == 1 else SINGLE, classes)
 
 
-class UnusableChoicesError(Exception):
-    """What one annotation chose cannot be read."""
-
-
-def chosen(question: Question, results: Sequence[Result]) -> tuple[str, ...] | None:
-    """The classes that one annotation chose, in the config's order; None if all it chose are gone from there.
-
-    Raises `UnusableChoicesError`.
-    """
-    given: set[str] = set()
-    for result in results:
-        if result.get("from_name") == question.name and result.get("type") == "choices":
-            given.update(_classes(result.get("value")))
-    known = tuple(name for name in question.classes if name in given)
-    return known if known or not given else None
-
-
-def _classes(value: Any) -> list[str]:
+def _read(value: Mapping[str, Any]) -> list[str]:
     """Label Studio writes a list; importers also write a lone class as it is."""
-    if not isinstance(value, dict):
-        raise UnusableChoicesError
     choices = value.get("choices")
     if choices is None:
         return []
@@ -79,18 +58,4 @@ def majorities(question: Question, votes: Sequence[tuple[str, ...]]) -> list[str
     return [name for name in question.classes if 2 * counts[name] + (name in votes[-1]) > len(votes)]
 
 
-def choices_result(question: Question, guess: Prediction, *, image: str) -> list[Result]:
-    """A guess as results of a prediction; classes that are gone from the config are left out."""
-    values = guess.value if isinstance(guess.value, (tuple, list)) else (guess.value,)
-    known = [name for name in question.classes if any(isinstance(value, str) and value == name for value in values)]
-    if not known or (question.label_type == SINGLE and len(known) > 1):
-        return []
-    return [
-        {
-            "from_name": question.name,
-            "to_name": image,
-            "type": "choices",
-            "value": {"choices": known},
-            "score": float(guess.probability),
-        }
-    ]
+CHOICES = ClassControl("choices", choices_question, _read, lambda classes: {"choices": list(classes)})

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from xml.etree import ElementTree
 
 from pt4al_backend.errors import UnsupportedConfigError
 from pt4al_backend.label_studio.annotations import AnnotationReader
-from pt4al_backend.label_studio.label_config.choices import Result, choices_question, choices_result
+from pt4al_backend.label_studio.label_config.choices import CHOICES
+from pt4al_backend.label_studio.label_config.class_control import ClassControl, Result
 from pt4al_backend.label_studio.label_config.region_results import regions_result
 from pt4al_backend.label_studio.label_config.regions import KINDS, RegionControl, regions_question
 from pt4al_backend.label_studio.label_config.tags import Tag, ascii_text
@@ -49,6 +50,8 @@ class LabelConfig:
     """Names of all controls, learnt or not."""
     draws: bool = False
     """Whether annotations may hold drawings, learnt or not: a painted photo may take a megabyte."""
+    class_controls: Mapping[str, ClassControl] = field(default_factory=dict)
+    """What asks for classes of the whole image, by name of the question; Choices where there is none."""
 
     def image_of(self, data: Any) -> str:
         """The image's value in a task's data: a path or URL, "" if there is none; what is no text, as JSON."""
@@ -75,7 +78,7 @@ class LabelConfig:
 
         Annotations may hold any JSON: one that cannot be read is left out.
         """
-        reader = AnnotationReader(self.questions, self.regions, self.controls)
+        reader = AnnotationReader(self.questions, self.regions, self.controls, self.class_controls)
         return reader.answers(annotations, [] if faults is None else faults)
 
     def result(
@@ -92,7 +95,8 @@ class LabelConfig:
             if guess is None:
                 continue
             if question.label_type != SEGMENTATION:
-                found += choices_result(question, guess, image=self.image)
+                control = self.class_controls.get(question.name, CHOICES)
+                found += control.results(question, guess, image=self.image)
             elif not isinstance(guess.value, (str, tuple, list)):
                 found += regions_result(
                     guess.value,
@@ -126,7 +130,8 @@ def parse_config(label_config: str) -> LabelConfig:
             ignored.append(str(tag.not_learnt()))
             continue
         try:
-            learnt.append((tag, LEARNT[tag.kind](tag)))
+            control = LEARNT[tag.kind]
+            learnt.append((tag, control.question(tag) if isinstance(control, ClassControl) else control(tag)))
         except UnsupportedConfigError as flaw:
             flaws.append(flaw)
             ignored.append(str(flaw))
@@ -142,17 +147,28 @@ def parse_config(label_config: str) -> LabelConfig:
     if not questions:
         raise flaws[0] if flaws else UnsupportedConfigError(_why_nothing(controls, image))
     draws = any(kind in tag.kind for tag in tags for kind in DRAWN)
-    return LabelConfig(image, image_key, tuple(questions), regions, tuple(ignored), frozenset(names), draws)
+    asking = {tag.name: LEARNT[tag.kind] for tag, _ in learnt}
+    return LabelConfig(
+        image,
+        image_key,
+        tuple(questions),
+        regions,
+        tuple(ignored),
+        frozenset(names),
+        draws,
+        {name: control for name, control in asking.items() if isinstance(control, ClassControl)},
+    )
 
 
 STAYS = "What is labelled stays."
 NEVER_NO = "beside other questions its only Choice is never answered with no, add one for that"
 DRAWN = ("brush", "bitmask", "polygon")
 """What kinds of controls with many points or pixels have in their names."""
-LEARNT: dict[str, Callable[[Tag], Question | RegionControl]] = {
-    "choices": choices_question,
+LEARNT: dict[str, ClassControl | Callable[[Tag], RegionControl]] = {
+    CHOICES.kind: CHOICES,
     **dict.fromkeys(KINDS, RegionControl.of),
 }
+"""The controls there are, by their tags in lower case."""
 
 
 MOST_TEXT = 1_000_000
