@@ -44,7 +44,7 @@ python="$1"
 # vulnerabilities and runs unchanged on current ones. So what it needs is named here.
 case "$sdk" in
     1.0.9) label_studio_ml="label-studio-ml==1.0.9"; needs="appdirs attrs colorama label-studio-tools lxml requests" ;;
-    2.x) label_studio_ml="$SDK_2X"; needs="colorama requests semver" ;;
+    2.x) label_studio_ml="$SDK_2X"; needs="colorama label-studio-sdk requests semver" ;;
     *) fail "there is no SDK '$sdk'; say 1.0.9 or 2.x." ;;
 esac
 
@@ -55,14 +55,11 @@ install() {
 # Only these two, at the pinned versions (2.15.0+cpu is a 2.15.0); what they need is found with all the rest.
 [ -z "$torch_index" ] || install --no-deps --index-url "$torch_index" -c "$root/constraints.txt" torch torchvision
 
-# label-studio-sdk asks for OpenCV, which neither its client nor the backend needs, and whose FFmpeg scanners report.
-install --no-deps -c "$root/constraints.txt" "$(sed -n 's/^ *\(label-studio-sdk.*\)/\1/p' "$root/setup.cfg")"
 requirements="$(mktemp)"
 trap 'rm -f "$requirements"' EXIT
 # shellcheck disable=SC2086 # extras and needs are lists of words
 "$python" - "$root/setup.cfg" $extras >"$requirements" <<'PYTHON'
 import configparser
-import importlib.metadata
 import sys
 
 config = configparser.ConfigParser()
@@ -70,13 +67,26 @@ config.read(sys.argv[1])
 wanted = [config["options"]["install_requires"]]
 wanted += [config["options.extras_require"][extra] for extra in sys.argv[2:]]
 lines = "\n".join(wanted).split("\n")
-lines += [line for line in importlib.metadata.requires("label-studio-sdk") if "extra ==" not in line]
-not_here = ("label-studio-ml", "label-studio-sdk", "opencv-python-headless")
-print("\n".join(line for line in lines if line and not line.startswith(not_here)))
+print("\n".join(line for line in lines if line and not line.startswith("label-studio-ml")))
 PYTHON
-
 # shellcheck disable=SC2086
-install --no-warn-conflicts -c "$root/constraints.txt" -r "$requirements" $needs
+printf '%s\n' $needs >>"$requirements"
+
+# label-studio-sdk, of label-studio-ml 2.x and of the tests, asks for OpenCV, which nobody here needs, and whose FFmpeg
+# scanners report.
+label_studio_sdk="$(grep '^label-studio-sdk' "$requirements" | tail -n 1)" || true
+if [ -n "$label_studio_sdk" ]; then
+    install --no-deps -c "$root/constraints.txt" "$label_studio_sdk"
+    "$python" >>"$requirements" <<'PYTHON'
+import importlib.metadata
+
+needs = [line for line in importlib.metadata.requires("label-studio-sdk") if "extra ==" not in line]
+print("\n".join(line for line in needs if not line.startswith("opencv-python-headless")))
+PYTHON
+    sed -i.bak '/^label-studio-sdk/d' "$requirements" && rm "$requirements.bak"
+fi
+
+install --no-warn-conflicts -c "$root/constraints.txt" -r "$requirements"
 install --no-deps "$label_studio_ml"
 # shellcheck disable=SC2086 # empty or one word
 install --no-deps $editable "$root"

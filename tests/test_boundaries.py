@@ -43,7 +43,7 @@ ONLY_IN = {
     "skactiveml": {"sampling"},
     "matplotlib": {"simulate"},
     "alembic": {"store"},
-    "label_studio_sdk": {"label_studio", "web", "model", "_wsgi", "reports", "demo"},
+    "label_studio_sdk": set(),  # heavy: pandas, nltk
     "label_studio_ml": {"label_studio", "web", "model", "_wsgi", "reports", "demo"},
 }
 

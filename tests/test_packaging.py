@@ -102,20 +102,34 @@ def test_everything_asked_for_is_pinned(setup: configparser.ConfigParser, pins: 
     assert set().union(*map(names, wanted), *map(str.split, needs)) <= pins
 
 
-def test_opencv_is_left_out(setup: configparser.ConfigParser, pins: set[str]) -> None:
-    """label-studio-sdk asks for it, and scanners report the FFmpeg inside; nothing of ours imports it."""
+def listed_by_the_script(*arguments: str, program: int) -> set[str]:
+    """What one of the two programs in docker/install.sh wants to be installed."""
     script = (ROOT / "docker" / "install.sh").read_text()
-    (program,) = re.findall(r"<<'PYTHON'\n(.*)\nPYTHON\n", script, flags=re.DOTALL)
-    command = [sys.executable, "-c", program, str(ROOT / "setup.cfg"), "test"]
-    listed = names(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    left_out = {"label-studio-ml", "label-studio-sdk"}  # installed without what they ask for
+    programs = re.findall(r"<<'PYTHON'\n(.*?)\nPYTHON\n", script, flags=re.DOTALL)
+    command = [sys.executable, "-c", programs[program], *arguments]
+    return names(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def test_the_script_installs_what_is_asked_for(setup: configparser.ConfigParser) -> None:
+    listed = listed_by_the_script(str(ROOT / "setup.cfg"), "test", program=0)
     asked_for = names(setup["options"]["install_requires"]) | names(setup["options.extras_require"]["test"])
-    sdk = [need for need in importlib.metadata.requires("label-studio-sdk") or [] if "extra ==" not in need]
-    assert listed == (asked_for | names("\n".join(sdk))) - left_out - {"opencv-python-headless"}
-    assert not any("opencv" in name for name in listed | pins)
+    assert listed == asked_for - {"label-studio-ml"}
+
+
+def test_opencv_is_left_out(pins: set[str]) -> None:
+    """label-studio-sdk asks for it, and scanners report the FFmpeg inside."""
+    needs = [need for need in importlib.metadata.requires("label-studio-sdk") or [] if "extra ==" not in need]
+    listed = listed_by_the_script(program=1)
+    assert listed == names("\n".join(needs)) - {"opencv-python-headless"}
     assert listed <= pins
-    importing = "from label_studio_sdk import LabelStudio; import pt4al_backend.label_studio.client"
-    without = f"import sys; sys.modules['cv2'] = None; {importing}"
+    assert not any("opencv" in name for name in listed | pins)
+
+
+def test_label_studio_sdk_is_not_needed(setup: configparser.ConfigParser) -> None:
+    """It brings pandas, nltk, and more; label-studio-ml 2.x asks for it itself."""
+    assert "label-studio-sdk" not in names(setup["options"]["install_requires"])
+    importing = "import label_studio_ml.api, pt4al_backend.cli, pt4al_backend.model, pt4al_backend.label_studio.project"
+    without = f"import sys; sys.modules |= dict.fromkeys(['cv2', 'label_studio_sdk', 'nltk', 'pandas']); {importing}"
     subprocess.run([sys.executable, "-c", without], check=True, timeout=60)
 
 

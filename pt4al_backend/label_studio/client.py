@@ -1,8 +1,7 @@
 """Requests to one Label Studio: its token to its host only, and every failure as a sentence.
 
-label-studio-sdk knows both kinds of tokens and turns a personal access token into short-lived
-access tokens (fact 19). Its typed methods are not used: they lack what PT4AL needs most (the
-total of a task list, prediction versions), and reading plain JSON leaves one place for errors.
+label-studio-sdk is not used: its typed methods lack what PT4AL needs most (the total of a task list, prediction
+versions), and reading plain JSON leaves one place for errors.
 """
 
 from __future__ import annotations
@@ -15,10 +14,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
-from label_studio_sdk import LabelStudio
-from label_studio_sdk.core.api_error import ApiError
 
 from pt4al_backend.errors import LabelStudioError, LabelStudioRefusedError, LabelStudioUnavailableError
+from pt4al_backend.label_studio.tokens import PersonalToken, is_personal
 from pt4al_backend.net.guard import GuardedTransport, ssl_context
 from pt4al_backend.settings import Settings
 
@@ -29,6 +27,8 @@ NEEDS_LEGACY = (
     "needs the header that a personal access token takes: set LABEL_STUDIO_API_KEY to a legacy token, "
     "or let the proxy ask for no password below /api/, /data/ and /tasks/"
 )
+REFRESH = "api/token/refresh/"
+BEARER = "Bearer "
 OF_A_PROJECT = {"title", "label_config"}  # what only a Label Studio answers
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
@@ -57,8 +57,9 @@ class LabelStudioClient:
                 "which Label Studio makes under Account & Settings."
             )
         self._token = token.strip()
-        if login and self._is_personal:
+        if login and is_personal(self._token):
             raise LabelStudioError(f"The password in LABEL_STUDIO_URL {NEEDS_LEGACY}.")
+        self._personal = PersonalToken(self._token, self._exchange) if is_personal(self._token) else None
         self._login = login
         self._known: set[Any] | None = set() if stranger else None  # addresses of a Label Studio; None: all are
         self._http = httpx.Client(
@@ -70,7 +71,6 @@ class LabelStudioClient:
             transport=None if self._known is None else GuardedTransport(self._known),
             event_hooks={"response": [self._refuse_errors]},
         )
-        self._sdk = self._log_in()
 
     @classmethod
     def of(cls, url: str, access_token: str, settings: Settings) -> LabelStudioClient:
@@ -104,55 +104,70 @@ class LabelStudioClient:
         `LabelStudioRefusedError` when it refuses the request, `LabelStudioError` when
         what answers does not seem to be Label Studio.
         """
+        credentials = self.credentials()
         try:
-            return self._request(method, path, params=params, json=json, seconds=seconds)
+            return self._request(method, path, credentials, params=params, json=json, seconds=seconds)
         except LabelStudioRefusedError as error:
-            if error.status != 401 or not self._is_personal:
+            if error.status != 401 or self._personal is None:
                 raise
-        self._sdk = self._log_in()  # the access token may have expired by Label Studio's clock, not yet by ours
-        return self._request(method, path, params=params, json=json, seconds=seconds)
+        # The access token may have expired by Label Studio's clock, not yet by ours.
+        self._personal.refused(credentials["Authorization"].removeprefix(BEARER))
+        return self._request(method, path, self.credentials(), params=params, json=json, seconds=seconds)
 
     def credentials(self) -> dict[str, str]:
         """The headers by which this Label Studio knows us now. They belong to `url`'s host alone."""
+        if self._personal is not None:
+            return {"Authorization": f"{BEARER}{self._personal.access()}"}
         if self._login:  # a second place for a legacy token (fact 39)
             return {"Authorization": basic(self._login), "X-Api-Key": self._token}
+        return {"Authorization": f"Token {self._token}"}
+
+    def _exchange(self, token: str) -> str:
+        """An access token for a personal access token (fact 19)."""
         with self._sentences():
-            # Private by name, but the one place of the SDK that renews an access token.
-            return {"Authorization": str(self._sdk._client_wrapper.get_headers()["Authorization"])}
+            request = self._http.build_request("POST", f"{self.url}/{REFRESH}", json={"refresh": token})
+            access = self._send(request, again=True).json()["access"]
+            if not isinstance(access, str):
+                raise TypeError
+        return access
 
-    @property
-    def _is_personal(self) -> bool:
-        return self._token.count(".") == 2  # a JWT; legacy tokens are hexadecimal
-
-    def _log_in(self) -> LabelStudio:
-        with self._sentences():
-            # The slash keeps a sub-path when the SDK makes the address at which it renews access tokens.
-            return LabelStudio(  # type: ignore[no-untyped-call]  # its __init__ takes *args
-                base_url=f"{self.url}/", api_key=self._token, httpx_client=self._http
-            )
-
-    def _request(self, method: str, path: str, *, params: Mapping[str, Any] | None, json: Any, seconds: float) -> Any:
-        headers = {**self.credentials(), "Accept": "application/json"}
+    def _request(
+        self,
+        method: str,
+        path: str,
+        credentials: Mapping[str, str],
+        *,
+        params: Mapping[str, Any] | None,
+        json: Any,
+        seconds: float,
+    ) -> Any:
+        headers = {**credentials, "Accept": "application/json"}
         timeout = httpx.Timeout(seconds, connect=CONNECT_SECONDS)
         with self._sentences():
             request = self._http.build_request(
                 method, f"{self.url}/{path}", params=params, json=json, headers=headers, timeout=timeout
             )
-            try:
-                response = self._http.send(request)
-            except (httpx.RemoteProtocolError, httpx.ReadError):
-                # A server may close a connection that has been idle just as it is used again.
-                if method == "POST":  # it may have been heard, and twice is not the same as once
-                    raise
-                response = self._http.send(request)
+            response = self._send(request, again=method != "POST")  # it may have been heard: twice is not like once
             answer = response.json() if response.content else None
         if self._known is not None and isinstance(answer, dict) and answer.keys() >= OF_A_PROJECT:
             self._known.add(response.extensions["server"])
         return answer
 
+    def _send(self, request: httpx.Request, *, again: bool) -> httpx.Response:
+        """The answer. `again`: ask once more where a connection ends without one.
+
+        A server may close a connection that has been idle just as it is used again.
+        """
+        try:
+            return self._http.send(request)
+        except (httpx.RemoteProtocolError, httpx.ReadError):
+            if not again:
+                raise
+            return self._http.send(request)
+
     @contextmanager
     def _sentences(self) -> Iterator[None]:
-        """Turn whatever httpx and the SDK raise into our errors. No text of theirs is passed on unread."""
+        """Turn whatever httpx and odd answers raise into our errors. No text of theirs is passed on unread."""
         try:
             yield
         except httpx.TimeoutException:
@@ -161,17 +176,6 @@ class LabelStudioClient:
             raise LabelStudioUnavailableError(self._no_connection(str(error))) from None
         except (httpx.HTTPError, httpx.InvalidURL):
             raise LabelStudioError(f"{self.url} is no address of a Label Studio: mend LABEL_STUDIO_URL.") from None
-        except ApiError:
-            # The SDK looks at a personal access token before it sends it anywhere.
-            raise LabelStudioRefusedError(
-                "The personal access token has expired: make a new one in Label Studio under "
-                "Account & Settings and set LABEL_STUDIO_API_KEY to it.",
-                status=401,
-            ) from None
-        except OverflowError:  # of the time at which a token ends
-            raise LabelStudioError(
-                "The personal access token makes no sense: make a new one in Label Studio under Account & Settings."
-            ) from None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise LabelStudioError(
                 f"What answers at {self.url} does not answer as Label Studio does: "
@@ -194,7 +198,7 @@ class LabelStudioClient:
         return f"{start}: is it running, and is the address right?"
 
     def _refuse_errors(self, response: httpx.Response) -> None:
-        """Look at every answer before anybody else does; the SDK's own requests for access tokens, too."""
+        """Look at every answer before anybody else does."""
         if response.is_redirect:
             raise LabelStudioError(self._redirected(response))
         if response.status_code < 400:
@@ -290,7 +294,7 @@ def proxy_asks(url: str, *, has_login: bool) -> str:
 
 def _unauthorized(response: httpx.Response, detail: str | None) -> str:
     make_new = "make one in Label Studio under Account & Settings, Personal Access Token"
-    if response.url.path.endswith("/token/refresh/"):
+    if response.url.path.endswith(REFRESH):
         return f"The personal access token is wrong or was revoked: {make_new}, and set LABEL_STUDIO_API_KEY to it."
     if detail and "legacy token" in detail:
         return (

@@ -6,25 +6,16 @@ import logging
 import time
 from contextlib import closing
 
-import jwt
 import pytest
 from support.odd_servers import Asked, Reply, answering, below
 from support.processes import free_port
 from support.studio import LEGACY_TOKEN, Studio
+from support.tokens import make_jwt, personal_token
 
 from pt4al_backend.errors import LabelStudioError, LabelStudioRefusedError, LabelStudioUnavailableError
 from pt4al_backend.label_studio.client import LabelStudioClient
 
 WHOAMI = "api/current-user/whoami"
-SECRET = "k" * 40
-
-
-def make_jwt(**claims: object) -> str:
-    return jwt.encode({"token_type": "refresh", **claims}, SECRET)
-
-
-def personal_token() -> str:
-    return make_jwt(exp=time.time() + 1000)
 
 
 def failure(
@@ -80,7 +71,7 @@ def test_label_studio_refuses(label_studio: Studio) -> None:
     ],
 )
 def test_tokens_that_cannot_work_are_not_sent(token: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LABEL_STUDIO_API_KEY", LEGACY_TOKEN)  # the SDK would take it for any host
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", LEGACY_TOKEN)  # it belongs to one host
     with answering(lambda asked: Reply.json({})) as server:
         with pytest.raises(LabelStudioError, match=says):
             LabelStudioClient(server.url, token)
