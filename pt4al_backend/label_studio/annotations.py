@@ -17,7 +17,7 @@ from pt4al_backend.label_studio.label_config.tags import shown_text
 from pt4al_backend.labelling.multiple import MULTIPLE
 from pt4al_backend.labelling.questions import Answers, Question
 from pt4al_backend.labelling.segmentation import SEGMENTATION
-from pt4al_backend.labelling.single import SINGLE
+from pt4al_backend.labelling.single import SingleChoice
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class AnnotationReader:
         read = [(annotation.is_truth, self._read(question, annotation, faults)) for annotation in given]
         votes = [(is_truth, vote) for is_truth, vote in read if vote is not None]
         counting = [vote for is_truth, vote in votes if is_truth] or [vote for _, vote in votes]
-        if question.label_type == SINGLE:
+        if isinstance(question.label_type, SingleChoice):
             return majority([vote[0] for vote in counting])
         return majorities(question, counting)
 
@@ -108,7 +108,7 @@ class AnnotationReader:
 
     def _vote(self, question: Question, results: Sequence[Result], faults: list[str]) -> tuple[str, ...] | None:
         vote = self.class_controls.get(question.name, CHOICES).chosen(question, results)
-        if question.label_type == SINGLE:
+        if isinstance(question.label_type, SingleChoice):
             return vote if vote is not None and len(vote) == 1 else None
         if vote == () and not self._is_box(question):
             return vote if self._may_be_empty(results, faults) else None

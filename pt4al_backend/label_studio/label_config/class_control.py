@@ -11,7 +11,7 @@ from typing import Any
 
 from pt4al_backend.label_studio.label_config.tags import Tag
 from pt4al_backend.labelling.questions import Prediction, Question
-from pt4al_backend.labelling.single import SINGLE
+from pt4al_backend.labelling.single import SingleChoice
 
 Result = dict[str, Any]
 """One entry of the `result` of an annotation or a prediction."""
@@ -55,7 +55,7 @@ class ClassControl:
         value = prediction.value
         values = value if isinstance(value, (tuple, list)) else (value,)
         known = [name for name in question.classes if any(isinstance(each, str) and each == name for each in values)]
-        if not known or (question.label_type == SINGLE and len(known) > 1):
+        if not known or (isinstance(question.label_type, SingleChoice) and len(known) > 1):
             return []
         return [
             {
