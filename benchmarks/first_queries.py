@@ -20,8 +20,9 @@ from preset_segmentation import Frames, recipes
 from tables import spread
 
 from pt4al_backend import learning
-from pt4al_backend.sampling import baselines, batches
+from pt4al_backend.sampling import batches
 from pt4al_backend.sampling.coverage import most_informative
+from pt4al_backend.sampling.evenly_spaced import at_even_distances
 
 RUNS = KeptRuns(Path(__file__).parent / "results" / "first_queries.json", "python benchmarks/first_queries.py")
 ROWS = ("even", "typical", "random of the batch", "random", "typical of half the pool")
@@ -45,9 +46,9 @@ def main() -> None:
 def query(frozen: Frozen, row: str, turn: int) -> np.ndarray:
     """The frames of a first query."""
     n, random = len(frozen.pool), np.random.default_rng(turn)
-    batch = frozen.hardest_first[batches.cut(n, cycles=ROUNDS, order="dealt", seed=0) == turn % ROUNDS]
+    batch = frozen.hardest_first[batches.cut(n, cycles=ROUNDS, order="round_robin", seed=0) == turn % ROUNDS]
     if row == "even":
-        return batch[baselines.at_even_distances(len(batch), QUERY)[:QUERY]]
+        return batch[at_even_distances(len(batch), QUERY)[:QUERY]]
     if row == "random of the batch":
         return random.permutation(batch)[:QUERY]
     if row == "random":

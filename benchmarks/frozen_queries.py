@@ -12,8 +12,8 @@ network learns, too.
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from by_hand import finish
@@ -23,18 +23,20 @@ from tables import spread
 
 from pt4al_backend import learning
 from pt4al_backend.labelling.segmentation import error_of_pixels, of_pixels
-from pt4al_backend.sampling import batches, candidates
-from pt4al_backend.sampling.strategies import Strategy, strategy
+from pt4al_backend.sampling import batches
+from pt4al_backend.sampling.candidates import Candidates, random_key
+from pt4al_backend.sampling.strategies import find
+from pt4al_backend.sampling.strategy import Strategy
 from pt4al_backend.sampling.uncertainty import UNCERTAINTIES
 from pt4al_backend.simulate.results import aubc
 
 RUNS = KeptRuns(Path(__file__).parent / "results" / "frozen_queries.json", "python benchmarks/frozen_queries.py")
 ROUNDS, QUERY, SIDE = 8, 12, 192
 STRATEGIES: dict[str, Strategy] = {
-    "random": strategy("random", order="dealt", diversity="off", dense=True),
-    "entropy": strategy("entropy", order="dealt", diversity="off", dense=True),
+    "random": find("random", diversity="off", dense=True),
+    "entropy": find("entropy", diversity="off", dense=True),
     **{
-        f"pt4al, {diversity}": strategy("pt4al", order="dealt", diversity=diversity, dense=True)
+        f"pt4al, {diversity}": find("pt4al", diversity=diversity, dense=True)
         for diversity in ("off", "gradients", "coverage")
     },
 }
@@ -75,22 +77,43 @@ def play(frozen: Frozen, chosen: Strategy, turn: int) -> list[float]:
     """Mean IoU after each round."""
     n = len(frozen.pool)
     batch, rank = np.empty(n, np.int64), np.empty(n, np.int64)
-    cut = batches.cut(n, cycles=ROUNDS, order="dealt", seed=turn)
+    cut = batches.cut(n, cycles=ROUNDS, order="round_robin", seed=turn)
     batch[frozen.hardest_first], rank[frozen.hardest_first] = (cut + turn) % ROUNDS, np.arange(n)
     labelled = np.zeros(n, dtype=bool)
     head, curve = None, []
     for k in range(ROUNDS):
         members = np.flatnonzero(batch == k) if chosen.batches else frozen.pool
-        order = chosen.later if k else chosen.first
-        lane = lane_of(frozen, members, labelled, batch, rank, head, turn)
-        labelled[members[order(lane, QUERY)[:QUERY]]] = True
+        candidates = candidates_of(frozen, members, labelled, batch, rank, head, turn)
+        served = candidates.serving_order(chosen.query_of(k)(candidates, QUERY))
+        labelled[members[served[:QUERY]]] = True
         taught = frozen.pool[labelled]
         head = learning.fit_pixel_head(frozen.grid[taught], frozen.shares[taught], balance=recipes(SIDE).main.balance)
         curve.append(mean_iou(head.logits(frozen.grid[frozen.tests]), frozen.shares[frozen.tests]))
     return curve
 
 
-def lane_of(
+@dataclass(frozen=True)
+class Source:
+    """What a strategy asks for: `sampling.candidates.Source`."""
+
+    frozen: Frozen
+    labelled: np.ndarray
+    head: learning.Head | None
+
+    def embeddings(self, positions: np.ndarray) -> np.ndarray:
+        return self.frozen.pooled[positions]
+
+    def gradients(self, positions: np.ndarray) -> np.ndarray | None:
+        return None if self.head is None else error_of_pixels(self.head.logits(self.frozen.grid[positions]))
+
+    def labelled_embeddings(self) -> np.ndarray:
+        return self.frozen.pooled[self.frozen.pool[self.labelled]]
+
+    def out_of_fold_errors(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.empty(0, np.int64), np.empty(0)
+
+
+def candidates_of(
     frozen: Frozen,
     members: np.ndarray,
     labelled: np.ndarray,
@@ -98,27 +121,21 @@ def lane_of(
     rank: np.ndarray,
     head: learning.Head | None,
     turn: int,
-) -> candidates.Candidates:
+) -> Candidates:
     uncertainty = np.full(len(members), np.nan)
-    errors: Any = None
     if head is not None:
-        logits = head.logits(frozen.grid[members])
-        uncertainty = of_pixels(logits, UNCERTAINTIES["entropy"])
-        errors = error_of_pixels(logits)
-    return candidates.Candidates(
+        uncertainty = of_pixels(head.logits(frozen.grid[members]), UNCERTAINTIES["entropy"])
+    return Candidates(
+        pool_positions=members,
         batch=batch[members],
         rank=rank[members],
         uncertainty=uncertainty,
-        random_key=candidates.random_key(members + 1, seed=turn),
+        random_key=random_key(members + 1, seed=turn),
         open=~labelled[members],
         query_size=QUERY,
-        features=lambda positions: frozen.pooled[members[positions]],
-        labelled=lambda: frozen.pooled[frozen.pool[labelled]],
-        errors=None if errors is None else lambda positions: errors[positions],
-        predict=None,
-        mistakes=lambda: (np.empty(0, np.int64), np.empty(0)),
         round=0,
         seed=turn,
+        source=Source(frozen, labelled, head),
     )
 
 

@@ -52,10 +52,12 @@ from torchvision import transforms
 from pt4al_backend import learning
 from pt4al_backend.active_learning.fit_probes import refit
 from pt4al_backend.active_learning.rank_pool import rank
+from pt4al_backend.active_learning.schedule import schedule
 from pt4al_backend.active_learning.training_data import ProbeInputs
 from pt4al_backend.labelling.questions import Question
 from pt4al_backend.learning.networks import initialised, network_spec, to_weights
 from pt4al_backend.sampling import batches
+from pt4al_backend.sampling.orders import Order
 from pt4al_backend.settings import Settings
 from pt4al_backend.simulate.results import environment
 from pt4al_backend.store.checkpoints import CheckpointFile
@@ -164,7 +166,7 @@ class Ours:
         self._pool, self._pixels, self._rows = pool, pixels, np.arange(n)
         self._recipe = learning.recipes(preset, device=DEVICE, pool=n, image_size=SIDE)
         self._settings = Settings(preset=preset, cycles=CYCLES)
-        self._order: batches.Order = "hard_first" if preset == "paper" else "dealt"
+        self._order: Order = "hard_first" if preset == "paper" else "round_robin"
 
     def decoding(self) -> None:
         with tempfile.TemporaryDirectory(dir=self._pool.directory) as directory:
@@ -203,7 +205,7 @@ class Ours:
                 features.write(chunk, values)
             sources = ProbeInputs(features, None, None, answers, None, background=True)
             predictions = refit(pool, [question], sources, uncertainty=self._settings.measure)
-            ranked = rank(pool, predictions, project, self._settings)
+            ranked = rank(pool, predictions, schedule(pool, project, self._settings), self._settings)
         assert ranked.round == 1
         assert len(ranked.window.picks) >= self._pool.query
 

@@ -8,7 +8,7 @@ them in lower case.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote
@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pt4al_backend.configuration.setting_sources import Sources
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.label_type import LabelType
-from pt4al_backend.sampling.names import Name, Order
+from pt4al_backend.sampling.orders import OLDER_NAMES, Order
 
 
 def _also(name: str) -> AliasChoices:
@@ -40,7 +40,7 @@ class Method:
 
 
 METHODS = {
-    "fast": Method(order="dealt", uncertainty="margin", diversity="gradients", init="pretext", refits=True),
+    "fast": Method(order="round_robin", uncertainty="margin", diversity="gradients", init="pretext", refits=True),
     # The published main task starts from random weights in every round, and its query is settled with the round.
     "paper": Method(order="hard_first", uncertainty="confidence", diversity="off", init="scratch", refits=False),
 }
@@ -117,15 +117,16 @@ class Settings(BaseSettings):
         description="`fast`: good accuracy with a short wait on this machine; `paper`: the protocol as published "
         "(see docs/how-it-works.md).",
     )
-    strategy: Name = Field(
+    strategy: str = Field(
         "pt4al",
         description="What chooses the images. All but `pt4al` look at the whole pool in every round and are there "
-        "for comparison; the last three need scikit-activeml.",
+        "for comparison. `bandit` chooses the batch too; `coreset` and `typiclust` need scikit-activeml. Other "
+        "packages can bring more (`pt4al_backend/sampling/strategies.py`).",
     )
     order: Literal["auto", Order] = Field(
         "auto",
         description="How the sorted pool is cut into batches, and which comes next. `hard_first` is the paper's; "
-        "`auto`: the preset's.",
+        "`auto`: that with `strategy=bandit`, else the preset's.",
     )
     uncertainty: Literal["auto", "confidence", "margin", "entropy"] = Field(
         "auto",
@@ -194,6 +195,8 @@ class Settings(BaseSettings):
     def method(self) -> Method:
         """The method settings, with what `auto` stands for in this preset."""
         usual = METHODS[self.preset]
+        if self.strategy == "bandit":  # its batches have to differ
+            usual = replace(usual, order="hard_first")
         return Method(
             order=usual.order if self.order == "auto" else self.order,
             uncertainty=usual.uncertainty if self.uncertainty == "auto" else self.uncertainty,
@@ -214,6 +217,27 @@ class Settings(BaseSettings):
         """
         usual = self.method.diversity
         return "coverage" if dense and self.diversity == "auto" and usual == "gradients" else usual
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_words_of_today(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Values that were renamed since 0.1.0, where `bandit` was an order of PT4AL's batches."""
+        order = given.get("order")
+        if not isinstance(order, str) or order not in OLDER_NAMES:
+            return given
+        strategy = given.get("strategy", "pt4al")
+        strategy = "bandit" if (order, strategy) == ("bandit", "pt4al") else strategy
+        return given | {"order": OLDER_NAMES[order], "strategy": strategy}
+
+    @field_validator("strategy")
+    @classmethod
+    def _known_strategy(cls, value: str) -> str:
+        from pt4al_backend.sampling import strategies  # numpy and more, where a strategy is named at all
+
+        names = strategies.names()
+        if value not in names:
+            raise ValueError(f"it has to be one of {', '.join(names[:-1])} or {names[-1]}")
+        return value
 
     @field_validator("label_studio_url", "label_studio_link")
     @classmethod

@@ -1,6 +1,7 @@
 """What `auto` stands for, and what is refused."""
 
 import pytest
+from support.outsiders import install
 
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.processes.supervisor import environment
@@ -9,7 +10,7 @@ from pt4al_backend.settings import Method, Settings, load_settings
 
 def test_auto_is_what_the_preset_does():
     assert load_settings(preset="paper").method == Method("hard_first", "confidence", "off", "scratch", refits=False)
-    assert load_settings(preset="fast").method == Method("dealt", "margin", "gradients", "pretext", refits=True)
+    assert load_settings(preset="fast").method == Method("round_robin", "margin", "gradients", "pretext", refits=True)
 
 
 def test_segmentation_has_its_own_diversity():
@@ -21,9 +22,38 @@ def test_segmentation_has_its_own_diversity():
 
 def test_what_is_asked_for_wins_over_the_preset():
     settings = load_settings(
-        preset="paper", order="bandit", uncertainty="entropy", diversity="gradients", init="imagenet"
+        preset="paper", order="shuffled", uncertainty="entropy", diversity="gradients", init="imagenet"
     )
-    assert settings.method == Method("bandit", "entropy", "gradients", "imagenet", refits=False)
+    assert settings.method == Method("shuffled", "entropy", "gradients", "imagenet", refits=False)
+
+
+@pytest.mark.parametrize(
+    ("given", "strategy", "order"),
+    [
+        ({"order": "dealt"}, "pt4al", "round_robin"),
+        ({"order": "bandit"}, "bandit", "hard_first"),
+        ({"order": "bandit", "strategy": "pt4al"}, "bandit", "hard_first"),
+        ({"order": "bandit", "strategy": "margin"}, "margin", "hard_first"),
+        ({"strategy": "bandit"}, "bandit", "hard_first"),
+        ({"strategy": "bandit", "order": "easy_first"}, "bandit", "easy_first"),
+        ({}, "pt4al", "round_robin"),
+    ],
+)
+@pytest.mark.parametrize("where", ["environment", "file", "override"])
+def test_values_that_were_renamed_stay_accepted(monkeypatch, tmp_path, where, given, strategy, order):
+    file = tmp_path / "settings.toml"
+    file.write_text("".join(f'{name} = "{value}"\n' for name, value in given.items()) if where == "file" else "")
+    for name, value in given.items() if where == "environment" else ():
+        monkeypatch.setenv(f"PT4AL_{name.upper()}", value)
+    settings = load_settings(file, **given if where == "override" else {})
+    assert (settings.strategy, settings.method.order) == (strategy, order)
+
+
+def test_a_strategy_that_does_not_exist_is_told_with_those_that_do(tmp_path, monkeypatch):
+    install(tmp_path, monkeypatch, "anything", "query = 3")
+    with pytest.raises(PT4ALError, match=r"PT4AL_STRATEGY is wrong: it has to be one of pt4al, .*, typiclust or anyth"):
+        load_settings(strategy="rondom")
+    assert load_settings(strategy="anything").strategy == "anything"
 
 
 @pytest.mark.parametrize(

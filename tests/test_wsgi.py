@@ -153,5 +153,5 @@ def test_the_sdks_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert (settings.port, settings.host, settings.log_level) == (9191, "127.0.0.1", "DEBUG")
     assert settings.data_dir == tmp_path / "here"
     assert (settings.basic_auth_user, settings.basic_auth_pass.get_secret_value()) == ("u", "p")
-    assert (settings.cycles, settings.order) == (3, "dealt")
+    assert (settings.cycles, settings.order) == (3, "round_robin")
     assert _wsgi._settings([]).data_dir == tmp_path / "data"

@@ -8,7 +8,7 @@
 * `extract_features`: compute the embeddings that linear probes are fitted on
 * `draw_masks`: turn segmentations into masks
 * `fit_probes`: fit linear probes on all labels (`training_data`), and predict the pool (`pool_predictions`)
-* `schedule`, `rank_pool`: which round it is; choose the images of its query
+* `schedule`, `candidate_source`, `rank_pool`: which round it is; what strategies see of the pool; choose the query
 * `publish`: hand the window to the labelling platform
 * `train_network`: train the main network
 

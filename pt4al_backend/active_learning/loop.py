@@ -24,7 +24,7 @@ from pt4al_backend.active_learning.fit_probes import refit
 from pt4al_backend.active_learning.pool_predictions import PoolPredictions, Previews
 from pt4al_backend.active_learning.publish import Publisher, may_be_open
 from pt4al_backend.active_learning.rank_pool import rank
-from pt4al_backend.active_learning.schedule import chosen_strategy, current_round, wanted_rows
+from pt4al_backend.active_learning.schedule import Schedule, chosen_strategy, schedule
 from pt4al_backend.active_learning.sort_pool import cut_as_wanted, pretext, recut, score_late_images
 from pt4al_backend.active_learning.stored_networks import StoredNetworks
 from pt4al_backend.active_learning.sync import Sync
@@ -32,7 +32,6 @@ from pt4al_backend.active_learning.train_network import train_main
 from pt4al_backend.active_learning.workspace import Job, Progress, Workspace, is_dense, questions
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.platform import Window
-from pt4al_backend.sampling.strategies import Strategy
 from pt4al_backend.store import tables
 from pt4al_backend.store.store import PoolArrays
 from pt4al_backend.store.tables import Project
@@ -126,42 +125,41 @@ class ProjectLoop:
     def _can_choose(self, project: Project) -> bool:
         """Whether all is there for a first queue; from then on there is always one. Quick while it stays a no."""
         settings = self.workspace.settings
-        if project.model_version or not chosen_strategy(settings, dense=project.dense).needs_features:
+        if project.model_version or not chosen_strategy(settings, dense=project.dense).needs_embeddings:
             return True
         if self._lacking == project.labels_revision:
             return False
-        missing = self._missing(project, self.workspace.store.pool(project).in_batches())
+        pool = self.workspace.store.pool(project).in_batches()
+        missing = self._missing(project, pool, schedule(pool, project, settings))
         self._lacking = project.labels_revision if len(missing) else None
         return not len(missing)
 
-    def _missing(self, project: Project, pool: PoolArrays) -> NDArray[np.int64]:
+    def _missing(self, project: Project, pool: PoolArrays, scheduled: Schedule) -> NDArray[np.int64]:
         """Rows that the next rankings need and that have no features yet."""
-        return self.workspace.networks.missing(
-            StoredNetworks.current(project), wanted_rows(pool, project, self.workspace.settings)
-        )
+        return self.workspace.networks.missing(StoredNetworks.current(project), scheduled.rows(pool))
 
     def _rank(self, project: Project) -> None:
         workspace, settings = self.workspace, self.workspace.settings
         draw_a_few(workspace, project)
         pool = workspace.store.pool(project).in_batches()
-        strategy = chosen_strategy(settings, dense=project.dense)
+        scheduled = schedule(pool, project, settings)
         predictions = refit(
             pool,
             questions(project),
             workspace.sources(project, StoredNetworks.current(project)),
-            uncertainty=lambda label_type: strategy.uncertainty or settings.measure(label_type),
+            uncertainty=lambda label_type: scheduled.strategy.uncertainty or settings.measure(label_type),
         )
-        kept = self._kept(strategy, project, pool)
+        kept = self._kept(scheduled, project, pool)
         ranked = rank(
             pool,
             predictions,
-            project,
+            scheduled,
             settings,
             kept=kept,
             opened=may_be_open(project.retired, project.published, _waiting(pool)),
             previews=self._previews(pool, predictions) if settings.preannotate and is_dense(project) else None,
         )
-        if strategy.at_once and kept is None and not len(self._missing(project, pool)):
+        if scheduled.strategy.at_once and kept is None and not len(self._missing(project, pool, scheduled)):
             self._query = (ranked.round, StoredNetworks.current(project), ranked.query)
         self._window = ranked.window
         self._stale = False
@@ -176,14 +174,14 @@ class ProjectLoop:
     def _previews(self, pool: PoolArrays, predictions: PoolPredictions) -> Previews:
         return lambda positions: previews(self.workspace, pool, predictions, positions)
 
-    def _kept(self, strategy: Strategy, project: Project, pool: PoolArrays) -> NDArray[np.int64] | None:
+    def _kept(self, scheduled: Schedule, project: Project, pool: PoolArrays) -> NDArray[np.int64] | None:
         """The query under way, where it is chosen as a whole and there is something left of it.
 
-        One that was chosen while images of its lane had no features yet is not kept.
+        One that was chosen while candidates had no embeddings yet is not kept.
         """
         round_, network, tasks = self._query
-        now = current_round(pool, project, self.workspace.settings)
-        if not strategy.at_once or (round_, network) != (now, StoredNetworks.current(project)):
+        now = (scheduled.round.number, StoredNetworks.current(project))
+        if not scheduled.strategy.at_once or (round_, network) != now:
             return None
         unlabelled = pool.task[~pool.labelled & ~pool.skipped]
         left = tasks[np.isin(tasks, unlabelled)]
@@ -266,7 +264,7 @@ class ProjectLoop:
         if not cut_as_wanted(project, workspace.settings):
             return Current(tables.PRETEXT, recut(workspace))
         aside = tables.READY_STAGE if project.model_version else tables.PRETEXT
-        missing = self._missing(project, pool)
+        missing = self._missing(project, pool, schedule(pool, project, workspace.settings))
         if len(missing):
             return Current(aside, extract_features(workspace, missing))
         if undrawn(workspace, project):

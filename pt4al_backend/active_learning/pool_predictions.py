@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from pt4al_backend import learning
 from pt4al_backend.active_learning.training_data import ProbeInputs, Rows
 from pt4al_backend.labelling.questions import Prediction, Question
-from pt4al_backend.labelling.single import SINGLE
-from pt4al_backend.sampling.uncertainty import mean_rank, softmax
+from pt4al_backend.sampling.uncertainty import mean_rank
 from pt4al_backend.store.pool_scores import PredictionArrays
 
 
@@ -51,18 +50,10 @@ class PoolPredictions:
         nothing = PredictionArrays(np.full(len(self.rows), np.nan, np.float32), np.zeros(len(self.rows), np.int32))
         return tuple(by_name.get(question.name, nothing) for question in self.questions)
 
-    @property
-    def exclusive(self) -> bool:
-        """Whether there is an predictions, and it is that an image has one class."""
-        return [question.label_type for question in self.questions] == [SINGLE] and bool(self.views)
+    def gradients(self, positions: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The loss's gradient by the logits of images whose features are known: (k, outputs of all questions).
 
-    def probabilities(self, positions: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Of the classes of the only question, on images whose features are known: (k, classes), summing to 1."""
-        (view,) = self.views
-        return self._each(view, positions, softmax)
-
-    def errors(self, positions: NDArray[np.int64]) -> NDArray[np.float64]:
-        """What is predicted of images whose features are known, less the model's own answer: (k, outputs of all).
+        As if what the model predicts were the label.
 
         Every question weighs the same: what it is least sure of is about 1 long.
         """

@@ -1,23 +1,24 @@
-"""From an predictions on the pool to the queue: rank it and choose the window."""
+"""From what the model predicts for the pool to the queue: rank the pool and choose the window."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pt4al_backend.active_learning.fit_probes import mistakes
+from pt4al_backend.active_learning.candidate_source import candidates_of
 from pt4al_backend.active_learning.pool_predictions import PoolPredictions, Preview, Previews
 from pt4al_backend.active_learning.publish import version_name
-from pt4al_backend.active_learning.schedule import chosen_strategy, in_rounds_of
+from pt4al_backend.active_learning.schedule import Schedule
+from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.platform import Pick, Window
-from pt4al_backend.sampling import candidates, queue
+from pt4al_backend.sampling import queue
+from pt4al_backend.sampling.candidates import Candidates, InvalidQuery, Positions
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.pool_scores import RankingArrays
 from pt4al_backend.store.store import PoolArrays
-from pt4al_backend.store.tables import Project
 
 PREVIEWED = 20
 """Images at the front of a window that are published with a mask: each costs time, and all are published anew
@@ -41,7 +42,7 @@ class Ranked:
 def rank(
     pool: PoolArrays,
     predictions: PoolPredictions,
-    project: Project,
+    schedule: Schedule,
     settings: Settings,
     *,
     kept: NDArray[np.int64] | None = None,
@@ -50,95 +51,78 @@ def rank(
 ) -> Ranked:
     """Sort the pool (all of it in batches) and choose the window.
 
-    `kept`: a query that was chosen as a whole, task ids in serving order; it is served on. `opened`: tasks that
-    somebody may have open, the likeliest first.
+    Args:
+        pool: the images.
+        predictions: what the model predicts for them.
+        schedule: the round, and the strategy that chooses its query.
+        settings: the project's.
+        kept: a query that was chosen as a whole, task ids in serving order, instead of asking the strategy.
+        opened: tasks that somebody may have open, the likeliest first.
+        previews: draws masks.
+
+    Raises:
+        PT4ALError: the strategy returns something else than positions of open images.
     """
-    chosen = chosen_strategy(settings, dense=project.dense)
-    uncertainty = predictions.uncertainty
-
-    def serve(members: NDArray[np.int64], round_: int, wanted: int) -> NDArray[np.int64]:
-        lane = _lane(pool, members, predictions, uncertainty, project, settings, round_)
-        order: candidates.Order = chosen.later if round_ else chosen.first
-        if not wanted:  # its turn comes later
-            order = candidates.uncertain
-        elif kept is not None:
-            order = _serve_on(pool.task[members], kept)
-        return members[order(lane, wanted)]
-
-    in_rounds, cycles = in_rounds_of(pool, project, chosen)
-    plan = queue.plan(
-        in_rounds,
-        cycles=cycles,
-        query_size=settings.query_size or project.query_size,
-        slack=settings.slack,
-        serve=serve,
-        at_once=chosen.at_once,
+    now = schedule.round
+    everything = candidates_of(pool, predictions, query_size=schedule.query_size, round=now.number, seed=settings.seed)
+    members = everything[now.members]
+    query = (
+        _query(schedule, members, settings.slack) if kept is None else _left_of(kept, pool.task[now.members], members)
     )
-    arrays = RankingArrays(pool.task, plan.scores, predictions.guesses)
-    beside = _beside(pool, plan.window, opened)
-    front = np.concatenate([plan.window[:PREVIEWED], beside])
-    drawn = dict(zip(front.tolist(), previews(front), strict=True)) if previews else {}
+    orders = [now.members[query], *(batch[everything[batch].most_uncertain_first()] for batch in now.ahead)]
+    served = queue.build(now, orders, pool_size=len(pool), slack=settings.slack)
+    arrays = RankingArrays(pool.task, served.scores, predictions.guesses)
+    beside = _beside(pool, served.window, opened)
+    pick = _picking(
+        arrays, predictions, settings, _drawn(np.concatenate([served.window[:PREVIEWED], beside]), previews)
+    )
+    picks = tuple(pick(position, float(served.scores[position])) for position in served.window.tolist())
+    left = tuple(pick(position, queue.LAST_PLACE) for position in beside.tolist()) if picks else ()
+    version = version_name(now.number, int(pool.labelled.sum()), picks + left)
+    return Ranked(now.number, pool.task[served.query], arrays, Window(version, picks, left))
+
+
+def _query(schedule: Schedule, members: Candidates, slack: int) -> Positions:
+    """The open candidates as the strategy serves them."""
+    strategy, now = schedule.strategy, schedule.round
+    query = strategy.query_of(now.number)
+    try:
+        return members.serving_order(query(members, now.wanted(slack=slack, at_once=strategy.at_once)))
+    except InvalidQuery as error:
+        raise PT4ALError(
+            f"The strategy {schedule.name} {error}: repair it, or choose another with PT4AL_STRATEGY."
+        ) from error
+
+
+def _left_of(kept: NDArray[np.int64], tasks: NDArray[np.int64], members: Candidates) -> Positions:
+    """The open candidates, those of the tasks in `kept` first; `tasks` (m,) are the candidates'."""
+    place = {task: position for position, task in enumerate(tasks.tolist())}
+    first = np.array([place[task] for task in kept.tolist() if task in place], dtype=np.int64)
+    return members.serving_order(first[members.open[first]])
+
+
+def _drawn(front: Positions, previews: Previews | None) -> dict[int, Preview]:
+    """What is drawn on these images, by position."""
+    return dict(zip(front.tolist(), previews(front), strict=True)) if previews else {}
+
+
+def _picking(
+    arrays: RankingArrays, predictions: PoolPredictions, settings: Settings, drawn: dict[int, Preview]
+) -> Callable[[int, float], Pick]:
+    """An image of the window, from its position in the pool and its score."""
 
     def pick(position: int, score: float) -> Pick:
         preview = drawn.get(position, Preview({}, 0, 0))
+        guesses = arrays.predictions_at(position, predictions.questions) | preview.guesses
         return Pick(
-            task=int(pool.task[position]),
+            task=int(arrays.task[position]),
             score=score,
-            guesses=arrays.predictions_at(position, predictions.questions) | preview.guesses
-            if settings.preannotate
-            else {},
+            guesses=guesses if settings.preannotate else {},
             width=preview.width,
             height=preview.height,
         )
 
-    picks = tuple(pick(position, float(plan.scores[position])) for position in plan.window.tolist())
-    left = tuple(pick(position, queue.LAST_PLACE) for position in beside.tolist()) if picks else ()
-    version = version_name(plan.round, int(pool.labelled.sum()), picks + left)
-    window = Window(version, picks, left)
-    return Ranked(round=plan.round, query=pool.task[plan.query], arrays=arrays, window=window)
-
-
-def _lane(
-    pool: PoolArrays,
-    members: NDArray[np.int64],
-    predictions: PoolPredictions,
-    uncertainty: NDArray[np.float64],
-    project: Project,
-    settings: Settings,
-    round_: int,
-) -> candidates.Candidates:
-    features = predictions.sources.features
-
-    def of(positions: NDArray[np.int64]) -> NDArray[np.float32]:
-        rows = pool.row[members[positions]]
-        known = predictions.sources.known(rows)
-        values = np.full((len(rows), features.width), np.nan, dtype=np.float32)
-        values[known] = features.read(rows[known])
-        return values
-
-    def labelled() -> NDArray[np.float32]:
-        rows = pool.row[pool.labelled]
-        return features.read(rows[features.has(rows)]).astype(np.float32)
-
-    def mistaken() -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        positions, wrong = mistakes(pool, predictions.questions, predictions.sources)
-        return pool.batch[positions], wrong
-
-    return candidates.Candidates(
-        batch=pool.batch[members],
-        rank=pool.rank[members],
-        uncertainty=uncertainty[members],
-        random_key=candidates.random_key(pool.task[members], seed=settings.seed),
-        open=~pool.labelled[members] & ~pool.skipped[members],
-        query_size=settings.query_size or project.query_size,
-        features=of,
-        labelled=labelled,
-        errors=(lambda positions: predictions.errors(members[positions])) if predictions.views else None,
-        predict=(lambda positions: predictions.probabilities(members[positions])) if predictions.exclusive else None,
-        mistakes=mistaken,
-        round=round_,
-        seed=settings.seed,
-    )
+    return pick
 
 
 def _beside(pool: PoolArrays, window: NDArray[np.int64], opened: Sequence[int]) -> NDArray[np.int64]:
@@ -149,14 +133,3 @@ def _beside(pool: PoolArrays, window: NDArray[np.int64], opened: Sequence[int]) 
     likelihood = {task: place for place, task in enumerate(opened)}
     likeliest = sorted(positions.tolist(), key=lambda position: likelihood[int(pool.task[position])])[:OPENED]
     return np.array(sorted(likeliest), dtype=np.int64)
-
-
-def _serve_on(tasks: NDArray[np.int64], kept: NDArray[np.int64]) -> candidates.Order:
-    """The order that serves the tasks in `kept` first."""
-
-    def order(lane: candidates.Candidates, wanted: int) -> candidates.Positions:
-        place = {task: k for k, task in enumerate(tasks.tolist())}
-        first = np.array([place[task] for task in kept.tolist() if task in place], dtype=np.int64)
-        return candidates.then_the_rest(first[lane.open[first]], lane)
-
-    return order

@@ -12,7 +12,7 @@ from pt4al_backend import learning
 from pt4al_backend.active_learning.workspace import Job, Progress, Workspace, follow
 from pt4al_backend.errors import LearningError
 from pt4al_backend.sampling import batches
-from pt4al_backend.sampling.names import Order
+from pt4al_backend.sampling.orders import current_name
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.checkpoints import CheckpointFile, load_arrays, save_arrays
 from pt4al_backend.store.store import PoolArrays
@@ -90,7 +90,8 @@ def recut(workspace: Workspace) -> Job:
 
 def cut_as_wanted(project: Project, settings: Settings) -> bool:
     """Whether the batches are cut as the settings ask."""
-    return (project.cycles, project.order) == (min(settings.cycles, project.pretext_pool), settings.method.order)
+    cut = (project.cycles, current_name(project.order))
+    return cut == (min(settings.cycles, project.pretext_pool), settings.method.order)
 
 
 def _pool_snapshot(path: Path, pool: PoolArrays) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -137,7 +138,7 @@ def score_late_images(workspace: Workspace) -> Job:
             workspace.project_id, task=pool.task, loss=losses, **columns, pretext_pool=0, main_round=-1
         )
         return
-    order: Order = project.order  # type: ignore[assignment]  # written by _cut
+    order = current_name(project.order)
     joined = batches.join(losses[late], losses[~late], pool.batch[~late], cycles=project.cycles, order=order)
     workspace.store.save_batches(
         workspace.project_id,

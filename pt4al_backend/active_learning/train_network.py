@@ -11,7 +11,7 @@ import numpy as np
 
 from pt4al_backend import learning
 from pt4al_backend.active_learning.extract_features import extract_for
-from pt4al_backend.active_learning.schedule import wanted_rows
+from pt4al_backend.active_learning.schedule import schedule
 from pt4al_backend.active_learning.training_data import answered, output
 from pt4al_backend.active_learning.workspace import Job, Progress, Workspace, follow, questions, threads
 from pt4al_backend.labelling.label_type import Drawings
@@ -56,9 +56,8 @@ def train_main(workspace: Workspace) -> Job:
     for what in ("features", "grid"):
         workspace.networks.path(f"{what}-{name}.bin").unlink(missing_ok=True)  # left by a run that was killed
     save_arrays(workspace.networks.path(f"{name}.safetensors"), weights.arrays, spec)
-    yield from extract_for(
-        workspace, name, wanted_rows(workspace.store.pool(project).in_batches(), project, workspace.settings), since=0.9
-    )
+    pool = workspace.store.pool(project).in_batches()
+    yield from extract_for(workspace, name, schedule(pool, project, workspace.settings).rows(pool), since=0.9)
     workspace.store.update(
         workspace.project_id,
         main_generation=generation,

@@ -13,10 +13,40 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from pt4al_backend.sampling.candidates import Candidates, Positions, known, then_the_rest
-from pt4al_backend.sampling.coverage import typical
+from pt4al_backend.sampling import typical
+from pt4al_backend.sampling.candidates import Candidates, Positions
 
 AT_ONCE = 256  # gradients that all others are compared with at a time
+
+
+def query(candidates: Candidates, n: int) -> Positions:
+    """Images whose gradients are long, and unlike one another and those of the candidates that are labelled.
+
+    Before the first label, typical ones.
+    """
+    open_, closed = np.flatnonzero(candidates.open), np.flatnonzero(~candidates.open)
+    waiting, done = candidates[open_], candidates[closed]
+    if waiting.gradients is None or done.gradients is None:
+        return typical.query(candidates, n)
+    if not len(waiting.known):
+        return waiting.known
+    embeddings = waiting.embeddings[waiting.known]
+    mean, scale = embeddings.mean(axis=0), embeddings.std(axis=0) + 1e-6
+    chosen = _standardised(done, mean, scale)
+    # In a batch these are the round's own. Where many more are labelled, the short ones keep nothing away.
+    chosen = chosen[np.argsort(-chosen.lengths, kind="stable")[: candidates.query_size]]
+    keys = waiting.random_key[waiting.known]
+    picks = spread_out(_standardised(waiting, mean, scale), chosen=chosen, random_key=keys, wanted=n)
+    return open_[waiting.known[picks]]
+
+
+def _standardised(candidates: Candidates, mean: NDArray[np.floating], scale: NDArray[np.floating]) -> Gradients:
+    """The gradients of those candidates whose embeddings are known."""
+    known, gradients = candidates.known, candidates.gradients
+    assert gradients is not None
+    return Gradients(
+        ((candidates.embeddings[known] - mean) / scale).astype(np.float64), gradients[known].astype(np.float64)
+    )
 
 
 @dataclass(frozen=True)
@@ -24,9 +54,9 @@ class Gradients:
     """Outer products of error and input: neither lengths nor distances need them written out."""
 
     inputs: NDArray[np.float64]
-    """Features (m, D)."""
+    """Embeddings (m, D)."""
     errors: NDArray[np.float64]
-    """(m, E): what is predicted, less the model's own answer."""
+    """(m, E): what is predicted, less the class the model predicts."""
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -74,23 +104,3 @@ def spread_out(
         distances = np.minimum(distances, candidates.to_nearest(candidates[np.array([pick])]))
         distances[picks] = 0.0
     return np.array(picks, dtype=np.int64)
-
-
-def gradients(lane: Candidates, wanted: int) -> Positions:
-    """Images whose gradients are long, and unlike one another and those of the lane's images that are labelled.
-
-    Before the first label, typical ones.
-    """
-    if lane.errors is None:
-        return typical(lane, wanted)
-    positions, features = known(lane, np.flatnonzero(lane.open))
-    if not len(positions):
-        return then_the_rest(positions, lane)
-    closed, done = known(lane, np.flatnonzero(~lane.open))
-    mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
-    candidates = Gradients(((features - mean) / scale).astype(np.float64), lane.errors(positions))
-    chosen = Gradients(((done - mean) / scale).astype(np.float64), lane.errors(closed))
-    # In a batch these are the round's own. In a lane with many more, the short ones keep nothing away.
-    chosen = chosen[np.argsort(-chosen.lengths, kind="stable")[: lane.query_size]]
-    picks = spread_out(candidates, chosen=chosen, random_key=lane.random_key[positions], wanted=wanted)
-    return then_the_rest(positions[picks], lane)

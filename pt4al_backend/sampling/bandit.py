@@ -1,4 +1,4 @@
-"""Which batch to query next, by Thompson sampling instead of in a fixed order.
+"""Which batch to query next, by Thompson sampling instead of in a fixed order; within the batch as PT4AL does.
 
 After Kim & Lee, "Interpreting pretext tasks for active learning: a reinforcement learning approach"
 (Scientific Reports 14:25774, 2024): batches are a bandit's arms, rewards are discounted. The reward here
@@ -7,24 +7,36 @@ is our own choice: an image pays where the model that did not see its label is w
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
-from pt4al_backend.sampling.candidates import Candidates, Order, Positions, then_the_rest
+from pt4al_backend.sampling import pt4al
+from pt4al_backend.sampling.candidates import Candidates, Positions, Query
+from pt4al_backend.sampling.strategy import Strategy
 
 
-def bandit(order: Order) -> Order:
-    """The images of the arm that is drawn, in this order."""
+def variant(diversity: str, dense: bool) -> Strategy:
+    """The bandit that chooses within a batch as PT4AL with this `diversity` does."""
+    within = pt4al.variant(diversity, dense)
+    return Strategy(
+        partial(query, within=within.query_of(1)),
+        first=partial(query, within=within.query_of(0)),
+        at_once=True,  # the batch is drawn again for each query
+        needs_embeddings=within.needs_embeddings,
+    )
 
-    def of_an_arm(lane: Candidates, wanted: int) -> Positions:
-        arms = np.unique(lane.batch[lane.open])
-        if not len(arms):
-            return np.empty(0, dtype=np.int64)
-        arm = draw(*lane.mistakes(), arms=arms, memory=lane.query_size, seed=[lane.seed, lane.round])
-        members = np.flatnonzero(lane.batch == arm)
-        return then_the_rest(members[order(lane.part(members), wanted)], lane)
 
-    return of_an_arm
+def query(candidates: Candidates, n: int, *, within: Query) -> Positions:
+    """The images of the arm that is drawn, as `within` serves them."""
+    arms = np.unique(candidates.batch[candidates.open])
+    if not len(arms):
+        return np.empty(0, dtype=np.int64)
+    seed = [candidates.seed, candidates.round]
+    arm = draw(*candidates.out_of_fold_errors, arms=arms, memory=candidates.query_size, seed=seed)
+    members = np.flatnonzero(candidates.batch == arm)
+    return members[candidates[members].serving_order(within(candidates[members], n))]
 
 
 def draw(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pt4al_backend.sampling.names import Order
+from pt4al_backend.sampling.orders import Order
 
 
 def hardest_first(losses: NDArray[np.floating], ids: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -23,12 +23,11 @@ def cut(n: int, *, cycles: int, order: Order, seed: int) -> NDArray[np.int64]:
     """The batch of each rank: (n,) values in [0, cycles), for ranks counted hardest first.
 
     `hard_first` is the paper's: batch 0 holds the hardest `n / cycles`. `easy_first`
-    turns that round. `dealt` gives batch k every `cycles`-th image, so that each batch
-    spans all losses; `shuffled` ignores the losses. `bandit` cuts as `hard_first` does, but chooses among
-    the batches. Sizes differ by one at most.
+    turns that round. `round_robin` gives batch k every `cycles`-th image, so that each batch
+    spans all losses; `shuffled` ignores the losses. Sizes differ by one at most.
     """
     ranks = np.arange(n)
-    if order == "dealt":
+    if order == "round_robin":
         return ranks % cycles
     slices = ranks * cycles // max(n, 1)
     if order == "easy_first":
@@ -48,10 +47,10 @@ def join(
 ) -> NDArray[np.int64]:
     """The batch each late image belongs to: (m,) from its loss, given the (n,) images already in batches.
 
-    Sorted orders: the batch of the image just above it in the sorted list. `dealt` and
+    Sorted orders: the batch of the image just above it in the sorted list. `round_robin` and
     `shuffled`, where a loss belongs to every batch: the smallest batches, hardest image first.
     """
-    if order in ("dealt", "shuffled"):
+    if order in ("round_robin", "shuffled"):
         return _fill_smallest(new_losses, np.bincount(batches, minlength=cycles))
     hardest = np.argsort(-losses, kind="stable")
     above = np.searchsorted(-losses[hardest], -np.asarray(new_losses), side="right") - 1

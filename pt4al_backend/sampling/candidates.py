@@ -1,83 +1,134 @@
-"""In which order the images of a lane are labelled.
-
-A lane is one batch of PT4AL's or, for every other strategy, the whole pool.
-"""
+"""The images a query is taken from, and what is known of them: all that a query strategy gets to see."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Positions = NDArray[np.int64]
-T = TypeVar("T")
+
+
+class InvalidQuery(Exception):
+    """What a strategy returned is no query; the text follows on its name."""
+
+
+class Source(Protocol):
+    """What is costly to know, asked for only where a strategy uses it. Positions are those in the pool."""
+
+    def embeddings(self, positions: Positions) -> NDArray[np.floating]:
+        """See `Candidates.embeddings`."""
+
+    def gradients(self, positions: Positions) -> NDArray[np.floating] | None:
+        """See `Candidates.gradients`."""
+
+    def labelled_embeddings(self) -> NDArray[np.floating]:
+        """See `Candidates.labelled_embeddings`."""
+
+    def out_of_fold_errors(self) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
+        """See `Candidates.out_of_fold_errors`."""
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """The images a query is taken from; arrays (m,), one entry per image, labelled and skipped ones too."""
+    """The images a query is taken from: one batch of PT4AL's or, for most other strategies, the whole pool.
 
+    Arrays have one entry per image, labelled and skipped ones too; a position is a place in these arrays, 0 to m - 1.
+    """
+
+    pool_positions: Positions
+    """(m,) where each is in the pool; for `source`, not for strategies."""
     batch: NDArray[np.integer]
-    """Which slice of the sorted pool each is in."""
+    """(m,) which batch of the sorted pool each is in."""
     rank: NDArray[np.integer]
-    """Counts the pretext loss, hardest first."""
+    """(m,) place in the pool sorted by pretext loss, hardest first."""
     uncertainty: NDArray[np.floating]
-    """NaN where the model has no opinion."""
+    """(m,) high where the model is unsure; NaN where it predicts nothing."""
     random_key: NDArray[np.floating]
-    """Random, but the same image always has the same."""
+    """(m,) random numbers in [0, 1), but the same image always has the same."""
     open: NDArray[np.bool_]
-    """What can still be labelled."""
+    """(m,) what can still be labelled: a query is taken from these."""
     query_size: int
-    features: Callable[[Positions], NDArray[np.floating]]
-    """Features (k, D) of images of the lane; a row is NaN where they are not known yet."""
-    labelled: Callable[[], NDArray[np.floating]]
-    """Features (l, D) of all labelled images of the pool."""
-    errors: Callable[[Positions], NDArray[np.float64]] | None
-    """What the model predicts of images whose features are known, less its own answer (k, outputs): the loss's
-    gradient by the logits, if that answer were the label. None before the first label."""
-    predict: Callable[[Positions], NDArray[np.floating]] | None
-    """Probabilities (k, classes) of images whose features are known, summing to 1; None before the first label, and
-    where an image has more than one class."""
-    mistakes: Callable[[], tuple[NDArray[np.integer], NDArray[np.floating]]]
-    """The batch of each labelled image of the pool, and the share of its answers that a model which did not see
-    them gets wrong. (l,)"""
     round: int
     seed: int
+    source: Source
 
-    def part(self, members: Positions) -> Candidates:
-        """The lane of these of its images."""
+    def __len__(self) -> int:
+        return len(self.rank)
 
-        def of(ask: Callable[[Positions], T]) -> Callable[[Positions], T]:
-            return lambda positions: ask(members[positions])
-
+    def __getitem__(self, positions: Positions) -> Candidates:
+        """These of the candidates: what is costly is then known of these alone."""
         return replace(
             self,
-            batch=self.batch[members],
-            rank=self.rank[members],
-            uncertainty=self.uncertainty[members],
-            random_key=self.random_key[members],
-            open=self.open[members],
-            features=of(self.features),
-            errors=of(self.errors) if self.errors else None,
-            predict=of(self.predict) if self.predict else None,
+            pool_positions=self.pool_positions[positions],
+            batch=self.batch[positions],
+            rank=self.rank[positions],
+            uncertainty=self.uncertainty[positions],
+            random_key=self.random_key[positions],
+            open=self.open[positions],
         )
 
+    @cached_property
+    def embeddings(self) -> NDArray[np.floating]:
+        """(m, D); a row is NaN where it is not computed yet."""
+        return self.source.embeddings(self.pool_positions)
 
-Order = Callable[[Candidates, int], Positions]
-"""A lane, and how many of its images are wanted -> its open positions in serving order.
+    @cached_property
+    def known(self) -> Positions:
+        """(k,) the positions whose embeddings are computed."""
+        return np.flatnonzero(np.isfinite(self.embeddings).all(axis=1))
 
-Behind the wanted ones the order hardly matters: it is made anew before their turn comes.
+    @cached_property
+    def gradients(self) -> NDArray[np.floating] | None:
+        """(m, outputs) the loss's gradient by the logits, if what the model predicts were the label.
+
+        NaN where the embedding is not computed yet. None before the first label.
+        """
+        return self.source.gradients(self.pool_positions)
+
+    @cached_property
+    def labelled_embeddings(self) -> NDArray[np.floating]:
+        """(l, D) of all labelled images of the pool."""
+        return self.source.labelled_embeddings()
+
+    @cached_property
+    def out_of_fold_errors(self) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
+        """(l,) the batch of each labelled image of the pool, and how wrong, 0 to 1, a model is that did not see it."""
+        return self.source.out_of_fold_errors()
+
+    def most_uncertain_first(self) -> Positions:
+        """All open images, most uncertain first; where the model predicts nothing, afterwards, by rank."""
+        uncertainty = np.nan_to_num(self.uncertainty, nan=-np.inf)
+        ordered = np.lexsort((self.rank, -uncertainty))
+        return ordered[self.open[ordered]]
+
+    def serving_order(self, query: Positions) -> Positions:
+        """All open images: `query`, then the others, most uncertain first.
+
+        Raises:
+            InvalidQuery: `query` is not an array of distinct positions of open images.
+        """
+        query = np.asarray(query)
+        if query.ndim != 1 or not (np.issubdtype(query.dtype, np.integer) or not len(query)):
+            raise InvalidQuery("did not return an array of positions")
+        query = query.astype(np.int64)
+        if ((query < 0) | (query >= len(self))).any() or not self.open[query].all():
+            raise InvalidQuery("returned positions of images that cannot be labelled")
+        if len(np.unique(query)) < len(query):
+            raise InvalidQuery("returned a position twice")
+        rest = self.most_uncertain_first()
+        return np.concatenate([query, rest[~np.isin(rest, query)]])
+
+
+Query = Callable[[Candidates, int], Positions]
+"""Candidates, and how many images are wanted -> positions of open ones in serving order: as many, if there are.
+
+They may be fewer, where no more can be told apart, and more. All other open images follow, most uncertain first.
 """
-
-
-def uncertain(lane: Candidates, wanted: int) -> Positions:
-    """Most uncertain first; where the model has no opinion, afterwards, by rank."""
-    uncertainty = np.nan_to_num(lane.uncertainty, nan=-np.inf)
-    ordered = np.lexsort((lane.rank, -uncertainty))
-    return ordered[lane.open[ordered]]
 
 
 def random_key(tasks: NDArray[np.integer], *, seed: int) -> NDArray[np.float64]:
@@ -86,16 +137,3 @@ def random_key(tasks: NDArray[np.integer], *, seed: int) -> NDArray[np.float64]:
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # SplitMix64
         mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
     return (mixed ^ (mixed >> np.uint64(31))).astype(np.float64) / 2.0**64
-
-
-def then_the_rest(first: Positions, lane: Candidates) -> Positions:
-    """`first`, then the other open images of the lane, most uncertain first."""
-    rest = uncertain(lane, 0)
-    return np.concatenate([first, rest[~np.isin(rest, first)]]).astype(np.int64)
-
-
-def known(lane: Candidates, positions: Positions) -> tuple[Positions, NDArray[np.floating]]:
-    """Those of `positions` whose features are known, and these features."""
-    features = lane.features(positions)
-    have = np.isfinite(features).all(axis=1)
-    return positions[have], features[have]

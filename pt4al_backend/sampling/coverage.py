@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pt4al_backend.sampling.candidates import Candidates, Positions, known, then_the_rest
+from pt4al_backend.sampling.candidates import Candidates, Positions
 
 MOST = 1000
 """Images to choose from, at most: time and memory grow with its square."""
@@ -19,20 +19,36 @@ WIDTH = 0.5
 """Squared kernel width as a share of the mean squared distance."""
 
 
+def query(candidates: Candidates, n: int) -> Positions:
+    """Uncertain images that are unlike one another and unlike what is labelled; typical ones before the first label."""
+    if not np.isfinite(candidates.uncertainty).any():
+        return cover(candidates, np.ones(len(candidates)), n)
+    return cover(candidates, np.nan_to_num(candidates.uncertainty, nan=0.0), n)
+
+
+def cover(candidates: Candidates, weights: NDArray[np.floating], n: int) -> Positions:
+    """`n` of the open candidates whose embeddings are known, chosen from the `MOST` heaviest; `weights` are (m,)."""
+    open_ = np.flatnonzero(candidates.open)
+    heaviest = open_[np.lexsort((candidates.random_key[open_], -weights[open_]))[:MOST]]
+    some = candidates[heaviest]
+    positions, embeddings = heaviest[some.known], some.embeddings[some.known]
+    return positions[most_informative(embeddings, weights[positions], candidates.labelled_embeddings, wanted=n)]
+
+
 def most_informative(
-    features: NDArray[np.floating], weights: NDArray[np.floating], covered: NDArray[np.floating], *, wanted: int
+    embeddings: NDArray[np.floating], weights: NDArray[np.floating], covered: NDArray[np.floating], *, wanted: int
 ) -> NDArray[np.int64]:
     """`wanted` positions (or all), best first.
 
     Args:
-        features: (m, D) of the images to choose from. Directions count, after standardising.
+        embeddings: (m, D) of the images to choose from. Directions count, after standardising.
         weights: (m,), at least 0: how much covering each is worth.
-        covered: features (l, D) of images that are labelled already.
+        covered: embeddings (l, D) of images that are labelled already.
     """
-    if not len(features):
+    if not len(embeddings):
         return np.empty(0, dtype=np.int64)
-    mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
-    unit, worth = _unit((features - mean) / scale), weights.astype(np.float32)
+    mean, scale = embeddings.mean(axis=0), embeddings.std(axis=0) + 1e-6
+    unit, worth = _unit((embeddings - mean) / scale), weights.astype(np.float32)
     distances = 2 - 2 * unit @ unit.T
     width = WIDTH * max(float(distances.mean()), 1e-6)
     kernel = np.exp(np.minimum(-distances / width, 0.0))
@@ -51,26 +67,6 @@ def most_informative(
     return np.array(picks, dtype=np.int64)
 
 
-def _unit(features: NDArray[np.floating]) -> NDArray[np.float32]:
-    features = features.astype(np.float32)
-    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
-
-
-def typical(lane: Candidates, wanted: int) -> Positions:
-    """The most typical images that are unlike one another and unlike what is labelled."""
-    return _cover(lane, np.ones(len(lane.rank)), wanted)
-
-
-def coverage(lane: Candidates, wanted: int) -> Positions:
-    """Uncertain images that are unlike one another and unlike what is labelled."""
-    if not np.isfinite(lane.uncertainty).any():
-        return typical(lane, wanted)
-    return _cover(lane, np.nan_to_num(lane.uncertainty, nan=0.0), wanted)
-
-
-def _cover(lane: Candidates, weights: NDArray[np.floating], wanted: int) -> Positions:
-    candidates = np.flatnonzero(lane.open)
-    heaviest = np.lexsort((lane.random_key[candidates], -weights[candidates]))[:MOST]
-    positions, features = known(lane, candidates[heaviest])
-    picks = most_informative(features, weights[positions], lane.labelled(), wanted=wanted)
-    return then_the_rest(positions[picks], lane)
+def _unit(embeddings: NDArray[np.floating]) -> NDArray[np.float32]:
+    embeddings = embeddings.astype(np.float32)
+    return embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)

@@ -6,11 +6,13 @@ labelled, so labels that change, vanish or come out of turn need no special care
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pt4al_backend.sampling.candidates import Positions
 
 MOST_PUBLISHED = 120
 """Images of a window at most: a large query is published in parts, since each costs Label Studio time (fact 6)."""
@@ -34,16 +36,38 @@ class Pool:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What to serve: `window` are positions in serving order, `scores` (n,) the queue scores of the pool.
+class Round:
+    """What is to be queried now; positions in the pool."""
 
-    `query`: positions of what is left of the round's query, which may be more than a window holds.
-    """
+    number: int
+    cycles: int
+    """Batches that rounds go through."""
+    members: Positions
+    """The images that the round's query is taken from, labelled and skipped ones too."""
+    ahead: tuple[Positions, ...]
+    """Those of the rounds after it, round by round."""
+    left: int
+    """Images of the query that are still to be labelled."""
 
-    round: int
-    query: NDArray[np.int64]
-    window: NDArray[np.int64]
+    def wanted(self, *, slack: int, at_once: bool) -> int:
+        """How many images a strategy is asked for.
+
+        `at_once`: all that is left of the query and no more, since how many are chosen together matters. Else as many
+        as are published, since the rest is chosen again before its turn.
+        """
+        return self.left if at_once else min(self.left + slack, _most(slack))
+
+
+@dataclass(frozen=True)
+class Queue:
+    """What is served; positions in the pool."""
+
+    query: Positions
+    """What is left of the round's query, which may be more than a window holds, in serving order."""
+    window: Positions
+    """What is published now, in serving order."""
     scores: NDArray[np.float64]
+    """(n,) the queue scores of the pool."""
 
 
 def current_round(pool: Pool, *, cycles: int, query_size: int) -> int:
@@ -57,41 +81,35 @@ def current_round(pool: Pool, *, cycles: int, query_size: int) -> int:
     return cycles + int((labelled - quota).sum()) // query_size
 
 
-Serve = Callable[[NDArray[np.int64], int, int], NDArray[np.int64]]
-"""Positions of a lane, the round, and how many images are wanted -> the lane's open positions in serving order."""
-
-
-def plan(pool: Pool, *, cycles: int, query_size: int, slack: int, serve: Serve, at_once: bool = False) -> Plan:
-    """Choose the window: what is left of the round's query, then `slack` more from the batches after it.
-
-    `at_once`: all that is left of the query is wanted of `serve`, and no slack: how many are chosen together
-    matters. Else as many as are published, since the rest is chosen anew before its turn.
-    """
+def next_round(pool: Pool, *, cycles: int, query_size: int) -> Round:
+    """The round that is due: its own batch, and behind the last batch what is left of all."""
     now = current_round(pool, cycles=cycles, query_size=query_size)
     behind = np.flatnonzero(pool.batch < now)
-    lanes = [np.flatnonzero(pool.batch == batch) for batch in range(now, cycles)] or [behind]
-    wanted = _wanted(pool, now, cycles=cycles, query_size=query_size)
-    limit = max(MOST_PUBLISHED, slack)
-    served = [serve(lanes[0], now, wanted if at_once else min(wanted + slack, limit))]
-    served += [serve(lane, now + 1 + ahead, 0) for ahead, lane in enumerate(lanes[1:])]
-    if now < cycles:
-        served.append(serve(behind, cycles, 0))
-    scores = np.full(len(pool.batch), LAST_PLACE)
-    for ahead, lane in enumerate(served):
-        scores[lane] = (ahead + np.arange(len(lane)) / max(len(lane), 1)) / cycles
-    window = _window(served, wanted, slack=slack)[:limit]
-    return Plan(now, served[0][:wanted], window[np.argsort(scores[window], kind="stable")], scores)
+    batches = [np.flatnonzero(pool.batch == batch) for batch in range(now, cycles)]
+    members, *ahead = [*batches, behind]
+    done = int(pool.labelled[pool.batch == now].sum()) if now < cycles else 0
+    return Round(now, cycles, members, tuple(ahead), max(query_size - done, 0))
 
 
-def _wanted(pool: Pool, now: int, *, cycles: int, query_size: int) -> int:
-    """How many images are left to label of the round's query."""
-    if now >= cycles:
-        return query_size
-    return max(query_size - int(pool.labelled[pool.batch == now].sum()), 0)
+def build(now: Round, orders: Sequence[Positions], *, pool_size: int, slack: int) -> Queue:
+    """Scores and window: what is left of the round's query, then `slack` more from the batches ahead.
+
+    Args:
+        now: the round.
+        orders: its open images in serving order, then those of each batch ahead.
+        pool_size: number of images.
+        slack: how many images are published behind the query.
+    """
+    scores = np.full(pool_size, LAST_PLACE)
+    for ahead, order in enumerate(orders):
+        scores[order] = (ahead + np.arange(len(order)) / max(len(order), 1)) / now.cycles
+    current, *later = orders
+    # Where the batches ahead run out, the buffer comes from the query's own.
+    buffer = np.concatenate([*later, current[now.left :]])[:slack]
+    window = np.concatenate([current[: now.left], buffer]).astype(np.int64)[: _most(slack)]
+    return Queue(current[: now.left], window[np.argsort(scores[window], kind="stable")], scores)
 
 
-def _window(served: list[NDArray[np.int64]], wanted: int, *, slack: int) -> NDArray[np.int64]:
-    """The rest of the query, then slack from the batches ahead; where those run out, from the query's own batch."""
-    current, *ahead = served
-    spare = np.concatenate([*ahead, current[wanted:]])[:slack]
-    return np.concatenate([current[:wanted], spare]).astype(np.int64)
+def _most(slack: int) -> int:
+    """Images of a window at most."""
+    return max(MOST_PUBLISHED, slack)

@@ -19,6 +19,7 @@ from rich.table import Table
 from pt4al_backend import __version__, learning
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.label_types import LABEL_TYPES
+from pt4al_backend.sampling.orders import current_name
 from pt4al_backend.store.files import locked, replacing
 
 Run = dict[str, Any]
@@ -86,7 +87,7 @@ class Results:
             return
         try:
             saved = json.loads(self._path.read_text())
-            config, runs = {**saved["config"]}, [{**run} for run in saved["runs"]]
+            config, runs = _in_words_of_today(saved["config"]), [{**run} for run in saved["runs"]]
             for run in runs:
                 shown = metric(run)
                 run["strategy"], run["seed"], [(entry["labels"], entry[shown]) for entry in run["rounds"]]
@@ -100,6 +101,11 @@ class Results:
                 f"{self._path} was made with another {' and '.join(other)}: choose another --out, or delete it."
             )
         self.runs, self.environment = runs, saved.get("environment", {})
+
+
+def _in_words_of_today(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config that a release may have written when orders had other names."""
+    return {**config} | ({"order": current_name(config["order"])} if "order" in config else {})
 
 
 def show(results: Results, console: Console) -> None:

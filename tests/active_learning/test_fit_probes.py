@@ -134,8 +134,8 @@ def test_errors_are_what_is_predicted_less_the_answer(world: World) -> None:
     given = {position: world.answers(position) for position in range(9)}
     found = thought(world, given)
     some = np.array([30, 2, 17])
-    errors = found.errors(some)
-    assert errors.shape == (3, 3 + 2 + 3) and not found.exclusive
+    errors = found.gradients(some)
+    assert errors.shape == (3, 3 + 2 + 3)
     kind, result, area = np.split(errors, [3, 5], axis=1)
     features = world.features.read(row(some))
     shares = softmax(found.views[0].head.logits(features))
@@ -145,9 +145,6 @@ def test_errors_are_what_is_predicted_less_the_answer(world: World) -> None:
     logits = found.views[2].head.logits(world.grid.read(row(some)).reshape(3, CELLS, CELLS, 3))
     pixels = softmax(logits.reshape(-1, 3))
     assert area == pytest.approx((pixels - np.eye(3)[pixels.argmax(axis=1)]).reshape(3, -1, 3).mean(axis=1))
-    alone = thought(world, given, (KIND,))
-    assert alone.exclusive and alone.probabilities(some) == pytest.approx(shares, abs=1e-4)
-    assert not thought(world, {}, (KIND,)).exclusive
 
 
 def test_errors_are_long_where_the_model_is_unsure() -> None:
@@ -231,7 +228,7 @@ def test_the_pool_is_read_in_parts(world: World, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(training_data, limit, 7 if limit == "CHUNK" else 7 * 3 * CELLS**2)
     parts = thought(world, given)
     assert parts.uncertainty == pytest.approx(whole.uncertainty)
-    assert parts.errors(np.arange(N)) == pytest.approx(whole.errors(np.arange(N)))
+    assert parts.gradients(np.arange(N)) == pytest.approx(whole.gradients(np.arange(N)))
     assert set(read) <= ({7, N % 7, 9} if limit == "CHUNK" else {7, N % 7, 9, N})  # 9 to fit
 
 

@@ -84,7 +84,7 @@ def settled(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "strategy", ["pt4al", "random", "confidence", "margin", "entropy", "badge", "coreset", "typiclust"]
+    "strategy", ["pt4al", "random", "confidence", "margin", "entropy", "badge", "bandit", "coreset", "typiclust"]
 )
 def test_every_strategy_gives_queries_until_all_is_labelled(tmp_path, strategy):
     rig = Rig(tmp_path, n=30, strategy=strategy, diversity="coverage", train_growth=0)
@@ -152,7 +152,7 @@ def test_first_queue_is_the_cold_start_of_batch_0(settled):
     assert np.diff([pick.score for pick in window.picks]).min() > 0
 
 
-def test_batches_are_dealt_from_the_sorted_losses(settled):
+def test_batches_are_taken_in_turn_from_the_sorted_losses(settled):
     pool = settled.pool()
     hardest_first = np.argsort(pool.rank)
     assert np.diff(pool.loss[hardest_first]).max() <= 0
@@ -331,7 +331,7 @@ def test_late_images_join_and_a_broken_one_is_set_aside_and_tried_again(settled)
     assert settled.store.unreadable(settled.id) == []
 
 
-@pytest.mark.parametrize("order", ["dealt", "hard_first", "easy_first", "bandit"])
+@pytest.mark.parametrize("order", ["round_robin", "hard_first", "easy_first", "shuffled"])
 def test_a_pool_that_is_replaced_as_a_whole_is_cut_anew_and_then_learnt(tmp_path, order):
     rig = Rig(tmp_path, n=20, order=order)
     rig.settle()

@@ -1,7 +1,12 @@
+from typing import Any
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.candidates import alike, candidates, scattered
 
+from pt4al_backend.sampling import badge, typical
 from pt4al_backend.sampling.badge import Gradients, spread_out
 from pt4al_backend.sampling.candidates import random_key
 
@@ -97,3 +102,91 @@ def test_picks_are_distinct_as_many_as_wanted_and_repeatable(n, wanted, seed, eq
     picks = picked(these, chosen=chosen, wanted=wanted, seed=seed)
     assert len(picks) == len(set(picks.tolist())) == min(wanted, n - len(chosen))
     assert picks.tolist() == picked(these, chosen=chosen, wanted=wanted, seed=seed).tolist()
+
+
+# As a query strategy
+
+
+@pytest.mark.parametrize("at_once", [1, 5, 10, 40])
+def test_near_duplicates_do_not_fill_a_query_however_often_it_is_made_again(at_once):
+    """Forty groups of eight; the model is as unsure of what is labelled as of the rest."""
+    group = np.repeat(range(40), 8)
+    embeddings = np.concatenate([alike(8, seed=seed) for seed in range(40)])
+    errors = np.random.default_rng(9).normal(size=(40, 3))[group]
+    query: list[int] = []
+    while len(query) < 40:
+        some = candidates(embeddings, gradients=errors, not_open=query, query_size=40)
+        query += badge.query(some, 40 - len(query))[:at_once].tolist()
+    assert len(set(group[query].tolist())) == 40
+
+
+def test_before_the_first_label_typical_images_are_taken():
+    embeddings = scattered(40)
+    assert badge.query(candidates(embeddings), 5).tolist() == typical.query(candidates(embeddings), 5).tolist()
+
+
+def test_images_whose_embeddings_are_unknown_are_not_taken():
+    embeddings = scattered(40)
+    embeddings[::4] = np.nan
+    query = badge.query(candidates(embeddings, gradients=scattered(40, seed=1, width=3), not_open=[1, 4]), 100)
+    assert sorted(query.tolist()) == [position for position in range(2, 40) if position % 4]
+
+
+# Next to scikit-activeml's, on the same embeddings and probabilities
+
+
+def theirs(features, probabilities, *, wanted, seed):
+    """What scikit-activeml's BADGE picks, and the probabilities (wanted, n) that it draws by."""
+    from skactiveml.base import SkactivemlClassifier
+    from skactiveml.pool import Badge
+
+    class Fitted(SkactivemlClassifier):
+        def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+            return self
+
+        def predict_proba(self, X: Any) -> Any:
+            return probabilities
+
+    picks, draws = Badge(missing_label=-1, random_state=seed).query(
+        features,
+        np.full(len(features), -1),
+        clf=Fitted(missing_label=-1),
+        fit_clf=False,
+        batch_size=wanted,
+        return_utilities=True,
+    )
+    return np.array(picks), draws
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_first_pick_is_scikit_activemls(seed):
+    features, probabilities = some(60, seed=seed)
+    picks, _ = theirs(features, probabilities, wanted=1, seed=0)
+    assert picked(gradients(features, probabilities), wanted=1).tolist() == picks.tolist()
+
+
+def test_the_second_pick_is_drawn_by_scikit_activemls_probabilities():
+    features, probabilities = some(8, width=3)
+    _, draws = theirs(features, probabilities, wanted=2, seed=0)
+    these = gradients(features, probabilities)
+    seconds = [picked(these, wanted=2, seed=seed)[1] for seed in range(4000)]
+    often = np.bincount(seconds, minlength=8) / 4000
+    assert often == pytest.approx(np.nan_to_num(draws[1]), abs=4 * np.sqrt(0.25 / 4000))
+
+
+def test_queries_lie_as_far_apart_as_scikit_activemls():
+    features, probabilities = some(120)
+    these = gradients(features, probabilities)
+    plain = written_out(these)
+
+    def apart(picks):
+        """The mean distance of a pick from the nearest other one."""
+        far = np.sqrt(((plain[picks][:, None] - plain[picks][None]) ** 2).sum(axis=2))
+        return (far + np.where(np.eye(len(picks)), np.inf, 0)).min(axis=1).mean()
+
+    seeds = range(60)
+    ours = [apart(picked(these, wanted=12, seed=seed)) for seed in seeds]
+    others = [apart(theirs(features, probabilities, wanted=12, seed=seed)[0]) for seed in seeds]
+    error = np.sqrt((np.var(ours) + np.var(others)) / len(seeds))
+    assert abs(np.mean(ours) - np.mean(others)) < 4 * error
+    assert np.mean(ours) > 1.1 * np.mean([apart(np.random.default_rng(k).permutation(120)[:12]) for k in seeds])

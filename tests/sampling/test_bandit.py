@@ -4,12 +4,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from support.candidates import candidates
 
-from pt4al_backend.sampling.badge import gradients
-from pt4al_backend.sampling.bandit import bandit, draw
-from pt4al_backend.sampling.baselines import evenly_spaced
-from pt4al_backend.sampling.candidates import Candidates, uncertain
-from pt4al_backend.sampling.coverage import coverage
+from pt4al_backend.sampling import badge, bandit, coverage, evenly_spaced, pt4al, uncertainty_sampling
+from pt4al_backend.sampling.bandit import draw
+from pt4al_backend.sampling.candidates import Candidates
 
 ARMS = np.arange(3)
 
@@ -44,33 +43,37 @@ def test_a_seed_decides():
     assert drawn([0, 1], [0.0, 1.0]) == drawn([0, 1], [0.0, 1.0])
 
 
-def lane_of_batches(*, wrong: int) -> Candidates:
+def batches_of_ten(*, wrong: int) -> Candidates:
     """Three batches of ten images, two of them labelled; the model is wrong about those of batch `wrong`."""
     batch = np.repeat(ARMS, 10)
     labelled = np.arange(30) % 10 < 2
     unsure = np.random.default_rng(0).random(30)
-    return Candidates(
+    return candidates(
+        np.eye(30),
         batch=batch,
-        rank=np.arange(30),
         uncertainty=unsure,
-        random_key=unsure,
-        open=~labelled,
+        gradients=unsure[:, None],
+        not_open=np.flatnonzero(labelled),
+        labelled=np.eye(30)[labelled],
+        errors=(np.repeat(batch[labelled], 50), np.repeat(batch[labelled] == wrong, 50).astype(float)),
         query_size=1000,
-        features=lambda positions: np.eye(30)[positions],
-        labelled=lambda: np.eye(30)[labelled],
-        errors=lambda positions: unsure[positions, None],
-        predict=None,
-        mistakes=lambda: (np.repeat(batch[labelled], 50), np.repeat(batch[labelled] == wrong, 50).astype(float)),
-        round=1,
-        seed=0,
     )
 
 
-@pytest.mark.parametrize("order", [evenly_spaced, uncertain, coverage, gradients])
+@pytest.mark.parametrize("within", [evenly_spaced, uncertainty_sampling, coverage, badge])
 @pytest.mark.parametrize("wrong", [0, 2])
-def test_the_query_is_that_of_the_batch_that_is_drawn_and_the_rest_follows(order, wrong):
-    lane = lane_of_batches(wrong=wrong)
-    members = np.flatnonzero(lane.batch == wrong)
-    served = bandit(order)(lane, 5)
-    assert served[:8].tolist() == members[order(lane.part(members), 5)].tolist()
-    assert sorted(served.tolist()) == np.flatnonzero(lane.open).tolist()
+def test_the_query_is_that_of_the_batch_that_is_drawn(within, wrong):
+    some = batches_of_ten(wrong=wrong)
+    members = np.flatnonzero(some.batch == wrong)
+    query = bandit.query(some, 5, within=within.query)
+    assert query.tolist() == members[some[members].serving_order(within.query(some[members], 5))].tolist()
+
+
+def test_within_a_batch_it_chooses_as_pt4al_does() -> None:
+    for diversity in ("off", "coverage", "gradients"):
+        for dense in (False, True):
+            chosen, usual = bandit.variant(diversity, dense), pt4al.variant(diversity, dense)
+            assert chosen.at_once and not chosen.batches
+            assert chosen.needs_embeddings == usual.needs_embeddings
+            for number in (0, 1):
+                assert chosen.query_of(number).keywords == {"within": usual.query_of(number)}

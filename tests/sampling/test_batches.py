@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pt4al_backend.sampling.batches import Order, cut, hardest_first, join, query_size_for
+from pt4al_backend.sampling.batches import cut, hardest_first, join, query_size_for
+from pt4al_backend.sampling.orders import Order
 
 ORDERS = get_args(Order)
 
@@ -51,7 +52,7 @@ def test_a_loss_that_is_not_a_number_is_refused(loss):
 def test_orders_on_seven_images_in_three_batches():
     assert cut(7, cycles=3, order="hard_first", seed=0).tolist() == [0, 0, 0, 1, 1, 2, 2]
     assert cut(7, cycles=3, order="easy_first", seed=0).tolist() == [2, 2, 2, 1, 1, 0, 0]
-    assert cut(7, cycles=3, order="dealt", seed=0).tolist() == [0, 1, 2, 0, 1, 2, 0]
+    assert cut(7, cycles=3, order="round_robin", seed=0).tolist() == [0, 1, 2, 0, 1, 2, 0]
 
 
 def test_shuffled_depends_on_the_seed_alone():
@@ -78,8 +79,8 @@ def test_hard_first_and_easy_first_are_reverses(n, cycles):
 
 
 @given(st.integers(1, 300), st.integers(1, 20))
-def test_each_dealt_batch_spans_all_losses(n, cycles):
-    batch = cut(n, cycles=cycles, order="dealt", seed=0)
+def test_each_round_robin_batch_spans_all_losses(n, cycles):
+    batch = cut(n, cycles=cycles, order="round_robin", seed=0)
     for k in range(min(n, cycles)):
         ranks = np.flatnonzero(batch == k)
         assert ranks[0] < cycles
@@ -87,7 +88,7 @@ def test_each_dealt_batch_spans_all_losses(n, cycles):
         assert (np.diff(ranks) == cycles).all()
 
 
-@pytest.mark.parametrize("order", ["hard_first", "easy_first", "dealt"])
+@pytest.mark.parametrize("order", ["hard_first", "easy_first", "round_robin"])
 def test_only_shuffled_depends_on_the_seed(order):
     one, other = (cut(100, cycles=7, order=order, seed=seed) for seed in (1, 2))
     assert (one == other).all()
@@ -104,8 +105,8 @@ def test_late_images_join_the_batch_their_loss_belongs_to():
     assert join(late, losses, batches, cycles=3, order="hard_first").tolist() == [0, 0, 0, 1, 2, 2]
 
 
-def test_late_images_of_dealt_batches_fill_the_smallest():
-    joined = join(np.array([0.1, 0.9]), np.zeros(5), np.array([0, 0, 1, 1, 2]), cycles=3, order="dealt")
+def test_late_images_of_round_robin_batches_fill_the_smallest():
+    joined = join(np.array([0.1, 0.9]), np.zeros(5), np.array([0, 0, 1, 1, 2]), cycles=3, order="round_robin")
     assert joined.tolist() == [0, 2]
 
 
@@ -118,7 +119,7 @@ def test_join_always_names_a_batch_that_exists(late, cycles, order):
     assert ((joined >= 0) & (joined < cycles)).all()
 
 
-@given(st.integers(0, 40), st.integers(1, 9), st.integers(0, 30), st.sampled_from(["dealt", "shuffled"]))
+@given(st.integers(0, 40), st.integers(1, 9), st.integers(0, 30), st.sampled_from(["round_robin", "shuffled"]))
 def test_late_images_keep_batches_of_equal_size(n, cycles, late, order):
     batches = cut(n, cycles=cycles, order=order, seed=0)
     joined = join(np.linspace(0, 1, late), np.linspace(1, 0, n), batches, cycles=cycles, order=order)

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.candidates import alike, candidates, scattered
 
-from pt4al_backend.sampling import coverage
+from pt4al_backend.sampling import coverage, typical
 from pt4al_backend.sampling.coverage import most_informative
 
 NOTHING = np.empty((0, 8), dtype=np.float32)
@@ -120,3 +121,37 @@ def test_a_smaller_query_is_the_beginning_of_a_larger_one(seed):
     features, weights, covered = rng.normal(size=(40, 8)), rng.random(40), rng.normal(size=(3, 8))
     small, large = (most_informative(features, weights, covered, wanted=wanted) for wanted in (5, 15))
     assert large[:5].tolist() == small.tolist()
+
+
+# As a query strategy
+
+
+@pytest.mark.parametrize("others", [150, 50, 20])
+def test_near_duplicates_do_not_fill_a_query(others):
+    embeddings = np.concatenate([alike(50), scattered(others, seed=1)])
+    unsure = np.concatenate([np.full(50, 0.9), np.linspace(0.1, 0.6, others)])
+    assert 1 <= (coverage.query(candidates(embeddings, uncertainty=unsure), 10) < 50).sum() <= 2
+
+
+def test_the_most_uncertain_are_taken_where_all_are_equally_unlike():
+    unsure = np.random.default_rng(0).permutation(np.linspace(0.1, 0.9, 12))
+    query = coverage.query(candidates(np.eye(12), uncertainty=unsure), 5)
+    assert query.tolist() == np.argsort(-unsure)[:5].tolist()
+
+
+def test_what_the_model_is_sure_of_is_not_taken():
+    unsure = np.where(np.arange(100) < 50, 0.9, 0.01)
+    assert (coverage.query(candidates(scattered(100), uncertainty=unsure), 10) < 50).all()
+
+
+def test_without_any_prediction_typical_images_are_taken():
+    embeddings = np.concatenate([alike(size, seed=seed) for seed, size in enumerate([10, 60, 30])])
+    assert coverage.query(candidates(embeddings), 3).tolist() == typical.query(candidates(embeddings), 3).tolist()
+
+
+@pytest.mark.parametrize("strategy", [typical, coverage])
+def test_images_like_labelled_ones_come_late(strategy):
+    group = np.repeat(range(10), 10)
+    embeddings = np.concatenate([alike(10, seed=seed) for seed in range(10)])
+    some = candidates(embeddings, uncertainty=np.full(100, 0.5), labelled=embeddings[::10][:4])
+    assert sorted(group[strategy.query(some, 6)].tolist()) == [4, 5, 6, 7, 8, 9]

@@ -1,9 +1,10 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.candidates import candidates
 
-from pt4al_backend.sampling import baselines, candidates, queue
-from pt4al_backend.sampling.queue import LAST_PLACE, MOST_PUBLISHED, Pool, current_round
+from pt4al_backend.sampling import evenly_spaced, uncertainty_sampling
+from pt4al_backend.sampling.queue import LAST_PLACE, MOST_PUBLISHED, Pool, build, current_round, next_round
 
 
 def pool(batch, *, labelled=(), skipped=()):
@@ -13,48 +14,24 @@ def pool(batch, *, labelled=(), skipped=()):
     return Pool(batch=np.array(batch), labelled=marks[0], skipped=marks[1])
 
 
-def serve(a_pool, uncertainty, query_size):
-    """PT4AL's own orders: at even distances in round 0, then by uncertainty; the pool is sorted by loss."""
-
-    def served(members, round_, wanted):
-        lane = candidates.Candidates(
-            batch=a_pool.batch[members],
-            rank=members,
-            uncertainty=uncertainty[members],
-            random_key=np.zeros(len(members)),
-            open=a_pool.open[members],
-            query_size=query_size,
-            features=lambda some: np.zeros((len(some), 1)),
-            labelled=lambda: np.zeros((0, 1)),
-            errors=None,
-            predict=None,
-            mistakes=lambda: (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool)),
-            round=round_,
-            seed=0,
-        )
-        order = candidates.uncertain if round_ else baselines.evenly_spaced
-        return members[order(lane, wanted)]
-
-    return served
-
-
-def plan(a_pool, *, cycles, query_size, slack, uncertainty=None):
-    unsure = np.full(len(a_pool.batch), np.nan) if uncertainty is None else np.array(uncertainty, dtype=float)
-    return queue.plan(
-        a_pool, cycles=cycles, query_size=query_size, slack=slack, serve=serve(a_pool, unsure, query_size)
+def plan(a_pool, *, cycles, query_size, slack, uncertainty=None, at_once=False):
+    """PT4AL's own strategies: at even distances in round 0, then by uncertainty; the pool is sorted by loss."""
+    now = next_round(a_pool, cycles=cycles, query_size=query_size)
+    everything = candidates(
+        n=len(a_pool.batch), uncertainty=uncertainty, not_open=np.flatnonzero(~a_pool.open), query_size=query_size
     )
+    members = everything[now.members]
+    strategy = uncertainty_sampling if now.number else evenly_spaced
+    query = members.serving_order(strategy.query(members, now.wanted(slack=slack, at_once=at_once)))
+    orders = [now.members[query], *(batch[everything[batch].most_uncertain_first()] for batch in now.ahead)]
+    return Planned(now.number, build(now, orders, pool_size=len(a_pool.batch), slack=slack))
 
 
-def asked(a_pool, *, cycles, query_size, slack, at_once=False):
-    """What `plan` asks of `serve`: members of the lane, round, how many are wanted."""
-    calls = []
+class Planned:
+    """A round's number, and what `build` makes of it."""
 
-    def served(members, round_, wanted):
-        calls.append((members.tolist(), round_, wanted))
-        return members[a_pool.open[members]]
-
-    queue.plan(a_pool, cycles=cycles, query_size=query_size, slack=slack, serve=served, at_once=at_once)
-    return calls
+    def __init__(self, number, queue):
+        self.round, self.query, self.window, self.scores = number, queue.query, queue.window, queue.scores
 
 
 def test_round_0_follows_the_cold_start_and_ignores_the_model():
@@ -150,27 +127,31 @@ def test_a_large_query_is_published_in_parts():
     assert len(plan(pool([0] * 1000), cycles=1, query_size=500, slack=300).window) == 300
 
 
-def test_only_the_rounds_own_lane_is_asked_for_images():
+def test_a_query_is_taken_from_the_rounds_batch_and_then_the_rest():
     a_pool = pool([0, 0, 1, 1, 1, 2, 2], labelled=[0, 2])
-    assert asked(a_pool, cycles=3, query_size=2, slack=4) == [
-        ([0, 1], 0, 5),
-        ([2, 3, 4], 1, 0),
-        ([5, 6], 2, 0),
-        ([], 3, 0),
-    ]
-    assert asked(a_pool, cycles=3, query_size=1, slack=4) == [([5, 6], 2, 5), ([0, 1, 2, 3, 4], 3, 0)]
-    assert asked(pool([0, 0, 0], labelled=[0]), cycles=1, query_size=1, slack=4) == [([0, 1, 2], 1, 5)]
+
+    def due(a_pool, **numbers):
+        now = next_round(a_pool, **numbers)
+        return now.number, now.members.tolist(), [batch.tolist() for batch in now.ahead], now.left
+
+    assert due(a_pool, cycles=3, query_size=2) == (0, [0, 1], [[2, 3, 4], [5, 6], []], 1)
+    assert due(a_pool, cycles=3, query_size=1) == (2, [5, 6], [[0, 1, 2, 3, 4]], 1)
+    assert due(pool([0, 0, 0], labelled=[0]), cycles=1, query_size=1) == (1, [0, 1, 2], [], 1)
+    assert due(pool([0, 0, 0], labelled=[0]), cycles=1, query_size=3) == (0, [0, 1, 2], [[]], 2)
 
 
 def test_no_more_images_are_asked_for_than_are_published():
-    assert asked(pool([0] * 400), cycles=1, query_size=300, slack=20)[0][2] == MOST_PUBLISHED
+    now = next_round(pool([0] * 400), cycles=1, query_size=300)
+    assert now.wanted(slack=20, at_once=False) == MOST_PUBLISHED
+    assert now.wanted(slack=200, at_once=False) == 200
+    assert next_round(pool([0] * 400), cycles=1, query_size=30).wanted(slack=20, at_once=False) == 50
 
 
 def test_what_is_chosen_at_once_is_all_that_is_left_of_the_query():
     a_pool = pool([0] * 400, labelled=range(40))
-    assert asked(a_pool, cycles=1, query_size=300, slack=20, at_once=True)[0][2] == 260
+    assert next_round(a_pool, cycles=1, query_size=300).wanted(slack=20, at_once=True) == 260
     assert (
-        plan(a_pool, cycles=1, query_size=300, slack=20).query.tolist()
+        plan(a_pool, cycles=1, query_size=300, slack=20, at_once=True).query.tolist()
         == plan(a_pool, cycles=1, query_size=300, slack=400).window[:260].tolist()
     )
 

@@ -390,7 +390,7 @@ class Stored:
         # ranks, counted from the hardest image
         ("hard_first", [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]),
         ("easy_first", [[8, 9, 10, 11], [4, 5, 6, 7], [0, 1, 2, 3]]),
-        ("dealt", [[0, 3, 6, 9], [1, 4, 7, 10], [2, 5, 8, 11]]),
+        ("round_robin", [[0, 3, 6, 9], [1, 4, 7, 10], [2, 5, 8, 11]]),
     ],
 )
 def test_queries_worked_out_by_hand(tmp_path: Path, order: str, batches: list[list[int]]) -> None:

@@ -26,7 +26,7 @@ def test_settings_of_one_strategy() -> None:
     assert (settings.strategy, settings.order, settings.main_epochs) == ("pt4al", "hard_first", 7)
     changed = {"strategy", "order", "main_epochs"}
     assert settings.model_dump(exclude=changed) == base.model_dump(exclude=changed)
-    assert (base.strategy, base.order, base.main_epochs) == ("random", "dealt", 0)
+    assert (base.strategy, base.order, base.main_epochs) == ("random", "round_robin", 0)
 
 
 def test_the_environment_does_not_undo_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -80,3 +80,11 @@ def test_a_value_that_does_not_exist_is_told(text: str, says: str) -> None:
     with pytest.raises(PT4ALError, match=says) as raised:
         variant.applied_to(Settings())
     assert "\n" not in str(raised.value)
+
+
+def test_values_that_were_renamed_stay_accepted() -> None:
+    old, new = parse("pt4al+order=bandit,bandit+order=hard_first")
+    assert old.name == "pt4al+order=bandit"
+    assert old.applied_to(Settings()) == new.applied_to(Settings())
+    [dealt] = parse("pt4al+order=dealt")
+    assert dealt.applied_to(Settings(order="easy_first")).order == "round_robin"

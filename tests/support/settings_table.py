@@ -11,6 +11,7 @@ from typing import Literal, get_args, get_origin
 
 from pydantic import AliasChoices, SecretStr
 
+from pt4al_backend.sampling.strategies import STRATEGIES
 from pt4al_backend.settings import Settings
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
@@ -41,6 +42,7 @@ def _meaning(name: str) -> str:
     field = Settings.model_fields[name]
     text = field.description or ""
     choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+    choices = tuple(STRATEGIES) if name == "strategy" else choices
     if all(f"`{choice}`" in text for choice in choices):
         return text
     return f"{text} One of {', '.join(f'`{choice}`' for choice in choices)}."

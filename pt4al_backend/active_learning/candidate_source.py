@@ -1,0 +1,70 @@
+"""The pool as query strategies see it: `sampling.Candidates` over the stored embeddings and the fitted probes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pt4al_backend.active_learning.fit_probes import mistakes
+from pt4al_backend.active_learning.pool_predictions import PoolPredictions
+from pt4al_backend.sampling.candidates import Candidates, Positions, random_key
+from pt4al_backend.store.store import PoolArrays
+
+
+@dataclass(frozen=True)
+class CandidateSource:
+    """What strategies ask for while they choose: `sampling.candidates.Source`. Positions are those in the pool."""
+
+    pool: PoolArrays
+    predictions: PoolPredictions
+
+    def embeddings(self, positions: Positions) -> NDArray[np.float32]:
+        """(k, D); a row is NaN where it is not computed yet."""
+        known = self._known(positions)
+        file = self.predictions.sources.features
+        values = np.full((len(positions), file.width), np.nan, dtype=np.float32)
+        values[known] = file.read(self.pool.row[positions[known]])
+        return values
+
+    def gradients(self, positions: Positions) -> NDArray[np.float64] | None:
+        """(k, outputs), NaN where the embedding is not computed yet; None before the first label."""
+        if not self.predictions.views:
+            return None
+        known = self._known(positions)
+        computed = self.predictions.gradients(positions[known])
+        values = np.full((len(positions), computed.shape[1]), np.nan)
+        values[known] = computed
+        return values
+
+    def labelled_embeddings(self) -> NDArray[np.float32]:
+        """(l, D), those that are computed."""
+        file, rows = self.predictions.sources.features, self.pool.row[self.pool.labelled]
+        return file.read(rows[file.has(rows)]).astype(np.float32)
+
+    def out_of_fold_errors(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """(l,) the batch of each labelled image, and the share of its answers that probes fitted without it miss."""
+        positions, wrong = mistakes(self.pool, self.predictions.questions, self.predictions.sources)
+        return self.pool.batch[positions], wrong
+
+    def _known(self, positions: Positions) -> NDArray[np.bool_]:
+        return self.predictions.sources.known(self.pool.row[positions])
+
+
+def candidates_of(
+    pool: PoolArrays, predictions: PoolPredictions, *, query_size: int, round: int, seed: int
+) -> Candidates:
+    """All images of the pool as candidates."""
+    return Candidates(
+        pool_positions=np.arange(len(pool)),
+        batch=pool.batch,
+        rank=pool.rank,
+        uncertainty=predictions.uncertainty,
+        random_key=random_key(pool.task, seed=seed),
+        open=~pool.labelled & ~pool.skipped,
+        query_size=query_size,
+        round=round,
+        seed=seed,
+        source=CandidateSource(pool, predictions),
+    )

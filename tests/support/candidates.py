@@ -1,0 +1,89 @@
+"""Candidates whose embeddings and predictions are made up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pt4al_backend.sampling.candidates import Candidates, random_key
+
+
+@dataclass(frozen=True)
+class KnownSource:
+    """`sampling.candidates.Source`, from arrays over the pool."""
+
+    known_embeddings: NDArray[np.floating]
+    known_gradients: NDArray[np.floating] | None
+    labelled: NDArray[np.floating]
+    errors: tuple[NDArray[np.integer], NDArray[np.floating]]
+
+    def embeddings(self, positions: NDArray[np.int64]) -> NDArray[np.floating]:
+        return self.known_embeddings[positions]
+
+    def gradients(self, positions: NDArray[np.int64]) -> NDArray[np.floating] | None:
+        if self.known_gradients is None:
+            return None
+        known = np.isfinite(self.known_embeddings[positions]).all(axis=1)
+        return np.where(known[:, None], self.known_gradients[positions], np.nan)
+
+    def labelled_embeddings(self) -> NDArray[np.floating]:
+        return self.labelled
+
+    def out_of_fold_errors(self) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
+        return self.errors
+
+
+def candidates(
+    embeddings: Any = None,
+    *,
+    n: int = 0,
+    batch: Any = None,
+    rank: Any = None,
+    uncertainty: Any = None,
+    gradients: Any = None,
+    not_open: Any = (),
+    labelled: Any = None,
+    errors: Any = ((), ()),
+    query_size: int = 10,
+    round: int = 1,
+    seed: int = 0,
+) -> Candidates:
+    """A pool of `embeddings` (m, D), or `n` images without, all open but `not_open`; predictions only if given.
+
+    `labelled`: embeddings of what is labelled; `errors`: batches and errors of it.
+    """
+    known = np.asarray(np.zeros((n, 2)) if embeddings is None else embeddings, dtype=np.float32)
+    m = len(known)
+    is_open = np.ones(m, dtype=bool)
+    is_open[np.asarray(list(not_open), dtype=np.int64)] = False
+    return Candidates(
+        pool_positions=np.arange(m),
+        batch=np.zeros(m, dtype=np.int64) if batch is None else np.asarray(batch, dtype=np.int64),
+        rank=np.arange(m) if rank is None else np.asarray(rank),
+        uncertainty=np.full(m, np.nan) if uncertainty is None else np.asarray(uncertainty, dtype=float),
+        random_key=random_key(np.arange(1, m + 1), seed=seed),
+        open=is_open,
+        query_size=query_size,
+        round=round,
+        seed=seed,
+        source=KnownSource(
+            known,
+            None if gradients is None else np.asarray(gradients, dtype=float),
+            known[:0] if labelled is None else np.asarray(labelled, dtype=np.float32),
+            (np.asarray(errors[0], dtype=np.int64), np.asarray(errors[1], dtype=float)),
+        ),
+    )
+
+
+def scattered(n: int, *, seed: int = 0, width: int = 16) -> NDArray[np.float32]:
+    """Embeddings of `n` images that have nothing to do with one another."""
+    return np.random.default_rng(seed).normal(size=(n, width)).astype(np.float32)
+
+
+def alike(n: int, *, seed: int = 0, width: int = 16) -> NDArray[np.float32]:
+    """Embeddings of `n` almost identical images."""
+    rng = np.random.default_rng(seed)
+    return (rng.normal(size=(1, width)) + 1e-3 * rng.normal(size=(n, width))).astype(np.float32)
