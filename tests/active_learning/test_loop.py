@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import pytest
 from support.known_labels import QUESTION, KnownLabels
+from support.outsiders import install
 
 from pt4al_backend import learning
 from pt4al_backend.active_learning import fetch_images, loop
@@ -101,6 +102,22 @@ def test_every_strategy_gives_queries_until_all_is_labelled(tmp_path, strategy):
     rounds = [int(window.version.split("-")[1][1:]) for window in rig.platform.published]
     assert rounds == sorted(rounds)
     assert rounds[-1] == 4
+    rig.close()
+
+
+def test_a_strategy_of_another_package_chooses(tmp_path, monkeypatch):
+    source = (
+        "def query(candidates, n):\n    ranks = candidates.rank.argsort()\n    return ranks[candidates.open[ranks]][:n]"
+    )
+    install(tmp_path / "package", monkeypatch, "hardest_10", source)
+    rig = Rig(tmp_path, n=30, strategy="hardest_10", train_growth=0)
+    rig.settle()
+    for labels in range(3):
+        pool = rig.pool()
+        hardest = [task for task in pool.task[np.argsort(pool.rank)].tolist() if task in set(pool.task[~pool.labelled])]
+        assert rig.platform.queue == hardest[: 6 + 5 - labels]
+        rig.platform.label(rig.platform.queue[0])
+        rig.look()
     rig.close()
 
 
