@@ -121,7 +121,7 @@ class Settings(BaseSettings):
         "pt4al",
         description="What chooses the images. All but `pt4al` look at the whole pool in every round and are there "
         "for comparison. `bandit` chooses the batch too; `coreset` and `typiclust` need scikit-activeml. Other "
-        "packages can bring more (`pt4al_backend/sampling/strategies.py`).",
+        "packages can bring more (see CONTRIBUTING.md).",
     )
     order: Literal["auto", Order] = Field(
         "auto",

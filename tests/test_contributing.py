@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.candidates import candidates, scattered
 from test_boundaries import FLOORS, STAYS_OUT_OF
 
 from pt4al_backend.label_studio.label_config.config import parse_config
@@ -20,6 +21,7 @@ from pt4al_backend.labelling.label_types import questions_of
 from pt4al_backend.labelling.questions import Prediction
 from pt4al_backend.learning.linear_probe import fit_head
 from pt4al_backend.learning.types import Output
+from pt4al_backend.sampling import strategies
 from pt4al_backend.sampling.uncertainty import margin
 
 ROOT = Path(__file__).parents[1]
@@ -78,6 +80,18 @@ def example(title: str, monkeypatch: pytest.MonkeyPatch) -> Example:
             monkeypatch.setitem(vars(there)[table], key, value)
         added[table] = entry
     return Example(module, added)
+
+
+def test_a_strategy_is_a_file_and_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    hardest = example("A query strategy", monkeypatch).tables["STRATEGIES"]["hardest"]
+    assert strategies.find("hardest", diversity="off", dense=False) is hardest
+    given = candidates(scattered(9), rank=np.arange(9)[::-1], not_open=[7])
+    assert given.serving_order(hardest.query(given, 3))[:3].tolist() == [8, 6, 5]
+
+
+def test_a_strategy_of_another_package_is_an_entry_point() -> None:
+    (group,) = re.findall(r"^```toml\n\[project\.entry-points\.\"(.*)\"\]$", TEXT, flags=re.M)
+    assert group == strategies.GROUP
 
 
 RATED = """<View><Image name="image" value="$image"/><Rating name="quality" toName="image" maxRating="3"/></View>"""
