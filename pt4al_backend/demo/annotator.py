@@ -1,4 +1,4 @@
-"""An annotator who knows the answers and labels what Label Studio's own stream serves."""
+"""A simulated annotator who knows the answers and labels whatever Label Studio's label stream serves."""
 
 from __future__ import annotations
 
@@ -13,64 +13,76 @@ import httpx
 from pt4al_backend.demo.demo_project import DemoProject, all_tasks, call, send
 from pt4al_backend.errors import PT4ALError
 
-PACE = 0.5  # seconds between two labels: a quick person
+PACE = 0.5  # seconds per label: a quick person
 
 
 @dataclass(frozen=True)
 class Served:
-    """One task as the stream served it, before its label was known."""
+    """A task as the label stream served it, before it was labelled."""
 
     task: int
-    version: str  # prediction version it was published under; empty: it was not published
-    right: bool | None  # whether the pre-annotation was right; None: there was none
+    version: str
+    """Version of its prediction; "" if the task was not in the published window."""
+    right: bool | None
+    """Whether the pre-annotation was right; None if there was none."""
 
     @property
     def round(self) -> int | None:
-        """The round the version's name tells."""
-        found = re.match(r"pt4al-r(\d+)-", self.version)
-        return int(found.group(1)) if found else None
+        """The round in the version's name."""
+        match = re.match(r"pt4al-r(\d+)-", self.version)
+        return int(match.group(1)) if match else None
 
 
 @dataclass(frozen=True)
 class RoundTally:
-    """What a round's labels showed."""
+    """What the labels of a round showed."""
 
-    round: int  # as in versions: the first is 0
-    labels: int  # given in this round
+    round: int
+    """As in version names: the first round is 0."""
+    labels: int
+    """Given in this round."""
     labels_so_far: int
-    predicted: int  # of this round's labels, those that had a pre-annotation
-    right: int  # of these, those whose pre-annotation was right
+    predicted: int
+    """How many of this round's labels had a pre-annotation."""
+    right: int
+    """How many of these pre-annotations were right."""
 
 
 def annotate(api: httpx.Client, project: DemoProject, *, labels: int, waiting: Callable[[], None]) -> Iterator[Served]:
-    """Give up to `labels` labels, one at a time, and tell what was served. Ends early when nothing is left.
+    """Label one task after another, and yield each.
 
-    `waiting` is called before each label; it may raise, e.g. because a process has died.
+    Args:
+        labels: How many labels to give; fewer if no task is left.
+        waiting: Called before each label. It may raise, for example because a process has ended.
     """
     for _ in range(labels):
         waiting()
-        began = time.monotonic()
+        started = time.monotonic()
         task = _next_task(api, project)
         if task is None:
             return
         truth = project.truth.get(task["data"].get("image"))
         if truth is None:
-            raise PT4ALError(f"Task {task['id']} shows none of these images, so the played annotator has no answer.")
-        served = _look_at(api, task, truth)
+            raise PT4ALError(
+                f"Task {task['id']} shows none of the demo's images, so its answer is unknown: delete the task."
+            )
+        served = _as_served(api, task, truth)
         call(api, "POST", f"/api/tasks/{task['id']}/annotations/", json=_annotation(truth))
         yield served
-        time.sleep(max(0.0, PACE - (time.monotonic() - began)))
+        time.sleep(max(0.0, PACE - (time.monotonic() - started)))
 
 
-def tally_rounds(served: list[Served], *, before: int) -> list[RoundTally]:
-    """One tally per round, in the order the rounds were served.
+def tally_rounds(tasks: list[Served], *, before: int) -> list[RoundTally]:
+    """One tally per round, in the order in which the rounds were served.
 
-    A task that was not published counts for the round before it. `labels_so_far` includes all rounds before, and
-    the labels that were there `before`.
+    A task that was not published counts for the round before it.
+
+    Args:
+        before: Labels that the project had before; `labels_so_far` includes them.
     """
     tallies: list[RoundTally] = []
-    for one in served:
-        number = one.round if one.round is not None else (tallies[-1].round if tallies else 0)
+    for served in tasks:
+        number = served.round if served.round is not None else (tallies[-1].round if tallies else 0)
         if not tallies or tallies[-1].round != number:
             tallies.append(RoundTally(number, 0, tallies[-1].labels_so_far if tallies else before, 0, 0))
         last = tallies[-1]
@@ -78,14 +90,14 @@ def tally_rounds(served: list[Served], *, before: int) -> list[RoundTally]:
             round=number,
             labels=last.labels + 1,
             labels_so_far=last.labels_so_far + 1,
-            predicted=last.predicted + (one.right is not None),
-            right=last.right + bool(one.right),
+            predicted=last.predicted + (served.right is not None),
+            right=last.right + bool(served.right),
         )
     return tallies
 
 
-def right_on_the_rest(api: httpx.Client, backend: httpx.Client, project: DemoProject) -> tuple[int, int]:
-    """Of the images nobody labelled: for how many the model is right, and how many it was asked about."""
+def right_on_unlabelled(api: httpx.Client, backend: httpx.Client, project: DemoProject) -> tuple[int, int]:
+    """On the unlabelled images: the number of right predictions, and of all predictions."""
     tasks = [
         task
         for task in all_tasks(api, project)
@@ -93,30 +105,30 @@ def right_on_the_rest(api: httpx.Client, backend: httpx.Client, project: DemoPro
     ]
     config = call(api, "GET", f"/api/projects/{project.id}")["label_config"]
     body = {"project": str(project.id), "tasks": [{"id": task["id"]} for task in tasks], "label_config": config}
-    answers = call(backend, "POST", "/predict", json=body)["results"]
-    guesses = [
-        (_choice(answer["result"]), project.truth[task["data"]["image"]])
-        for answer, task in zip(answers, tasks, strict=True)
+    predictions = call(backend, "POST", "/predict", json=body)["results"]
+    right = [
+        choice == project.truth[task["data"]["image"]]
+        for prediction, task in zip(predictions, tasks, strict=True)
+        if (choice := _choice(prediction["result"])) is not None
     ]
-    known = [guess == truth for guess, truth in guesses if guess is not None]
-    return sum(known), len(known)
+    return sum(right), len(right)
 
 
 def _next_task(api: httpx.Client, project: DemoProject) -> dict[str, Any] | None:
-    answer = send(api, "GET", f"/api/projects/{project.id}/next", allow=(404,))  # 404: nothing is left
-    task: dict[str, Any] | None = None if answer.status_code == 404 else answer.json()
+    response = send(api, "GET", f"/api/projects/{project.id}/next", allow=(404,))  # 404: no task is left
+    task: dict[str, Any] | None = None if response.status_code == 404 else response.json()
     return task
 
 
-def _look_at(api: httpx.Client, task: dict[str, Any], truth: str) -> Served:
-    # The stream's answer holds the predictions of the version that is current *now*. Where the worker
-    # published a new one between choosing the task and answering, the list of predictions still tells.
+def _as_served(api: httpx.Client, task: dict[str, Any], truth: str) -> Served:
+    # The stream's response holds the predictions of the version that is current when it is sent. If the worker
+    # published a new one after the task was chosen, the list of predictions still has the old one.
     predictions = task["predictions"] or call(api, "GET", "/api/predictions/", params={"task": task["id"]})
-    published = [one for one in predictions if str(one["model_version"]).startswith("pt4al-")]
+    published = [prediction for prediction in predictions if str(prediction["model_version"]).startswith("pt4al-")]
     if not published:
         return Served(task["id"], "", None)
-    guess = _choice(published[-1]["result"])
-    return Served(task["id"], published[-1]["model_version"], None if guess is None else guess == truth)
+    choice = _choice(published[-1]["result"])
+    return Served(task["id"], published[-1]["model_version"], None if choice is None else choice == truth)
 
 
 def _choice(result: list[dict[str, Any]]) -> str | None:

@@ -1,6 +1,6 @@
-"""The demo's projects in Label Studio: made, filled and connected through the API, as the pages do it.
+"""The demo's projects in Label Studio: created, filled and connected through the API, as Label Studio's pages do it.
 
-Each set of images has a project of its own, known by the storage that serves the images, whatever it is called.
+Each set of images has its own project, identified by the storage that serves the images and not by its title.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ CHUNK = 2000  # tasks per request
 
 @dataclass(frozen=True)
 class DemoProject:
-    """A project in Label Studio. `truth` maps an image's address to its class."""
+    """A project in Label Studio."""
 
     id: int
     title: str
     labels: int
-    """Annotations that were there when it was looked at."""
+    """How many annotations it had when the demo started."""
     truth: Mapping[str, str]
+    """The class of each image, by the image's address."""
 
 
 def find(api: httpx.Client, folder: ImageFolder) -> DemoProject | None:
@@ -44,11 +45,11 @@ def find(api: httpx.Client, folder: ImageFolder) -> DemoProject | None:
 
 
 def create(api: httpx.Client, folder: ImageFolder) -> DemoProject:
-    """A new project without tasks."""
+    """Create a project without tasks."""
     title = f"{TITLE}: {folder.title}"[:LONGEST_TITLE].strip()
     config = label_config(folder.classes, width=folder.width)
     project = call(api, "POST", "/api/projects", json={"title": title, "label_config": config})
-    # Nothing is synchronised: Label Studio serves a local file only if some storage holds its directory.
+    # The storage is never synchronised: Label Studio serves a local file only if some storage has its directory.
     storage = {"project": project["id"], "path": str(folder.root), "title": "Demo images", "use_blob_urls": True}
     call(api, "POST", "/api/storages/localfiles", json=storage)
     return DemoProject(project["id"], title, 0, folder.truth)
@@ -60,26 +61,30 @@ def delete(api: httpx.Client, project: DemoProject) -> None:
 
 
 def fill(api: httpx.Client, project: DemoProject, urls: Sequence[str], count: int) -> int:
-    """Import the first of `urls` that are not there yet, until there are `count` tasks; how many there are then."""
-    there = {str(task["data"].get("image")) for task in all_tasks(api, project)}
-    missing = [url for url in urls if url not in there][: max(0, count - len(there))]
-    for begin in range(0, len(missing), CHUNK):
-        chunk = [{"data": {"image": url}} for url in missing[begin : begin + CHUNK]]
+    """Import tasks until the project has `count`, and skip images that it has already.
+
+    Returns:
+        The number of tasks afterwards.
+    """
+    imported = {str(task["data"].get("image")) for task in all_tasks(api, project)}
+    missing = [url for url in urls if url not in imported][: max(0, count - len(imported))]
+    for start in range(0, len(missing), CHUNK):
+        chunk = [{"data": {"image": url}} for url in missing[start : start + CHUNK]]
         call(api, "POST", f"/api/projects/{project.id}/import", json=chunk)
-    return len(there) + len(missing)
+    return len(imported) + len(missing)
 
 
-def classes_not_asked_for(api: httpx.Client, project: DemoProject, folder: ImageFolder) -> list[str]:
-    """Classes of the images that the project's label config does not offer."""
+def classes_not_offered(api: httpx.Client, project: DemoProject, folder: ImageFolder) -> list[str]:
+    """Classes of the images that are missing from the project's label config."""
     config = ElementTree.fromstring(call(api, "GET", f"/api/projects/{project.id}")["label_config"])
     offered = {choice.get("value") for choice in config.iter("Choice")}
     return [name for name in folder.classes if name not in offered]
 
 
 def connect(api: httpx.Client, project: DemoProject, url: str, settings: Settings) -> None:
-    """Connect the backend with the fields that the form on the project's Model page sends.
+    """Connect the backend, with the fields that the form on the project's Model page sends.
 
-    What an earlier demo connected goes: it may have been at another port.
+    The connection of an earlier demo is removed, as that backend may have used another port.
     """
     for model in call(api, "GET", "/api/ml", params={"project": project.id}):
         if model["title"] == MODEL:
@@ -104,29 +109,36 @@ def _delete_webhooks(api: httpx.Client, project: DemoProject, url: str) -> None:
 
 
 def all_tasks(api: httpx.Client, project: DemoProject) -> Iterator[dict[str, Any]]:
-    """All tasks: `id`, `data`, `is_labeled`."""
+    """All tasks, each with `id`, `data` and `is_labeled`."""
     query = {"project": project.id, "fields": "all", "include": "id,data,is_labeled", "page_size": CHUNK}
     seen, page = 0, 1
     while True:
-        answer = call(api, "GET", "/api/tasks", params={**query, "page": page})
-        yield from answer["tasks"]
-        seen, page = seen + len(answer["tasks"]), page + 1
-        if seen >= answer["total"] or not answer["tasks"]:
+        response = call(api, "GET", "/api/tasks", params={**query, "page": page})
+        yield from response["tasks"]
+        seen, page = seen + len(response["tasks"]), page + 1
+        if seen >= response["total"] or not response["tasks"]:
             return
 
 
 def call(api: httpx.Client, method: str, path: str, **options: Any) -> Any:
-    """One request to Label Studio; its JSON."""
+    """Send a request to Label Studio and return the JSON of the response; None if it is empty."""
     response = send(api, method, path, **options)
     return response.json() if response.content else None
 
 
 def send(api: httpx.Client, method: str, path: str, *, allow: tuple[int, ...] = (), **options: Any) -> httpx.Response:
-    """One request to Label Studio. `PT4ALError` with what it says against it, unless that status is allowed."""
+    """Send a request to Label Studio.
+
+    Args:
+        allow: Error statuses that the caller handles.
+
+    Raises:
+        PT4ALError: Label Studio does not answer, or rejects the request.
+    """
     try:
         response = api.request(method, path, **options)
     except httpx.TransportError as error:
-        raise PT4ALError(f"Label Studio does not answer {method} {path}: {error}.") from error
+        raise PT4ALError(f"Label Studio does not answer {method} {path} ({error}): see its log.") from error
     if response.is_error and response.status_code not in allow:
-        raise PT4ALError(f"Label Studio refused {method} {path} ({response.status_code}): {response.text[:300]}")
+        raise PT4ALError(f"Label Studio rejected {method} {path} ({response.status_code}): {response.text[:300]}")
     return response

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 DIGITS = "digits"
-DIGIT_SIDE = 256  # pixels to look at; the originals have 8
-LEARNT_DIGIT_SIDE = 32  # there is no more in them
+DIGIT_SIDE = 256  # pixels, to look at; the originals have 8
+TRAINING_DIGIT_SIDE = 32  # pixels, to train on; more would add no detail
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ImageFolder:
     root: Path
     title: str
     width: str
-    """How wide Label Studio shows an image."""
+    """Width of an image in Label Studio, as in CSS."""
     classes: tuple[str, ...]
     images: tuple[LabelledImage, ...]
 
@@ -47,22 +47,26 @@ class ImageFolder:
         return f"/data/local-files/?d={quote(image.path.relative_to(self.root.parent).as_posix())}"
 
     def shuffled(self, *, seed: int) -> tuple[LabelledImage, ...]:
-        """All images in a random order that the seed decides."""
+        """All images in a random order that depends on the seed alone."""
         return tuple(random.Random(seed).sample(self.images, len(self.images)))
 
     @property
     def truth(self) -> dict[str, str]:
-        """The class of each image, by its address."""
+        """The class of each image, by the image's address."""
         return {self.url(image): image.label for image in self.images}
 
 
 def read_folder(root: Path, document_root: Path) -> ImageFolder:
-    """The images below `root`, whose directories are the classes. `PT4ALError` where they are not.
+    """The images below `root`, which has one directory per class.
 
-    Label Studio serves what is below its document root, so a link is made there (fact 43): several sets can be served.
+    Label Studio serves what is below its document root, so `root` is linked there (fact 43): several sets can be
+    served side by side.
+
+    Raises:
+        PT4ALError: The directories are not laid out like that.
     """
     root = root.expanduser().resolve()
-    files_by_class(root)  # in the person's own words if something is wrong
+    files_by_class(root)  # before the link is made, so that an error names the directory as the user does
     plain = re.sub(r"[^\w.-]+", "-", root.name)
     link = document_root / f"{plain}-{digest_of(str(root))[:6]}"
     document_root.mkdir(parents=True, exist_ok=True)
@@ -72,7 +76,7 @@ def read_folder(root: Path, document_root: Path) -> ImageFolder:
 
 
 def write_digits(document_root: Path) -> ImageFolder:
-    """scikit-learn's 1,797 handwritten digits as PNG files below `document_root`, unless they are there already."""
+    """Write scikit-learn's 1,797 handwritten digits as PNG files below `document_root`, unless that has been done."""
     root = document_root / DIGITS
     if not root.is_dir():
         with new_directory(root, shared=True) as unfinished:
@@ -96,7 +100,11 @@ def _write_all_digits(root: Path) -> None:
 
 
 def _drawn(pixels: Any) -> Image.Image:
-    """A digit (8 x 8, ink from 0 to 16) as dark strokes on white paper: enlarged, and its soft edges made hard."""
+    """Draw a digit as dark strokes on white paper: enlarged, with its soft edges sharpened.
+
+    Args:
+        pixels: The digit's ink, (8, 8), from 0 to 16.
+    """
     from PIL import Image, ImageOps
 
     ink = ImageOps.expand(Image.fromarray((pixels * (255 / 16)).astype("uint8")), border=1)
@@ -105,10 +113,10 @@ def _drawn(pixels: Any) -> Image.Image:
 
 
 def label_config(classes: Sequence[str], *, width: str = "100%") -> str:
-    """A label config that asks for one of `classes` beneath an image of that width."""
+    """A label config with a choice of `classes` below an image of that width."""
     from xml.sax.saxutils import quoteattr
 
-    # Label Studio numbers choices from 1, so that the digit 3 would be on key 4.
+    # Label Studio numbers choices from 1, which would put the digit 3 on key 4.
     digits = all(name.isdecimal() and len(name) == 1 for name in classes)
     hotkeys = [f" hotkey={quoteattr(name)}" if digits else "" for name in classes]
     choices = "\n    ".join(

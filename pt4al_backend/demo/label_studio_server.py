@@ -1,4 +1,4 @@
-"""A Label Studio of the demo's own: its executable, its process, its user."""
+"""The demo's own Label Studio: its executable, its process, its user."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pt4al_backend.processes.child import Child, guarded
 
 USER = "demo@example.com"
 PASSWORD = "pt4al-demo"
-FIRST_START = 900.0  # seconds it may take: the first one sets up the database (fact 38)
-COMPLETE = "set-up-complete"  # marks a data directory whose first start was not cut short
+FIRST_START = 900.0  # seconds that a start may take: the first one sets up the database (fact 38)
+COMPLETE = "set-up-complete"  # marks a data directory whose first start ran to its end
 
 Waiting = Callable[[], None]
-"""Called between two looks; may raise, e.g. because a process has died."""
+"""Called again and again while waiting. It may raise, for example because a process has ended."""
 
 
 @dataclass(frozen=True)
@@ -35,26 +35,27 @@ class LabelStudio:
 
 
 def find_executable() -> str:
-    """`PT4AL_LABEL_STUDIO`, else the checkout's `.venv-label-studio`, else what is on the PATH."""
+    """The program in `PT4AL_LABEL_STUDIO`, else in the checkout's `.venv-label-studio`, else on the PATH."""
     chosen = os.environ.get("PT4AL_LABEL_STUDIO")
     if chosen:
         if shutil.which(chosen) is None:
-            raise PT4ALError(f"PT4AL_LABEL_STUDIO is {chosen}, which is no program that can be run.")
+            raise PT4ALError(f"PT4AL_LABEL_STUDIO is {chosen}, which is not an executable program: correct the path.")
         return chosen
-    beside = Path(__file__).parents[2] / ".venv-label-studio" / "bin" / "label-studio"
-    found = shutil.which(beside) or shutil.which("label-studio")
-    if found is None:
+    in_checkout = Path(__file__).parents[2] / ".venv-label-studio" / "bin" / "label-studio"
+    executable = shutil.which(in_checkout) or shutil.which("label-studio")
+    if executable is None:
         raise PT4ALError(
-            "Label Studio is not installed here. `make demo` in a checkout sets it up; "
-            "or install label-studio in an environment of its own and set PT4AL_LABEL_STUDIO to its executable."
+            "Label Studio is not installed here. In a checkout, run `make demo`, which installs it. Elsewhere, install "
+            "label-studio in its own environment and set PT4AL_LABEL_STUDIO to its executable."
         )
-    return found
+    return executable
 
 
 def launch(directory: Path, *, host: str, port: int, document_root: Path, token: str) -> LabelStudio:
-    """Start Label Studio with its state in `directory`; a half-made directory is made anew.
+    """Start Label Studio with its state in `directory`. State from an incomplete first start is deleted.
 
-    `token` is the user's legacy token. It only counts at the first start in a directory.
+    Args:
+        token: The user's legacy token. It counts only at the first start in a directory.
     """
     data = directory / "label-studio"
     if not (data / COMPLETE).exists():
@@ -69,25 +70,29 @@ def launch(directory: Path, *, host: str, port: int, document_root: Path, token:
 
 
 def wait_until_up(server: LabelStudio, waiting: Waiting) -> None:
-    """Return when the server answers and knows its user. `PT4ALError` if that does not come to pass."""
+    """Wait until the server answers and knows its user.
+
+    Raises:
+        PT4ALError: It does not start in time, or does not know its user.
+    """
     deadline = time.monotonic() + FIRST_START
     with client(server) as api:
         while not _answers(api):
             waiting()
             if time.monotonic() > deadline:
-                raise PT4ALError(f"Label Studio did not start within {FIRST_START:.0f} s. Its log is {server.log}.")
+                raise PT4ALError(f"Label Studio did not start within {FIRST_START:.0f} s: see its log, {server.log}.")
             time.sleep(0.2)
-        answer = api.get("/api/current-user/whoami")
-    if answer.status_code != 200:
+        response = api.get("/api/current-user/whoami")
+    if response.status_code != 200:
         raise PT4ALError(
-            f"The demo's Label Studio does not know its user ({answer.status_code}). "
-            f"Delete {server.data} and start the demo again; its labels are lost then."
+            f"The demo's Label Studio does not know its user ({response.status_code}). "
+            f"Delete {server.data}, with all labels in it, and start the demo again."
         )
     (server.data / COMPLETE).touch()
 
 
 def client(server: LabelStudio) -> httpx.Client:
-    """The server's API as the demo's user. Proxies are for the internet, not for this machine."""
+    """The server's API as the demo's user. It uses no proxy: the server is on this machine."""
     return httpx.Client(
         base_url=server.url, headers={"Authorization": f"Token {server.token}"}, timeout=60, trust_env=False
     )
@@ -101,16 +106,19 @@ def _answers(api: httpx.Client) -> bool:
 
 
 def _environment(document_root: Path, token: str) -> dict[str, str]:
-    """This process's environment without what would configure Label Studio in unexpected ways."""
-    mine = {name: value for name, value in os.environ.items() if name not in _MEANT_FOR_OTHERS}
-    mine = {name: value for name, value in mine.items() if not name.startswith(("LABEL_STUDIO_", "DJANGO_", "PT4AL_"))}
-    return without_proxy(mine) | {
+    """This process's environment, without variables that would configure Label Studio by accident."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in _FOR_OTHER_PROGRAMS and not name.startswith(("LABEL_STUDIO_", "DJANGO_", "PT4AL_"))
+    }
+    return without_proxy(inherited) | {
         "LABEL_STUDIO_USERNAME": USER,
         "LABEL_STUDIO_PASSWORD": PASSWORD,
-        "LABEL_STUDIO_USER_TOKEN": token,  # not on the command line, where every user of this machine could read it
+        "LABEL_STUDIO_USER_TOKEN": token,  # not on the command line, which every user of this machine can read
         "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
         "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(document_root),
-        "ML_BLOCK_LOCAL_IP": "false",  # facts 16 and 17: backend and webhooks are on this machine
+        "ML_BLOCK_LOCAL_IP": "false",  # facts 16 and 17: the backend is on this machine
         "SSRF_PROTECTION_ENABLED": "false",
         "COLLECT_ANALYTICS": "false",
         "LATEST_VERSION_CHECK": "false",
@@ -121,10 +129,10 @@ def _environment(document_root: Path, token: str) -> dict[str, str]:
 
 
 def without_proxy(environment: Mapping[str, str]) -> dict[str, str]:
-    """`environment`, where requests to this machine go past any proxy."""
+    """`environment`, changed so that requests to this machine use no proxy."""
     local = "localhost,127.0.0.1"
     names = ("NO_PROXY", "no_proxy")
     return {**environment, **{name: ",".join(filter(None, (environment.get(name), local))) for name in names}}
 
 
-_MEANT_FOR_OTHERS = frozenset({"HOST", "PORT", "USERNAME", "PASSWORD", "DATABASE_NAME", "PYTHONPATH", "PYTHONHOME"})
+_FOR_OTHER_PROGRAMS = frozenset({"HOST", "PORT", "USERNAME", "PASSWORD", "DATABASE_NAME", "PYTHONPATH", "PYTHONHOME"})

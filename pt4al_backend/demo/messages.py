@@ -1,4 +1,4 @@
-"""What the demo says while it waits: bars and a spinner in a terminal, elsewhere a line every 15 seconds."""
+"""Progress messages of the demo: bars and a spinner in a terminal, elsewhere a line every 15 seconds."""
 
 from __future__ import annotations
 
@@ -12,39 +12,43 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 
 from pt4al_backend.reports.stages import STAGES, time_left
 
-EVERY = 15.0  # seconds between two lines that say how things stand
+EVERY = 15.0  # seconds between two progress lines
 
 
 class Lines:
-    """How things stand, a line every 15 seconds where nothing can be drawn anew."""
+    """Progress lines, at most one every 15 seconds, for outputs that cannot redraw a bar."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._last = time.monotonic()
 
-    def tell(self, text: str) -> None:
-        """Print the line, unless a terminal shows it anyway or the last one is too young."""
+    def print(self, text: str) -> None:
+        """Print the line, unless a terminal shows a bar instead or the last line is too recent."""
         if not self._console.is_terminal and time.monotonic() - self._last >= EVERY:
-            self.tell_now(text)
+            self.print_now(text)
 
-    def tell_now(self, text: str) -> None:
-        """Print the line, whenever the last one was."""
+    def print_now(self, text: str) -> None:
+        """Print the line, however recent the last one is."""
         self._console.print(text)
         self._last = time.monotonic()
 
 
 @contextmanager
 def waiting_for(console: Console, what: str) -> Iterator[Callable[[], None]]:
-    """`what` is waited for inside, nobody knows how long. Yields what is to be called often meanwhile."""
-    lines, began = Lines(console), time.monotonic()
+    """Show that `what` is under way, for an unknown time.
+
+    Yields:
+        A function to call often while waiting; it prints the progress lines.
+    """
+    lines, started = Lines(console), time.monotonic()
     with console.status(what):
         if not console.is_terminal:
-            lines.tell_now(f"{what} …")
-        yield lambda: lines.tell(f"{what}: {time.monotonic() - began:.0f} s")
+            lines.print_now(f"{what} …")
+        yield lambda: lines.print(f"{what}: {time.monotonic() - started:.0f} s")
 
 
 class Stages:
-    """The stages of a project until its first queue is there, as bars."""
+    """Bars for the stages that a project goes through until its first queue is published."""
 
     def __init__(self, console: Console) -> None:
         columns = (TextColumn("{task.description:<28}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
@@ -62,16 +66,20 @@ class Stages:
         self._bars.stop()
 
     def show(self, row: dict[str, Any]) -> None:
-        """The project as `/api/status` tells it. The stages before its own have been done."""
-        words = STAGES[row["stage"]]
+        """Show a project; stages before its current one are complete.
+
+        Args:
+            row: The project's entry in `/api/status`.
+        """
+        title = STAGES[row["stage"]]
         done = 1.0 if row["stage"] == "ready" else row["stage_progress"]
         left = time_left(row["eta_seconds"])
-        if words not in self._shown:
+        if title not in self._shown:
             for finished in self._shown.values():
                 self._bars.update(finished, completed=1.0, left="")
                 self._bars.stop_task(finished)
-            self._shown[words] = self._bars.add_task(words, total=1.0, left="")
+            self._shown[title] = self._bars.add_task(title, total=1.0, left="")
             if not self._bars.console.is_terminal and row["stage"] != "ready":
-                self._lines.tell_now(f"{words} …")
-        self._bars.update(self._shown[words], completed=done, left=left)
-        self._lines.tell(", ".join(filter(None, (f"{words}: {done:.0%}", left))))
+                self._lines.print_now(f"{title} …")
+        self._bars.update(self._shown[title], completed=done, left=left)
+        self._lines.print(", ".join(filter(None, (f"{title}: {done:.0%}", left))))

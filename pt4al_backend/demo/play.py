@@ -1,4 +1,4 @@
-"""A played annotator's rounds, as a person reads them."""
+"""Runs the simulated annotator and prints what each round showed."""
 
 from __future__ import annotations
 
@@ -16,41 +16,51 @@ from pt4al_backend.demo.messages import Lines
 def play(
     api: httpx.Client,
     backend: httpx.Client,
-    made: DemoProject,
+    project: DemoProject,
     *,
     labels: int,
     console: Console,
     waiting: Callable[[], None],
 ) -> bool:
-    """Annotate and print a line per round. False if a task was served that was not published."""
-    served: list[Served] = []
+    """Annotate, and print a line per round.
+
+    Args:
+        api: Label Studio's API.
+        backend: The backend, asked for predictions at the end.
+        labels: How many labels to give.
+        waiting: Called before each label; see `annotator.annotate`.
+
+    Returns:
+        False if Label Studio served a task that was not published.
+    """
+    tasks: list[Served] = []
     printed = 0
     lines = Lines(console)
-    console.print(f"Playing an annotator who gives {labels} labels.")
-    for one in annotator.annotate(api, made, labels=labels, waiting=waiting):
-        served.append(one)
-        if not one.version:
-            console.print(f"[red]Task {one.task} was served although it was not published.[/]")
-        tallies = annotator.tally_rounds(served, before=made.labels)
+    console.print(f"Simulating an annotator who gives {labels} labels.")
+    for served in annotator.annotate(api, project, labels=labels, waiting=waiting):
+        tasks.append(served)
+        if not served.version:
+            console.print(f"[red]Label Studio served task {served.task}, which was not published.[/]")
+        tallies = annotator.tally_rounds(tasks, before=project.labels)
         for tally in tallies[printed:-1]:
-            lines.tell_now(row(tally))
+            lines.print_now(row(tally))
             printed += 1
-        lines.tell(f"{len(served)} of {labels} labels given")
-    for tally in annotator.tally_rounds(served, before=made.labels)[printed:]:
+        lines.print(f"{len(tasks)} of {labels} labels given")
+    for tally in annotator.tally_rounds(tasks, before=project.labels)[printed:]:
         console.print(row(tally))
-    if len(served) < labels:
-        console.print(f"No task was left after {len(served)} labels.")
-    right, predicted = annotator.right_on_the_rest(api, backend, made)
+    if len(tasks) < labels:
+        console.print(f"No task was left after {len(tasks)} labels.")
+    right, predicted = annotator.right_on_unlabelled(api, backend, project)
     if predicted:
         console.print(
-            "What was labelled is what the model was least sure of. "
-            f"On the other images it is right for {right / predicted:.1%} ({right:,} of {predicted:,})."
+            "The labelled images were those the model was least sure of. "
+            f"On the other images it is right in {right / predicted:.1%} of cases ({right:,} of {predicted:,})."
         )
-    return all(one.version for one in served)
+    return all(served.version for served in tasks)
 
 
 def row(tally: RoundTally) -> str:
-    """The line of a round; the first is 1, as on the dashboard."""
+    """The line of a round, counted from 1 as on the dashboard."""
     line = f"round {tally.round + 1:<3} labels so far {tally.labels_so_far:<6}"
     if not tally.predicted:
         return line + f"no prediction yet for the {tally.labels} labels just given"

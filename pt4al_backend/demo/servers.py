@@ -1,4 +1,4 @@
-"""The demo's two servers: ports, settings, start, and whether they still run."""
+"""The demo's two servers: their ports and settings, how they start, and whether they still run."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from pt4al_backend.processes.child import Child
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
 
-QUERY_SIZE = 20  # images per round; small, so that a person sees several rounds
-BACKEND_START = 120.0  # seconds it may take
+QUERY_SIZE = 20  # images per round: few, so that a person sees several rounds
+BACKEND_START = 120.0  # seconds that it may take
 PORTS_TO_TRY = 100
 
 
@@ -45,7 +45,11 @@ class Ports:
 
 
 def choose_ports(settings: Settings, *, host: str, label_studio: int | None) -> Ports:
-    """The ports asked for (`PT4ALError` if in use), else the first free ones from 8080 and 9090 on."""
+    """The ports that were asked for, else the first free ones from 8080 and 9090 on.
+
+    Raises:
+        PT4ALError: A port that was asked for is in use.
+    """
     chosen = label_studio or _first_free(host, 8080, without=settings.port)
     if label_studio:
         addresses.require_free_port(host, label_studio, option="--label-studio-port")
@@ -53,16 +57,17 @@ def choose_ports(settings: Settings, *, host: str, label_studio: int | None) -> 
         return Ports(chosen, _first_free(host, settings.port, without=chosen))
     addresses.require_free_port(host, settings.port)
     if settings.port == chosen:
-        raise PT4ALError(f"Label Studio and the backend cannot both have port {chosen}: choose two.")
+        raise PT4ALError(f"Label Studio and the backend cannot both have port {chosen}: choose two different ones.")
     return Ports(chosen, settings.port)
 
 
 def demo_settings(
     settings: Settings, directory: Path, *, host: str, ports: Ports, token: str, image_size: int = 0
 ) -> Settings:
-    """The settings, with a state of the demo's own in `directory`, and its own Label Studio.
+    """`settings`, but with the demo's own state in `directory` and its own Label Studio.
 
-    `image_size` is for where none is set.
+    Args:
+        image_size: Used unless the settings have one.
     """
     changes = {
         "data_dir": directory / "backend",
@@ -80,7 +85,7 @@ def demo_settings(
 
 
 def user_token(directory: Path) -> str:
-    """The token of the demo's Label Studio user: made once, readable by this user only."""
+    """The token of the demo's Label Studio user: created once, in a file that only this user can read."""
     file = directory / "token"
     if not file.exists():
         file.touch(mode=0o600)
@@ -89,16 +94,16 @@ def user_token(directory: Path) -> str:
 
 
 def launch_backend(settings: Settings, log: Path) -> Backend:
-    """Start the backend, with what it learnt before."""
-    drop_unusable(settings)
+    """Start the backend, with the state of earlier demos."""
+    delete_unusable_state(settings)
     log.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pt4al_backend.cli", "start"]
     environment = label_studio_server.without_proxy(supervisor.environment(settings))
     return Backend(addresses.address(settings), settings, Child(command, environment=environment, log=log), log)
 
 
-def drop_unusable(settings: Settings) -> None:
-    """Delete a state that this version cannot use: labels are in Label Studio, and are learnt again."""
+def delete_unusable_state(settings: Settings) -> None:
+    """Delete state that this version cannot use: the labels are in Label Studio, and training starts again."""
     try:
         supervisor.require_usable_store(settings)
     except PT4ALError:
@@ -106,7 +111,7 @@ def drop_unusable(settings: Settings) -> None:
 
 
 def forget(backend: Backend, number: int) -> None:
-    """Make the backend forget a project of Label Studio's that is no more."""
+    """Delete a project from the backend's store, after it was deleted in Label Studio."""
     store = Store(backend.settings.data_dir)
     for project in store.find(number):
         store.forget(project.id)
@@ -114,7 +119,7 @@ def forget(backend: Backend, number: int) -> None:
 
 
 def client(backend: Backend) -> httpx.Client:
-    """The backend's own pages, with its password if it has one."""
+    """The backend's HTTP API, with the password if it has one."""
     settings = backend.settings
     password = settings.basic_auth_pass.get_secret_value()
     auth = (settings.basic_auth_user, password) if settings.basic_auth_user else None
@@ -122,7 +127,11 @@ def client(backend: Backend) -> httpx.Client:
 
 
 def require_running(label_studio: LabelStudio, backend: Backend) -> None:
-    """`PT4ALError` if one of the two has ended."""
+    """Check that both servers still run.
+
+    Raises:
+        PT4ALError: One of them has ended.
+    """
     for name, child, log in (
         ("Label Studio", label_studio.child, label_studio.log),
         ("The backend", backend.child, backend.log),
@@ -132,13 +141,17 @@ def require_running(label_studio: LabelStudio, backend: Backend) -> None:
 
 
 def wait_until_up(backend: Backend, waiting: Waiting) -> None:
-    """Return when the backend answers. `PT4ALError` if that does not come to pass."""
+    """Wait until the backend answers.
+
+    Raises:
+        PT4ALError: It does not start in time.
+    """
     deadline = time.monotonic() + BACKEND_START
     with client(backend) as api:
         while not _is_healthy(api):
             waiting()
             if time.monotonic() > deadline:
-                raise PT4ALError(f"The backend did not start within {BACKEND_START:.0f} s. Its log is {backend.log}.")
+                raise PT4ALError(f"The backend did not start within {BACKEND_START:.0f} s: see its log, {backend.log}.")
             time.sleep(0.2)
 
 
@@ -153,7 +166,9 @@ def _first_free(host: str, port: int, *, without: int) -> int:
     for candidate in range(port, port + PORTS_TO_TRY):
         if candidate != without and addresses.port_is_free(host, candidate):
             return candidate
-    raise PT4ALError(f"No port from {port} to {port + PORTS_TO_TRY - 1} is free. Choose some with --port options.")
+    raise PT4ALError(
+        f"No port from {port} to {port + PORTS_TO_TRY - 1} is free: choose others with --port and --label-studio-port."
+    )
 
 
 def _tail(log: Path, lines: int = 15) -> str:

@@ -68,15 +68,15 @@ def test_the_next_demo_goes_on_and_only_a_fresh_one_deletes_labels(directory: Pa
     assert labels_by_project(directory) == {"PT4AL demo: digits": 30}
 
     second = demo(directory, "--annotate", 3, "--tasks", 70)
-    assert 'Going on with the project "PT4AL demo: digits" with 70 images and 30 labels;' in second
+    assert 'Continuing with the project "PT4AL demo: digits" with 70 images and 30 labels;' in second
     assert rounds(second)[-1][1] == 33
     assert labels_by_project(directory) == {"PT4AL demo: digits": 33}
 
     other = demo(directory, "--images", photographs(tmp_path / "my pets"), "--fresh", "--annotate", 1)
-    assert 'Made the project "PT4AL demo: my pets" with 20 images.' in other
-    assert "deleted" not in other
+    assert 'Created the project "PT4AL demo: my pets" with 20 images.' in other
+    assert "deleting" not in other
     assert labels_by_project(directory) == {"PT4AL demo: digits": 33, "PT4AL demo: my pets": 1}
 
     fresh = demo(directory, "--tasks", 60, "--fresh")
-    assert 'Beginning again: the project "PT4AL demo: digits" and its 33 labels are deleted.' in fresh
+    assert 'Starting again: deleting the project "PT4AL demo: digits" and its 33 labels.' in fresh
     assert labels_by_project(directory) == {"PT4AL demo: digits": 0, "PT4AL demo: my pets": 1}

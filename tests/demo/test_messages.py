@@ -29,14 +29,14 @@ def test_a_line_every_15_seconds_and_no_more(monkeypatch: pytest.MonkeyPatch) ->
     to = console()
     lines = Lines(to)
     for now in (100.5, 114.9, 115.0, 116.0, 129.9, 130.1):
-        lines.tell(f"at {now}")
+        lines.print(f"at {now}")
     assert printed(to) == "at 115.0\nat 130.1\n"
 
 
 def test_a_terminal_needs_no_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(messages, "EVERY", 0.0)
     to = console(terminal=True)
-    Lines(to).tell("how things stand")
+    Lines(to).print("how things stand")
     assert printed(to) == ""
 
 

@@ -68,11 +68,11 @@ def test_a_state_of_a_newer_version_gives_way(tmp_path: Path) -> None:
     Store(mine.data_dir).close()
     kept = mine.data_dir / "kept"
     kept.touch()
-    servers.drop_unusable(mine)
+    servers.delete_unusable_state(mine)
     assert kept.exists()
     with closing(sqlite3.connect(mine.data_dir / "pt4al.db")) as database:
         database.executescript("UPDATE alembic_version SET version_num = '9999'")
-    servers.drop_unusable(mine)
+    servers.delete_unusable_state(mine)
     assert not kept.exists()
     supervisor.require_usable_store(mine)
 
