@@ -21,8 +21,12 @@ from pt4al_backend.datasets.export_keys import frequent, image_key, is_rare
 from pt4al_backend.datasets.export_tasks import Row, Task, read_tasks
 from pt4al_backend.datasets.known_images import KnownImages, LabelledImages, SegmentedImages, digest_of
 from pt4al_backend.errors import PT4ALError, UnreadableImageError
+from pt4al_backend.label_studio.label_config.choices import CHOICES
+from pt4al_backend.label_studio.label_config.class_control import ClassQuestion
 from pt4al_backend.label_studio.label_config.config import LabelConfig
-from pt4al_backend.label_studio.label_config.regions import KINDS, RegionControl, draw, misfits, regions_question
+from pt4al_backend.label_studio.label_config.control import Control
+from pt4al_backend.label_studio.label_config.region_control import Regions
+from pt4al_backend.label_studio.label_config.regions import KINDS, RegionControl, draw, misfits
 from pt4al_backend.labelling.label_types import LABEL_TYPES
 from pt4al_backend.labelling.multiple import MULTIPLE
 from pt4al_backend.labelling.questions import Answers, Question
@@ -200,11 +204,11 @@ def _config(tasks: Sequence[Task], faults: list[str]) -> LabelConfig:
             f"{'A segmentation' if name == PIXELS else name} is answered in {answered[name]} of {len(tasks)} images "
             "only: it is left out."
         )
-    questions = _choices([(task, result) for task, result in about_images if _control(result) in kept], faults)
+    asked = _choices([(task, result) for task, result in about_images if _control(result) in kept], faults)
     regions = _regions([result for _, result in about_parts]) if PIXELS in kept else ()
     if regions:
-        questions.append(regions_question(regions))
-    if not questions:
+        asked.append(Regions.asked_with(regions))
+    if not asked:
         because = f" ({faults[0].rstrip('.')})" if faults else ""
         raise PT4ALError(
             "The export holds no choices about whole images, and no brush or polygon regions"
@@ -213,8 +217,7 @@ def _config(tasks: Sequence[Task], faults: list[str]) -> LabelConfig:
     return LabelConfig(
         image="",
         image_key=image_key([task.data for task in tasks], asked={str(result.get("to_name")) for _, result in results}),
-        questions=tuple(questions),
-        regions=regions,
+        asked=tuple(asked),
     )
 
 
@@ -229,24 +232,24 @@ def _control(result: Row) -> str:
     return str(result.get("from_name"))
 
 
-def _choices(results: Sequence[tuple[Task, Row]], faults: list[str]) -> list[Question]:
-    """A question for each control that asks about whole images."""
+def _choices(results: Sequence[tuple[Task, Row]], faults: list[str]) -> list[Control]:
+    """Each control that asks about whole images."""
     given: dict[str, list[tuple[Task, list[str]]]] = {}
     for task, result in results:
         given.setdefault(_control(result), []).append((task, result["value"]["choices"]))
-    questions = []
+    controls: list[Control] = []
     for name, answers in sorted(given.items()):
         several = [(task, choices) for task, choices in answers if len(choices) > 1]
         is_single = not several or is_rare(len(several), len(answers))
         counted = [choices for _, choices in answers if not is_single or len(choices) == 1]
         classes = tuple(sorted({label for choices in counted for label in choices}))
-        questions.append(Question(name, SINGLE if is_single else MULTIPLE, classes))
+        controls.append(ClassQuestion(Question(name, SINGLE if is_single else MULTIPLE, classes), CHOICES))
         if is_single:
             faults += [
                 f"{task.name}: an answer to {name} is left out: it has {len(choices)} choices, others have one."
                 for task, choices in several
             ]
-    return questions
+    return controls
 
 
 def _regions(results: Iterable[Row]) -> tuple[RegionControl, ...]:

@@ -7,28 +7,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from pt4al_backend.label_studio.label_config.choices import CHOICES, majorities, majority
-from pt4al_backend.label_studio.label_config.class_control import ClassControl, Result, UnusableChoicesError
-from pt4al_backend.label_studio.label_config.regions import RegionControl, is_known, read_regions
+from pt4al_backend.label_studio.label_config.control import Annotation, Asked, Control, Result
 from pt4al_backend.label_studio.label_config.tags import shown_text
-from pt4al_backend.labelling.multiple import MULTIPLE
-from pt4al_backend.labelling.questions import Answers, Question
-from pt4al_backend.labelling.segmentation import SEGMENTATION
-from pt4al_backend.labelling.single import SingleChoice
+from pt4al_backend.labelling.questions import Answers
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Annotation:
-    """What is read of an annotation that counts."""
-
-    results: Sequence[Result]
-    is_truth: bool
-    """Whether somebody said that it is the right one (Label Studio's ground truth)."""
 
 
 def counted(annotations: Sequence[Any], faults: list[str]) -> list[Annotation]:
@@ -56,82 +43,37 @@ def _age(annotation: Mapping[str, Any]) -> tuple[str, int]:
 
 @dataclass(frozen=True)
 class AnnotationReader:
-    """Reads the annotations of a project's tasks, which ask `questions`."""
+    """Reads the annotations of a project's tasks."""
 
-    questions: tuple[Question, ...]
-    regions: tuple[RegionControl, ...]
-    """The controls of the `segmentation` question, if there is one."""
+    asked: tuple[Control, ...]
+    """The controls that are learnt, one for each question."""
     controls: Collection[str]
     """Names of all controls, learnt or not."""
-    class_controls: Mapping[str, ClassControl] = field(default_factory=dict)
-    """By name of the question; Choices where there is none."""
 
     def answers(self, annotations: Sequence[Any], faults: list[str]) -> Answers:
         """See `LabelConfig.answers`."""
         given = counted(annotations, faults)
-        answers: Answers = {}
-        for question in self.questions:
-            if question.label_type == SEGMENTATION:
-                newest_first = (self._read(question, annotation, faults) for annotation in reversed(given))
-                answer = next((regions for regions in newest_first if regions is not None), None)
-            else:
-                answer = self._voted(question, given, faults)
-            if answer is not None:
-                answers[question.name] = answer
-        return answers
+        answers = {
+            control.question.name: control.answer(given, partial(self._read, control, faults)) for control in self.asked
+        }
+        return {name: answer for name, answer in answers.items() if answer is not None}
 
-    def _voted(self, question: Question, given: Sequence[Annotation], faults: list[str]) -> Any:
-        read = [(annotation.is_truth, self._read(question, annotation, faults)) for annotation in given]
-        votes = [(is_truth, vote) for is_truth, vote in read if vote is not None]
-        counting = [vote for is_truth, vote in votes if is_truth] or [vote for _, vote in votes]
-        if isinstance(question.label_type, SingleChoice):
-            return majority([vote[0] for vote in counting])
-        return majorities(question, counting)
-
-    def _read(self, question: Question, annotation: Annotation, faults: list[str]) -> Any:
-        """What one annotation answers: the classes it chose, of a `single` one; its regions. None: nothing.
-
-        The one place where it is caught whatever an annotation makes us raise.
-        """
+    def _read(self, control: Control, faults: list[str], annotation: Annotation) -> Any:
+        """The one place where it is caught whatever an annotation makes us raise."""
+        asked = Asked(self.controls, len(self.asked) == 1, partial(self._may_be_empty, control))
         try:
-            if question.label_type == SEGMENTATION:
-                return self._drawn(question, annotation.results, faults)
-            return self._vote(question, annotation.results, faults)
-        except UnusableChoicesError:
-            faults.append(
-                f'What an annotation chose of "{shown_text(question.name)}" is left out: it is not a list of texts.'
-            )
+            return control.read(annotation.results, asked, faults)
         except Exception as error:
             logger.exception("an annotation cannot be read")
             faults.append(f"An annotation is left out: it cannot be read ({type(error).__name__}).")
         return None
 
-    def _vote(self, question: Question, results: Sequence[Result], faults: list[str]) -> tuple[str, ...] | None:
-        vote = self.class_controls.get(question.name, CHOICES).chosen(question, results)
-        if isinstance(question.label_type, SingleChoice):
-            return vote if vote is not None and len(vote) == 1 else None
-        if vote == () and not self._is_box(question):
-            return vote if self._may_be_empty(results, faults) else None
-        return vote
-
-    def _is_box(self, question: Question) -> bool:
-        """Whether what is not ticked was answered with no, whatever else was answered."""
-        return question.label_type == MULTIPLE and len(question.classes) == len(self.questions) == 1
-
-    def _drawn(self, question: Question, results: Sequence[Result], faults: list[str]) -> list[dict[str, Any]] | None:
-        regions, unusable = read_regions(results, self.regions, question.classes, self.controls)
-        faults += unusable
-        if any(map(is_known, regions)) or (not unusable and self._may_be_empty(results, faults)):
-            return regions
-        return None
-
-    def _may_be_empty(self, results: Sequence[Result], faults: list[str]) -> bool:
+    def _may_be_empty(self, control: Control, results: Sequence[Result], faults: list[str]) -> bool:
         """Whether an annotation that leaves a question empty answers it."""
-        if len(self.questions) > 1:
+        if len(self.asked) > 1:
             return False
-        learnt = [control.name for control in self.regions] or [self.questions[0].name]
         names = [result.get("from_name") for result in results]
-        others = [name for name in names if name not in (None, *learnt)]  # relations have no name
+        others = [name for name in names if name not in (None, *control.names)]  # relations have no name
         if others:
             faults.append(
                 f'An annotation with results of "{shown_text(others[0])}" alone is left out: '

@@ -279,7 +279,7 @@ class LabelStudioProject:
     def _send(self, version: str, picks: Sequence[Pick], config: LabelConfig) -> int:
         """Import predictions. How many Label Studio took."""
         created = 0
-        with_regions = self._preannotate and config.regions
+        with_regions = self._preannotate and any(asks.label_type.has_regions for asks in config.questions)
         at_once = AT_ONCE_WITH_REGIONS if with_regions else AT_ONCE
         for start in range(0, len(picks), at_once):
             predictions = [self._prediction(version, pick, config) for pick in picks[start : start + at_once]]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from pt4al_backend.label_studio.label_config.class_control import ClassControl, UnusableChoicesError
@@ -42,20 +41,6 @@ def _class(choice: Any) -> str:
     if isinstance(choice, bool) or not isinstance(choice, (str, int, float)):
         raise UnusableChoicesError
     return str(choice)
-
-
-def majority(votes: Sequence[str]) -> str | None:
-    """The class that most chose, the newest of those that tie; `votes` are sorted by age, the oldest first."""
-    counts = Counter(votes)
-    return next((vote for vote in reversed(votes) if counts[vote] == max(counts.values())), None)
-
-
-def majorities(question: Question, votes: Sequence[tuple[str, ...]]) -> list[str] | None:
-    """The classes that more than half chose, or half with the newest vote, which is the last."""
-    if not votes:
-        return None
-    counts = Counter(name for vote in votes for name in vote)
-    return [name for name in question.classes if 2 * counts[name] + (name in votes[-1]) > len(votes)]
 
 
 CHOICES = ClassControl("choices", choices_question, _read, lambda classes: {"choices": list(classes)})

@@ -5,16 +5,15 @@ A new one is a file that makes a `ClassControl`, as `choices.py` does, and a lin
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pt4al_backend.label_studio.label_config.tags import Tag
+from pt4al_backend.label_studio.label_config.control import Annotation, Asked, Control, Result
+from pt4al_backend.label_studio.label_config.tags import Tag, shown_text
 from pt4al_backend.labelling.questions import Prediction, Question
 from pt4al_backend.labelling.single import SingleChoice
-
-Result = dict[str, Any]
-"""One entry of the `result` of an annotation or a prediction."""
 
 
 class UnusableChoicesError(Exception):
@@ -33,6 +32,10 @@ class ClassControl:
     """The classes in the `value` of a result. Raises `UnusableChoicesError` where it holds something else."""
     write: Callable[[Sequence[str]], dict[str, Any]]
     """The `value` of a result with these classes, one at least."""
+
+    def of(self, tag: Tag) -> ClassQuestion:
+        """What a tag asks. Raises `UnsupportedConfigError`."""
+        return ClassQuestion(self.question(tag), self)
 
     def chosen(self, question: Question, results: Sequence[Result]) -> tuple[str, ...] | None:
         """The classes that one annotation chose, in the config's order; None if all it chose are gone from there.
@@ -66,3 +69,54 @@ class ClassControl:
                 "score": float(prediction.probability),
             }
         ]
+
+
+@dataclass(frozen=True)
+class ClassQuestion(Control):
+    """A question that is asked with a `ClassControl`."""
+
+    question: Question
+    control: ClassControl
+
+    def read(self, results: Sequence[Result], asked: Asked, faults: list[str]) -> tuple[str, ...] | None:
+        """The classes that one annotation chose."""
+        question = self.question
+        try:
+            vote = self.control.chosen(question, results)
+        except UnusableChoicesError:
+            faults.append(
+                f'What an annotation chose of "{shown_text(question.name)}" is left out: it is not a list of texts.'
+            )
+            return None
+        if isinstance(question.label_type, SingleChoice):
+            return vote if vote is not None and len(vote) == 1 else None
+        is_box = asked.alone and len(question.classes) == 1  # not ticked is no, whatever else was answered
+        return None if vote == () and not is_box and not asked.may_be_empty(results, faults) else vote
+
+    def answer(self, annotations: Sequence[Annotation], read: Callable[[Annotation], Any]) -> Any:
+        """What most answer, of the ground truths where some of these do."""
+        given = [(annotation.is_truth, read(annotation)) for annotation in annotations]
+        votes = [(is_truth, vote) for is_truth, vote in given if vote is not None]
+        counting = [vote for is_truth, vote in votes if is_truth] or [vote for _, vote in votes]
+        if isinstance(self.question.label_type, SingleChoice):
+            return majority([vote[0] for vote in counting])
+        return majorities(self.question, counting)
+
+    def result(
+        self, prediction: Prediction, *, image: str, width: int, height: int, least_region: float
+    ) -> list[Result]:
+        return self.control.results(self.question, prediction, image=image)
+
+
+def majority(votes: Sequence[str]) -> str | None:
+    """The class that most chose, the newest of those that tie; `votes` are sorted by age, the oldest first."""
+    counts = Counter(votes)
+    return next((vote for vote in reversed(votes) if counts[vote] == max(counts.values())), None)
+
+
+def majorities(question: Question, votes: Sequence[tuple[str, ...]]) -> list[str] | None:
+    """The classes that more than half chose, or half with the newest vote, which is the last."""
+    if not votes:
+        return None
+    counts = Counter(name for vote in votes for name in vote)
+    return [name for name in question.classes if 2 * counts[name] + (name in votes[-1]) > len(votes)]

@@ -7,22 +7,23 @@ shows them from an HTTP reason phrase (fact 18).
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
 
 from pt4al_backend.errors import UnsupportedConfigError
 from pt4al_backend.label_studio.annotations import AnnotationReader
 from pt4al_backend.label_studio.label_config.choices import CHOICES
-from pt4al_backend.label_studio.label_config.class_control import ClassControl, Result
-from pt4al_backend.label_studio.label_config.region_results import regions_result
-from pt4al_backend.label_studio.label_config.regions import KINDS, RegionControl, regions_question
+from pt4al_backend.label_studio.label_config.class_control import ClassQuestion
+from pt4al_backend.label_studio.label_config.control import Control, Learnable, Result
+from pt4al_backend.label_studio.label_config.region_control import Regions
+from pt4al_backend.label_studio.label_config.regions import KINDS
 from pt4al_backend.label_studio.label_config.tags import Tag, ascii_text
 from pt4al_backend.labelling.questions import Answers, Prediction, Question
-from pt4al_backend.labelling.segmentation import SEGMENTATION
 
 UNNAMED_KEY = "$undefined$"  # where Label Studio keeps files that were uploaded before there was a config
 
@@ -41,17 +42,19 @@ class LabelConfig:
 
     image: str
     image_key: str
-    questions: tuple[Question, ...]
-    regions: tuple[RegionControl, ...] = ()
-    """The controls of the `segmentation` question, if there is one."""
+    asked: tuple[Control, ...]
+    """The controls that are learnt, one for each question."""
     ignored: tuple[str, ...] = ()
     """A sentence for each control that PT4AL does not learn from."""
     controls: frozenset[str] = frozenset()
     """Names of all controls, learnt or not."""
     draws: bool = False
     """Whether annotations may hold drawings, learnt or not: a painted photo may take a megabyte."""
-    class_controls: Mapping[str, ClassControl] = field(default_factory=dict)
-    """What asks for classes of the whole image, by name of the question; Choices where there is none."""
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """What is learnt."""
+        return tuple(control.question for control in self.asked)
 
     def image_of(self, data: Any) -> str:
         """The image's value in a task's data: a path or URL, "" if there is none; what is no text, as JSON."""
@@ -78,7 +81,7 @@ class LabelConfig:
 
         Annotations may hold any JSON: one that cannot be read is left out.
         """
-        reader = AnnotationReader(self.questions, self.regions, self.controls, self.class_controls)
+        reader = AnnotationReader(self.asked, self.controls)
         return reader.answers(annotations, [] if faults is None else faults)
 
     def result(
@@ -90,24 +93,11 @@ class LabelConfig:
         `least_region`, a share of the image, and classes that the config does not have (any more).
         """
         found: list[Result] = []
-        for question in self.questions:
-            guess = guesses.get(question.name)
-            if guess is None:
-                continue
-            if question.label_type != SEGMENTATION:
-                control = self.class_controls.get(question.name, CHOICES)
-                found += control.results(question, guess, image=self.image)
-            elif not isinstance(guess.value, (str, tuple, list)):
-                found += regions_result(
-                    guess.value,
-                    self.regions,
-                    question.classes,
-                    image=self.image,
-                    width=width,
-                    height=height,
-                    least_region=least_region,
-                    score=guess.probability,
-                )
+        size = {"width": width, "height": height}
+        for control in self.asked:
+            guess = guesses.get(control.question.name)
+            if guess is not None:
+                found += control.result(guess, image=self.image, **size, least_region=least_region)
         return found
 
 
@@ -120,7 +110,7 @@ def parse_config(label_config: str) -> LabelConfig:
     image, image_key = _image(tags)
     names = {tag.name for tag in tags if tag.target is not None}
     controls = [tag for tag in tags if tag.target is not None and tag.target not in names]  # a Filter asks nothing
-    learnt: list[tuple[Tag, Question | RegionControl]] = []
+    learnt: list[tuple[Tag, Control]] = []
     ignored: list[str] = []
     flaws: list[UnsupportedConfigError] = []
     for tag in controls:
@@ -130,43 +120,40 @@ def parse_config(label_config: str) -> LabelConfig:
             ignored.append(str(tag.not_learnt()))
             continue
         try:
-            control = LEARNT[tag.kind]
-            learnt.append((tag, control.question(tag) if isinstance(control, ClassControl) else control(tag)))
+            learnt.append((tag, LEARNT[tag.kind].of(tag)))
         except UnsupportedConfigError as flaw:
             flaws.append(flaw)
             ignored.append(str(flaw))
     if len(learnt) > 1:
-        boxes = [tag for tag, control in learnt if isinstance(control, Question) and len(control.classes) == 1]
+        boxes = [
+            tag for tag, control in learnt if isinstance(control, ClassQuestion) and len(control.question.classes) == 1
+        ]
         learnt = [(tag, control) for tag, control in learnt if tag not in boxes]
         flaws += [tag.not_learnt(NEVER_NO) for tag in boxes]
         ignored += [str(tag.not_learnt(NEVER_NO)) for tag in boxes]
-    questions = [control for _, control in learnt if isinstance(control, Question)]
-    regions = tuple(control for _, control in learnt if isinstance(control, RegionControl))
-    if regions:
-        questions.append(regions_question(regions))
-    if not questions:
+    asked: list[Control] = []
+    by_class = sorted((control for _, control in learnt), key=_place)
+    for _, of_a_class in itertools.groupby(by_class, key=type):
+        together = list(of_a_class)
+        asked += together[0].joined(together)
+    if not asked:
         raise flaws[0] if flaws else UnsupportedConfigError(_why_nothing(controls, image))
     draws = any(kind in tag.kind for tag in tags for kind in DRAWN)
-    asking = {tag.name: LEARNT[tag.kind] for tag, _ in learnt}
-    return LabelConfig(
-        image,
-        image_key,
-        tuple(questions),
-        regions,
-        tuple(ignored),
-        frozenset(names),
-        draws,
-        {name: control for name, control in asking.items() if isinstance(control, ClassControl)},
-    )
+    return LabelConfig(image, image_key, tuple(asked), tuple(ignored), frozenset(names), draws)
+
+
+def _place(control: Control) -> tuple[bool, str]:
+    """Questions about regions come last, those that may be joined beside one another."""
+    return control.question.label_type.has_regions, type(control).__name__
 
 
 STAYS = "What is labelled stays."
 NEVER_NO = "beside other questions its only Choice is never answered with no, add one for that"
 DRAWN = ("brush", "bitmask", "polygon")
 """What kinds of controls with many points or pixels have in their names."""
-LEARNT: dict[str, ClassControl | Callable[[Tag], RegionControl]] = {
+LEARNT: dict[str, Learnable] = {
     CHOICES.kind: CHOICES,
-    **dict.fromkeys(KINDS, RegionControl.of),
+    **dict.fromkeys(KINDS, Regions),
 }
 """The controls there are, by their tags in lower case."""
 

@@ -112,7 +112,7 @@ def label(config: LabelConfig, annotations: list[dict[str, object]]) -> object:
 def test_takes_a_choice_on_an_image_and_tells_of_what_it_leaves(config: str, ignored: list[str]) -> None:
     parsed = parse_config(config)
     assert parsed.questions == ASKED
-    assert (parsed.image, parsed.image_key, parsed.regions) == ("image", "image", ())
+    assert (parsed.image, parsed.image_key) == ("image", "image")
     assert list(parsed.ignored) == [f"PT4AL does not learn from {what}." for what in ignored]
     assert all(text.isascii() and len(text) < 200 for text in parsed.ignored)
 
