@@ -61,7 +61,7 @@ def _settings(arguments: list[str] | None) -> Settings:
     more = dict(pair.partition("=")[::2] for pair in given.kwargs)
     unknown = sorted(more.keys() - Settings.model_fields.keys())
     if unknown:
-        raise PT4ALError("\n".join(f"{key} is no setting{nearest(key, Settings.model_fields)}" for key in unknown))
+        raise PT4ALError("\n".join(f"{key} is not a setting{nearest(key, Settings.model_fields)}" for key in unknown))
     named = {
         "port": given.port,
         "host": given.host,

@@ -1,4 +1,4 @@
-"""The command line: options become settings, and each command is one call."""
+"""The command line: options become settings, and each command makes one call."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # its boxes leave too little of 80 columns
+    rich_markup_mode=None,  # rich's boxes leave too little of 80 columns
     help="Makes Label Studio serve the images worth labelling first.",
     epilog="Every setting is also an environment variable, PT4AL_<NAME>, and a line of pt4al.toml in the data "
-    "directory. An option goes before a variable, a variable before the file.",
+    "directory. An option wins over a variable, and a variable over the file.",
 )
 
 
 def main() -> None:
-    """Entry point. Errors meant for people are one sentence on stderr and exit code 1."""
+    """Entry point. An error meant for people becomes a sentence on stderr and exit code 1."""
     try:
         app()
     except PT4ALError as error:
@@ -90,7 +90,7 @@ def web(
     host: Host = None,
     port: Port = None,
 ) -> None:
-    """Run only the web process: what Label Studio talks to, status and dashboard."""
+    """Run only the web process, which serves Label Studio, the status and the dashboard."""
     from pt4al_backend.net.addresses import require_free_port
     from pt4al_backend.processes import web_server
     from pt4al_backend.store.privacy import keep_private
@@ -243,26 +243,26 @@ def status(
     """Show the status of every project."""
     from pt4al_backend.reports import terminal
 
-    found = _beside(_settings("status", config, data_dir=data_dir))
-    if found.is_demo:
-        print(f"This is the demo, in {found.settings.data_dir}.", file=sys.stderr)
-    report = found.status()
+    backend = _beside(_settings("status", config, data_dir=data_dir))
+    if backend.is_demo:
+        print(f"This is the demo, in {backend.settings.data_dir}.", file=sys.stderr)
+    report = backend.status()
     if report is None:
         from pt4al_backend.reports import status as status_room
 
-        report = status_room.status(_existing_store(found), found.settings)
+        report = status_room.status(_existing_store(backend), backend.settings)
     if as_json:
         print(json.dumps(report, indent=2))
         return
     terminal.show(report)
-    if found.running is None:
-        print("No backend runs in this data directory: settings shown here are those of this shell.")
+    if backend.running is None:
+        print("No backend is running in this data directory: the settings shown here are those of this shell.")
 
 
 @app.command(epilog=example("check --project 1"))
 def check(
     project: Annotated[
-        int | None, typer.Option(metavar="N", help="Check this project of Label Studio too. Default: all connected.")
+        int | None, typer.Option(metavar="N", help="Also check this Label Studio project. Default: all connected ones.")
     ] = None,
     url: Url = None,
     token: Token = None,
@@ -275,9 +275,9 @@ def check(
     from pt4al_backend.reports import terminal
     from pt4al_backend.reports.check import run_checks
 
-    own = _settings("check", config, url=url, token=token, data_dir=data_dir, host=host, port=port)
-    well = terminal.show_findings(run_checks(own, project=project, started=STARTED))
-    raise typer.Exit(int(not well))
+    settings = _settings("check", config, url=url, token=token, data_dir=data_dir, host=host, port=port)
+    passed = terminal.show_findings(run_checks(settings, project=project, started=STARTED))
+    raise typer.Exit(int(not passed))
 
 
 @app.command(
@@ -307,7 +307,7 @@ def reset(
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """Forget what was learnt about a project. Its images and labels stay in Label Studio."""
+    """Forget everything learned about a project. Its images and labels stay in Label Studio."""
     from pt4al_backend.reports import export as export_room
 
     settings = _settings("reset", config, data_dir=data_dir)
@@ -316,8 +316,8 @@ def reset(
     name = export_room.name_of(row)
     if not yes:
         if not sys.stdin.isatty():
-            raise PT4ALError(f"Add --yes to forget {name} without a question.")
-        typer.confirm(f"Forget what was learnt about {name}? Label Studio keeps images and labels.", abort=True)
+            raise PT4ALError(f"Add --yes to forget {name} without being asked.")
+        typer.confirm(f"Forget everything learned about {name}? Label Studio keeps images and labels.", abort=True)
     store.forget(row.id)
     print(
         f"Forgot {name}. As long as it is connected in Label Studio, its next label sets it up again from scratch, and "
@@ -347,42 +347,42 @@ def _settings(
         format=f"%(asctime)s {process:<6} %(levelname)-7s %(message)s",
         datefmt="%H:%M:%S",
     )
-    # Its INFO lines hold whole URLs, and image URLs may hold secrets.
+    # httpx logs whole URLs at INFO, and image URLs may hold secrets.
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    if process in RUNS and (process == "start" or LIFELINE not in os.environ):  # else `start` has said it
+    if process in RUNS and (process == "start" or LIFELINE not in os.environ):  # otherwise `start` has warned
         for doubt in doubts(config, **options):
             logging.warning(doubt)
         if token and token != "-":
             logging.warning(
-                "A token on the command line is shown to everybody on this machine by its list of processes: give "
-                "--token - and the token on standard input, LABEL_STUDIO_API_KEY, or a line of the settings file."
+                "The list of processes shows a token on the command line to every user of this machine: use --token - "
+                "with the token on standard input, LABEL_STUDIO_API_KEY, or the settings file instead."
             )
     return settings
 
 
 RUNS = ("start", "web", "worker", "demo", "simulate", "check")
-"""Commands that go by settings; the others look at what was done by them."""
+"""Commands whose settings take effect; the others only report what was done."""
 
 
-def _beside(own: Settings) -> Beside:
+def _beside(settings: Settings) -> Beside:
     from pt4al_backend.reports.running_backend import beside
 
-    return beside(own)
+    return beside(settings)
 
 
-def _existing_store(found: Beside, *, follow_demo: bool = True) -> Store:
-    """The store that is there. Looking must not make one in whatever directory one happens to be in."""
+def _existing_store(backend: Beside, *, follow_demo: bool = True) -> Store:
+    """The backend's store, which must exist: a command that only reads must not create one."""
     from pt4al_backend.store.store import Store
 
-    settings = found.settings
-    if found.running is not None and "database_url" in found.running.missing:
-        raise PT4ALError("The backend's database is not known here: set PT4AL_DATABASE_URL to what the backend has.")
-    if found.is_demo and not follow_demo:
-        raise PT4ALError(f"Here is only the demo: say --data-dir {settings.data_dir} if you mean it.")
+    settings = backend.settings
+    if backend.running is not None and "database_url" in backend.running.missing:
+        raise PT4ALError("The backend's database is not known here: set PT4AL_DATABASE_URL as the backend has it.")
+    if backend.is_demo and not follow_demo:
+        raise PT4ALError(f"Only the demo is here: add --data-dir {settings.data_dir} if you mean it.")
     if not Store.exists(settings.data_dir, settings.database_url):
         raise PT4ALError(
             f"Nothing has run in {settings.data_dir} yet. Start with `pt4al-backend start`, "
-            "or say where it runs with --data-dir or PT4AL_DATA_DIR."
+            "or name its data directory with --data-dir or PT4AL_DATA_DIR."
         )
     return Store(settings.data_dir, settings.database_url)
 

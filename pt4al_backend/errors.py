@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class PT4ALError(Exception):
-    """Base of all errors this package raises on purpose. Its text is one plain sentence or two."""
+    """Base of all errors that this package raises on purpose. The text is one or two plain sentences."""
 
 
 class StoreError(PT4ALError):
@@ -12,11 +12,11 @@ class StoreError(PT4ALError):
 
 
 class DataGoneError(StoreError):
-    """What was opened is no longer what is in the data directory, and may come back."""
+    """The opened database is no longer in the data directory; it may come back."""
 
 
 class DataReplacedError(StoreError):
-    """Another database has taken the place of the one that was opened."""
+    """Another database has replaced the one that was opened."""
 
 
 class UnsupportedConfigError(PT4ALError):
@@ -24,21 +24,21 @@ class UnsupportedConfigError(PT4ALError):
 
 
 class LearningError(PT4ALError):
-    """Something cannot be learnt as asked."""
+    """Training or prediction is impossible with the given data or settings."""
 
 
 class UnreadableImageError(PT4ALError):
-    """One image could not be fetched or decoded; it is set aside with this reason, never fatal."""
+    """One image could not be fetched or decoded. Never fatal: the image is excluded, with this text as the reason."""
 
 
 class LabelStudioError(PT4ALError):
-    """Label Studio refused a request, or answered something that makes no sense."""
+    """Label Studio refused a request or sent a response that makes no sense."""
 
 
 class LabelStudioUnavailableError(LabelStudioError):
     """Label Studio cannot be reached right now; trying again later may help.
 
-    `status` is the HTTP error that it answered, 0 if it did not answer.
+    `status` is the HTTP status of its response, 0 if there was none.
     """
 
     def __init__(self, message: str, *, status: int = 0) -> None:
@@ -47,11 +47,11 @@ class LabelStudioUnavailableError(LabelStudioError):
 
 
 class ProjectGoneError(LabelStudioError):
-    """The project does not exist in Label Studio any more."""
+    """The project no longer exists in Label Studio."""
 
 
 class LabelStudioRefusedError(LabelStudioError):
-    """Label Studio answered a request with an HTTP error of the 400s; `status` is which."""
+    """Label Studio answered a request with the HTTP status `status`, one of the 400s."""
 
     def __init__(self, message: str, *, status: int) -> None:
         super().__init__(message)

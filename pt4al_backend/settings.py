@@ -1,8 +1,7 @@
-"""One table: every setting's name, default and meaning.
+"""The table of all settings: name, default and meaning.
 
-Each setting is read from the environment as `PT4AL_<NAME>`; a few also answer to the
-name the Label Studio ecosystem already uses (`LABEL_STUDIO_URL`, `MODEL_DIR`, …). A settings file names
-them in lower case.
+Each setting is read from the environment variable `PT4AL_<NAME>`; a few also from the variable that the Label Studio
+ecosystem already uses (`LABEL_STUDIO_URL`, `MODEL_DIR`, …). A settings file names them in lower case.
 """
 
 from __future__ import annotations
@@ -23,25 +22,25 @@ from pt4al_backend.sampling.orders import OLDER_NAMES, Order
 
 
 def _also(name: str) -> AliasChoices:
-    """Accept `PT4AL_<name>` first, then the ecosystem's own `<name>`."""
+    """Read `PT4AL_<name>` first, then the ecosystem's `<name>`."""
     return AliasChoices(f"PT4AL_{name}", name)
 
 
 @dataclass(frozen=True)
 class Method:
-    """How images are chosen and learnt, each setting by its own name, none of them `auto`."""
+    """The settings that say how images are chosen and learned, with `auto` resolved."""
 
     order: Order
     uncertainty: str
     diversity: str
     init: str
     refits: bool
-    """Whether answers come from the last layer as refitted to every label, or as trained with the network."""
+    """Whether predictions come from the linear probe, refitted after every label, or from the network's own head."""
 
 
 METHODS = {
     "fast": Method(order="round_robin", uncertainty="margin", diversity="gradients", init="pretext", refits=True),
-    # The published main task starts from random weights in every round, and its query is settled with the round.
+    # The published main task starts from random weights in every round, and its query is fixed for the round.
     "paper": Method(order="hard_first", uncertainty="confidence", diversity="off", init="scratch", refits=False),
 }
 
@@ -59,11 +58,11 @@ _REASONS = {
     "less_than_equal": "at most {le:g}",
     "less_than": "less than {lt:g}",
 }
-"""What a value has to be, by pydantic's type of error or the first word of that."""
+"""What a value has to be, by pydantic's type of error or the first word of that type."""
 
 
 class Settings(BaseSettings):
-    """Where Label Studio is, where state lives, and how PT4AL chooses."""
+    """Where Label Studio is, where state is kept, and how PT4AL chooses images."""
 
     model_config = SettingsConfigDict(env_prefix="PT4AL_", populate_by_name=True, extra="ignore", frozen=True)
 
@@ -71,11 +70,11 @@ class Settings(BaseSettings):
     label_studio_url: str = Field(
         "",
         validation_alias=_also("LABEL_STUDIO_URL"),
-        description="Address of Label Studio as this backend reaches it. Empty: taken from each /setup. "
+        description="Address at which this backend reaches Label Studio. Empty: taken from each /setup. "
         "`http://user:password@host` if a proxy in front of it asks for a password.",
     )
     label_studio_login: SecretStr = Field(
-        SecretStr(""), description="That `user:password`, if you do not want it in the address."
+        SecretStr(""), description="The `user:password` for that proxy, if you do not want it in the address."
     )
     label_studio_api_key: SecretStr = Field(
         SecretStr(""),
@@ -83,27 +82,27 @@ class Settings(BaseSettings):
         description="Personal access token (or legacy token) for LABEL_STUDIO_URL; sent nowhere else.",
     )
     label_studio_link: str = Field(
-        "", description="Address of Label Studio in a browser, for the dashboard's links. Empty: LABEL_STUDIO_URL."
+        "", description="Address of Label Studio in your browser, for the dashboard's links. Empty: LABEL_STUDIO_URL."
     )
     host: str = Field("0.0.0.0", description="Address the web server listens on.")
     port: int = Field(9090, validation_alias=_also("PORT"), ge=1, le=65535, description="Port of the web server.")
     allowed_hosts: str = Field(
         "",
-        description="Host names, separated by commas, that the backend answers to besides IP addresses, names without "
-        "a dot and local names; `.example.com` is every name below it, `*` any. Empty: any if a password is set.",
+        description="Comma-separated host names that the backend answers to, besides IP addresses, names without "
+        "a dot and local names. `.example.com`: every name below it; `*`: any name. Empty: any if a password is set.",
     )
     basic_auth_user: str = Field(
-        "", validation_alias=_also("BASIC_AUTH_USER"), description="User name every page but /health asks for."
+        "", validation_alias=_also("BASIC_AUTH_USER"), description="User name that every page except /health asks for."
     )
     basic_auth_pass: SecretStr = Field(
-        SecretStr(""), validation_alias=_also("BASIC_AUTH_PASS"), description="Password that goes with it."
+        SecretStr(""), validation_alias=_also("BASIC_AUTH_PASS"), description="Password of BASIC_AUTH_USER."
     )
 
     # State
     data_dir: Path = Field(
         Path("pt4al-data"),
         validation_alias=AliasChoices("PT4AL_DATA_DIR", "MODEL_DIR"),
-        description="The one directory for database, decoded images and networks.",
+        description="The directory for the database, decoded images and networks.",
     )
     database_url: str = Field(
         "",
@@ -119,30 +118,30 @@ class Settings(BaseSettings):
     )
     strategy: str = Field(
         "pt4al",
-        description="What chooses the images. All but `pt4al` look at the whole pool in every round and are there "
-        "for comparison. `bandit` chooses the batch too; `coreset` and `typiclust` need scikit-activeml. Other "
-        "packages can bring more (see CONTRIBUTING.md).",
+        description="The query strategy. All except `pt4al` query the whole pool in every round and exist for "
+        "comparison. `bandit` also chooses the batch; `coreset` and `typiclust` need scikit-activeml. Other packages "
+        "can add more (see CONTRIBUTING.md).",
     )
     order: Literal["auto", Order] = Field(
         "auto",
-        description="How the sorted pool is cut into batches, and which comes next. `hard_first` is the paper's; "
-        "`auto`: that with `strategy=bandit`, else the preset's.",
+        description="How the sorted pool is cut into batches, and which batch comes next. `hard_first` is the paper's; "
+        "`auto`: `hard_first` with `strategy=bandit`, otherwise the preset's.",
     )
     uncertainty: Literal["auto", "confidence", "margin", "entropy"] = Field(
         "auto",
-        description="What makes an image uncertain. `confidence` is the paper's; `auto`: that with `paper`, `margin` "
-        "with `fast`, and `entropy` with both for labels that do not exclude one another (their mean) and for "
-        "segmentation (the pixels' mean). With `diversity=gradients` it orders only what comes behind the query.",
+        description="How uncertainty is measured. `confidence` is the paper's; `auto`: `confidence` with `paper`, "
+        "`margin` with `fast`, and `entropy` with both for multiple choice (the mean over labels) and segmentation "
+        "(the mean over pixels). With `diversity=gradients` it only orders the images after the query.",
     )
     diversity: Literal["auto", "off", "coverage", "gradients"] = Field(
         "auto",
-        description="How a query avoids images that look alike. `auto`: `off` with `paper`; with `fast` `gradients`, "
-        "and `coverage` for segmentation.",
+        description="How near-duplicates are kept out of a query. `auto`: `off` with `paper`; with `fast` "
+        "`gradients`, and `coverage` for segmentation.",
     )
     init: Literal["auto", "pretext", "scratch", "imagenet"] = Field(
         "auto",
-        description="Weights the main network starts from whenever it is trained. `scratch` is the paper's; `auto`: "
-        "that with `paper`, `pretext` with `fast`.",
+        description="Initial weights of the main network in every training. `scratch` is the paper's; `auto`: "
+        "`scratch` with `paper`, `pretext` with `fast`.",
     )
     imagenet_weights: str = Field(
         "https://huggingface.co/timm/resnet18.a1_in1k/resolve/main/model.safetensors",
@@ -150,23 +149,26 @@ class Settings(BaseSettings):
     )
     unlabelled_pixels: Literal["background", "ignore"] = Field(
         "background",
-        description="What pixels outside all regions are: a class of their own, or nothing to learn from.",
+        description="What pixels outside all regions are: a class of their own, or excluded from training.",
     )
-    cycles: int = Field(10, ge=1, le=1000, description="Number of batches the pool is cut into.")
+    cycles: int = Field(10, ge=1, le=1000, description="Number of batches that the pool is cut into.")
     query_size: int = Field(0, ge=0, description="Images to label per round. 0: a fifth of a batch, 10 to 1,000.")
     slack: int = Field(
-        20, ge=1, le=1000, description="Images published after the query, so that nobody waits for a new order."
+        20, ge=1, le=1000, description="Images published after the query as a buffer, so that nobody has to wait."
     )
     train_growth: float = Field(
         1.25,
         ge=0,
-        description="Train within a round too, when the labels have grown by this factor. 0: between rounds only.",
+        description="Also train within a round once the labels have grown by this factor. 0: between rounds only.",
     )
     pretext_epochs: int = Field(0, ge=0, description="Epochs of rotation training. 0: the preset's.")
     main_epochs: int = Field(0, ge=0, description="Epochs of a round's training. 0: the preset's.")
-    seed: int = Field(0, ge=0, description="Same seed, same images, same machine: same batches.")
+    seed: int = Field(0, ge=0, description="The same seed, images and machine give the same batches.")
     image_size: int = Field(
-        0, ge=0, le=512, description="Side in pixels of the images in training. 0: chosen by their size."
+        0,
+        ge=0,
+        le=512,
+        description="Side in pixels of the images in training. 0: chosen by their size and the device.",
     )
     device: str = Field("auto", description="`auto`, `cpu`, `cuda`, `cuda:1`, …")
 
@@ -175,25 +177,27 @@ class Settings(BaseSettings):
     least_region: float = Field(
         0.001, ge=0, lt=1, description="Predicted regions smaller than this fraction of the image are dropped."
     )
-    set_sampling: bool = Field(True, description="Set the project's task order to uncertainty sampling.")
-    predict_wait: float = Field(10.0, ge=0, le=90, description="Seconds /predict waits for the newest labels.")
+    set_sampling: bool = Field(True, description="Set the project's task order to Uncertainty sampling.")
+    predict_wait: float = Field(
+        10.0, ge=0, le=90, description="Seconds that /predict waits for the newest labels to count."
+    )
     poll_interval: float = Field(1.5, gt=0, description="Seconds between two checks of an active project.")
     idle_interval: float = Field(8.0, gt=0, description="Seconds between two checks of an idle project, at most.")
 
     # Images
-    fetch_workers: int = Field(8, ge=1, le=64, description="Images of a project to fetch at the same time.")
-    fetch_timeout: float = Field(30.0, gt=0, description="Seconds one image may take.")
+    fetch_workers: int = Field(8, ge=1, le=64, description="Images of a project that are fetched at the same time.")
+    fetch_timeout: float = Field(30.0, gt=0, description="Time limit for fetching one image, in seconds.")
     max_image_mb: float = Field(50.0, gt=0, description="Largest image file in megabytes.")
     max_image_megapixels: float = Field(100.0, gt=0, description="Largest image in megapixels.")
     private_images: bool = Field(
-        True, description="Fetch images from private addresses too. Label Studio itself is always reached."
+        True, description="Also fetch images from private addresses. Label Studio itself may always have one."
     )
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged.")
 
     @property
     def method(self) -> Method:
-        """The method settings, with what `auto` stands for in this preset."""
+        """The method settings, with `auto` resolved for this preset."""
         usual = METHODS[self.preset]
         if self.strategy == "bandit":  # its batches have to differ
             usual = replace(usual, order="hard_first")
@@ -206,14 +210,14 @@ class Settings(BaseSettings):
         )
 
     def measure(self, label_type: LabelType) -> str:
-        """What makes an image uncertain where a question of this type is asked about it."""
+        """How uncertainty is measured for a question of this type."""
         usual = label_type.usual_uncertainty if self.uncertainty == "auto" else ""
         return usual or self.method.uncertainty
 
     def diversity_for(self, *, dense: bool) -> str:
-        """How a query avoids images that look alike; `dense`: where pixels are told apart.
+        """How near-duplicates are kept out of a query; `dense`: of a label type with a class per pixel.
 
-        Gradients are those of one answer per image: of an image's mean answer they say little.
+        Gradients describe one answer per image; those of the mean over an image's pixels say little.
         """
         usual = self.method.diversity
         return "coverage" if dense and self.diversity == "auto" and usual == "gradients" else usual
@@ -250,7 +254,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _password_apart(self) -> Settings:
-        """No password is left in an address, as addresses are stored and shown."""
+        """Move a password out of the addresses, which are stored and shown."""
         for name in ("label_studio_url", "label_studio_link"):
             scheme, _, rest = getattr(self, name).partition("://")
             login, at, host = rest.rpartition("@")
@@ -273,7 +277,7 @@ def variables(name: str) -> tuple[str, ...]:
 
 
 def sources(config: Path | None = None, **overrides: object) -> Sources:
-    """What is given, and where; `PT4ALError` if a settings file cannot be read."""
+    """The values that were given, by source. `PT4ALError` if the settings file cannot be read."""
     return Sources.read(
         {name: variables(name) for name in Settings.model_fields},
         {name: value for name, value in overrides.items() if value is not None},
@@ -283,50 +287,57 @@ def sources(config: Path | None = None, **overrides: object) -> Sources:
 
 
 def load_settings(config: Path | None = None, **overrides: object) -> Settings:
-    """`overrides` (command-line options that are not None), then the environment, then a settings file.
+    """Read all settings: `overrides` win over the environment, the environment over a settings file.
 
-    The file is `config`, or the data directory's own. Raises `PT4ALError` naming all that is wrong.
+    Args:
+        config: the settings file; None: that of the data directory, if it exists.
+        overrides: command-line options; those that are None do not count.
+
+    Raises:
+        PT4ALError: something is wrong; the text names all of it.
     """
-    given = sources(config, **overrides)
-    wrong = given.unknown_keys() + _halves(given)
+    values = sources(config, **overrides)
+    problems = values.unknown_keys() + _incomplete_login(values)
     try:
-        settings = Settings(**given.beside_environment())
+        settings = Settings(**values.beside_environment())
     except ValidationError as error:
-        wrong = [_problem(entry, given) for entry in error.errors()] + wrong
+        problems = [_problem(entry, values) for entry in error.errors()] + problems
     else:
-        if config is None and given.file is not None and given.file.parent != settings.data_dir:
-            wrong.append(f"{given.file} sets data_dir to another directory: move it there, or name it with --config.")
-    if wrong:
-        wrong += given.unknown_variables()
-        head = [f"{len(wrong)} settings are wrong. Mend them and start again:"] if len(wrong) > 1 else []
-        raise PT4ALError("\n  ".join(head + wrong))
+        if config is None and values.file is not None and values.file.parent != settings.data_dir:
+            problems.append(
+                f"{values.file} sets data_dir to another directory: move it there, or name it with --config."
+            )
+    if problems:
+        problems += values.unknown_variables()
+        head = [f"{len(problems)} settings are wrong. Fix them and restart:"] if len(problems) > 1 else []
+        raise PT4ALError("\n  ".join(head + problems))
     return settings
 
 
 def doubts(config: Path | None = None, **overrides: object) -> list[str]:
-    """A sentence for each thing that is no error and may be a mistake."""
-    given = sources(config, **overrides)
-    found = given.unknown_variables()
-    url, key = given.get("label_studio_url"), given.get("label_studio_api_key")
+    """One sentence for each setting that is valid and may still be a mistake."""
+    values = sources(config, **overrides)
+    sentences = values.unknown_variables()
+    url, key = values.get("label_studio_url"), values.get("label_studio_api_key")
     if url and not key:
-        found.append("LABEL_STUDIO_URL is set without LABEL_STUDIO_API_KEY: no project can be connected so.")
+        sentences.append("LABEL_STUDIO_URL is set without LABEL_STUDIO_API_KEY: no project can be connected. Set both.")
     if key and not url:
-        found.append("LABEL_STUDIO_API_KEY is sent nowhere without LABEL_STUDIO_URL: set both.")
+        sentences.append("LABEL_STUDIO_API_KEY is not used without LABEL_STUDIO_URL: set both.")
     names = ("label_studio_api_key", "label_studio_login", "basic_auth_pass")
-    secrets = [name for name in names if given.in_file.get(name)]
-    if secrets and given.is_exposed():
-        found.append(f"Others can read {given.file}, and {secrets[0]} is in it: chmod 600 keeps it private.")
-    return found
+    secrets = [name for name in names if values.in_file.get(name)]
+    if secrets and values.is_exposed():
+        sentences.append(f"Other users can read {values.file}, which holds {secrets[0]}: run chmod 600 on it.")
+    return sentences
 
 
-def _problem(error: Mapping[str, Any], given: Sources) -> str:
+def _problem(error: Mapping[str, Any], values: Sources) -> str:
     by_variable = {variable: name for name in Settings.model_fields for variable in variables(name)}
     name = str(error["loc"][0])
-    return f"The setting {given.place(by_variable.get(name, name))} is wrong: {reason(error)}."
+    return f"The setting {values.place(by_variable.get(name, name))} is wrong: {reason(error)}."
 
 
 def reason(error: Mapping[str, Any]) -> str:
-    """What is wrong with a value, in our words where its kind of error has some."""
+    """What is wrong with a value, in plain words if `_REASONS` has some for its type of error."""
     kind = error["type"]
     words = _REASONS.get(kind) or _REASONS.get(kind.partition("_")[0])
     if words is None:
@@ -334,8 +345,8 @@ def reason(error: Mapping[str, Any]) -> str:
     return "it has to be " + words.format_map(error.get("ctx", {})).replace("'", "")
 
 
-def _halves(given: Sources) -> list[str]:
-    """A sentence where half of a user name and password is set: it would protect nothing."""
-    if bool(given.get("basic_auth_user")) == bool(given.get("basic_auth_pass")):
+def _incomplete_login(values: Sources) -> list[str]:
+    """A sentence if only the user name or only the password is set, which would protect nothing."""
+    if bool(values.get("basic_auth_user")) == bool(values.get("basic_auth_pass")):
         return []
-    return ["Set BASIC_AUTH_USER and BASIC_AUTH_PASS both, or neither."]
+    return ["Set both BASIC_AUTH_USER and BASIC_AUTH_PASS, or neither."]

@@ -102,20 +102,6 @@ def test_help_is_readable_on_80_columns(command: str) -> None:
         assert shown.output.count("Example") == 1 and f"    pt4al-backend {command}" in shown.output
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        ("start --port 0", "it must be 1 to 65535."),
-        ("demo --label-studio-port 65536", "it must be 1 to 65535."),
-        ("demo --annotate -1", "it must be 0 or more."),
-        ("simulate images --seeds 0", "it must be 1 or more."),
-    ],
-)
-def test_numbers_out_of_range(arguments: str, says: str) -> None:
-    shown = CliRunner().invoke(app, arguments.split(), terminal_width=200)
-    assert shown.exit_code == 2 and says in shown.output and "Usage:" in shown.output
-
-
 def test_defaults_that_are_written_down_are_those_of_the_settings() -> None:
     written = {
         option.name: match[1]

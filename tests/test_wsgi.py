@@ -134,7 +134,7 @@ def script(*arguments: str, data_dir: Path) -> subprocess.CompletedProcess[str]:
 def test_the_script_explains_what_is_wrong(tmp_path: Path) -> None:
     unknown = script("-p", "9090", "--kwargs", "cycels=3", data_dir=tmp_path)
     assert unknown.returncode == 1
-    assert unknown.stderr == "cycels is no setting: did you mean cycles?\n"
+    assert unknown.stderr == "cycels is not a setting: did you mean cycles?\n"
     assert "--basic-auth-user" in script("--help", data_dir=tmp_path).stdout
 
 

@@ -1,1 +1,1 @@
-"""Where settings come from: options of the command line, environment, settings file."""
+"""Where settings come from: command-line options, environment variables, settings file."""

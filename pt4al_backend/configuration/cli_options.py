@@ -1,4 +1,4 @@
-"""The options that several commands share, with their help."""
+"""The command-line options that several commands share, with their help."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Command(TyperCommand):
 
 
 def _between(least: int, most: int | None = None) -> Callable[[int | None], int | None]:
-    """For a number that is given: typer's own bounds are shown as `x>=1`."""
+    """A callback that bounds an optional number. Typer's own bounds would be shown as `x>=1`."""
 
-    def look(number: int | None) -> int | None:
+    def check(number: int | None) -> int | None:
         if number is not None and (number < least or (most is not None and number > most)):
             raise typer.BadParameter(f"it must be {least} {f'to {most}' if most else 'or more'}.")
         return number
 
-    return look
+    return check
 
 
 is_count, is_positive, is_port = _between(0), _between(1), _between(1, 65535)
@@ -38,7 +38,7 @@ DataDir = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
-        help="Directory for database, images and networks. Default: pt4al-data. [PT4AL_DATA_DIR, MODEL_DIR]",
+        help="Directory for the database, images and networks. Default: pt4al-data. [PT4AL_DATA_DIR, MODEL_DIR]",
     ),
 ]
 Config = Annotated[
@@ -46,13 +46,13 @@ Config = Annotated[
 ]
 Url = Annotated[
     str | None,
-    typer.Option(metavar="URL", help="Address of Label Studio as this backend reaches it. [LABEL_STUDIO_URL]"),
+    typer.Option(metavar="URL", help="Address at which this backend reaches Label Studio. [LABEL_STUDIO_URL]"),
 ]
 Token = Annotated[
     str | None,
     typer.Option(
         metavar="TOKEN",
-        help="Its personal access token; - reads it from standard input, so that no list of processes shows it. "
+        help="Personal access token; - reads it from standard input, so that no list of processes shows it. "
         "[LABEL_STUDIO_API_KEY]",
     ),
 ]
@@ -70,14 +70,18 @@ Number = Annotated[int, typer.Option("--project", metavar="N", help="The project
 
 
 def example(arguments: str) -> str:
-    """The end of a command's help."""
+    """The end of a command's help text: one example."""
     return f"\b\nExample:\n  pt4al-backend {arguments}"
 
 
-def read_token(given: str | None) -> str | None:
-    """The token that `--token` means. `PT4ALError` where it is to come on standard input and does not."""
-    if given != "-":
-        return given
+def read_token(option: str | None) -> str | None:
+    """The token that the value of `--token` stands for; `-` reads it from standard input.
+
+    Raises:
+        PT4ALError: standard input holds no token.
+    """
+    if option != "-":
+        return option
     if sys.stdin.isatty():
         import getpass
 
@@ -85,5 +89,5 @@ def read_token(given: str | None) -> str | None:
     else:
         token = sys.stdin.readline().strip()
     if not token:
-        raise PT4ALError("There is no token on standard input: write it there, as in `--token - < token.txt`.")
+        raise PT4ALError("There is no token on standard input: provide it there, as in `--token - < token.txt`.")
     return token

@@ -6,7 +6,6 @@ versions), and reading plain JSON leaves one place for errors.
 
 from __future__ import annotations
 
-import base64
 import http.cookiejar
 import logging
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ import httpx
 
 from pt4al_backend.errors import LabelStudioError, LabelStudioRefusedError, LabelStudioUnavailableError
 from pt4al_backend.label_studio.tokens import PersonalToken, is_personal
+from pt4al_backend.net.basic_auth import basic_auth
 from pt4al_backend.net.guard import GuardedTransport, ssl_context
 from pt4al_backend.settings import Settings
 
@@ -119,7 +119,7 @@ class LabelStudioClient:
         if self._personal is not None:
             return {"Authorization": f"{BEARER}{self._personal.access()}"}
         if self._login:  # a second place for a legacy token (fact 39)
-            return {"Authorization": basic(self._login), "X-Api-Key": self._token}
+            return {"Authorization": basic_auth(self._login), "X-Api-Key": self._token}
         return {"Authorization": f"Token {self._token}"}
 
     def _exchange(self, token: str) -> str:
@@ -267,11 +267,6 @@ def token_for(url: str, access_token: str, settings: Settings) -> str:
     """The token that belongs to the Label Studio at `url`: the settings' own, or what its /setup brought."""
     ours = settings.label_studio_api_key.get_secret_value()
     return ours if ours and url.rstrip("/") == settings.label_studio_url else access_token
-
-
-def basic(login: str) -> str:
-    """The Authorization header of `user:password`."""
-    return f"Basic {base64.b64encode(login.encode()).decode()}"
 
 
 def asks_for_password(challenge: str) -> bool:

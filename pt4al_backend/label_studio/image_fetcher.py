@@ -24,6 +24,7 @@ import httpx
 
 from pt4al_backend.errors import LabelStudioError, LabelStudioUnavailableError, PT4ALError, UnreadableImageError
 from pt4al_backend.label_studio.client import asks_for_password, proxy_asks
+from pt4al_backend.net.basic_auth import basic_auth
 from pt4al_backend.net.guard import GuardedBackend, ssl_context, timeouts
 
 STORAGE_SCHEMES = ("s3", "gs", "azure-blob")  # what Label Studio's import storages call themselves
@@ -181,7 +182,7 @@ class ImageFetcher:
         ]
         known_by = self._credentials() if trusted else {}
         if not known_by and url.userinfo:
-            known_by = {"Authorization": f"Basic {base64.b64encode(unquote_to_bytes(url.userinfo)).decode()}"}
+            known_by = {"Authorization": basic_auth(unquote_to_bytes(url.userinfo))}
         return headers + [(name.encode(), value.encode()) for name, value in known_by.items()]
 
     def _check_answer(self, url: httpx.URL, response: httpcore.Response, *, trusted: bool) -> None:
@@ -268,7 +269,7 @@ def _read_body(response: httpcore.Response, *, limit: int, name: str) -> bytes:
     """The whole body, unpacked; never holds more than `limit` bytes and one chunk."""
     encoding = _header(response, "content-encoding").lower()
     if encoding not in ("", "identity", "gzip", "x-gzip", "deflate"):
-        raise UnreadableImageError(f"{name}: sent in an encoding nobody asked for.")
+        raise UnreadableImageError(f"{name}: sent in an encoding that was not requested.")
     inflate = None if encoding in ("", "identity") else zlib.decompressobj(wbits=47)  # 47: zlib or gzip
     body = bytearray()
     try:

@@ -1,4 +1,4 @@
-"""Fetch one public file (ImageNet weights) into the data directory, whole or not at all."""
+"""Download one public file (ImageNet weights) into the data directory, completely or not at all."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ from pt4al_backend.store.disk import told
 from pt4al_backend.store.files import replacing
 
 MOST_BYTES = 500_000_000
+"""The largest file that is kept."""
 
 
 def download(url: str, path: Path) -> None:
-    """Fetch `url` (https) to `path` unless it is there. `PT4ALError` says what to do when it cannot be had."""
+    """Download `url` (https) to `path` unless that file exists.
+
+    Raises:
+        PT4ALError: the download failed; the text says what to do instead.
+    """
     if path.exists():
         return
     try:
@@ -30,7 +35,7 @@ def download(url: str, path: Path) -> None:
                     raise PT4ALError(f"{url} is larger than {MOST_BYTES // 1_000_000} MB: not a ResNet-18.")
     except httpx.HTTPError as error:
         raise PT4ALError(
-            f"The ImageNet weights cannot be fetched ({type(error).__name__}). Download a ResNet-18 as safetensors "
+            f"The ImageNet weights cannot be downloaded ({type(error).__name__}). Download a ResNet-18 as safetensors "
             "and set PT4AL_IMAGENET_WEIGHTS to its path, or use PT4AL_INIT=pretext."
         ) from error
     except OSError as error:

@@ -1,7 +1,7 @@
-"""Connections that go only where they may, and end in time.
+"""Connections that go only to permitted addresses and end in time.
 
-httpcore's network backend is the one place where the address a connection really goes to is known:
-a name is looked up once, every address is checked, and that very address is connected to.
+Only httpcore's network backend knows which address a connection really goes to. So a name is looked up once, every
+address is checked there, and the connection goes to the very address that was checked.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ import httpx
 
 from pt4al_backend.errors import LabelStudioError, PT4ALError, UnreadableImageError
 
-CONNECT_SECONDS = 10.0  # a host that swallows packets must not cost the whole time limit
+CONNECT_SECONDS = 10.0  # a host that swallows packets must not use up the whole time limit
 LARGEST_ANSWER = 256 * 2**20  # bytes; a page of painted photos may take a fifth of that ...
-FIRST_ANSWER = 4 * 2**20  # ... and what has to be known of a project before, much less
+FIRST_ANSWER = 4 * 2**20  # ... and the project, which is asked for before any page, much less
 METADATA_ADDRESSES = {  # cloud metadata services that are not link-local
     ipaddress.ip_address(text)
     for text in ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")
 }
-EMBEDDING = (  # IPv6 networks whose last 32 bits are an IPv4 address: NAT64, also of a site's own, and "compatible"
+EMBEDDING = (  # IPv6 networks whose last 32 bits are an IPv4 address: NAT64 (public and local) and "compatible"
     *map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "::/96")),
 )
 THIS_HOST = ipaddress.ip_network("0.0.0.0/8")
@@ -35,11 +35,13 @@ IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class GuardedBackend(httpcore.NetworkBackend):
-    """Resolves a host, checks the address and connects to that very address, so no second look-up can
-    give another one (DNS rebinding). TLS still checks the certificate against the host's name.
+    """Resolves a host, checks the address and connects to that very address.
 
-    httpcore hands the timeouts of a request through untouched. Here they are points in time on the
-    monotonic clock, so that a server that drips one byte per read cannot stretch the limit.
+    So no second look-up can return another address (DNS rebinding). TLS still checks the certificate against the host's
+    name.
+
+    httpcore passes the timeouts of a request on unchanged. Here they are points in time on the monotonic clock, so that
+    a server that sends one byte per read cannot stretch the limit.
     """
 
     def __init__(
@@ -49,7 +51,12 @@ class GuardedBackend(httpcore.NetworkBackend):
         home: tuple[str, int] | None = None,
         refused: type[PT4ALError] = UnreadableImageError,
     ) -> None:
-        """`home`: host and port that may be at a private address in any case; `refused`: what is raised."""
+        """
+        Args:
+            private_addresses: whether hosts may be at private addresses.
+            home: host and port that may be at a private address in any case.
+            refused: the error raised for an address that is not permitted.
+        """
         self._home = home
         self._private_addresses = private_addresses
         self._refused = refused
@@ -108,23 +115,23 @@ class _DeadlineStream(httpcore.NetworkStream):
 
 
 class GuardedTransport(httpx.HTTPTransport):
-    """For a server that a stranger may have chosen: connects as `GuardedBackend` does, and its answers are bounded.
+    """For a server that a stranger may have chosen: connects as `GuardedBackend` does, and bounds the responses.
 
-    A request's time for reading is the time for all of its answer.
+    A request's read timeout is the time for its whole response.
     """
 
     def __init__(self, known: Collection[Any] = ()) -> None:
-        """`known`: addresses at which there is a Label Studio; they may send larger answers."""
+        """`known`: addresses that have shown themselves to be a Label Studio; their responses may be larger."""
         super().__init__(verify=ssl_context())
         self._known = known
         backend = GuardedBackend(private_addresses=True, refused=LabelStudioError)
-        # Private by name, but the one place where httpx can be told how to connect.
+        # Private by name, but the only place where httpx accepts a way to connect.
         self._pool = httpcore.ConnectionPool(ssl_context=ssl_context(), network_backend=backend, keepalive_expiry=5.0)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """See httpx. Nothing is unpacked: a small answer may unpack to a large one.
+        """See httpx. Nothing is decompressed: a small response may unpack to a large one.
 
-        The extension `server` of a response is the address that was connected to.
+        The extension `server` of a response is the address that the connection went to.
         """
         seconds: dict[str, float] = request.extensions["timeout"]
         now = time.monotonic()
@@ -135,24 +142,24 @@ class GuardedTransport(httpx.HTTPTransport):
         response.extensions["server"] = server
         if response.headers.get("Content-Encoding", "identity") != "identity":
             response.close()
-            raise httpx.DecodingError("sent in an encoding nobody asked for")
+            raise httpx.DecodingError("sent in an encoding that was not requested")
         assert isinstance(response.stream, httpx.SyncByteStream)
         response.stream = _Bounded(response.stream, LARGEST_ANSWER if server in self._known else FIRST_ANSWER)
         return response
 
 
 class _Bounded(httpx.SyncByteStream):
-    """A body that ends with an error when it becomes too large."""
+    """A body that raises an error once it is too large."""
 
     def __init__(self, inner: httpx.SyncByteStream, limit: int) -> None:
         self._inner = inner
         self._limit = limit
 
     def __iter__(self) -> Iterator[bytes]:
-        left = self._limit
+        remaining = self._limit
         for chunk in self._inner:
-            left -= len(chunk)
-            if left < 0:
+            remaining -= len(chunk)
+            if remaining < 0:
                 raise httpx.DecodingError("too large")
             yield chunk
 
@@ -162,14 +169,14 @@ class _Bounded(httpx.SyncByteStream):
 
 def _look_up(host: str, port: int) -> list[IPAddress]:
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise httpcore.ConnectError(f"the host name does not resolve ({error})") from None
-    return list(dict.fromkeys(ipaddress.ip_address(str(entry[4][0])) for entry in found))
+    return list(dict.fromkeys(ipaddress.ip_address(str(entry[4][0])) for entry in entries))
 
 
 def _refusal(address: IPAddress, *, private_allowed: bool) -> str | None:
-    """Why nothing is fetched from this address; None when it may be."""
+    """Why connections to this address are refused; None if they are allowed."""
     address = _embedded_ipv4(address)
     if _is_metadata(address):
         return "a link-local or cloud metadata address, and nothing is fetched from those"
@@ -186,26 +193,27 @@ def _is_metadata(address: IPAddress) -> bool:
 
 
 def _embedded_ipv4(address: IPAddress) -> IPAddress:
-    """The IPv4 address that an IPv6 address stands for (mapped, 6to4, NAT64), or the address itself."""
-    if isinstance(address, ipaddress.IPv4Address) or int(address) < 2:  # neither :: nor ::1 stands for one
+    """The IPv4 address inside an IPv6 address (mapped, 6to4, NAT64), or the address itself."""
+    if isinstance(address, ipaddress.IPv4Address) or int(address) < 2:  # :: and ::1 contain none
         return address
     if any(address in network for network in EMBEDDING):
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour or address
 
 
-@functools.cache  # 50 ms, and the same for all
+@functools.cache  # takes 50 ms, and all connections share it
 def ssl_context() -> ssl.SSLContext:
-    """Whom to trust; reads SSL_CERT_FILE."""
+    """The trusted certificates; reads SSL_CERT_FILE."""
     return httpx.create_ssl_context()
 
 
 def timeouts(deadline: float) -> dict[str, float]:
-    """Points in time, except the wait for a free connection, which is httpcore's own and in seconds."""
+    """A request's timeouts: points in time, except the wait for a free connection, which httpcore takes in seconds."""
     return {"connect": deadline, "read": deadline, "write": deadline, "pool": left(deadline)}
 
 
 def left(deadline: float | None) -> float:
+    """Seconds until a point in time on the monotonic clock. `httpcore.ReadTimeout` if it has passed."""
     assert deadline is not None
     seconds = deadline - time.monotonic()
     if seconds <= 0:

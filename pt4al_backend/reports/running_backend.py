@@ -7,7 +7,6 @@ own settings, or in the environment of the process that runs, where the system s
 
 from __future__ import annotations
 
-import base64
 import http.client
 import json
 import logging
@@ -23,6 +22,7 @@ from pydantic import SecretStr
 
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.net.addresses import address
+from pt4al_backend.net.basic_auth import basic_auth
 from pt4al_backend.settings import Settings, variables
 from pt4al_backend.store.files import lock
 
@@ -109,7 +109,7 @@ class Beside:
         settings, headers = self.settings, {}
         if settings.basic_auth_user:
             login = f"{settings.basic_auth_user}:{settings.basic_auth_pass.get_secret_value()}"
-            headers = {"Authorization": "Basic " + base64.b64encode(login.encode()).decode()}
+            headers = {"Authorization": basic_auth(login)}
         connection = http.client.HTTPConnection(urlsplit(address(settings)).netloc, timeout=PATIENCE)
         try:
             connection.request("GET", "/api/status", headers=headers)

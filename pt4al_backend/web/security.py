@@ -30,7 +30,7 @@ _HEADERS = {
 def check_settings(settings: Settings) -> None:
     """`PT4ALError` where half of a user name and password is set: it would protect nothing."""
     if bool(settings.basic_auth_user) != bool(settings.basic_auth_pass.get_secret_value()):
-        raise PT4ALError("Set BASIC_AUTH_USER and BASIC_AUTH_PASS both, or neither.")
+        raise PT4ALError("Set both BASIC_AUTH_USER and BASIC_AUTH_PASS, or neither.")
 
 
 def is_allowed(request: Request, settings: Settings) -> bool:

@@ -47,9 +47,9 @@ def test_all_that_is_wrong_is_told_at_once(data_dir: Path, monkeypatch: pytest.M
     told = "\n".join(sorted(lines))
     for word in ("PORT is wrong", "PT4AL_PRESET is wrong", "PT4AL_SEED is wrong", f"slack in {data_dir}/pt4al.toml"):
         assert word in told
-    assert "has cycels, which is no setting: did you mean cycles?" in told
-    assert "PT4AL_QUERYSIZE is no setting: did you mean PT4AL_QUERY_SIZE?" in told
-    assert "BASIC_AUTH_USER and BASIC_AUTH_PASS both" in told
+    assert "has cycels, which is not a setting: did you mean cycles?" in told
+    assert "PT4AL_QUERYSIZE is not a setting: did you mean PT4AL_QUERY_SIZE?" in told
+    assert "both BASIC_AUTH_USER and BASIC_AUTH_PASS" in told
 
 
 @pytest.mark.parametrize("text", [b"cycles 3", b"\xff\xfe", b"cycles = 3\ncycles = 4", b"[" * 5000])
@@ -65,7 +65,7 @@ def test_files_that_mislead(data_dir: Path, tmp_path: Path) -> None:
     (data_dir / "pt4al.toml").write_text(f'data_dir = "{data_dir}/elsewhere"\n[nested]\n')
     os.environ.pop("MODEL_DIR")  # the fixture puts it back
     os.chdir(data_dir.parent)
-    with pytest.raises(PT4ALError, match="nested, which is no setting"):
+    with pytest.raises(PT4ALError, match="nested, which is not a setting"):
         load_settings(data_dir / "pt4al.toml")
 
 
@@ -76,9 +76,9 @@ def test_unknown_variables_are_named_with_the_nearest(monkeypatch: pytest.Monkey
     monkeypatch.setenv("PT4AL_API_KEY", "secret")
     monkeypatch.setenv("PT4AL_BLUE", "1")
     assert doubts() == [
-        "PT4AL_API_KEY is no setting: did you mean LABEL_STUDIO_API_KEY?",
-        "PT4AL_BLUE is no setting.",
-        "PT4AL_QUERYSIZE is no setting: did you mean PT4AL_QUERY_SIZE?",
+        "PT4AL_API_KEY is not a setting: did you mean LABEL_STUDIO_API_KEY?",
+        "PT4AL_BLUE is not a setting.",
+        "PT4AL_QUERYSIZE is not a setting: did you mean PT4AL_QUERY_SIZE?",
     ]
     monkeypatch.setenv("pt4al_slack", "30")
     assert load_settings().slack == 30 and len(doubts()) == 3
@@ -87,7 +87,7 @@ def test_unknown_variables_are_named_with_the_nearest(monkeypatch: pytest.Monkey
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", "key")
     assert len(doubts()) == 3
     monkeypatch.delenv("LABEL_STUDIO_URL")
-    assert "sent nowhere without LABEL_STUDIO_URL" in doubts()[-1]
+    assert "not used without LABEL_STUDIO_URL" in doubts()[-1]
 
 
 def test_a_file_with_a_secret_should_be_private(data_dir: Path) -> None:

@@ -15,7 +15,6 @@ from support.processes import free_port, wait_until
 from support.served import Backend
 
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.net import addresses
 from pt4al_backend.processes import heartbeat, supervisor
 from pt4al_backend.settings import Settings, load_settings
 
@@ -96,11 +95,6 @@ def test_a_worker_that_was_told_to_end_is_waited_for(tmp_path: Path) -> None:
     ending.enter_context(heartbeat.only_worker(tmp_path))
     threading.Timer(0.5, ending.close).start()
     heartbeat.require_no_worker(tmp_path)
-
-
-def test_an_address_of_another_machine_is_told() -> None:
-    with pytest.raises(PT4ALError, match="not an address of this machine"):
-        addresses.require_free_port("203.0.113.7", free_port())
 
 
 def test_restarts_wait_longer_and_longer() -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from support.filled_store import add_project, add_ranked, reread, settings_in, state
 
-from pt4al_backend.net.addresses import without_userinfo
 from pt4al_backend.processes.cpu_meter import CpuUse
 from pt4al_backend.reports.status import health, is_alive, status
 from pt4al_backend.store.store import Store
@@ -171,19 +170,6 @@ def test_a_project_the_worker_has_not_seen(store: Store, tmp_path: Path) -> None
 def test_heartbeats(age: float, alive: bool) -> None:
     assert is_alive(Worker(id=1, heartbeat_at=time.time() - age, device="cpu", busy_with="")) is alive
     assert not is_alive(None)
-
-
-@pytest.mark.parametrize(
-    ("url", "plain"),
-    [
-        ("http://ls:8080", "http://ls:8080"),
-        ("https://u:p@ls/x", "https://ls/x"),
-        ("https://u:p@ss@ls", "https://ls"),
-        ("https://u@[::1]:80/x", "https://[::1]:80/x"),
-    ],
-)
-def test_addresses_are_shown_without_a_login(url: str, plain: str) -> None:
-    assert without_userinfo(url) == plain
 
 
 def test_a_worker_that_starts_lives_and_ends(store: Store) -> None:

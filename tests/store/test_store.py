@@ -8,7 +8,6 @@ from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.label_types import questions_of
 from pt4al_backend.labelling.platform import TaskState
 from pt4al_backend.labelling.questions import Prediction
-from pt4al_backend.net.download import download
 from pt4al_backend.store.pool_scores import PredictionArrays, RankingArrays
 from pt4al_backend.store.store import Store
 
@@ -242,12 +241,6 @@ def test_how_many_tasks_are_announced(store, project):
     store.forget(project.id)
     store.announce(project.id, tasks=5)  # by a worker that has not noticed
     assert store.announced(project.id) == 0
-
-
-def test_a_download_that_has_no_place_is_a_sentence(tmp_path):
-    (tmp_path / "models").write_text("a file")
-    with pytest.raises(PT4ALError, match="cannot be written"):
-        download("https://weights.example/x.safetensors", tmp_path / "models" / "x.safetensors")
 
 
 @pytest.mark.parametrize("damage_at", [0, 4096])

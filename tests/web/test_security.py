@@ -66,5 +66,5 @@ def test_a_password_beyond_latin_1(start: Callable[..., FlaskClient]) -> None:
 
 @pytest.mark.parametrize("half", [{"basic_auth_user": "u"}, {"basic_auth_pass": "p"}])
 def test_half_a_login_protects_nothing(tmp_path, half: dict[str, str]) -> None:
-    with pytest.raises(PT4ALError, match="both, or neither"):
+    with pytest.raises(PT4ALError, match="BASIC_AUTH_PASS, or neither"):
         create_app(load_model, settings_in(tmp_path, **half))
