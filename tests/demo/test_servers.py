@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pt4al_backend.demo import label_studio_server, servers
+from pt4al_backend.demo import servers
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.processes import supervisor
 from pt4al_backend.settings import Settings, load_settings
@@ -82,9 +82,3 @@ def test_the_token_is_kept_and_private(tmp_path: Path) -> None:
     assert len(token) == 40
     assert servers.user_token(tmp_path) == token
     assert stat.S_IMODE((tmp_path / "token").stat().st_mode) == 0o600
-
-
-def test_a_missing_label_studio_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PT4AL_LABEL_STUDIO", "/nowhere/label-studio")
-    with pytest.raises(PT4ALError, match="PT4AL_LABEL_STUDIO is /nowhere/label-studio"):
-        label_studio_server.find_executable()
