@@ -238,9 +238,9 @@ class Settings(BaseSettings):
     def _known_strategy(cls, value: str) -> str:
         from pt4al_backend.sampling import strategies  # numpy and more, where a strategy is named at all
 
-        names = strategies.names()
-        if value not in names:
-            raise ValueError(f"it has to be one of {', '.join(names[:-1])} or {names[-1]}")
+        if value not in strategies.STRATEGIES and value not in strategies.names():
+            *names, last = strategies.names()
+            raise ValueError(f"it has to be one of {', '.join(names)} or {last}")
         return value
 
     @field_validator("label_studio_url", "label_studio_link")

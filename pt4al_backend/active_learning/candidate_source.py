@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pt4al_backend.active_learning.fit_probes import mistakes
+from pt4al_backend.active_learning.fit_probes import out_of_fold_errors
 from pt4al_backend.active_learning.pool_predictions import PoolPredictions
 from pt4al_backend.sampling.candidates import Candidates, Positions, random_key
 from pt4al_backend.store.store import PoolArrays
@@ -45,7 +45,7 @@ class CandidateSource:
 
     def out_of_fold_errors(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """(l,) the batch of each labelled image, and the share of its answers that probes fitted without it miss."""
-        positions, wrong = mistakes(self.pool, self.predictions.questions, self.predictions.sources)
+        positions, wrong = out_of_fold_errors(self.pool, self.predictions.questions, self.predictions.sources)
         return self.pool.batch[positions], wrong
 
     def _known(self, positions: Positions) -> NDArray[np.bool_]:

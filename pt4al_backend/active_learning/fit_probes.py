@@ -57,7 +57,7 @@ def fit_heads(pool: PoolArrays, questions: Sequence[Question], sources: ProbeInp
     return heads
 
 
-def mistakes(
+def out_of_fold_errors(
     pool: PoolArrays, questions: Sequence[Question], sources: ProbeInputs
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Positions (l,) of labelled images, and the share of their answers that heads which did not see them get wrong."""

@@ -66,16 +66,16 @@ def rank(
     now = schedule.round
     everything = candidates_of(pool, predictions, query_size=schedule.query_size, round=now.number, seed=settings.seed)
     members = everything[now.members]
-    query = (
-        _query(schedule, members, settings.slack) if kept is None else _left_of(kept, pool.task[now.members], members)
-    )
-    orders = [now.members[query], *(batch[everything[batch].most_uncertain_first()] for batch in now.ahead)]
-    served = queue.build(now, orders, pool_size=len(pool), slack=settings.slack)
+    if kept is None:
+        first = _query(schedule, members, settings.slack)
+    else:
+        first = _left_of(kept, pool.task[now.members], members)
+    later = [batch[everything[batch].most_uncertain_first()] for batch in now.ahead]
+    served = queue.build(now, [now.members[first], *later], pool_size=len(pool), slack=settings.slack)
     arrays = RankingArrays(pool.task, served.scores, predictions.guesses)
     beside = _beside(pool, served.window, opened)
-    pick = _picking(
-        arrays, predictions, settings, _drawn(np.concatenate([served.window[:PREVIEWED], beside]), previews)
-    )
+    drawn = _drawn(np.concatenate([served.window[:PREVIEWED], beside]), previews)
+    pick = _picking(arrays, predictions, settings, drawn)
     picks = tuple(pick(position, float(served.scores[position])) for position in served.window.tolist())
     left = tuple(pick(position, queue.LAST_PLACE) for position in beside.tolist()) if picks else ()
     version = version_name(now.number, int(pool.labelled.sum()), picks + left)

@@ -63,6 +63,10 @@ STRATEGIES: dict[str, Strategy | Variants] = {
 }
 
 
+PACKAGES = {"skactiveml": "scikit-activeml"}
+"""What to install for a module of another name."""
+
+
 class StrategyError(Exception):
     """A strategy cannot be used; the text says why and what to do."""
 
@@ -81,9 +85,10 @@ def find(name: str, *, diversity: str, dense: bool) -> Strategy:
     entry = STRATEGIES.get(name) or _loaded(name)
     chosen = entry if isinstance(entry, Strategy) else entry(diversity, dense)
     if chosen.library and importlib.util.find_spec(chosen.library) is None:
+        package = PACKAGES.get(chosen.library, chosen.library)
         raise StrategyError(
-            f"The strategy {name} comes from scikit-activeml, which is not installed: "
-            "pip install scikit-activeml, or choose another with PT4AL_STRATEGY."
+            f"The strategy {name} needs {package}, which is not installed: pip install {package}, or choose another "
+            "with PT4AL_STRATEGY."
         )
     return chosen
 

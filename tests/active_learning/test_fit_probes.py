@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pt4al_backend.active_learning import fit_probes, training_data
-from pt4al_backend.active_learning.fit_probes import fit_heads, mistakes, refit
+from pt4al_backend.active_learning.fit_probes import fit_heads, out_of_fold_errors, refit
 from pt4al_backend.active_learning.pool_predictions import PoolPredictions
 from pt4al_backend.active_learning.training_data import ProbeInputs
 from pt4al_backend.labelling.label_types import LABEL_TYPES
@@ -244,20 +244,23 @@ def test_of_many_segmentations_only_some_are_read(world: World, monkeypatch: pyt
     assert (logits.argmax(axis=-1) == world.cells).mean() > 0.98
 
 
-def test_mistakes_are_shares_of_the_answers(world: World) -> None:
+def test_out_of_fold_errors_are_shares_of_the_answers(world: World) -> None:
     """Two images are labelled otherwise than they look: one in its kind, one in one of its two labels."""
     given = {position: world.answers(position) for position in range(30)}
     given[5] |= {"kind": KIND.classes[(world.kind[5] + 1) % 3]}
     wrong = replace(world, result=world.result.copy())
     wrong.result[6, 0] ^= True
     given[6] = wrong.answers(6)
-    positions, shares = mistakes(pool(given), (KIND,), world.sources(given))
+    positions, shares = out_of_fold_errors(pool(given), (KIND,), world.sources(given))
     assert positions.tolist() == list(range(30))
     assert shares[5] == 1 and shares.sum() <= 2
-    _, shares = mistakes(pool(given), (SEEN,), world.sources(given))
+    _, shares = out_of_fold_errors(pool(given), (SEEN,), world.sources(given))
     assert shares[6] == 0.5 and set(shares.tolist()) <= {0, 0.5, 1}
-    _, shares = mistakes(pool(given), (KIND, SEEN), world.sources(given))
+    _, shares = out_of_fold_errors(pool(given), (KIND, SEEN), world.sources(given))
     assert shares[5] >= 0.5 and shares[6] >= 0.25
-    assert mistakes(pool(given), (AREA,), world.sources(given))[1].tolist() == [0] * 30  # a mask is never quite right
+    # A mask is never quite right.
+    assert (
+        out_of_fold_errors(pool(given), (AREA,), world.sources(given))[1].tolist() == [0] * 30
+    )  # a mask is never quite right
     del given[5]["result"]
-    assert mistakes(pool(given), (KIND, SEEN), world.sources(given))[1][5] == 1
+    assert out_of_fold_errors(pool(given), (KIND, SEEN), world.sources(given))[1][5] == 1

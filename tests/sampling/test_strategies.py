@@ -1,5 +1,6 @@
 """Every strategy in the table goes through the same checks; strategies of other packages come in by name."""
 
+import importlib.util
 import sys
 
 import numpy as np
@@ -179,8 +180,11 @@ def test_strategies_named_for_an_uncertainty_use_it():
 
 
 def test_a_strategy_whose_library_is_missing_says_so(monkeypatch):
-    monkeypatch.setitem(STRATEGIES, "coreset", Strategy(random_sampling.query, library="nowhere"))
-    with pytest.raises(StrategyError, match=r"coreset comes from scikit-activeml, which is not installed: pip install"):
+    monkeypatch.setitem(STRATEGIES, "coreset", Strategy(random_sampling.query, library="skactiveml"))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(
+        StrategyError, match=r"coreset needs scikit-activeml, which is not installed: pip install scikit-"
+    ):
         find("coreset", diversity="off", dense=False)
 
 

@@ -191,6 +191,15 @@ def test_results_of_another_config_are_refused(tmp_path: Path) -> None:
     assert (tmp_path / "results.json").read_text() == before
 
 
+def test_runs_are_added_to_those_of_a_release_with_another_name_for_the_order(tmp_path: Path) -> None:
+    results(tmp_path, order="dealt").add(run("pt4al", 0, 0.5))
+    kept = results(tmp_path, order="round_robin")
+    kept.add(run("pt4al", 1, 0.5))
+    assert [entry["seed"] for entry in kept.runs] == [0, 1]
+    with pytest.raises(PT4ALError, match="made with another order"):
+        results(tmp_path, order="hard_first").begin()
+
+
 @pytest.mark.parametrize(
     "content",
     [
