@@ -1,6 +1,6 @@
 """Does PT4AL save labels? One command per table of docs/measurements.md.
 
-    python benchmarks/accuracy.py TABLE [--jobs 2] [--seeds 3] [--strategies a,b]
+    python -m benchmarks.accuracy TABLE [--jobs 2] [--seeds 3] [--strategies a,b]
 
 Each table is a simulation: `benchmarks/results/TABLE/results.json` holds every run, the machine and the versions,
 `table.md` and `curves.svg` are made from it. Runs that are there already are kept, so a command can be stopped
@@ -18,7 +18,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import tables
+from benchmarks import tables
 
 OWN = "pt4al,random,confidence,margin"
 SEGMENTING = "pt4al,random,entropy"
@@ -125,12 +125,12 @@ def main() -> None:
 def run(name: str, out: Path, seeds: int | None, strategies: str | None) -> None:
     from rich.console import Console
 
+    from benchmarks.by_hand import settings_of
     from pt4al_backend import simulate
-    from pt4al_backend.settings import Settings
 
     table = TABLES[name]
     pool, test = images(table.data)
-    settings = Settings(preset=table.preset, cycles=table.cycles)
+    settings = settings_of(preset=table.preset, cycles=table.cycles)
     replay = simulate.Replay(pool, test, table.rounds or table.cycles, table.query_size, table.answers)
     plan = simulate.Plan(
         table.title,
@@ -161,12 +161,12 @@ def markdown(name: str, results) -> str:
         at = [tables.spread([100 * rounds[k][shows] for rounds in own]) for k in shown]
         sums = [f"{row[key]:.1f} ± {row[key + '_sd']:.1f}" for key in areas]
         rows.append([f"`{strategy}`", str(row["n"]), *at, *sums])
-    command = f"python benchmarks/accuracy.py {name}"
+    command = f"python -m benchmarks.accuracy {name}"
     return tables.signed(tables.markdown(head, rows), command, results.environment | results.made)
 
 
 def images(data: str):  # -> tuple[KnownImages, KnownImages]
-    import datasets
+    from benchmarks import datasets
 
     name, _, size = data.partition(":")
     if name == "camvid":

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from pt4al_backend import learning
+from pt4al_backend.settings import Settings
 
 T = TypeVar("T")
 
@@ -40,3 +41,8 @@ def finish(work: Generator[Any, None, T]) -> T:
             next(work)
         except StopIteration as end:
             return end.value
+
+
+def settings_of(**values: Any) -> Settings:
+    """Settings of these values, and the defaults; nothing is read from the environment."""
+    return Settings(**values)

@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pt4al_backend.datasets.known_images import ENDINGS, LabelledImages, SegmentedImages
+from pt4al_backend.datasets.known_images import LabelledImages, SegmentedImages
+from pt4al_backend.datasets.other_formats import IMAGES
 
 CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CAMVID_CLASSES = (
@@ -53,7 +54,7 @@ class Files:
             names = self._archive.namelist()
         else:
             names = [path.relative_to(self._root).as_posix() for path in self._root.rglob("*")]
-        return sorted(name for name in names if Path(name).suffix.lower() in ENDINGS)
+        return sorted(name for name in names if Path(name).suffix.lower() in IMAGES)
 
     def read(self, name: str) -> bytes:
         if not self._archive:

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import tables
-
+from benchmarks import tables
 from pt4al_backend.simulate.results import environment
+from pt4al_backend.simulate.run_file import Run, RunFile
 
 T = TypeVar("T")
-Run = dict[str, Any]
 
 
 class KeptRuns:
     """The runs in `path`; a run has a `row` of the table and a `seed`."""
 
     def __init__(self, path: Path, command: str) -> None:
-        self._path, self._command = path, command
+        self._file, self._command = RunFile(path), command
 
     def all(self) -> list[Run]:
         """Those of other processes too."""
-        return json.loads(self._path.read_text())["runs"] if self._path.exists() else []
+        saved = self._file.read()
+        return saved["runs"] if saved else []
 
     def has(self, row: str, seed: int) -> bool:
         return any((run["row"], run["seed"]) == (row, seed) for run in self.all())
@@ -35,20 +33,15 @@ class KeptRuns:
 
     def add(self, run: Run) -> None:
         """Keep a run, on disk when this returns."""
-        with self._path.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            told = {"command": self._command, "environment": environment(), "runs": [*self.all(), run]}
-            unfinished = self._path.with_suffix(".tmp")
-            unfinished.write_text(json.dumps(told, indent=1) + "\n")
-            unfinished.replace(self._path)
+        self._file.add([run], lambda _runs: {"command": self._command, "environment": environment()})
         print(run, flush=True)
 
     def tell(self, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Print the table of the runs, and keep it beside them with what they were made with."""
         table = tables.markdown(head, rows)
         print(table)
-        told = json.loads(self._path.read_text())
-        self._path.with_suffix(".md").write_text(tables.signed(table, told["command"], told["environment"]))
+        saved = self._file.read() or {}
+        self._file.path.with_suffix(".md").write_text(tables.signed(table, saved["command"], saved["environment"]))
 
 
 def timed(work: Callable[..., T], *arguments: Any) -> tuple[T, float]:

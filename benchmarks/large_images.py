@@ -1,6 +1,6 @@
 """How fast large images are learnt from, and how long ImageNet-1k (1,281,167 images) would take.
 
-    python benchmarks/large_images.py [--images 512]
+    python -m benchmarks.large_images [--images 512]
 
 Caltech-101's images at 224 px, and at 64 px, which is the most that `fast` takes on a CPU: decoding, pretext training
 (four rotations each), pretext loss, main training and features, in images a second, the median of three. From them
@@ -19,10 +19,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import datasets
 import numpy as np
-from by_hand import NoCheckpoint, Pixels, finish
 
+from benchmarks import datasets
+from benchmarks.by_hand import NoCheckpoint, Pixels, finish
 from pt4al_backend import learning
 from pt4al_backend.simulate.results import environment
 from pt4al_backend.store.decode import decode
@@ -41,7 +41,7 @@ def main() -> None:
     images, _ = datasets.caltech101(30)
     chosen = np.random.default_rng(0).permutation(len(images))[:count]
     told: dict[str, Any] = {
-        "command": "python benchmarks/large_images.py",
+        "command": "python -m benchmarks.large_images",
         "device": learning.describe_device(device),
         "images": count,
         "environment": environment(),
@@ -57,7 +57,7 @@ def measure(images: Any, size: int, device: str) -> dict[str, Any]:
     recipe = learning.recipes("fast", device=device, pool=IMAGENET, image_size=size)
     rows = np.arange(len(images))
     decoding, pixels = timed(lambda: Pixels(np.stack([decode(images.read(k), size=size) for k in rows])))
-    once = {"epochs": 1, "least_steps": 0, "most_steps": 2**31}
+    once: dict[str, Any] = {"epochs": 1, "least_steps": 0, "most_steps": 2**31}
     pretext, main_task = replace(recipe.pretext, **once), replace(recipe.main, **once)
 
     def learn_rotations() -> learning.Weights:

@@ -1,6 +1,6 @@
 """Does a high pretext loss mean a high main-task loss? Spearman's rho on CIFAR-10.
 
-    python benchmarks/loss_correlation.py [--seeds 3]
+    python -m benchmarks.loss_correlation [--seeds 3]
 
 The rotation network learns from training images 0 to 4,999, as in the ablations, and gives their pretext losses. A
 main network learns the classes of images 5,000 to 9,999, from the rotation network's weights and from scratch, and
@@ -16,12 +16,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import datasets
 import numpy as np
-from by_hand import NoCheckpoint, Pixels, finish
 from scipy.stats import spearmanr
-from tables import spread
 
+from benchmarks import datasets
+from benchmarks.by_hand import NoCheckpoint, Pixels, finish
+from benchmarks.tables import spread
 from pt4al_backend import learning
 from pt4al_backend.sampling.uncertainty import softmax
 from pt4al_backend.simulate.results import environment
@@ -40,7 +40,7 @@ def main() -> None:
         if seed not in [run["seed"] for run in told["runs"]]:
             told["runs"].append({"seed": seed} | measure(seed))
             told["environment"] = environment()
-            told["command"] = "python benchmarks/loss_correlation.py"
+            told["command"] = "python -m benchmarks.loss_correlation"
             OUT.write_text(json.dumps(told, indent=1) + "\n")
     for name in ("pretext", "scratch"):
         rhos = [run[name]["rho"] for run in told["runs"]]

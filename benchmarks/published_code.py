@@ -1,7 +1,7 @@
 """How long do the steps of PT4AL take, beside the published code? The same images, machine and run, on a CPU.
 
     pip install opencv-python-headless
-    python benchmarks/published_code.py [--images 5000] [--repeats 1] [--output FILE]
+    python -m benchmarks.published_code [--images 5000] [--repeats 1] [--output FILE]
 
 The published code (https://github.com/johnsk95/PT4AL, read at 9a0da4a) is stated here again, step by step: image files
 that every step decodes anew, a pass for each rotation, one image at a time outside training, losses sorted as text.
@@ -37,11 +37,9 @@ from pathlib import Path
 from typing import Any
 
 import cv2  # the published code reads images with it
-import datasets
 import numpy as np
 import torch
 import torch.nn.functional as F
-from by_hand import finish
 from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
@@ -49,16 +47,18 @@ from rich.table import Table
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
+from benchmarks import datasets
+from benchmarks.by_hand import finish, settings_of
 from pt4al_backend import learning
 from pt4al_backend.active_learning.fit_probes import refit
 from pt4al_backend.active_learning.rank_pool import rank
 from pt4al_backend.active_learning.schedule import schedule
 from pt4al_backend.active_learning.training_data import ProbeInputs
+from pt4al_backend.labelling.label_types import LABEL_TYPES
 from pt4al_backend.labelling.questions import Question
 from pt4al_backend.learning.networks import initialised, network_spec, to_weights
 from pt4al_backend.sampling import batches
 from pt4al_backend.sampling.orders import Order
-from pt4al_backend.settings import Settings
 from pt4al_backend.simulate.results import environment
 from pt4al_backend.store.checkpoints import CheckpointFile
 from pt4al_backend.store.decode import decode
@@ -165,7 +165,7 @@ class Ours:
         n = len(pool.files)
         self._pool, self._pixels, self._rows = pool, pixels, np.arange(n)
         self._recipe = learning.recipes(preset, device=DEVICE, pool=n, image_size=SIDE)
-        self._settings = Settings(preset=preset, cycles=CYCLES)
+        self._settings = settings_of(preset=preset, cycles=CYCLES)
         self._order: Order = "hard_first" if preset == "paper" else "round_robin"
 
     def decoding(self) -> None:
@@ -194,7 +194,7 @@ class Ours:
         weights = _weights(self._recipe.main.network, self._recipe.main.width, outputs=CLASSES)
         pool = self._in_round_one()
         rows = np.flatnonzero((pool.batch == 1) | pool.labelled)
-        question = Question("class", "single", datasets.CIFAR_CLASSES)
+        question = Question("class", LABEL_TYPES["single"], datasets.CIFAR_CLASSES)
         answers = {
             int(pool.task[k]): {"class": question.classes[self._pool.targets[k]]} for k in np.flatnonzero(pool.labelled)
         }
@@ -218,7 +218,7 @@ class Ours:
         return PoolArrays(
             task=self._rows + 1,
             row=self._rows,
-            loss=np.linspace(2, 0, n),
+            loss=np.linspace(2, 0, n, dtype=np.float64),
             batch=batch,
             rank=self._rows,
             labelled=labelled,

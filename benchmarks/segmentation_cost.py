@@ -1,6 +1,6 @@
 """What segmentation costs a person who waits: the first queue, a round's training, memory.
 
-    python benchmarks/segmentation_cost.py
+    python -m benchmarks.segmentation_cost
 
 300 frames of CamVid at 512 x 512 pixels go through the loop that ships, answered from their masks: everything before
 the first label (decoding, rotation network, batches, features), then a round of 12 labels. Seconds by the clock, peak
@@ -18,11 +18,11 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-import datasets
 import numpy as np
 from PIL import Image
 
-from pt4al_backend.settings import Settings
+from benchmarks import datasets
+from benchmarks.by_hand import settings_of
 from pt4al_backend.simulate.results import environment
 from pt4al_backend.simulate.simulation import Replay, Simulation
 
@@ -36,7 +36,7 @@ def main() -> None:
     pool = replace(frames, read=files.__getitem__)
     test = pool.take(np.arange(4))  # nothing is made of how well they are answered
     with tempfile.TemporaryDirectory() as directory:
-        settings = Settings(
+        settings = settings_of(
             data_dir=Path(directory), cycles=CYCLES, query_size=LABELS, unlabelled_pixels="ignore", train_growth=0
         )
         replay = Replay(pool, test, rounds=1, query_size=LABELS, answers=LABELS)

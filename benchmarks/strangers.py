@@ -1,6 +1,6 @@
 """What clients that nobody wants cost the others: seconds of /health, seconds until they are closed, megabytes.
 
-    .venv/bin/python benchmarks/strangers.py [--output FILE]
+    python -m benchmarks.strangers [--output FILE]
 
 A real web process, real sockets, some two minutes. Label Studio waits one second for /health.
 """
@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "faults")]
+sys.path.insert(0, str(ROOT / "tests"))
 
 from support.served import Backend, serve  # noqa: E402  # the tests' own way to run the real programs
 from support.strangers import ask, connect, crowd, dripping, head, peak_memory, seconds_of_health  # noqa: E402

@@ -1,6 +1,6 @@
 """How long an annotator waits: the whole loop on a real Label Studio.
 
-    .venv/bin/python benchmarks/studio_loop.py [--images 5000] [--labels 40] [--output FILE]
+    python -m benchmarks.studio_loop [--images 5000] [--labels 40] [--output FILE]
 
 Serves photographs of 32 to 256 px (Caltech-101, scaled at random) from a local web server, starts Label
 Studio and `pt4al-backend start`, and measures: connecting -> first queue; annotation submitted -> new
@@ -25,10 +25,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import datasets
 import psutil
 import requests
 from PIL import Image
+
+from benchmarks import datasets
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -73,7 +74,7 @@ def summary(values: list[float]) -> dict[str, float]:
     }
 
 
-class Workspace:
+class LabelStudioProject:
     """One project on one Label Studio and one backend."""
 
     def __init__(self, studio: Studio, backend: Backend, images: list[tuple[str, str]], images_url: str) -> None:
@@ -96,7 +97,8 @@ class Workspace:
 
     def first_queue(self) -> dict[str, float]:
         """Seconds from connecting to each stage and to the first published window."""
-        began, seen = time.monotonic(), {}
+        began = time.monotonic()
+        seen: dict[str, float] = {}
         self.connected = self.studio.connect_backend(self.number, self.backend.url)
         while not self.version().startswith("pt4al-r"):
             seen.setdefault(self.state().get("stage", "?"), round(time.monotonic() - began, 1))
@@ -143,7 +145,7 @@ class Workspace:
 
     def web(self, path: str, body: dict[str, Any], n: int) -> list[float]:
         """Seconds of n requests to the backend, sent while it trains."""
-        seconds = []
+        seconds: list[float] = []
         with requests.Session() as session:
             while len(seconds) < n:
                 if len(seconds) % 50 == 0 and self.state()["stage"] != "training":
@@ -167,39 +169,45 @@ def measure(images: int, labels: int) -> dict[str, Any]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         data_dir = Path(directory) / "data"
         with serve(studio, data_dir=data_dir) as backend:
-            workspace = Workspace(studio, backend, written, f"http://127.0.0.1:{server.server_port}")
-            figures: dict[str, Any] = {"images": images, "first_queue_seconds": workspace.first_queue()}
+            project_under_test = LabelStudioProject(studio, backend, written, f"http://127.0.0.1:{server.server_port}")
+            figures: dict[str, Any] = {"images": images, "first_queue_seconds": project_under_test.first_queue()}
             print(figures, flush=True)
-            for name, values in workspace.latencies(labels).items():
+            for name, values in project_under_test.latencies(labels).items():
                 figures[f"new_order_seconds_{name}"] = summary(values)
                 print(name, figures[f"new_order_seconds_{name}"], flush=True)
-            project = studio.project(workspace.number)
+            project = studio.project(project_under_test.number)
             body = {"action": "ANNOTATION_UPDATED", "project": project, "task": {}, "annotation": {}}
-            figures["webhook_seconds_training"] = summary(workspace.web("/webhook", body, 200))
+            figures["webhook_seconds_training"] = summary(project_under_test.web("/webhook", body, 200))
             setup = {
-                "project": f"{workspace.number}.{backend_created(workspace)}",
+                "project": f"{project_under_test.number}.{backend_created(project_under_test)}",
                 "schema": project["label_config"],
                 "hostname": studio.url,
                 "access_token": studio.token,
             }
-            figures["setup_seconds_training"] = summary(workspace.web("/setup", setup, 200))
-            tasks = [{"id": task, "data": {}} for task in list(workspace.truth)[:1000]]
-            predict = {"project": str(workspace.number), "tasks": tasks, "label_config": project["label_config"]}
+            figures["setup_seconds_training"] = summary(project_under_test.web("/setup", setup, 200))
+            tasks = [{"id": task, "data": {}} for task in list(project_under_test.truth)[:1000]]
+            predict = {
+                "project": str(project_under_test.number),
+                "tasks": tasks,
+                "label_config": project["label_config"],
+            }
             began = time.monotonic()
             answer = requests.post(f"{backend.url}/predict", json=predict, timeout=60)
             figures["predict_1000_seconds"] = round(time.monotonic() - began, 3)
             figures["predict_1000_results"] = len(answer.json()["results"])
-            figures["worker_rss_mb"] = round(backend.worker().memory_info().rss / 1e6)
-            figures["status"] = workspace.state()
+            worker = backend.worker()
+            assert worker is not None
+            figures["worker_rss_mb"] = round(worker.memory_info().rss / 1e6)
+            figures["status"] = project_under_test.state()
         server.shutdown()
     return figures
 
 
-def backend_created(workspace: Workspace) -> str:
+def backend_created(project_under_test: LabelStudioProject) -> str:
     """The project's time of creation as /setup tells it."""
     from datetime import datetime
 
-    created = workspace.studio.project(workspace.number)["created_at"]
+    created = project_under_test.studio.project(project_under_test.number)["created_at"]
     return str(int(datetime.fromisoformat(created.replace("Z", "+00:00")).timestamp()))
 
 

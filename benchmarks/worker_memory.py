@@ -1,6 +1,6 @@
 """Memory of the worker does not grow with the pool: its own loop over many images, from first look to trained network.
 
-    .venv/bin/python benchmarks/worker_memory.py --images 50000 [--side 64] [--output FILE]
+    python -m benchmarks.worker_memory --images 50000 [--side 64] [--output FILE]
 
 No Label Studio: a platform in memory hands out generated photographs, so that what is measured is the worker.
 Prints the peak resident memory of the process and what it was before the project.
@@ -17,17 +17,19 @@ import tempfile
 import time
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
 from PIL import Image
 
-from pt4al_backend.labelling.platform import ProjectInfo, TaskState, Window
+from benchmarks.by_hand import settings_of
+from pt4al_backend.labelling.platform import Drawing, ProjectInfo, TaskState, Window
 from pt4al_backend.labelling.questions import Question
 from pt4al_backend.labelling.single import SINGLE
 from pt4al_backend.processes.scheduler import Worker
-from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
+from pt4al_backend.store.tables import Project
 
 CLASSES = ("a", "b", "c")
 QUESTIONS = (Question("class", SINGLE, CLASSES),)
@@ -68,6 +70,17 @@ class ManyImages:
     def missing(self, known: Sequence[int]) -> set[int]:
         return set()
 
+    def images_behind(self, task: int) -> dict[int, str]:
+        return {}
+
+    def images_of(self, tasks: Sequence[int]) -> dict[int, str]:
+        return dict.fromkeys(tasks, "image")
+
+    def drawing(
+        self, question: Question, regions: Sequence[dict[str, Any]], *, side: int, size: tuple[int, int]
+    ) -> Drawing:
+        raise NotImplementedError  # nobody asks for pixels
+
     def image(self, task: int, value: str) -> bytes:
         return self._files[task % 16]
 
@@ -89,16 +102,22 @@ def main() -> None:
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
-        settings = Settings(data_dir=Path(directory), image_size=options.side, pretext_epochs=1, main_epochs=2)
+        settings = settings_of(data_dir=Path(directory), image_size=options.side, pretext_epochs=1, main_epochs=2)
         store = Store(settings.data_dir)
         row = store.connect(url="http://x", number=1, created="1", access_token="", label_config="")
         platform = ManyImages(options.images, options.side)
         worker = Worker(settings, store, lambda project, lock: platform)
         before, began = psutil.Process().memory_info().rss, time.monotonic()
         stages: dict[str, float] = {}
-        while store.project(row.id).main_generation == 0 or worker.turn():
+
+        def project() -> Project:
+            found = store.project(row.id)
+            assert found is not None
+            return found
+
+        while project().main_generation == 0 or worker.turn():
             worker.turn()
-            stages.setdefault(store.project(row.id).stage, round(time.monotonic() - began))
+            stages.setdefault(project().stage, round(time.monotonic() - began))
         for _ in range(20):  # refits of the whole pool
             store.update(row.id, ranked_revision=-1)
             worker.turn()

@@ -156,7 +156,7 @@ _FAST: dict[str, Any] = {
 
 
 def _fast_cpu(image_size: int) -> Recipe:
-    # What each choice is worth: benchmarks/preset.py.
+    # What each choice is worth: benchmarks/decisions/preset.py.
     network: dict[str, Any] = {"network": "resnet9", "width": 16, "image_size": image_size}
     return Recipe(
         PretextRecipe(
@@ -192,7 +192,7 @@ def _fast_gpu(image_size: int) -> Recipe:
 
 def _dense_cpu(image_size: int) -> Recipe:
     # maps of 96 x 96 cost nine times those of 32 x 32, so fewer images in a step, and fewer steps;
-    # what each choice is worth: benchmarks/preset_segmentation.py
+    # what each choice is worth: benchmarks/decisions/preset_segmentation.py
     network: dict[str, Any] = {"network": "resnet9", "width": 16, "image_size": image_size, "dense": True}
     sgd: dict[str, Any] = {**_FAST, "batch": 16}
     return Recipe(

@@ -22,7 +22,7 @@ def variant(diversity: str, dense: bool) -> Strategy:
     """PT4AL with this `diversity`.
 
     `dense`: pixels are told apart. There typical images are no better a start than the paper's, which is there
-    sooner (`benchmarks/first_queries.py`).
+    sooner (`benchmarks/decisions/first_queries.py`).
     """
     starts_typical = diversity != "off" and not dense
     return Strategy(

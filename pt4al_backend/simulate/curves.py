@@ -9,7 +9,8 @@ from matplotlib import color_sequences, rc_context
 from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
 
-from pt4al_backend.simulate.results import NAMES, Run, curve, metric
+from pt4al_backend.simulate.results import NAMES, curve, metric
+from pt4al_backend.simulate.run_file import Run
 from pt4al_backend.store.files import replacing
 
 

@@ -20,9 +20,8 @@ from pt4al_backend import __version__, learning
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.label_types import LABEL_TYPES
 from pt4al_backend.sampling.orders import current_name
-from pt4al_backend.store.files import locked, replacing
+from pt4al_backend.simulate.run_file import Run, RunFile
 
-Run = dict[str, Any]
 NAMES = {each.metric: each.metric_title for each in LABEL_TYPES.values() if each.metric}
 """What a curve may show."""
 BESIDE = {"balanced_accuracy": "balanced_aubc"} | {f"network_{name}": "network_aubc" for name in NAMES}
@@ -35,7 +34,7 @@ class Results:
     """The runs in `path` so far; several processes may add to them. Those of another `config` are refused."""
 
     def __init__(self, path: Path, config: Mapping[str, Any]) -> None:
-        self._path = path
+        self._file = RunFile(path)
         self.config = dict(config)
         self.runs: list[Run] = []
         self.environment: dict[str, Any] = {}
@@ -52,7 +51,8 @@ class Results:
 
     def begin(self) -> None:
         """Put the config on disk, so that runs of another are refused even before the first is finished."""
-        self._add([])
+        if self._file.read() is None:
+            self._add([])
 
     def add(self, run: Run) -> None:
         """Keep a finished run with its date, our version and the processor, on disk when this returns."""
@@ -66,39 +66,32 @@ class Results:
         return {key: value for key, value in told.items() if value}
 
     def _add(self, runs: list[Run]) -> None:
-        with locked(self._path.parent / ".results.lock"):
-            self.refresh()
-            if self._path.exists() and not runs:
-                return
-            self.runs += runs
+        def describe(everything: list[Run]) -> dict[str, Any]:
+            self.refresh()  # also refuses the runs of another config
             self.environment = environment(self.config.get("device", "cpu"))
-            told = {
-                "config": self.config,
-                "environment": self.environment,
-                "summary": summary(self.runs),
-                "runs": self.runs,
-            }
-            with replacing(self._path) as unfinished:
-                unfinished.write_text(json.dumps(told, indent=1) + "\n")
+            return {"config": self.config, "environment": self.environment, "summary": summary(everything)}
+
+        self.refresh()
+        self.runs = self._file.add(runs, describe)
 
     def refresh(self) -> None:
         """Take in what other processes have added."""
-        if not self._path.exists():
-            return
         try:
-            saved = json.loads(self._path.read_text())
+            saved = self._file.read()
+            if saved is None:
+                return
             config, runs = _in_words_of_today(saved["config"]), [{**run} for run in saved["runs"]]
             for run in runs:
                 shown = metric(run)
                 run["strategy"], run["seed"], [(entry["labels"], entry[shown]) for entry in run["rounds"]]
         except (ValueError, KeyError, TypeError, IndexError, StopIteration):
             raise PT4ALError(
-                f"{self._path} holds no results of a simulation: move it away, or choose another --out."
+                f"{self._file.path} holds no results of a simulation: move it away, or choose another --out."
             ) from None
         other = [name for name in self.config if config.get(name) != json.loads(json.dumps(self.config[name]))]
         if other:
             raise PT4ALError(
-                f"{self._path} was made with another {' and '.join(other)}: choose another --out, or delete it."
+                f"{self._file.path} was made with another {' and '.join(other)}: choose another --out, or delete it."
             )
         self.runs, self.environment = runs, saved.get("environment", {})
 

@@ -1,10 +1,10 @@
-"""What each choice of the preset `fast` is worth for segmentation: the same with one thing changed.
+"""The preset `fast` for segmentation, and the same with one thing changed: its runs were not kept.
 
-    python benchmarks/preset_segmentation.py [--seeds 2]
+    python -m benchmarks.decisions.preset_segmentation [--seeds 2]
 
 24 and 96 random labels of CamVid's 367 training frames, measured on its 101 validation frames: test frames are not
 looked at. Mean IoU over the 11 classes, in per cent, of the refitted last layer, which is what the backend answers
-with, and of the network's own. `benchmarks/results/preset_segmentation.json` holds every run; runs that are there are
+with, and of the network's own. `results/preset_segmentation.json` beside it holds every run; runs that are there are
 not made again, and several processes may work at it one seed each (`--only-seed`).
 """
 
@@ -17,19 +17,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import datasets
 import numpy as np
-from by_hand import NoCheckpoint, Pixels, finish
-from kept_runs import KeptRuns, timed
 from PIL import Image
-from tables import spread
 
+from benchmarks import datasets
+from benchmarks.by_hand import NoCheckpoint, Pixels, finish
+from benchmarks.kept_runs import KeptRuns, timed
+from benchmarks.tables import spread
 from pt4al_backend import learning
 from pt4al_backend.datasets.known_images import SegmentedImages
 from pt4al_backend.store.decode import decode
 
 RUNS = KeptRuns(
-    Path(__file__).parent / "results" / "preset_segmentation.json", "python benchmarks/preset_segmentation.py"
+    Path(__file__).parent / "results" / "preset_segmentation.json", "python -m benchmarks.decisions.preset_segmentation"
 )
 LABELS = (24, 96)
 CLASSES = learning.Output("segmentation", len(datasets.CAMVID_CLASSES))
@@ -126,8 +126,8 @@ def measure(
     for count in LABELS:
         rows = np.random.default_rng(seed).permutation(frames.pool)[:count]
         weights, spent = timed(main_task, frames, rows, recipe, init, seed)
-        grids = [grid for _, _, grid in learning.extract_features(weights, frames.pixels, rows, device="cpu")]
-        grid = np.concatenate(grids)
+        chunks = learning.extract_features(weights, frames.pixels, rows, device="cpu")
+        grid: np.ndarray = np.concatenate([cells for _, _, cells in chunks if cells is not None])
         shares = learning.mask_shares(frames.masks[rows], CLASSES.classes, grid.shape[1])
         head = learning.fit_pixel_head(grid, shares, balance=recipe.balance)
         told[str(count)] = {

@@ -1,6 +1,6 @@
-"""Which dozen frames should be labelled first, when pixels are told apart?
+"""Which 12 frames first, for a segmentation? It makes no difference that 24 turns could show.
 
-    python benchmarks/first_queries.py [--networks 3]
+    python -m benchmarks.decisions.first_queries [--networks 3]
 
 12 of CamVid's 367 training frames and a refit on the frozen features of a pretext network, measured on its 101
 validation frames: mean IoU over the 11 classes on the 24 x 24 grid that refits see, in per cent. Each network, and each
@@ -14,17 +14,19 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from frozen_queries import QUERY, ROUNDS, SIDE, Frozen, mean_iou
-from kept_runs import KeptRuns
-from preset_segmentation import Frames, recipes
-from tables import spread
 
+from benchmarks.decisions.frozen_queries import QUERY, ROUNDS, SIDE, Frozen, mean_iou
+from benchmarks.decisions.preset_segmentation import Frames, recipes
+from benchmarks.kept_runs import KeptRuns
+from benchmarks.tables import spread
 from pt4al_backend import learning
 from pt4al_backend.sampling import batches
 from pt4al_backend.sampling.coverage import most_informative
 from pt4al_backend.sampling.evenly_spaced import at_even_distances
 
-RUNS = KeptRuns(Path(__file__).parent / "results" / "first_queries.json", "python benchmarks/first_queries.py")
+RUNS = KeptRuns(
+    Path(__file__).parent / "results" / "first_queries.json", "python -m benchmarks.decisions.first_queries"
+)
 ROWS = ("even", "typical", "random of the batch", "random", "typical of half the pool")
 
 

@@ -1,11 +1,13 @@
-"""Which images teach a refit most, when nothing but the refit learns? Minutes instead of the hours of `accuracy.py`.
+"""Which images teach a linear probe of pixels most? `coverage` is as good as `random`, all others are worse.
 
-    python benchmarks/frozen_queries.py [--turns 4] [--strategies a,b]
+Minutes instead of the hours of `accuracy`.
+
+    python -m benchmarks.decisions.frozen_queries [--turns 4] [--strategies a,b]
 
 CamVid's 367 training frames, 8 rounds of 12, measured on its 101 validation frames: mean IoU over the 11 classes on the
 24 x 24 grid that refits see, in per cent. The features are those of one pretext network throughout; queries and refits
 are the ones that ship. Turns differ in which batch comes first and in all that is drawn at random. How `fast` spreads
-its queries where pixels are told apart was chosen by this; `accuracy.py camvid` says what that is worth where the
+its queries where pixels are told apart was chosen by this; `accuracy camvid` says what that is worth where the
 network learns, too.
 """
 
@@ -16,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from by_hand import finish
-from kept_runs import KeptRuns
-from preset_segmentation import CLASSES, Frames, pretext, recipes
-from tables import spread
 
+from benchmarks.by_hand import finish
+from benchmarks.decisions.preset_segmentation import CLASSES, Frames, pretext, recipes
+from benchmarks.kept_runs import KeptRuns
+from benchmarks.tables import spread
 from pt4al_backend import learning
 from pt4al_backend.labelling.segmentation import error_of_pixels, of_pixels
 from pt4al_backend.sampling import batches
@@ -30,7 +32,9 @@ from pt4al_backend.sampling.strategy import Strategy
 from pt4al_backend.sampling.uncertainty import UNCERTAINTIES
 from pt4al_backend.simulate.results import aubc
 
-RUNS = KeptRuns(Path(__file__).parent / "results" / "frozen_queries.json", "python benchmarks/frozen_queries.py")
+RUNS = KeptRuns(
+    Path(__file__).parent / "results" / "frozen_queries.json", "python -m benchmarks.decisions.frozen_queries"
+)
 ROUNDS, QUERY, SIDE = 8, 12, 192
 STRATEGIES: dict[str, Strategy] = {
     "random": find("random", diversity="off", dense=True),
@@ -122,7 +126,7 @@ def candidates_of(
     head: learning.Head | None,
     turn: int,
 ) -> Candidates:
-    uncertainty = np.full(len(members), np.nan)
+    uncertainty: np.ndarray = np.full(len(members), np.nan)
     if head is not None:
         uncertainty = of_pixels(head.logits(frozen.grid[members]), UNCERTAINTIES["entropy"])
     return Candidates(

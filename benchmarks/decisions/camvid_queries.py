@@ -1,8 +1,8 @@
-"""What the queries of the CamVid table cost a person, and how alike their frames are.
+"""CamVid's queries cost a person the same whatever chose them; `entropy` takes frames next to one another.
 
-    python benchmarks/camvid_queries.py
+    python -m benchmarks.decisions.camvid_queries
 
-Reads `benchmarks/results/camvid/results.json`, which `accuracy.py camvid` makes, and writes `queries.md` beside it.
+Reads `benchmarks/results/camvid/results.json`, which `accuracy camvid` makes, and writes `queries.md` beside it.
 Per frame that was asked for, over all rounds and seeds: labelled pixels, length of the borders between classes in
 pixels, and the share of frames whose nearest neighbour in the same query and video is at most 1, and at most 5,
 seconds away. The frames of a video are one second apart: with 12 frames in a row all of them would have one at 1 s.
@@ -16,11 +16,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import datasets
 import numpy as np
-import tables
 
-TABLE = Path(__file__).parent / "results" / "camvid"
+from benchmarks import datasets, tables
+
+TABLE = Path(__file__).parents[1] / "results" / "camvid"
 FRAMES_PER_SECOND = 30
 SECONDS = (1, 5)
 
@@ -35,7 +35,9 @@ def main() -> None:
         rows.append([f"`{strategy}`", str(len(runs)), *(tables.spread(column) for column in zip(*runs, strict=True))])
     table = tables.markdown(head, rows)
     print(table)
-    (TABLE / "queries.md").write_text(tables.signed(table, "python benchmarks/camvid_queries.py", told["environment"]))
+    (TABLE / "queries.md").write_text(
+        tables.signed(table, "python -m benchmarks.decisions.camvid_queries", told["environment"])
+    )
 
 
 def figures(rounds: Sequence[dict[str, Any]], places: Sequence[tuple[str, float]]) -> list[float]:
