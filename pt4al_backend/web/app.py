@@ -12,7 +12,6 @@ from pt4al_backend.web import pages, security
 from pt4al_backend.web.context import open_context
 from pt4al_backend.web.refusals import refusal
 from pt4al_backend.web.sdk import create_sdk_app, load_sdk
-from pt4al_backend.web.validation import add_notes
 
 _WENT_WRONG = "Something went wrong inside pt4al-backend: its log says what."
 
@@ -38,8 +37,10 @@ def create_app(load_model: Callable[[], type], settings: Settings | None = None)
 
 def _add_ours(app: Flask) -> None:
     from pt4al_backend.web import validation
+    from pt4al_backend.web.setup import setup
 
     app.register_blueprint(pages.pages)
+    app.view_functions[_endpoint(app, "/setup")] = setup
     app.view_functions["metrics"] = pages.metrics_page
     app.view_functions.pop("get_version", None)
     app.add_url_rule("/versions", "get_version", pages.versions, methods=["GET", "POST"])
@@ -48,6 +49,10 @@ def _add_ours(app: Flask) -> None:
     app.register_error_handler(StoreError, _store_trouble)
     app.after_request(_finish)
     app.teardown_request(validation.leave)
+
+
+def _endpoint(app: Flask, path: str) -> str:
+    return next(rule.endpoint for rule in app.url_map.iter_rules() if rule.rule == path)
 
 
 def _store_trouble(error: StoreError) -> Response:
@@ -63,5 +68,4 @@ def _finish(response: Response) -> Response:
     if response.status_code == 500:
         response = _store_trouble(g.trouble) if "trouble" in g else refusal(500, _WENT_WRONG)
     response.direct_passthrough = False  # the SDK's own hook, which comes next, reads every body, files too
-    response = add_notes(response)
     return security.add_headers(response)

@@ -1,6 +1,6 @@
 """What a request's headers decide, before a byte of its body is read: the same under every server.
 
-`processes/web_server.py` asks as soon as the headers are there; under other servers `requests.check` does.
+`processes/web_server.py` asks as soon as the headers are there; under other servers `validation.check` does.
 """
 
 from __future__ import annotations

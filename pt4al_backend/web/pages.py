@@ -12,9 +12,9 @@ from pt4al_backend.reports.status import health, project_status, status
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.tables import Project
 from pt4al_backend.web import metrics, projects
+from pt4al_backend.web.bodies import Versions
 from pt4al_backend.web.context import context
 from pt4al_backend.web.refusals import RefusedError, refusal
-from pt4al_backend.web.validation import project_name
 
 pages = Blueprint(
     "pt4al", __name__, template_folder="templates", static_folder="static", static_url_path="/dashboard/static"
@@ -71,7 +71,8 @@ def versions() -> Response:
     asked = body.get("project") or request.args.get("project")
     store, settings = context().store, context().settings
     try:
-        found = projects.find(store, settings, project_name(asked))[:1] if asked else store.projects()
+        name = Versions.of({"project": asked}).project if asked else None
     except RefusedError as error:
         return refusal(error.code, str(error))
+    found = store.projects() if name is None else projects.find(store, settings, name)[:1]
     return jsonify({"versions": [project.model_version for project in found if project.model_version]})

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 from urllib.parse import urlsplit
 
 from pt4al_backend.errors import PT4ALError
@@ -34,11 +31,6 @@ class ProjectName:
         if match is None or int(match[1]) > _LARGEST:
             raise ValueError("not the name of a project")
         return cls(int(match[1]), match[2] or "")
-
-    @classmethod
-    def of(cls, project: Mapping[str, Any]) -> ProjectName:
-        """From the serialized project that a webhook carries (fact 15); `ValueError` if it has no usable id."""
-        return cls(cls.parse(project.get("id")).number, _unix_seconds(project.get("created_at")))
 
     def __str__(self) -> str:
         """With an `@`, because SDK 2.x throws away what follows a dot."""
@@ -116,13 +108,3 @@ def _plain_address(hostname: str) -> str:
             "where pt4al-backend runs."
         )
     return hostname.rstrip("/")
-
-
-def _unix_seconds(created_at: object) -> str:
-    """As in the names of `/setup`: whole seconds; "" if it is no ISO 8601 time."""
-    if not isinstance(created_at, str):
-        return ""
-    try:
-        return str(int(datetime.fromisoformat(created_at.replace("Z", "+00:00")).timestamp()))
-    except (ValueError, OverflowError):
-        return ""

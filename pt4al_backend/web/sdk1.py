@@ -15,7 +15,7 @@ class PerRequestManager(LabelStudioMLManager):
     def fetch(
         cls, project: str | None = None, label_config: str | None = None, force_reload: bool = False, **kwargs: Any
     ) -> ModelWrapper:
-        """`/setup`: the project's model and the version that is published."""
+        """The project's model and the version that is published."""
         model = cls.model_class(project, label_config=label_config)
         return ModelWrapper(model=model, model_version=model.get("model_version"))
 

@@ -1,13 +1,11 @@
 """What arrives, checked before the SDK sees it: a wrong body is a 4xx and a sentence.
 
 The SDK's handlers take a body's shape for granted. After these checks they may: the parsed
-body, which Flask keeps for the request, holds only what the handlers read, in one form.
+body, which Flask keeps for the request, holds only what the handlers read, in one form (`bodies`).
 """
 
 from __future__ import annotations
 
-import json
-import logging
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -16,18 +14,11 @@ from typing import Any
 from flask import Response, g, request
 from werkzeug.exceptions import BadRequest
 
-from pt4al_backend.errors import PT4ALError, StoreError
-from pt4al_backend.label_studio.label_config.config import MOST_TEXT, parse_config
-from pt4al_backend.web import events, gate, projects
+from pt4al_backend.web import events, gate
+from pt4al_backend.web.bodies import Event, Predict, Setup, Versions, Webhook
 from pt4al_backend.web.context import context, require_store
 from pt4al_backend.web.json_size import holds_too_much
-from pt4al_backend.web.projects import ProjectName
 from pt4al_backend.web.refusals import RefusedError, refusal
-
-logger = logging.getLogger(__name__)
-
-MOST_TASKS = 50_000
-_LARGEST_TASK = 2**63 - 1
 
 _parsing = threading.Lock()
 """One body is taken apart at a time: two at once take twice the memory and no less time."""
@@ -50,10 +41,6 @@ def check() -> Response | None:
             checks(_body())
     except RefusedError as error:
         return refusal(error.code, str(error))
-    except StoreError:
-        raise  # for the app's handler
-    except PT4ALError as error:
-        return refusal(422, str(error))
     return None
 
 
@@ -63,79 +50,26 @@ def leave(_error: BaseException | None) -> None:
         gate.LARGE_BODIES.release()
 
 
-def add_notes(response: Response) -> Response:
-    """Flask's `after_request`: the answer to a /setup says what of the label config is not learnt."""
-    answer = response.get_json(silent=True) if g.get("notes") and response.status_code == 200 else None
-    if isinstance(answer, dict):
-        response.set_data(json.dumps(answer | {"notes": list(g.notes)}))
-    return response
-
-
-def project_name(value: object) -> ProjectName:
-    """Of a body's or a query's `project`."""
-    try:
-        return ProjectName.parse(value)
-    except ValueError:
-        raise RefusedError(
-            400, 'The project is missing or wrong: send it as "id.created", for example "12.1700000000".'
-        ) from None
-
-
 def _setup(body: Body) -> None:
-    """Check the label config and take the project in; the SDK's handler then answers the published version."""
-    name = project_name(body.get("project"))
-    label_config = _label_config(body, "schema")
-    if not label_config:
-        raise RefusedError(400, "The schema is missing: send the project's label config.")
-    g.notes = parse_config(label_config).ignored
-    hostname, access_token = _text(body, "hostname"), _text(body, "access_token")
-    projects.register(
-        context().store,
-        context().settings,
-        name,
-        label_config=label_config,
-        hostname=hostname,
-        access_token=access_token,
-    )
-    _replace(body, project=str(name), schema=label_config, hostname="", access_token="")
+    g.asked = Setup.of(body)
 
 
 def _predict(body: Body) -> None:
-    name, label_config = project_name(body.get("project")), _label_config(body, "label_config")
-    tasks = body.get("tasks")
-    if not isinstance(tasks, list) or not all(isinstance(task, dict) and _is_id(task.get("id")) for task in tasks):
-        raise RefusedError(400, "The tasks are missing or wrong: send a list of objects, each with an integer id.")
-    if len(tasks) > MOST_TASKS:
-        raise RefusedError(413, f"There are more than {MOST_TASKS:,} tasks: send fewer at a time.")
-    _replace(body, project=str(name), tasks=[_outline(task) for task in tasks], label_config=label_config, params={})
-
-
-def _outline(task: dict[str, Any]) -> dict[str, Any]:
-    """Of a task what `predict` reads; the rest, masks and all, is let go."""
-    annotations = task.get("annotations")
-    told = [one for one in annotations if isinstance(one, dict)] if isinstance(annotations, list) else []
-    cancelled = [{"was_cancelled": bool(one.get("was_cancelled"))} for one in told]
-    return {"id": task["id"], "project": task.get("project"), "annotations": cancelled}
+    asked = Predict.of(body)
+    _replace(body, project=str(asked.project), tasks=asked.tasks, label_config=asked.label_config, params={})
 
 
 def _webhook(body: Body) -> None:
-    event, project = _text(body, "action"), body.get("project")
-    if not event:
-        raise RefusedError(400, "The action is missing: send the name of an event, for example START_TRAINING.")
+    event = Webhook.of(body).action
     if event not in events.TRAIN_EVENTS:
         return
-    try:
-        project = project if isinstance(project, dict) else {}
-        name = ProjectName.of(project)
-    except ValueError:
-        raise RefusedError(400, "The project is missing or wrong: send an object with an integer id.") from None
-    label_config = _label_config(project, "label_config")
-    known = {"id": name.number, "created_at": project.get("created_at"), "label_config": label_config}
-    _replace(body, action=event, project=known)
+    asked = Event.of(body)
+    project = {"id": asked.project.id, "label_config": asked.project.label_config}
+    _replace(body, action=event, project=project, **{events.JUDGED: asked})
 
 
 def _versions(body: Body) -> None:
-    project_name(body.get("project"))
+    Versions.of(body)
 
 
 def _train(_body: Body) -> None:
@@ -176,34 +110,3 @@ def _body() -> Body:
 def _replace(body: Body, **values: object) -> None:
     body.clear()
     body.update(values)
-
-
-def _label_config(body: Body, key: str) -> str:
-    """A label config of a size that may be parsed and kept."""
-    text = _text(body, key)
-    if len(text) > MOST_TEXT:
-        raise RefusedError(413, f"The label config has more than {MOST_TEXT:,} characters: make it shorter.")
-    return text
-
-
-def _text(body: Body, key: str) -> str:
-    """A string the database can hold; "" where there is none."""
-    value = body.get(key)
-    if value is None:
-        return ""
-    if not isinstance(value, str) or "\0" in value or not _is_unicode(value):
-        raise RefusedError(400, f"The {key} is wrong: send it as text.")
-    return value
-
-
-def _is_unicode(text: str) -> bool:
-    """JSON can spell half of a surrogate pair, which is no character."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _is_id(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST_TASK

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from support.filled_store import CONFIG, CREATED, LABEL_STUDIO, add_project, add_ranked, reread, webhook
+from support.filled_store import CONFIG, CREATED, add_project, add_ranked, webhook
 
 from pt4al_backend.sampling.queue import LAST_PLACE
 from pt4al_backend.store.store import Store
@@ -31,55 +31,6 @@ def predict(client: FlaskClient, project: str, *tasks: int) -> list[dict[str, An
 
 def test_health(client: FlaskClient) -> None:
     assert client.get("/health").json["status"] == "UP"
-
-
-def test_setup_takes_the_project_in_and_answers_what_is_published(client: FlaskClient, store: Store) -> None:
-    assert client.post("/setup", json={**SETUP, "extra_params": {"any": 1}}).json == {
-        "model_version": "pt4al-preparing"
-    }
-    (project,) = store.projects()
-    assert (project.label_studio_url, project.number, project.created) == (LABEL_STUDIO, 12, CREATED)
-    assert project.access_token == "", "a token of /setup is not for LABEL_STUDIO_URL"
-    assert project.wake_at > 0
-    store.update(project.id, model_version="pt4al-r1-n20-abc")
-    assert client.post("/setup", json=SETUP).json == {"model_version": "pt4al-r1-n20-abc"}
-    assert len(store.projects()) == 1
-
-
-def test_setup_says_what_is_not_learnt(client: FlaskClient) -> None:
-    boxes = '<RectangleLabels name="box" toName="image"><Label value="a"/></RectangleLabels></View>'
-    answer = client.post("/setup", json={**SETUP, "schema": SETUP["schema"].replace("</View>", boxes)})
-    assert answer.status_code == 200
-    [note] = answer.json["notes"]
-    assert "RectangleLabels" in note and "box" in note
-
-
-def test_setup_keeps_hostname_and_token_together(start: Callable[..., FlaskClient]) -> None:
-    client = start(label_studio_url="", label_studio_api_key="")
-    assert client.post("/setup", json=SETUP).status_code == 200
-    (project,) = context().store.projects()
-    assert (project.label_studio_url, project.access_token) == ("http://ls:8080", TOKEN)
-
-
-@pytest.mark.parametrize(
-    ("settings", "body", "says"),
-    [
-        ({"label_studio_url": "", "label_studio_api_key": ""}, {"access_token": ""}, "set LABEL_STUDIO_URL and"),
-        ({"label_studio_url": "", "label_studio_api_key": ""}, {"hostname": None}, "set LABEL_STUDIO_URL and"),
-        ({"label_studio_url": "", "label_studio_api_key": ""}, {"hostname": "file:///etc"}, "not an http(s) address"),
-        ({"label_studio_url": ""}, {}, "LABEL_STUDIO_API_KEY is set without LABEL_STUDIO_URL"),
-        ({"label_studio_api_key": ""}, {}, "LABEL_STUDIO_URL is set without LABEL_STUDIO_API_KEY"),
-        ({}, {"schema": "<View><Text name='t' value='$t'/></View>"}, "PT4AL needs an Image tag"),
-    ],
-)
-def test_setup_refuses_with_a_reason(
-    start: Callable[..., FlaskClient], settings: dict[str, Any], body: dict[str, Any], says: str
-) -> None:
-    answer = start(**settings).post("/setup", json={**SETUP, **body})
-    assert answer.status.startswith("422 ")
-    assert says in answer.status
-    assert answer.json["error"] == answer.status[4:]
-    assert context().store.projects() == []
 
 
 def test_predict_answers_one_per_task_from_the_ranking(client: FlaskClient, store: Store) -> None:
@@ -130,63 +81,6 @@ def test_a_thousand_known_tasks_in_a_second(client: FlaskClient, store: Store) -
     predictions = predict(client, f"12.{CREATED}", *range(1, 1001))
     assert time.perf_counter() - started < 1
     assert [prediction["score"] for prediction in predictions] == [task / 1000 for task in range(1, 1001)]
-
-
-@pytest.mark.parametrize(
-    ("event", "wakes"),
-    [
-        ("ANNOTATION_CREATED", True),
-        ("ANNOTATION_UPDATED", True),
-        ("ANNOTATION_DELETED", True),
-        ("ANNOTATIONS_CREATED", True),
-        ("ANNOTATIONS_DELETED", True),
-        ("TASKS_CREATED", True),
-        ("TASKS_DELETED", True),
-        ("PROJECT_UPDATED", True),
-        ("START_TRAINING", True),
-        ("LABEL_LINK_CREATED", False),
-        ("SOMETHING_NEW", False),
-    ],
-)
-def test_webhooks_wake_the_worker(client: FlaskClient, store: Store, event: str, wakes: bool) -> None:
-    project, other = add_project(store, 12), add_project(store, 13)
-    answer = client.post("/webhook", json=webhook(event))
-    assert answer.status_code in (200, 201)
-    now = reread(store, project)
-    assert (now.wake_at > project.wake_at) is wakes
-    assert (now.train_requested_at > 0) is (event == "START_TRAINING")
-    assert reread(store, other).wake_at == other.wake_at
-
-
-def test_webhooks_tell_projects_of_two_label_studios_apart(client: FlaskClient, store: Store) -> None:
-    project, twin = add_project(store), add_project(store, created="1800000000")
-    client.post("/webhook", json=webhook("ANNOTATION_CREATED"))
-    assert reread(store, project).wake_at > project.wake_at
-    assert reread(store, twin).wake_at == twin.wake_at
-
-
-def test_a_webhook_before_setup_takes_the_project_in(client: FlaskClient, store: Store) -> None:
-    answer = client.post("/webhook", json=webhook("START_TRAINING"))
-    assert answer.json["result"] == {"event": "START_TRAINING", "project": 12, "woken": 1}
-    (project,) = store.projects()
-    assert (project.label_studio_url, project.number, project.created) == (LABEL_STUDIO, 12, CREATED)
-    assert project.train_requested_at > 0
-
-
-@pytest.mark.parametrize(
-    ("settings", "project", "says"),
-    [
-        ({"label_studio_url": "", "label_studio_api_key": ""}, {}, "not connected yet"),
-        ({}, {"label_config": "<View/>"}, "PT4AL needs an Image"),
-    ],
-)
-def test_a_webhook_that_cannot_be_used_is_ignored_with_a_sentence(
-    start: Callable[..., FlaskClient], settings: dict[str, Any], project: dict[str, Any], says: str
-) -> None:
-    answer = start(**settings).post("/webhook", json=webhook("ANNOTATION_CREATED", **project))
-    assert answer.status_code == 201
-    assert says in answer.json["result"]["ignored"]
-    assert context().store.projects() == []
 
 
 def test_versions(client: FlaskClient, store: Store) -> None:

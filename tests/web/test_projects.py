@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from flask.testing import FlaskClient
-from support.filled_store import CREATED, CREATED_AT, add_project, settings_in
+from support.filled_store import CREATED, add_project, settings_in
 
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.store.store import Store
@@ -27,14 +25,6 @@ def test_names(text: object, name: ProjectName) -> None:
     assert ProjectName.parse(text) == name
     assert ProjectName.parse(str(name)) == name
     assert "." not in str(name), "SDK 2.x cuts there"
-
-
-@pytest.mark.parametrize(
-    ("created_at", "created"),
-    [(CREATED_AT, CREATED), ("2023-11-14T22:13:20+00:00", CREATED), ("soon", ""), (None, ""), (5, "")],
-)
-def test_names_in_webhooks(created_at: Any, created: str) -> None:
-    assert ProjectName.of({"id": 12, "created_at": created_at}) == ProjectName(12, created)
 
 
 def test_find(client: FlaskClient, store: Store) -> None:

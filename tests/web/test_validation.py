@@ -10,8 +10,8 @@ from flask.testing import FlaskClient
 from support.filled_store import CONFIG, CREATED, webhook
 
 from pt4al_backend.store.store import Store
+from pt4al_backend.web.bodies import MOST_TASKS
 from pt4al_backend.web.gate import LARGE_BODIES, SMALL_BODY
-from pt4al_backend.web.validation import MOST_TASKS
 
 NAME = f"12.{CREATED}"
 SETUP = {"project": NAME, "schema": CONFIG}
