@@ -83,7 +83,7 @@ def measure(images: Any, size: int, device: str) -> dict[str, Any]:
     seconds["pretext training"], weights = timed(learn_rotations)
     seconds["pretext loss"], _ = timed(lambda: finish(learning.pretext_losses(weights, pixels, rows, device=device)))
     seconds["main training"], _ = timed(learn_classes)
-    seconds["features"], _ = timed(lambda: list(learning.extract_features(weights, pixels, rows, device=device)))
+    seconds["features"], _ = timed(lambda: list(learning.network_encoder(weights).embed(pixels, rows, device=device)))
     speed = {name: len(rows) / value for name, value in seconds.items()}
     seen = {
         "decoding": IMAGENET,

@@ -71,7 +71,7 @@ def measure(seed: int) -> dict[str, Any]:
             )
         )
         head = learning.network_head(network, 0)
-        features = [part for _, part, _ in learning.extract_features(network, pixels, POOL, device=device)]
+        features = [part for _, part, _ in learning.network_encoder(network).embed(pixels, POOL, device=device)]
         probabilities = softmax(head.logits(np.concatenate(features)))
         truth = images.targets[POOL]
         main_losses = -np.log(np.maximum(probabilities[POOL, truth], 1e-12))

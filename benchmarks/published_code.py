@@ -200,8 +200,8 @@ class Ours:
         }
         project = Project(cycles=CYCLES, query_size=self._pool.query)
         with tempfile.TemporaryDirectory(dir=self._pool.directory) as directory:
-            features = FeatureFile(Path(directory) / "features.bin", width=learning.feature_size(weights))
-            for chunk, values, _ in learning.extract_features(weights, self._pixels, rows, device=DEVICE):
+            features = FeatureFile(Path(directory) / "features.bin", width=learning.network_encoder(weights).dimension)
+            for chunk, values, _ in learning.network_encoder(weights).embed(self._pixels, rows, device=DEVICE):
                 features.write(chunk, values)
             sources = ProbeInputs(features, None, None, answers, None, background=True)
             predictions = refit(pool, [question], sources, uncertainty=self._settings.measure)

@@ -39,6 +39,8 @@ FLOORS = (
 ONLY_IN = {
     "torch": {"learning"},
     "torchvision": {"learning"},
+    "timm": {"learning"},
+    "huggingface_hub": {"learning"},
     "sklearn": {"sampling", "demo"},
     "skactiveml": {"sampling"},
     "matplotlib": {"simulate"},

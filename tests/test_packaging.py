@@ -72,8 +72,9 @@ def test_every_library_that_is_imported_is_asked_for(setup: configparser.ConfigP
                 imported.add(node.module.split(".")[0])
     libraries = imported - set(sys.stdlib_module_names) - {"pt4al_backend"}
     owners = importlib.metadata.packages_distributions()
-    # An extra that is not for development is asked for by name where it is missing (`strategies.find`).
-    wanted = names(setup["options"]["install_requires"]) | names(setup["options.extras_require"]["strategies"])
+    # An extra that is not for development is asked for by name where it is missing: `strategies.find`, `timm_encoder`.
+    extras = setup["options.extras_require"]
+    wanted = names(setup["options"]["install_requires"]) | names(extras["strategies"]) | names(extras["encoders"])
     missing = {
         library for library in libraries if not wanted & {normal(owner) for owner in owners.get(library, [library])}
     }

@@ -52,7 +52,7 @@ class Frozen:
     def __init__(self, frames: Frames, seed: int = 0) -> None:
         network = pretext(frames, {}, seed)
         rows = np.concatenate([frames.pool, frames.tests])
-        parts = list(learning.extract_features(network, frames.pixels, rows, device="cpu"))
+        parts = list(learning.network_encoder(network).embed(frames.pixels, rows, device="cpu"))
         self.pooled = np.concatenate([pooled for _, pooled, _ in parts]).astype(np.float32)
         self.grid = np.concatenate([grid for _, _, grid in parts if grid is not None])
         truth = np.concatenate([frames.masks, frames.masks_of(frames.test)])

@@ -117,7 +117,7 @@ def main_task(
 
 
 def features(weights: learning.Weights, pixels: Labelled, rows: np.ndarray) -> np.ndarray:
-    return np.concatenate([part for _, part, _ in learning.extract_features(weights, pixels, rows, device="cpu")])
+    return np.concatenate([part for _, part, _ in learning.network_encoder(weights).embed(pixels, rows, device="cpu")])
 
 
 def recipes() -> learning.Recipe:

@@ -126,7 +126,7 @@ def measure(
     for count in LABELS:
         rows = np.random.default_rng(seed).permutation(frames.pool)[:count]
         weights, spent = timed(main_task, frames, rows, recipe, init, seed)
-        chunks = learning.extract_features(weights, frames.pixels, rows, device="cpu")
+        chunks = learning.network_encoder(weights).embed(frames.pixels, rows, device="cpu")
         grid: np.ndarray = np.concatenate([cells for _, _, cells in chunks if cells is not None])
         shares = learning.mask_shares(frames.masks[rows], CLASSES.classes, grid.shape[1])
         head = learning.fit_pixel_head(grid, shares, balance=recipe.balance)
@@ -150,7 +150,7 @@ def main_task(
 def mean_iou(frames: Frames, weights: learning.Weights, head: learning.Head) -> float:
     from pt4al_backend.labelling.segmentation import mean_iou as over
 
-    found = learning.segment(weights, head, frames.pixels, frames.tests, device="cpu")
+    found = learning.network_encoder(weights).segment(head, frames.pixels, frames.tests, device="cpu")
     pairs = (
         (frames.test.mask(row - len(frames.pool)), image)
         for rows, logits in found

@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pt4al_backend import learning
 from pt4al_backend.active_learning.pool_predictions import PoolPredictions, Preview
-from pt4al_backend.active_learning.stored_networks import StoredNetworks
 from pt4al_backend.active_learning.workspace import Job, Progress, Workspace, region_question
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.platform import Drawing
@@ -64,14 +62,14 @@ def previews(
     tasks = pool.task[positions].tolist()
     sizes = workspace.store.sizes(project.id, tasks)
     found = [Preview({}, *sizes.get(task, (0, 0))) for task in tasks]
-    pixels, weights = workspace.pixels(project), workspace.networks.weights(StoredNetworks.current(project))
+    pixels, encoder = workspace.pixels(project), workspace.networks.encoder(project)
     for view in predictions.views:
         label_type = view.question.label_type
         if not label_type.dense:
             continue
         rows = predictions.rows[positions]
         place = {row: k for k, row in enumerate(rows.tolist())}
-        for chunk, logits in learning.segment(weights, view.head, pixels, rows, device=workspace.device):
+        for chunk, logits in encoder.segment(view.head, pixels, rows, device=workspace.device):
             for row, each in zip(chunk.tolist(), logits, strict=True):
                 found[place[row]].guesses[view.question.name] = label_type.seen(each)
     return found

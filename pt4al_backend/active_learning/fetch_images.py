@@ -15,7 +15,6 @@ import numpy as np
 
 from pt4al_backend import learning
 from pt4al_backend.active_learning.sort_pool import begin_training_anew
-from pt4al_backend.active_learning.stored_networks import StoredNetworks
 from pt4al_backend.active_learning.workspace import Job, Progress, Workspace, is_dense, threads
 from pt4al_backend.errors import LabelStudioError, PT4ALError, UnreadableImageError
 from pt4al_backend.store.decoders import DecodedImage, Decoders
@@ -254,10 +253,7 @@ def _keep(workspace: Workspace, project: Project, arrived: Arrived[DecodedImage]
         if masks is not None:
             masks.forget(rows[there])  # they were drawn for images of the old ones' sizes
         if project.pretext_generation:
-            workspace.networks.features(StoredNetworks.current(project)).forget(rows[there])
-            grid = workspace.networks.grid(StoredNetworks.current(project))
-            if grid is not None:
-                grid[0].forget(rows[there])
+            workspace.networks.embeddings(project).forget(rows[there])
     notes = {task: image.note for (task, _), image in found if image.note}
     for task, note in notes.items():
         logger.warning("project %d, task %d: %s", project.number, task, note)

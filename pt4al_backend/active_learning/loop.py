@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pt4al_backend.active_learning.draw_masks import draw_a_few, draw_masks, previews, undrawn
-from pt4al_backend.active_learning.extract_features import extract_features
+from pt4al_backend.active_learning.embed import embed
 from pt4al_backend.active_learning.fetch_images import asks_otherwise, fetch_images, start_anew
 from pt4al_backend.active_learning.fit_probes import refit
 from pt4al_backend.active_learning.pool_predictions import PoolPredictions, Previews
@@ -26,7 +26,6 @@ from pt4al_backend.active_learning.publish import Publisher, may_be_open
 from pt4al_backend.active_learning.rank_pool import rank
 from pt4al_backend.active_learning.schedule import Schedule, chosen_strategy, schedule
 from pt4al_backend.active_learning.sort_pool import cut_as_wanted, pretext, recut, score_late_images
-from pt4al_backend.active_learning.stored_networks import StoredNetworks
 from pt4al_backend.active_learning.sync import Sync
 from pt4al_backend.active_learning.train_network import train_main
 from pt4al_backend.active_learning.workspace import Job, Progress, Workspace, is_dense, questions
@@ -39,7 +38,7 @@ from pt4al_backend.store.tables import Project
 logger = logging.getLogger(__name__)
 
 GROWN = 1.5  # the pool has outgrown its pretext network when it is so many times as large
-AT_ONCE = 2000  # images whose features nobody waits for, computed before it is asked again what is missing
+AT_ONCE = 2000  # images that nobody waits for, embedded before it is asked again what is missing
 FEW_LABELS = 10  # the main network is not trained anew within a round for fewer new labels than these
 
 
@@ -62,8 +61,8 @@ class ProjectLoop:
         self._current: Current | None = None
         self._window: Window | None = None
         self._stale = True  # the ranking may be out of date for a reason that no label shows
-        self._query: tuple[int, str, NDArray[np.int64]] = (-1, "", np.empty(0, np.int64))  # round, network, tasks
-        self._lacking: int | None = None  # labels_revision at which features lacked, until the next job is chosen
+        self._query: tuple[int, str, NDArray[np.int64]] = (-1, "", np.empty(0, np.int64))  # round, encoder, tasks
+        self._lacking: int | None = None  # labels_revision at which embeddings lacked, until the next job is chosen
         self._rested: tuple[object, ...] | None = None  # what the project was like when nothing was missing
         self.last_stage = ""  # of the last job that was worked on
         self.failing = False  # an error is shown as the stage until it is mended
@@ -135,8 +134,8 @@ class ProjectLoop:
         return not len(missing)
 
     def _missing(self, project: Project, pool: PoolArrays, scheduled: Schedule) -> NDArray[np.int64]:
-        """Rows that the next rankings need and that have no features yet."""
-        return self.workspace.networks.missing(StoredNetworks.current(project), scheduled.rows(pool))
+        """Rows that the next rankings need and that are not embedded yet."""
+        return self.workspace.networks.embeddings(project).missing(scheduled.rows(pool))
 
     def _rank(self, project: Project) -> None:
         workspace, settings = self.workspace, self.workspace.settings
@@ -146,7 +145,7 @@ class ProjectLoop:
         predictions = refit(
             pool,
             questions(project),
-            workspace.sources(project, StoredNetworks.current(project)),
+            workspace.sources(project),
             uncertainty=lambda label_type: scheduled.strategy.uncertainty or settings.measure(label_type),
         )
         kept = self._kept(scheduled, project, pool)
@@ -160,7 +159,7 @@ class ProjectLoop:
             previews=self._previews(pool, predictions) if settings.preannotate and is_dense(project) else None,
         )
         if scheduled.strategy.at_once and kept is None and not len(self._missing(project, pool, scheduled)):
-            self._query = (ranked.round, StoredNetworks.current(project), ranked.query)
+            self._query = (ranked.round, workspace.networks.encoder_name(project), ranked.query)
         self._window = ranked.window
         self._stale = False
         workspace.store.save_ranking(
@@ -179,9 +178,9 @@ class ProjectLoop:
 
         One that was chosen while candidates had no embeddings yet is not kept.
         """
-        round_, network, tasks = self._query
-        now = (scheduled.round.number, StoredNetworks.current(project))
-        if not scheduled.strategy.at_once or (round_, network) != now:
+        round_, encoder, tasks = self._query
+        now = (scheduled.round.number, self.workspace.networks.encoder_name(project))
+        if not scheduled.strategy.at_once or (round_, encoder) != now:
             return None
         unlabelled = pool.task[~pool.labelled & ~pool.skipped]
         left = tasks[np.isin(tasks, unlabelled)]
@@ -266,19 +265,17 @@ class ProjectLoop:
         aside = tables.READY_STAGE if project.model_version else tables.PRETEXT
         missing = self._missing(project, pool, schedule(pool, project, workspace.settings))
         if len(missing):
-            return Current(aside, extract_features(workspace, missing))
+            return Current(aside, embed(workspace, missing))
         if undrawn(workspace, project):
             return Current(aside, draw_masks(workspace))
         labelled = int(pool.labelled.sum())
         if self._training_due(project, labelled):
             return Current(tables.TRAINING, train_main(workspace))
         rest = (
-            workspace.networks.missing(StoredNetworks.current(project), pool.row)
-            if labelled and not project.dense
-            else pool.row[:0]
+            workspace.networks.embeddings(project).missing(pool.row) if labelled and not project.dense else pool.row[:0]
         )
         if len(rest):
-            return Current(tables.READY_STAGE, extract_features(workspace, rest[:AT_ONCE]), part=len(rest) > AT_ONCE)
+            return Current(tables.READY_STAGE, embed(workspace, rest[:AT_ONCE]), part=len(rest) > AT_ONCE)
         if project.model_version or self._everything_is_answered:
             self._rest(tables.READY_STAGE, "")
         return None

@@ -1,4 +1,9 @@
-"""The networks of a project as they are stored, and the features that were computed with each."""
+"""The networks of a project as they are stored, and the embeddings of its images by the encoder in use.
+
+The network that is trained and the encoder in use are two things. The *newest network* is the one that was trained last
+on the project's own images: the pretext network, then one main network after another. The *encoder in use* gives the
+embeddings that linear probes are fitted on: the newest network, unless the workspace names a pretrained encoder.
+"""
 
 from __future__ import annotations
 
@@ -6,33 +11,53 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pt4al_backend import learning
+from pt4al_backend.active_learning.embedding_files import EmbeddingFiles, adopt_old_names, file_names
 from pt4al_backend.active_learning.training_data import output
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.label_types import questions_of
 from pt4al_backend.store.checkpoints import load_arrays
-from pt4al_backend.store.feature_file import FeatureFile
 from pt4al_backend.store.tables import Project
 
 
 class StoredNetworks:
     """The networks of one project, by name: `pretext-2` is its second pretext network, `main-3` its third main."""
 
-    def __init__(self, project_id: int, models_dir: Path) -> None:
+    def __init__(self, project_id: int, models_dir: Path, *, encoder: str | None = None) -> None:
+        """`encoder`: name of a pretrained one that is used instead of the newest network."""
         self._project_id = project_id
         self._dir = models_dir
-        self._shapes: dict[str, tuple[int, tuple[int, int] | None]] = {}  # of each network's features
+        self._pretrained = encoder
+        self._encoders: dict[tuple[str, bool], learning.Encoder] = {}  # by name, and whether it gives patch embeddings
         self._heads: dict[str, list[tuple[Any, learning.Head]]] = {}  # of each network, by its question
 
+        adopt_old_names(models_dir)
+
     @staticmethod
-    def current(project: Project) -> str:
-        """Name of the network whose features are used now."""
+    def newest(project: Project) -> str:
+        """Name of the network that was trained last."""
         if project.main_generation:
             return f"main-{project.main_generation}"
         return f"pretext-{project.pretext_generation}"
+
+    def encoder_name(self, project: Project) -> str:
+        """Name of the encoder in use."""
+        return self.encoder_beside(self.newest(project))
+
+    def encoder_beside(self, newest: str) -> str:
+        """Name of the encoder that is in use while that is the newest network."""
+        return self._pretrained or newest
+
+    def encoder(self, project: Project, name: str | None = None) -> learning.Encoder:
+        """The encoder in use, or another by name."""
+        key = name or self.encoder_name(project), project.dense
+        if key not in self._encoders:
+            self._encoders[key] = learning.make_encoder(key[0], stored=self.weights, dense=project.dense)
+        return self._encoders[key]
+
+    def embeddings(self, project: Project, name: str | None = None) -> EmbeddingFiles:
+        """The embeddings by the encoder in use, or by another."""
+        return EmbeddingFiles.of(self.encoder(project, name), self._dir)
 
     def path(self, name: str) -> Path:
         """A file in the project's directory of networks."""
@@ -48,30 +73,13 @@ class StoredNetworks:
             )
         return learning.Weights(*loaded)
 
-    def features(self, name: str) -> FeatureFile:
-        """Features of a stored network, a vector per image."""
-        if name not in self._shapes:
-            weights = self.weights(name)
-            self._shapes[name] = learning.feature_size(weights), learning.grid_shape(weights)
-        return FeatureFile(self.path(f"features-{name}.bin"), width=self._shapes[name][0])
-
-    def grid(self, name: str) -> tuple[FeatureFile, tuple[int, int]] | None:
-        """Features of a stored network, a vector per cell of a grid over the image: (G, F). None if it has no such."""
-        self.features(name)
-        shape = self._shapes[name][1]
-        if shape is None:
-            return None
-        side, width = shape
-        return FeatureFile(self.path(f"grid-{name}.bin"), width=side * side * width), shape
-
-    def missing(self, name: str, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those of `rows` whose features by a stored network are not there."""
-        grid = self.grid(name)
-        there = self.features(name).has(rows)
-        return rows[~there] if grid is None else rows[~(there & grid[0].has(rows))]
-
     def heads(self, project: Project, name: str, *, background: bool) -> dict[str, learning.Head]:
-        """Heads by name of the question that were trained with a stored network, of what is still asked that way."""
+        """Heads by name of the question that were trained with a network, of what is still asked that way.
+
+        None were trained with a pretrained encoder.
+        """
+        if name == self._pretrained:
+            return {}
         if name not in self._heads:
             weights = self.weights(name)
             asked = weights.spec.get("questions", [])  # a pretext network was asked nothing
@@ -91,16 +99,16 @@ class StoredNetworks:
         }
 
     def tidy(self, project: Project) -> None:
-        """Delete superseded networks and their features."""
+        """Delete superseded networks and their embeddings."""
         current = {f"pretext-{project.pretext_generation}", f"main-{project.main_generation}"}
         keep = {f"{name}.safetensors" for name in current}
-        keep |= {f"{what}-{self.current(project)}.bin" for what in ("features", "grid")}
+        keep |= set(file_names(self.encoder_name(project)))
         for path in self._dir.iterdir():
             if path.name not in keep:
                 path.unlink()
 
     def forget(self) -> None:
-        """Delete all networks and their features."""
+        """Delete all networks and all embeddings."""
         shutil.rmtree(self._dir, ignore_errors=True)
-        self._shapes.clear()
+        self._encoders.clear()
         self._heads.clear()

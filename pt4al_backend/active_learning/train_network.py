@@ -1,4 +1,4 @@
-"""Draw masks, train the main network, and compute the features that refits work on."""
+"""Train the main network, and embed images with it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from pt4al_backend import learning
-from pt4al_backend.active_learning.extract_features import extract_for
+from pt4al_backend.active_learning.embed import embed_into
+from pt4al_backend.active_learning.embedding_files import file_names
 from pt4al_backend.active_learning.schedule import schedule
 from pt4al_backend.active_learning.training_data import answered, output
 from pt4al_backend.active_learning.workspace import Job, Progress, Workspace, follow, questions, threads
@@ -23,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 def train_main(workspace: Workspace) -> Job:
-    """Train the main network on every label there is; it takes office once the features it needs are there."""
+    """Train the main network on every label there is; it takes over once the embeddings it is needed for are there."""
     project = workspace.project()
     pool = workspace.store.pool(project)
     pool_round = project.round
@@ -53,11 +54,13 @@ def train_main(workspace: Workspace) -> Job:
     generation = project.main_generation + 1
     name = f"main-{generation}"
     spec = weights.spec | {"questions": project.questions, "answered": [bool(answered(each).any()) for each in learnt]}
-    for what in ("features", "grid"):
-        workspace.networks.path(f"{what}-{name}.bin").unlink(missing_ok=True)  # left by a run that was killed
+    for left in file_names(name):  # by a run that was killed
+        workspace.networks.path(left).unlink(missing_ok=True)
     save_arrays(workspace.networks.path(f"{name}.safetensors"), weights.arrays, spec)
+    embeddings = workspace.networks.embeddings(project, workspace.networks.encoder_beside(name))
     pool = workspace.store.pool(project).in_batches()
-    yield from extract_for(workspace, name, schedule(pool, project, workspace.settings).rows(pool), since=0.9)
+    wanted = schedule(pool, project, workspace.settings).rows(pool)
+    yield from embed_into(workspace, embeddings, embeddings.missing(wanted), since=0.9)
     workspace.store.update(
         workspace.project_id,
         main_generation=generation,

@@ -49,11 +49,13 @@ class Workspace:
     device: str
     unlocked: Callable[[], AbstractContextManager[None]] = nullcontext
     """Held while something is waited for, so that other projects can work."""
+    encoder: str | None = None
+    """Name of a pretrained encoder, as in `learning.ENCODERS`. None: the newest of the project's own networks."""
     failing_since: dict[tuple[int, str], float] = field(default_factory=dict)  # images that the platform fails at
     networks: StoredNetworks = field(init=False)
 
     def __post_init__(self) -> None:
-        self.networks = StoredNetworks(self.project_id, self.store.models_dir(self.project_id))
+        self.networks = StoredNetworks(self.project_id, self.store.models_dir(self.project_id), encoder=self.encoder)
 
     def project(self) -> Project:
         """The project's row now."""
@@ -85,18 +87,20 @@ class Workspace:
         side = learning.mask_side(project.image_size)
         return MaskFile(self.store.pixels_dir(self.project_id) / f"masks-{side}px-{kind}.bin", side=side)
 
-    def sources(self, project: Project, name: str) -> ProbeInputs:
-        """What heads on the features of a stored network are fitted on."""
-        grid, shape = self.networks.grid(name) or (None, None)
+    def sources(self, project: Project, name: str | None = None) -> ProbeInputs:
+        """What linear probes are fitted on: the embeddings by the encoder in use, or by another."""
+        embeddings, heads = self.networks.embeddings(project, name), {}
+        if not self.settings.method.refits:
+            heads = self.networks.heads(project, embeddings.encoder.name, background=self.background)
         return ProbeInputs(
-            features=self.networks.features(name),
-            grid=grid,
-            grid_shape=shape,
+            features=embeddings.vectors,
+            grid=embeddings.patches,
+            grid_shape=embeddings.encoder.grid,
             answers=self.store.answers(project.id),
             masks=self.masks(project),
             background=self.background,
             balance=self.recipe(project, pool=project.pretext_pool).main.balance,
-            own={} if self.settings.method.refits else self.networks.heads(project, name, background=self.background),
+            own=heads,
         )
 
     @property

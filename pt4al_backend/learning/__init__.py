@@ -5,10 +5,11 @@ can do other small work in between. All is determined by its seed.
 """
 
 from pt4al_backend.learning.devices import describe_device, resolve_device
-from pt4al_backend.learning.features import extract_features, grid_shape, segment
+from pt4al_backend.learning.embedding import Encode, Encoder
+from pt4al_backend.learning.encoders import ENCODERS, make_encoder, network_encoder
 from pt4al_backend.learning.linear_probe import Head, fit_head, fit_pixel_head, mask_shares, network_head, out_of_fold
 from pt4al_backend.learning.main_task import train_main
-from pt4al_backend.learning.networks import feature_size, mask_side
+from pt4al_backend.learning.networks import mask_side
 from pt4al_backend.learning.pretext import pretext_losses, train_pretext
 from pt4al_backend.learning.pretrained import load_imagenet
 from pt4al_backend.learning.recipes import MainRecipe, PretextRecipe, Recipe, choose_image_size, recipes
@@ -28,12 +29,15 @@ from pt4al_backend.learning.types import (
 )
 
 __all__ = [
+    "ENCODERS",
     "IGNORE",
     "MULTIPLE",
     "SEGMENTATION",
     "SINGLE",
     "Arrays",
     "Checkpoint",
+    "Encode",
+    "Encoder",
     "Head",
     "Images",
     "MainRecipe",
@@ -46,20 +50,18 @@ __all__ = [
     "Weights",
     "choose_image_size",
     "describe_device",
-    "extract_features",
-    "feature_size",
     "fit_head",
     "fit_pixel_head",
-    "grid_shape",
     "load_imagenet",
+    "make_encoder",
     "mask_shares",
     "mask_side",
+    "network_encoder",
     "network_head",
     "out_of_fold",
     "pretext_losses",
     "recipes",
     "resolve_device",
-    "segment",
     "train_main",
     "train_pretext",
 ]

@@ -6,6 +6,8 @@ The last stage's maps feed the heads; the last three, averaged, are the features
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, ResNet
@@ -71,6 +73,12 @@ class ResNet18(ResNet):
 
 
 Backbone = ResNet9 | ResNet18
+
+BACKBONES: dict[str, Callable[[Mapping[str, Any]], Backbone]] = {
+    "resnet9": lambda spec: ResNet9(width=spec["width"], image_size=spec["image_size"], dense=spec["dense"]),
+    "resnet18": lambda spec: ResNet18(kernel=spec["kernel"], image_size=spec["image_size"]),
+}
+"""Name of a network -> what makes its backbone from a `network_spec`."""
 
 
 def _dense_stride(image_size: int) -> int:

@@ -21,9 +21,6 @@ from pt4al_backend.learning.types import Images
 INIT, ORDER, AUGMENT = range(3)
 """What random numbers are drawn for."""
 
-# ImageNet's RGB statistics: fixed, so that a network reads new images as it read the old ones
-_MEAN = (0.485, 0.456, 0.406)
-_STD = (0.229, 0.224, 0.225)
 _CACHE_SHARE = 0.4
 """Of the free GPU memory, at most this much holds pixels; the rest is for the network."""
 
@@ -32,6 +29,17 @@ def generator(seed: int, *path: int) -> torch.Generator:
     """A CPU generator of its own for every (seed, path)."""
     state = np.random.SeedSequence(seed % 2**64, spawn_key=path).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state >> 1))
+
+
+class Normalisation(NamedTuple):
+    """What a network takes for the mean and the standard deviation of red, green and blue, 0..1."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Fixed, whatever the images are, so that a network reads new ones as it read the old ones."""
 
 
 class Pixels:
@@ -95,17 +103,18 @@ def cut(values: Tensor, crop: Crop, *, outside: int = 0) -> Tensor:
     return moved.masked_fill(~inside.view(inside.shape + (1,) * (values.ndim - 3)), outside)
 
 
-def normalised(pixels: Tensor) -> Tensor:
+def normalised(pixels: Tensor, normalisation: Normalisation = IMAGENET) -> Tensor:
     """uint8 (n, S, S, 3) -> float32 (n, 3, S, S), channels last in memory."""
-    mean, std = _statistics(pixels.device)
+    mean, std = _statistics(pixels.device, normalisation)
     return ((pixels.float() - mean) / std).permute(0, 3, 1, 2)
 
 
 @cache
 @torch.inference_mode(False)
-def _statistics(device: torch.device) -> tuple[Tensor, Tensor]:
+def _statistics(device: torch.device, normalisation: Normalisation) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each channel, 0..255."""
-    return 255 * torch.tensor(_MEAN, device=device), 255 * torch.tensor(_STD, device=device)
+    mean, std = (255 * torch.tensor(each, device=device) for each in normalisation)
+    return mean, std
 
 
 class Colours(NamedTuple):

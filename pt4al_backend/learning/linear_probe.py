@@ -15,7 +15,7 @@ from torch import Tensor
 from pt4al_backend.errors import LearningError
 from pt4al_backend.learning.devices import one_thread
 from pt4al_backend.learning.losses import class_weights
-from pt4al_backend.learning.networks import feature_size, for_inference
+from pt4al_backend.learning.networks import embedding_size, for_inference
 from pt4al_backend.learning.output_types import Probe, type_of
 from pt4al_backend.learning.targets import check_targets
 from pt4al_backend.learning.types import Output, Weights
@@ -154,7 +154,7 @@ def network_head(weights: Weights, k: int) -> Head:
     head: Any = for_inference(weights, "cpu").heads[k]
     last, bias = (values.detach().numpy().copy() for values in head.classifier())
     dense = type_of(Output(**weights.spec["outputs"][k])).dense
-    size = last.shape[1] if dense else feature_size(weights)
+    size = last.shape[1] if dense else embedding_size(weights.spec)
     weight = np.zeros((size, len(bias)), dtype=np.float32)
     weight[-last.shape[1] :] = last.T
     return Head(weight, bias)

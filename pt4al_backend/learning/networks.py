@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from pt4al_backend.errors import LearningError
-from pt4al_backend.learning.backbones import Backbone, ResNet9, ResNet18
+from pt4al_backend.learning.backbones import BACKBONES, Backbone
 from pt4al_backend.learning.heads import MaskHead, side_by_side
 from pt4al_backend.learning.output_types import head_for, type_of
 from pt4al_backend.learning.types import Arrays, Output, Weights
@@ -33,7 +33,7 @@ class Network(nn.Module):
         self.heads = nn.ModuleList(
             head_for(output, backbone.channels, side=mask_side(image_size)) for output in outputs
         )
-        self.feature_size = sum(backbone.channels[-_POOLED_STAGES:])
+        self.embedding_size = sum(backbone.channels[-_POOLED_STAGES:])
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """(n, 3, S, S) -> each output's logits: (n, classes), of a segmentation (n, classes, m, m)."""
@@ -41,7 +41,7 @@ class Network(nn.Module):
         return [head(maps) for head in self.heads]
 
     def pooled(self, maps: Sequence[Tensor]) -> Tensor:
-        """The averaged maps of the last three stages side by side: (n, feature_size)."""
+        """The averaged maps of the last three stages side by side: (n, embedding_size)."""
         return torch.cat([stage.mean(dim=(2, 3)) for stage in maps[-_POOLED_STAGES:]], dim=1)
 
     def pixel_features(self, maps: Sequence[Tensor]) -> Tensor:
@@ -92,18 +92,13 @@ def build(spec: Mapping[str, Any]) -> Network:
     """
     if not isinstance(spec.get("outputs"), list):
         raise LearningError("The saved network was written by another version of this program. Train it anew.")
-    size, outputs = spec["image_size"], [Output(each["kind"], each["classes"]) for each in spec["outputs"]]
+    outputs = [Output(each["kind"], each["classes"]) for each in spec["outputs"]]
     if sum(type_of(output).dense for output in outputs) > 1:
         raise LearningError("A network answers one segmentation: put the labels of all of them into one.")
+    if spec["network"] not in BACKBONES:
+        raise LearningError(f"The network {spec['network']!r} is unknown: choose {' or '.join(BACKBONES)}.")
     with torch.device("meta"):
-        backbone: Backbone
-        if spec["network"] == "resnet9":
-            backbone = ResNet9(width=spec["width"], image_size=size, dense=spec["dense"])
-        elif spec["network"] == "resnet18":
-            backbone = ResNet18(kernel=spec["kernel"], image_size=size)
-        else:
-            raise LearningError(f"The network {spec['network']!r} is unknown: choose resnet9 or resnet18.")
-        return Network(backbone, outputs, image_size=size)
+        return Network(BACKBONES[spec["network"]](spec), outputs, image_size=spec["image_size"])
 
 
 def initialised(spec: Mapping[str, Any], *, generator: torch.Generator) -> Network:
@@ -160,9 +155,9 @@ def for_inference(weights: Weights, device: str) -> Network:
     return network.eval().to(memory_format=torch.channels_last).to(device)
 
 
-def feature_size(weights: Weights) -> int:
-    """Length D of an image's feature vector."""
-    return build(weights.spec).feature_size
+def embedding_size(spec: Mapping[str, Any]) -> int:
+    """Length D of an image's embedding."""
+    return build(spec).embedding_size
 
 
 def pixel_shape(spec: Mapping[str, Any]) -> tuple[int, int]:

@@ -123,11 +123,23 @@ def steps_per_epoch(images: int, *, batch: int) -> int:
 
 
 def images_per_step(spec: Mapping[str, Any], *, device: str, inputs_per_image: int, training: bool) -> int:
-    """How many images are computed between two yields; a backward pass costs twice a forward pass."""
-    flops = forward_flops(spec)
+    """How many images are computed between two yields."""
+    return affordable_images(
+        forward_flops(spec),
+        dense=spec["dense"],
+        device=device,
+        inputs_per_image=inputs_per_image,
+        training=training,
+    )
+
+
+def affordable_images(
+    flops: float, *, dense: bool, device: str, inputs_per_image: int = 1, training: bool = False
+) -> int:
+    """The same for any network, by what a forward pass costs; a backward pass costs twice that."""
     if is_cuda(device):
-        most = _DENSE_GPU_INPUTS if spec["dense"] else _GPU_INPUTS
-        return int(min(most, _GPU_FLOPS_PER_STEP / flops)) // inputs_per_image
+        most = _DENSE_GPU_INPUTS if dense else _GPU_INPUTS
+        return max(1, int(min(most, _GPU_FLOPS_PER_STEP / flops)) // inputs_per_image)
     flops *= 3 if training else 1
     return math.ceil(max(_CPU_FLOPS_PER_STEP / flops, _LEAST_INPUTS) / inputs_per_image)
 

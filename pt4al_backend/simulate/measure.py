@@ -32,13 +32,12 @@ class Measure:
     def figures(self, workspace: Workspace) -> Figures:
         """All shares, 0 to 1: of what the backend would answer (refitted heads), and of the network itself."""
         label_type, classes = self.test.question.label_type, len(self.test.classes)
-        weights, head = _newest(workspace)
+        encoder, heads = _newest(workspace)
         rows, device = np.arange(len(self.positions)), workspace.device
-        heads = head, learning.network_head(weights, 0)
         ask = _of_pixels if label_type.dense else _of_images
         figures, of_network = (
             label_type.figures(classes, self._with_truth(found))
-            for found in ask(weights, heads, self.pixels, rows, device)
+            for found in ask(encoder, heads, self.pixels, rows, device)
         )
         return figures | {f"network_{label_type.metric}": of_network[label_type.metric]}
 
@@ -50,35 +49,34 @@ class Measure:
 
 
 def _of_images(
-    weights: learning.Weights,
+    encoder: learning.Encoder,
     heads: Sequence[learning.Head],
     pixels: PixelStore,
     rows: NDArray[np.int64],
     device: str,
 ) -> list[Found]:
     """What each head says of the images as they are embedded once."""
-    chunks = [
-        (chunk, features) for chunk, features, _ in learning.extract_features(weights, pixels, rows, device=device)
-    ]
-    return [[(chunk, head.logits(features)) for chunk, features in chunks] for head in heads]
+    chunks = [(chunk, vectors) for chunk, vectors, _ in encoder.embed(pixels, rows, device=device)]
+    return [[(chunk, head.logits(vectors)) for chunk, vectors in chunks] for head in heads]
 
 
 def _of_pixels(
-    weights: learning.Weights,
+    encoder: learning.Encoder,
     heads: Sequence[learning.Head],
     pixels: PixelStore,
     rows: NDArray[np.int64],
     device: str,
 ) -> list[Found]:
     """What each head says of the images' pixels: too much to keep."""
-    return [learning.segment(weights, head, pixels, rows, device=device) for head in heads]
+    return [encoder.segment(head, pixels, rows, device=device) for head in heads]
 
 
-def _newest(workspace: Workspace) -> tuple[learning.Weights, learning.Head]:
-    """The main network, and the head that the newest answers were refitted to on its features."""
+def _newest(workspace: Workspace) -> tuple[learning.Encoder, tuple[learning.Head, learning.Head]]:
+    """The main network as an encoder; the probe fitted to the newest answers on its embeddings, and its own head."""
     project = workspace.project()
     name = f"main-{project.main_generation}"
     heads = fit_heads(workspace.store.pool(project), questions(project), workspace.sources(project, name))
     if not heads:
         raise PT4ALError("The masks labelled so far have no labelled pixel, so nothing is learnt: leave such out.")
-    return workspace.networks.weights(name), next(iter(heads.values()))
+    weights = workspace.networks.weights(name)
+    return workspace.networks.encoder(project, name), (next(iter(heads.values())), learning.network_head(weights, 0))

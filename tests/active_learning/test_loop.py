@@ -8,65 +8,19 @@ from functools import partial
 
 import numpy as np
 import pytest
-from support.known_labels import QUESTION, KnownLabels
+from support.known_labels import QUESTION
 from support.outsiders import install
+from support.rig import Rig
 
 from pt4al_backend import learning
 from pt4al_backend.active_learning import fetch_images, loop
-from pt4al_backend.active_learning.loop import ProjectLoop
 from pt4al_backend.active_learning.publish import RECENT
 from pt4al_backend.active_learning.rank_pool import OPENED
-from pt4al_backend.active_learning.stored_networks import StoredNetworks
-from pt4al_backend.active_learning.workspace import Workspace
 from pt4al_backend.errors import LabelStudioUnavailableError, PT4ALError
 from pt4al_backend.learning import network_head
 from pt4al_backend.sampling import queue
 from pt4al_backend.sampling.uncertainty import confidence
-from pt4al_backend.settings import METHODS, Settings
-from pt4al_backend.store.store import Store
-
-
-class Rig:
-    """A loop over `n` digits in a store of its own."""
-
-    def __init__(self, directory, n=120, **settings):
-        quick = {"pretext_epochs": 2, "main_epochs": 3, "device": "cpu", "diversity": "off"}
-        self.settings = Settings(data_dir=directory, cycles=4, query_size=6, slack=5, **quick | settings)
-        self.platform = KnownLabels(n)
-        self.store = Store(self.settings.data_dir)
-        self.id = self.store.connect(url="http://x", number=1, created="1", access_token="", label_config="").id
-        self.loop = self.new_loop()
-
-    def new_loop(self):
-        self.workspace = Workspace(self.id, self.store, self.platform, self.settings, "cpu")
-        return ProjectLoop(self.workspace)
-
-    @property
-    def project(self):
-        return self.store.project(self.id)
-
-    def pool(self):
-        return self.store.pool(self.project)
-
-    def settle(self):
-        """Turn the loop until nothing is missing."""
-        for _ in range(2000):
-            self.loop.look()
-            self.loop.steer()
-            if not self.loop.work(0.5):
-                self.loop.steer()
-                return
-        raise AssertionError("the loop does not come to rest")
-
-    def look(self):
-        self.loop.look()
-        while not self.loop.has_looked:
-            self.loop.look()
-        self.loop.steer()
-
-    def close(self):
-        self.loop.close()
-        self.store.close()
+from pt4al_backend.settings import METHODS
 
 
 @pytest.fixture
@@ -424,7 +378,7 @@ def test_paper_serves_what_the_network_as_trained_is_unsure_of_for_a_whole_round
     assert (rig.project.round, rig.project.main_generation) == (1, 1)
     pool = rig.pool()
     logits = network_head(rig.workspace.networks.weights("main-1"), 0).logits(
-        rig.workspace.networks.features("main-1").read(pool.row)
+        rig.workspace.networks.embeddings(rig.project, "main-1").vectors.read(pool.row)
     )
     answers = dict(zip(pool.task.tolist(), logits.argmax(axis=1).astype(str).tolist(), strict=True))
     batch = np.flatnonzero(pool.batch == 1)
@@ -567,7 +521,7 @@ def test_an_outgrown_pretext_network_is_trained_anew(rig):
     rig.settle()
     assert (rig.pool().batch == rig.pool().rank * 5 // 190).all()
     names = {path.name for path in rig.store.models_dir(rig.id).iterdir()}
-    assert names == {"pretext-2.safetensors", "features-pretext-2.bin"}
+    assert names == {"pretext-2.safetensors", "embeddings-pretext-2.bin"}
 
 
 def train_until_a_checkpoint(rig, monkeypatch):
@@ -755,7 +709,7 @@ def test_start_training_does_not_wait_for_features_that_nobody_waits_for(rig, mo
     rig.look()
 
     def missing():
-        return len(rig.loop.workspace.networks.missing(StoredNetworks.current(rig.project), rig.pool().row))
+        return len(rig.loop.workspace.networks.embeddings(rig.project).missing(rig.pool().row))
 
     before = missing()
     while missing() == before:

@@ -140,7 +140,7 @@ class Rig:
         """Of the newest network, refitted to all answers there are."""
         project = self.project
         pool = self.store.pool(project).in_batches()
-        sources = self.workspace.sources(project, StoredNetworks.current(project))
+        sources = self.workspace.sources(project)
         return refit(pool, questions(project), sources, uncertainty=self.settings.measure)
 
     def drawn(self, task: int) -> NDArray[np.uint8] | None:
@@ -155,7 +155,7 @@ class Rig:
 
     def spec(self) -> dict[str, Any]:
         """Of the network in office."""
-        return self.workspace.networks.weights(StoredNetworks.current(self.project)).spec
+        return self.workspace.networks.weights(StoredNetworks.newest(self.project)).spec
 
     def close(self) -> None:
         self.loop.close()
@@ -432,7 +432,7 @@ def test_everything_starts_anew_for_a_segmentation_and_back(tmp_path: Path) -> N
         assert rig.store.totals(rig.id).labelled == 2
         assert all(list(pick.guesses) == ["present"] for pick in rig.picks.values())
         assert not list(rig.store.pixels_dir(rig.id).glob("masks-*"))
-        assert not list(rig.store.models_dir(rig.id).glob("grid-*"))
+        assert not list(rig.store.models_dir(rig.id).glob("patches-*"))
 
 
 @pytest.mark.parametrize("labelled", [0, 2, 6])

@@ -86,7 +86,9 @@ def test_digits_are_learnt() -> None:
         )
     )
     found = [
-        np.concatenate([pooled for _, pooled, _ in learning.extract_features(weights, images, others, device=device)])
+        np.concatenate(
+            [pooled for _, pooled, _ in learning.network_encoder(weights).embed(images, others, device=device)]
+        )
         for device in ("cuda", "cpu")
     ]
     np.testing.assert_allclose(*found, rtol=0.02, atol=0.02)
@@ -105,5 +107,5 @@ def test_shapes_are_learnt_pixel_by_pixel() -> None:
     assert same(weights, again)
     others = np.arange(32, 48)
     head = learning.network_head(weights, 0)
-    ((_, logits),) = learning.segment(weights, head, images, others, device="cuda")
+    ((_, logits),) = learning.network_encoder(weights).segment(head, images, others, device="cuda")
     assert (logits.argmax(axis=-1) == masks[others]).mean() > 0.8

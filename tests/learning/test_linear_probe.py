@@ -3,7 +3,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from support.networks import features_of, finish, multiple, noise, single, small
+from support.networks import embeddings_of, finish, multiple, noise, single, small
 
 from pt4al_backend.errors import LearningError
 from pt4al_backend.learning import (
@@ -77,7 +77,7 @@ def test_network_head_says_what_the_network_says():
     with torch.inference_mode():
         expected = for_inference(weights, "cpu")(normalised(torch.from_numpy(images.pixels)))
     for k, logits in enumerate(expected):
-        own = network_head(weights, k).logits(features_of(weights, images, rows))
+        own = network_head(weights, k).logits(embeddings_of(weights, images, rows))
         np.testing.assert_allclose(own, logits.numpy(), atol=0.02)  # features are kept as float16
 
 

@@ -6,7 +6,7 @@ from support.networks import (
     ArrayImages,
     MemoryCheckpoint,
     digits,
-    features_of,
+    embeddings_of,
     finish,
     multiple,
     noise,
@@ -45,7 +45,7 @@ def training(targets, classes, *, init=None, seed=0, images=IMAGES, **changes):
 def test_few_labels_and_many_classes(targets, classes):
     weights = finish(training(targets, classes))
     assert weights.spec["outputs"] == [{"kind": "single", "classes": classes}]
-    logits = network_head(weights, 0).logits(features_of(weights, IMAGES, np.arange(4)))
+    logits = network_head(weights, 0).logits(embeddings_of(weights, IMAGES, np.arange(4)))
     assert logits.shape == (4, classes) and np.isfinite(logits).all()
 
 
@@ -104,11 +104,11 @@ def test_learns_the_digits_from_pretext_weights():
         train_pretext(images, pool, recipe=recipe.pretext, seed=0, device="cpu", checkpoint=MemoryCheckpoint())
     )
     main = finish(training(targets[labelled], 10, init=pretext, images=images, batch=32, epochs=20))
-    own = network_head(main, 0).logits(features_of(main, images, labelled)).argmax(axis=1)
+    own = network_head(main, 0).logits(embeddings_of(main, images, labelled)).argmax(axis=1)
     assert (own == targets[labelled]).mean() > 0.8
     for weights, least in ((pretext, 0.5), (main, 0.8)):
-        head = fit_head(features_of(weights, images, labelled), targets[labelled], single(10))
-        guessed = head.logits(features_of(weights, images, rest)).argmax(axis=1)
+        head = fit_head(embeddings_of(weights, images, labelled), targets[labelled], single(10))
+        guessed = head.logits(embeddings_of(weights, images, rest)).argmax(axis=1)
         assert (guessed == targets[rest]).mean() > least
 
 
@@ -155,9 +155,9 @@ def test_digits_are_told_by_several_properties():
     )
     weights = finish(work)
     own = network_head(weights, 0)
-    refitted = fit_head(features_of(weights, images, taught), properties[taught], multiple(4))
+    refitted = fit_head(embeddings_of(weights, images, taught), properties[taught], multiple(4))
     for head in (own, refitted):
-        found = head.logits(features_of(weights, images, rest)) > 0
+        found = head.logits(embeddings_of(weights, images, rest)) > 0
         assert (found == properties[rest]).mean() > 0.85  # 0.63 if always the commoner answer
 
 
@@ -199,5 +199,5 @@ def test_mixed_images_teach_what_is_easy():
     pair = np.flatnonzero(targets < 2)  # zeros and ones
     images, targets = ArrayImages(images.pixels[pair]), targets[pair]
     weights = mixing(True, targets=targets[:100], images=images, batch=32, epochs=20)
-    guessed = network_head(weights, 0).logits(features_of(weights, images, np.arange(100, 300))).argmax(axis=1)
+    guessed = network_head(weights, 0).logits(embeddings_of(weights, images, np.arange(100, 300))).argmax(axis=1)
     assert (guessed == targets[100:300]).mean() > 0.95

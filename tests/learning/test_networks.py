@@ -5,10 +5,11 @@ import torchvision
 from support.networks import SHAPES, multiple, single
 
 from pt4al_backend.errors import LearningError
-from pt4al_backend.learning import SEGMENTATION, Output, Weights, feature_size
+from pt4al_backend.learning import SEGMENTATION, Output, Weights
 from pt4al_backend.learning.inputs import generator
 from pt4al_backend.learning.networks import (
     build,
+    embedding_size,
     for_inference,
     forward_flops,
     initialised,
@@ -47,7 +48,7 @@ def test_weights_rebuild_the_same_network(spec):
         assert [logits.shape for logits in network(x)] == [_shape(output, spec) for output in spec["outputs"]]
         maps = network.backbone(x)
         assert [stage.shape[1] for stage in maps] == list(network.backbone.channels)
-        assert feature_size(to_weights(network, spec)) == network.pooled(maps).shape[1]
+        assert embedding_size(spec) == network.pooled(maps).shape[1]
         side, features = pixel_shape(spec)
         assert network.pixel_features(maps).shape == (2, features, side, side)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torchvision
 from safetensors.torch import save_file
-from support.networks import features_of, finish, noise, single, small
+from support.networks import embeddings_of, finish, noise, single, small
 
 from pt4al_backend.errors import LearningError
 from pt4al_backend.learning import load_imagenet, train_main
@@ -28,7 +28,7 @@ def test_the_main_network_starts_from_the_file(file, state, size):
     main = finish(train_main(images, rows, [single(2)], [rows], recipe=recipe, init=weights, seed=0, device="cpu"))
     assert main.spec["network"] == "resnet18" and main.spec["image_size"] == size
     assert np.array_equal(main.arrays["backbone.layer4.1.conv2.weight"], state["layer4.1.conv2.weight"])
-    assert features_of(main, images, rows).shape == (2, 896)
+    assert embeddings_of(main, images, rows).shape == (2, 896)
 
 
 def test_a_file_without_classifier_in_half_precision_will_do(state, tmp_path):

@@ -9,10 +9,10 @@ from support.networks import (
     SHAPES,
     ArrayMasks,
     MemoryCheckpoint,
-    features_of,
+    embeddings_of,
     finish,
-    grids_of,
     multiple,
+    patches_of,
     same,
     segmented,
     shapes,
@@ -23,12 +23,10 @@ from support.networks import (
 from pt4al_backend.errors import LearningError
 from pt4al_backend.learning import (
     IGNORE,
-    extract_features,
     fit_pixel_head,
-    grid_shape,
     mask_shares,
+    network_encoder,
     network_head,
-    segment,
     train_main,
     train_pretext,
 )
@@ -102,8 +100,8 @@ def test_masks_move_with_their_pixels():
 
 def test_a_refit_on_more_masks_is_better(trained):
     few = finish(training(MASKS[:4], epochs=1))
-    size, features = grid_shape(few)
-    grid = grids_of(few, IMAGES, TAUGHT)
+    size, features = network_encoder(few).grid
+    grid = patches_of(few, IMAGES, TAUGHT)
     assert grid.shape == (80, size, size, features) and grid.dtype == np.float16
     shares = mask_shares(MASKS[TAUGHT], 3, size)
     found = [accuracy(few, fit_pixel_head(grid[:n], shares[:n])) for n in (2, 80)]
@@ -111,17 +109,17 @@ def test_a_refit_on_more_masks_is_better(trained):
 
 
 def test_a_refit_of_a_trained_network_keeps_what_it_knows(trained):
-    size, _ = grid_shape(trained)
-    head = fit_pixel_head(grids_of(trained, IMAGES, TAUGHT), mask_shares(MASKS[TAUGHT], 3, size))
+    size, _ = network_encoder(trained).grid
+    head = fit_pixel_head(patches_of(trained, IMAGES, TAUGHT), mask_shares(MASKS[TAUGHT], 3, size))
     assert accuracy(trained, head) > 0.93
 
 
 def test_a_rotation_network_can_be_refitted_and_started_from():
     recipe = small(64, dense=True, epochs=2).pretext
     pretext = finish(train_pretext(IMAGES, TAUGHT, recipe=recipe, seed=0, device="cpu", checkpoint=MemoryCheckpoint()))
-    size, features = grid_shape(pretext)
+    size, features = network_encoder(pretext).grid
     assert features == (2 + 4 + 8) * 8
-    head = fit_pixel_head(grids_of(pretext, IMAGES, TAUGHT), mask_shares(MASKS[TAUGHT], 3, size))
+    head = fit_pixel_head(patches_of(pretext, IMAGES, TAUGHT), mask_shares(MASKS[TAUGHT], 3, size))
     assert accuracy(pretext, head) > 0.9
     main = finish(training(MASKS[:2], init=pretext, learning_rate=0.0, epochs=1))
     assert np.array_equal(main.arrays["backbone.stage3.0.0.weight"], pretext.arrays["backbone.stage3.0.0.weight"])
@@ -129,8 +127,8 @@ def test_a_rotation_network_can_be_refitted_and_started_from():
 
 def test_a_coarse_network_has_no_grid_and_starts_no_dense_one():
     coarse = finish(training(MASKS[:2], dense=False, epochs=1))
-    assert grid_shape(coarse) is None
-    assert [grid for _, _, grid in extract_features(coarse, IMAGES, REST, device="cpu")] == [None]
+    assert network_encoder(coarse).grid is None
+    assert [grid for _, _, grid in network_encoder(coarse).embed(IMAGES, REST, device="cpu")] == [None]
     with pytest.raises(LearningError, match="does not fit"):
         next(training(MASKS[:2], init=coarse))
 
@@ -139,7 +137,7 @@ def test_a_network_segments_as_it_was_trained_to(trained):
     inputs = normalised(torch.from_numpy(IMAGES.pixels[:3]))
     with torch.inference_mode():
         (expected,) = for_inference(trained, "cpu")(inputs)
-    ((rows, logits),) = segment(trained, network_head(trained, 0), IMAGES, np.arange(3), device="cpu")
+    ((rows, logits),) = network_encoder(trained).segment(network_head(trained, 0), IMAGES, np.arange(3), device="cpu")
     assert rows.tolist() == [0, 1, 2] and logits.dtype == np.float16 and logits.shape == (3, 32, 32, 3)
     np.testing.assert_allclose(logits, expected.permute(0, 2, 3, 1).numpy(), rtol=1e-2, atol=0.02)
 
@@ -170,7 +168,7 @@ def test_several_questions_are_learnt_together_from_partial_answers():
         targets[k][k::3] = nothing  # every image answers two of three questions
     outputs = (single(2), multiple(2), SHAPES)
     weights = finish(training(targets[2], outputs=outputs, others=targets[:2], epochs=15, recolour=0.0))
-    features = features_of(weights, IMAGES, REST)
+    features = embeddings_of(weights, IMAGES, REST)
     assert (network_head(weights, 0).logits(features).argmax(axis=1) == more[REST]).mean() > 0.8
     assert ((network_head(weights, 1).logits(features) > 0) == present[REST]).mean() > 0.85
     assert accuracy(weights, network_head(weights, 2)) > 0.93

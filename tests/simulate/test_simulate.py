@@ -370,7 +370,7 @@ class Stored:
         assert loaded
         weights = learning.Weights(*loaded)
         stored = FeatureFile(
-            models / f"features-main-{project.main_generation}.bin", width=learning.feature_size(weights)
+            models / f"embeddings-main-{project.main_generation}.bin", width=learning.network_encoder(weights).dimension
         )
         [question] = questions_of(project.questions)
         labelled = pool.task[pool.labelled].tolist()
@@ -445,7 +445,7 @@ def test_accuracies_worked_out_by_hand(tmp_path: Path) -> None:
 
     weights, head, _ = Stored(tmp_path / "data").model()
     tests = PixelStore(tmp_path / "data" / "test", size=32)
-    [(_, features, _)] = list(learning.extract_features(weights, tests, np.arange(10), device="cpu"))
+    [(_, features, _)] = list(learning.network_encoder(weights).embed(tests, np.arange(10), device="cpu"))
     right = (head.logits(features).argmax(axis=1) == [0] * 6 + [1] * 3 + [2]).tolist()
     assert last["accuracy"] == pytest.approx(sum(right) / 10)
     assert last["balanced_accuracy"] == pytest.approx((sum(right[:6]) / 6 + sum(right[6:9]) / 3 + right[9]) / 3)

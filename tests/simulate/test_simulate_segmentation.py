@@ -140,10 +140,10 @@ def test_mean_iou_worked_out_by_hand(drawings: Path, tmp_path: Path) -> None:
     assert loaded
     weights = learning.Weights(*loaded)
     assert weights.spec["outputs"] == [{"kind": "segmentation", "classes": 3}]
-    shape = learning.grid_shape(weights)
+    shape = learning.network_encoder(weights).grid
     assert shape
     cells, width = shape
-    grid = FeatureFile(models / f"grid-main-{project.main_generation}.bin", width=cells * cells * width)
+    grid = FeatureFile(models / f"patches-main-{project.main_generation}.bin", width=cells * cells * width)
     features = grid.read(arrays.row[arrays.labelled]).reshape(-1, cells, cells, width)
 
     labelled = (arrays.task[arrays.labelled] - 1).tolist()
@@ -158,7 +158,7 @@ def test_mean_iou_worked_out_by_hand(drawings: Path, tmp_path: Path) -> None:
     truths = [truth(index) for index in range(12, 20)]
     for name, each in (("mean_iou", head), ("network_mean_iou", learning.network_head(weights, 0))):
         logits = np.concatenate(
-            [part for _, part in learning.segment(weights, each, tests, np.arange(8), device="cpu")]
+            [part for _, part in learning.network_encoder(weights).segment(each, tests, np.arange(8), device="cpu")]
         ).astype(np.float32)
         guesses = [enlarged(image).argmax(axis=-1) for image in logits]
         assert last[name] == pytest.approx(mean_iou(guesses, truths), abs=1e-3)

@@ -110,19 +110,19 @@ def finish(work: Generator[Any, None, T]) -> T:
             return end.value
 
 
-def features_of(weights: learning.Weights, images: ArrayImages, rows: np.ndarray) -> np.ndarray:
-    chunks = learning.extract_features(weights, images, rows, device="cpu")
-    return np.concatenate([pooled for _, pooled, _ in chunks])
+def embeddings_of(weights: learning.Weights, images: ArrayImages, rows: np.ndarray) -> np.ndarray:
+    chunks = learning.network_encoder(weights).embed(images, rows, device="cpu")
+    return np.concatenate([vectors for _, vectors, _ in chunks])
 
 
-def grids_of(weights: learning.Weights, images: ArrayImages, rows: np.ndarray) -> np.ndarray:
-    chunks = learning.extract_features(weights, images, rows, device="cpu")
-    return np.concatenate([grid for _, _, grid in chunks if grid is not None])
+def patches_of(weights: learning.Weights, images: ArrayImages, rows: np.ndarray) -> np.ndarray:
+    chunks = learning.network_encoder(weights).embed(images, rows, device="cpu")
+    return np.concatenate([cells for _, _, cells in chunks if cells is not None])
 
 
 def segmented(weights: learning.Weights, head: learning.Head, images: ArrayImages, rows: np.ndarray) -> np.ndarray:
     """The class of every pixel."""
-    chunks = learning.segment(weights, head, images, rows, device="cpu")
+    chunks = learning.network_encoder(weights).segment(head, images, rows, device="cpu")
     return np.concatenate([logits.argmax(axis=-1) for _, logits in chunks])
 
 

@@ -1,0 +1,102 @@
+"""How a frozen encoder turns images into embeddings, and what a linear probe predicts for their pixels."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pt4al_backend.learning.devices import computing
+from pt4al_backend.learning.heads import upsampled
+from pt4al_backend.learning.inputs import IMAGENET, Normalisation, Pixels, normalised
+from pt4al_backend.learning.linear_probe import Head
+from pt4al_backend.learning.networks import mask_side
+from pt4al_backend.learning.types import Images
+
+_LARGEST = torch.finfo(torch.float16).max
+_GRID = 24
+"""Cells to a side of the grid over an image in which probes of a segmentation see it, at most."""
+
+Rows = npt.NDArray[np.int64]
+Half = npt.NDArray[np.float16]
+
+Encode = Callable[[Tensor], tuple[Tensor, Tensor | None]]
+"""Normalised images (n, 3, S, S) -> embeddings (n, D), and maps of patch embeddings (n, F, s, s) or None."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoder(ABC):
+    """A frozen network whose embeddings linear probes are fitted on."""
+
+    name: str
+    """As in `ENCODERS`; the files of its embeddings are named after it."""
+    dimension: int
+    """Length D of an image's embedding."""
+    grid: tuple[int, int] | None
+    """Of patch embeddings: cells to a side G, and length F of a cell's. None: it gives no patch embeddings."""
+    input_size: int
+    """Side S in pixels at which it sees images; others are resized."""
+    normalisation: Normalisation = IMAGENET
+
+    @abstractmethod
+    def load(self, device: str) -> Encode:
+        """The network on a device, ready to be called."""
+
+    @abstractmethod
+    def images_per_step(self, device: str) -> int:
+        """How many images are computed between two yields."""
+
+    def embed(self, images: Images, rows: Rows, *, device: str) -> Iterator[tuple[Rows, Half, Half | None]]:
+        """Embed the images in `rows` (n,).
+
+        Yields:
+            A chunk at a time: its rows (k,), their embeddings float16 (k, D), and their patch embeddings
+            float16 (k, G, G, F), the average of each cell, or None.
+        """
+        for chunk, embeddings, maps in self._encoded(images, rows, device=device):
+            with torch.inference_mode(), computing(device, half=False):
+                vectors, cells = _half(embeddings), None
+                if maps is not None and self.grid is not None:
+                    cells = _half(F.adaptive_avg_pool2d(maps, self.grid[0]).permute(0, 2, 3, 1))
+            yield chunk, vectors, cells
+
+    def segment(self, head: Head, images: Images, rows: Rows, *, device: str) -> Iterator[tuple[Rows, Half]]:
+        """Apply a head on patch embeddings (`fit_pixel_head`, `network_head`) to every pixel of the images in `rows`.
+
+        Yields:
+            A chunk at a time: its rows (k,), and logits float16 (k, m, m, classes); m is `mask_side`.
+        """
+        weight, bias = (torch.from_numpy(part).to(device) for part in (head.weight, head.bias))
+        side = mask_side(images.size)
+        for chunk, _, maps in self._encoded(images, rows, device=device):
+            assert maps is not None
+            with torch.inference_mode(), computing(device, half=False):
+                coarse = F.conv2d(maps, weight.T[:, :, None, None], bias)
+                logits = _half(upsampled(coarse, side).permute(0, 2, 3, 1))
+            yield chunk, logits
+
+    def _encoded(self, images: Images, rows: Rows, *, device: str) -> Iterator[tuple[Rows, Tensor, Tensor | None]]:
+        encode, step = self.load(device), self.images_per_step(device)
+        for start in range(0, len(rows), step):
+            chunk = rows[start : start + step]
+            with torch.inference_mode(), computing(device, half=False):
+                inputs = normalised(Pixels(images, chunk, device)(np.arange(len(chunk))), self.normalisation)
+                if images.size != self.input_size:
+                    inputs = F.interpolate(inputs, size=self.input_size, mode="bilinear", antialias=True)
+                embeddings, maps = encode(inputs)
+            yield chunk, embeddings, maps
+
+
+def grid_of(side: int, width: int) -> tuple[int, int]:
+    """The `grid` of an encoder whose maps of patch embeddings are `width` values, `side` to a side."""
+    return min(side, _GRID), width
+
+
+def _half(values: Tensor) -> Half:
+    return values.clamp(-_LARGEST, _LARGEST).half().contiguous().cpu().numpy()

@@ -1,0 +1,138 @@
+"""The network that is trained, and the encoder in use: the same, or a pretrained one."""
+
+import numpy as np
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from support.known_labels import QUESTION
+from support.rig import Rig
+
+from pt4al_backend import learning
+from pt4al_backend.active_learning.embedding_files import file_names
+from pt4al_backend.active_learning.stored_networks import StoredNetworks
+from pt4al_backend.errors import PT4ALError
+from pt4al_backend.settings import METHODS
+
+
+def stored(rig):
+    return {path.name for path in rig.store.models_dir(rig.id).iterdir()}
+
+
+def label_a_round(rig):
+    for task in rig.platform.queue[:6]:
+        rig.platform.label(task)
+    rig.settle()
+
+
+@pytest.fixture(scope="module")
+def settled(tmp_path_factory):
+    rig = Rig(tmp_path_factory.mktemp("settled"), n=60)
+    rig.settle()
+    label_a_round(rig)
+    yield rig
+    rig.close()
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory):
+    """The name of one of timm's smallest networks with random weights in a file."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("timm") / "model.safetensors"
+    save_file(timm.create_model("test_resnet").state_dict(), path)
+    return f"timm:test_resnet@{path}"
+
+
+def test_the_newest_network_is_the_encoder_in_use(settled):
+    networks, project = settled.workspace.networks, settled.project
+    assert networks.newest(project) == networks.encoder_name(project) == "main-1"
+    assert networks.encoder_beside("main-2") == "main-2"
+    assert networks.encoder(project) is networks.encoder(project, "main-1")
+    assert networks.encoder(project, "pretext-1").name == "pretext-1"
+    assert networks.embeddings(project).encoder is networks.encoder(project)
+
+
+def test_superseded_networks_and_embeddings_are_deleted(settled):
+    (settled.store.models_dir(settled.id) / file_names("pretext-1")[0]).write_bytes(b"")
+    settled.workspace.networks.tidy(settled.project)
+    assert stored(settled) == {"pretext-1.safetensors", "main-1.safetensors", "embeddings-main-1.bin"}
+
+
+def test_a_network_that_is_gone_is_said_to_be(settled):
+    with pytest.raises(PT4ALError, match="The network main-7 of project 1 is gone"):
+        settled.workspace.networks.weights("main-7")
+
+
+def test_an_update_embeds_nothing_twice(settled):
+    """A data directory of 0.1.0 names embeddings `features`."""
+    rows, directory = settled.pool().row, settled.store.models_dir(settled.id)
+    before = settled.workspace.networks.embeddings(settled.project).vectors.read(rows)
+    (directory / "embeddings-main-1.bin").rename(directory / "features-main-1.bin")
+    networks = StoredNetworks(settled.id, directory)
+    assert stored(settled) == {"pretext-1.safetensors", "main-1.safetensors", "embeddings-main-1.bin"}
+    assert np.array_equal(networks.embeddings(settled.project).vectors.read(rows), before)
+
+
+def test_networks_that_are_forgotten_leave_nothing(tmp_path):
+    networks = StoredNetworks(1, tmp_path / "models")
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "main-1.safetensors").write_bytes(b"")
+    networks.forget()
+    networks.forget()
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_project_can_use_a_pretrained_encoder(tmp_path, pretrained):
+    rig = Rig(tmp_path, n=40, encoder=pretrained, diversity="coverage", pretext_epochs=1)
+    rig.settle()
+    label_a_round(rig)
+    networks, project = rig.workspace.networks, rig.project
+    assert (networks.newest(project), networks.encoder_name(project)) == ("main-1", pretrained)
+    assert networks.encoder_beside("main-2") == pretrained
+    assert stored(rig) == {"pretext-1.safetensors", "main-1.safetensors", file_names(pretrained)[0]}
+    files, pool = networks.embeddings(project), rig.pool()
+    assert not len(files.missing(pool.row)) and files.vectors.width == 96
+    probe = learning.fit_head(  # what people see is what a probe on these embeddings predicts
+        files.vectors.read(pool.row[pool.labelled]),
+        np.array([int(rig.platform.truth(task)) for task in pool.task[pool.labelled].tolist()]),
+        learning.Output(learning.SINGLE, 10),
+    )
+    answers = dict(zip(pool.task.tolist(), probe.logits(files.vectors.read(pool.row)).argmax(axis=1), strict=True))
+    window = rig.platform.published[-1]
+    assert [pick.guesses[QUESTION].value for pick in window.picks] == [str(answers[pick.task]) for pick in window.picks]
+    label_a_round(rig)
+    assert networks.newest(rig.project) == "main-2"
+    assert not len(files.missing(pool.row))  # another main network, and the embeddings stay
+    rig.close()
+
+
+def test_the_heads_of_a_main_network_are_not_asked_about_a_pretrained_encoders_embeddings(
+    tmp_path, pretrained, monkeypatch
+):
+    monkeypatch.setitem(METHODS, "fast", METHODS["paper"])
+    rig = Rig(tmp_path, n=40, encoder=pretrained, pretext_epochs=1, main_epochs=1)
+    rig.settle()
+    label_a_round(rig)
+    assert list(rig.workspace.sources(rig.project, "main-1").own) == [QUESTION]
+    assert rig.workspace.sources(rig.project).own == {}
+    rig.close()
+
+
+def test_an_image_that_changes_is_embedded_again(tmp_path, pretrained):
+    rig = Rig(tmp_path, n=40, encoder=pretrained, pretext_epochs=1, main_epochs=1)
+    rig.settle()
+    label_a_round(rig)
+    row = int(rig.pool().row[rig.pool().task == 7][0])
+    before = rig.workspace.networks.embeddings(rig.project).vectors.read(np.array([row]))
+    rig.platform.show(7, "digit:99")
+    rig.settle()
+    after = rig.workspace.networks.embeddings(rig.project).vectors.read(np.array([row]))
+    assert not np.array_equal(before, after)
+    rig.close()
+
+
+def test_an_encoder_that_cannot_be_had_says_so(tmp_path):
+    rig = Rig(tmp_path, n=20, encoder="timm:nonsense")
+    with pytest.raises(PT4ALError, match="timm has no network 'nonsense'"):
+        rig.settle()
+    rig.close()

@@ -1,0 +1,82 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from support.colour_encoder import colour_encoder
+from support.networks import ArrayImages, noise
+
+from pt4al_backend.learning import Head
+from pt4al_backend.learning.embedding import grid_of
+from pt4al_backend.learning.inputs import IMAGENET, Normalisation
+
+IMAGES = noise(9, size=8)
+PLAIN = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+
+
+def embedded(encoder, images=IMAGES, rows=None):
+    chunks = list(encoder.embed(images, np.arange(len(images.pixels)) if rows is None else rows, device="cpu"))
+    return np.concatenate([vectors for _, vectors, _ in chunks])
+
+
+def test_chunks_name_their_rows_in_order():
+    rows = np.array([8, 0, 3, 2, 5, 1])
+    encoder = replace(colour_encoder("colour", dense=False), step=4)
+    chunks = list(encoder.embed(IMAGES, rows, device="cpu"))
+    assert [chunk.tolist() for chunk, _, _ in chunks] == [[8, 0, 3, 2], [5, 1]]
+    assert [cells for _, _, cells in chunks] == [None, None]
+    assert np.array_equal(np.concatenate([vectors for _, vectors, _ in chunks]), embedded(encoder)[rows])
+    assert list(encoder.embed(IMAGES, rows[:0], device="cpu")) == []
+
+
+@pytest.mark.parametrize("normalisation", [PLAIN, IMAGENET, Normalisation((0.5, 0.5, 0.5), (0.2, 0.4, 0.8))])
+def test_images_are_normalised_as_the_encoder_wants_them(normalisation):
+    vectors = embedded(replace(colour_encoder("colour", dense=False), normalisation=normalisation))
+    mean, std = map(np.array, normalisation)
+    assert vectors.dtype == np.float16
+    np.testing.assert_allclose(vectors, (IMAGES.pixels.mean(axis=(1, 2)) / 255 - mean) / std, rtol=2e-3, atol=2e-3)
+
+
+def test_images_of_another_size_are_resized():
+    quarters = np.zeros((1, 32, 32, 3), dtype=np.uint8)
+    quarters[0, :16, :16, 0] = quarters[0, 16:, 16:, 1] = 255
+    encoder = replace(colour_encoder("colour", dense=True), normalisation=PLAIN)
+    ((_, vectors, cells),) = encoder.embed(ArrayImages(quarters), np.arange(1), device="cpu")
+    np.testing.assert_allclose(vectors, [[0.25, 0.25, 0]], atol=0.01)
+    assert cells.shape == (1, 4, 4, 3)
+    np.testing.assert_allclose(cells[0, 0, 0], [1, 0, 0], atol=0.01)
+    np.testing.assert_allclose(cells[0, 3, 3], [0, 1, 0], atol=0.01)
+    np.testing.assert_allclose(cells[0, 0, 3], [0, 0, 0], atol=0.01)
+
+
+def test_patch_embeddings_are_the_means_of_their_cells():
+    encoder = replace(colour_encoder("colour", dense=True), grid=(2, 3), normalisation=PLAIN)
+    ((_, _, cells),) = encoder.embed(IMAGES, np.arange(9), device="cpu")
+    expected = IMAGES.pixels.reshape(9, 2, 4, 2, 4, 3).mean(axis=(2, 4)) / 255
+    np.testing.assert_allclose(cells, expected, rtol=2e-3)
+
+
+def test_a_grid_has_24_cells_to_a_side_at_most():
+    assert [grid_of(side, 7) for side in (5, 24, 96)] == [(5, 7), (24, 7), (24, 7)]
+
+
+def test_values_that_float16_cannot_hold_are_its_largest():
+    tiny = Normalisation((0.0, 0.0, 0.0), (1e-9, 1e-9, 1e-9))
+    vectors = embedded(replace(colour_encoder("colour", dense=False), normalisation=tiny))
+    assert (vectors == np.finfo(np.float16).max).all()
+
+
+def test_a_head_on_patch_embeddings_answers_for_every_pixel():
+    left_red = np.zeros((2, 8, 8, 3), dtype=np.uint8)
+    left_red[:, :, :4, 0] = left_red[:, :, 4:, 2] = 255
+    encoder = replace(colour_encoder("colour", dense=True), normalisation=PLAIN)
+    head = Head(np.array([[4, 0], [0, 0], [0, 4]], dtype=np.float32), np.array([1, 0], dtype=np.float32))
+    ((rows, logits),) = encoder.segment(head, ArrayImages(left_red), np.array([1, 0]), device="cpu")
+    assert rows.tolist() == [1, 0] and logits.shape == (2, 4, 4, 2) and logits.dtype == np.float16
+    assert logits[0, 0].tolist() == [[5, 0], [5, 0], [1, 4], [1, 4]]
+
+
+def test_embedding_needs_no_gradients():
+    assert torch.is_grad_enabled()
+    for _ in colour_encoder("colour", dense=False).embed(IMAGES, np.arange(9), device="cpu"):
+        assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()  # nor does it leave them off

@@ -1,0 +1,60 @@
+"""A project's loop against a platform that answers by itself; real networks, real images, a real store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pt4al_backend.active_learning.loop import ProjectLoop
+from pt4al_backend.active_learning.workspace import Workspace
+from pt4al_backend.settings import Settings
+from pt4al_backend.store.store import PoolArrays, Store
+from pt4al_backend.store.tables import Project
+from support.known_labels import KnownLabels
+
+
+class Rig:
+    """A loop over `n` digits in a store of its own."""
+
+    def __init__(self, directory: Path, n: int = 120, *, encoder: str | None = None, **settings: Any) -> None:
+        """`encoder`: as in `Workspace`."""
+        quick: dict[str, Any] = {"pretext_epochs": 2, "main_epochs": 3, "device": "cpu", "diversity": "off"}
+        self.settings = Settings(data_dir=directory, cycles=4, query_size=6, slack=5, **quick | settings)
+        self.platform = KnownLabels(n)
+        self.store = Store(self.settings.data_dir)
+        self.id = self.store.connect(url="http://x", number=1, created="1", access_token="", label_config="").id
+        self.encoder = encoder
+        self.loop = self.new_loop()
+
+    def new_loop(self) -> ProjectLoop:
+        self.workspace = Workspace(self.id, self.store, self.platform, self.settings, "cpu", encoder=self.encoder)
+        return ProjectLoop(self.workspace)
+
+    @property
+    def project(self) -> Project:
+        project = self.store.project(self.id)
+        assert project is not None
+        return project
+
+    def pool(self) -> PoolArrays:
+        return self.store.pool(self.project)
+
+    def settle(self) -> None:
+        """Turn the loop until nothing is missing."""
+        for _ in range(2000):
+            self.loop.look()
+            self.loop.steer()
+            if not self.loop.work(0.5):
+                self.loop.steer()
+                return
+        raise AssertionError("the loop does not come to rest")
+
+    def look(self) -> None:
+        self.loop.look()
+        while not self.loop.has_looked:
+            self.loop.look()
+        self.loop.steer()
+
+    def close(self) -> None:
+        self.loop.close()
+        self.store.close()
