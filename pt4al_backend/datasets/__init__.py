@@ -1,1 +1,1 @@
-"""Images whose labels are known: what `simulate` can read."""
+"""Images with known labels: everything that `simulate` can read."""

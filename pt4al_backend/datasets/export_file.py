@@ -1,6 +1,6 @@
-"""Label Studio's JSON exports: images and what people answered about them.
+"""Label Studio's JSON exports: images and their labels.
 
-An export does not hold the label config, so the questions and the image are found in the tasks themselves.
+An export does not contain the label config, so the questions and the image's key are inferred from the tasks.
 """
 
 from __future__ import annotations
@@ -37,34 +37,38 @@ from pt4al_backend.store.decode import probe_size
 logger = logging.getLogger(__name__)
 
 MASK_SIDE = 512
-"""In pixels: regions are drawn at this size to be compared with."""
-PIXELS = "\0"  # stands for all controls of regions, which ask one question; no control has this name
+"""Side in pixels of the masks that predictions are compared with."""
+PIXELS = "\0"  # stands for all region controls, which together ask one question; no control has this name
 NOT_FLAT = "PT4AL learns flat lists of choices"
 
 
 @dataclass(frozen=True)
 class Export:
-    """Images of a project that were labelled."""
+    """The labelled images of a project."""
 
     questions: tuple[Question, ...]
     answers: tuple[Answers, ...]
-    """One entry per image; a question at least is answered in each."""
+    """One entry per image, with an answer to at least one question."""
     read: Callable[[int], bytes]
     """The image file at a position. Thread-safe. May raise `UnreadableImageError`."""
     notes: tuple[str, ...]
-    """A sentence for whatever could not be used."""
+    """One sentence for everything that could not be used."""
     digest: str = ""
-    """Changes with the images' addresses and with the answers."""
+    """Changes when the images' addresses or the answers change."""
     name: Callable[[int], str] = "image {}".format
-    """What people know the image at a position by."""
+    """The name by which people know the image at a position."""
 
     def __len__(self) -> int:
         return len(self.answers)
 
     def images(self, *, background: bool) -> KnownImages:
-        """The images with the class of each, or of each pixel. `PT4ALError` where they do not have just one.
+        """The images with the class of each image or pixel.
 
-        `background`: pixels outside all regions are a class of their own; else nothing is known of them.
+        Args:
+            background: whether pixels outside all regions are a class of their own; otherwise their class is unknown.
+
+        Raises:
+            PT4ALError: the export answers several questions, or one that cannot be replayed.
         """
         if len(self.questions) > 1:
             names = ", ".join(question.name for question in self.questions)
@@ -81,17 +85,17 @@ class Export:
         return REPLAYED[question.label_type.name](self, question, background)
 
     def labelled(self, question: Question, background: bool) -> LabelledImages:
-        """Images of one class each."""
+        """The images with one class each."""
         targets = class_numbers(question, self.answers)
         if len(set(targets.tolist())) < 2:
             raise PT4ALError(
-                "The export holds images of only one class: label images of two classes at least, and export the "
+                "The export contains images of only one class: label images of at least two classes, and export the "
                 "project again."
             )
         return LabelledImages(question.classes, targets, self.read, self.digest, self.name)
 
     def segmented(self, question: Question, background: bool) -> SegmentedImages:
-        """Images with the class of each pixel."""
+        """The images with the class of each pixel."""
         classes = question.classes
         if background:
             classes += (next(name for name in ("background", "no region", "(none)") if name not in classes),)
@@ -101,17 +105,17 @@ class Export:
             try:
                 return probe_size(self.read(position))
             except UnreadableImageError:
-                return 0, 0  # its decoder tells of it
+                return 0, 0  # decoding it reports the reason
 
         def mask(position: int) -> NDArray[np.uint8]:
             regions = self.answers[position].get(question.name, [])
             painted_on = size(position) if any("rle" in region for region in regions) else (0, 0)
-            for misfit in misfits(regions, painted_on) if position not in told else ():
+            for misfit in misfits(regions, painted_on) if position not in reported else ():
                 logger.warning("%s: %s", self.name(position), misfit)
-            told.add(position)
+            reported.add(position)
             return draw(regions, question.classes, side=MASK_SIDE, background=background, size=painted_on)
 
-        told: set[int] = set()
+        reported: set[int] = set()
         names = tuple(str(position) for position in range(len(self)))
         return SegmentedImages(classes, names, self.read, mask, self.digest, self.name)
 
@@ -120,17 +124,17 @@ REPLAYED: dict[str, Callable[[Export, Question, bool], KnownImages]] = {
     "single": Export.labelled,
     "segmentation": Export.segmented,
 }
-"""By the name of the label type: what its answers are replayed from."""
+"""By name of the label type: makes the images that a simulation takes its labels from."""
 
 
 def read_export(path: Path, settings: Settings) -> Export:
-    """The labelled images of an export in Label Studio's JSON format, or JSON-MIN where its meaning is plain.
+    """The labelled images of an export in the format JSON, or JSON-MIN if its meaning is unambiguous.
 
-    A Choices control of which an annotation chose several is a `multiple` question, any other is `single`.
-    Images are read from the export's directory, or else fetched from where their addresses point.
+    A Choices control is a `multiple` question if an annotation chose several of its choices, otherwise a `single` one.
+    Images are read from the export's directory, or fetched from their addresses if they are not there.
 
     Raises:
-        PT4ALError: the file is no such export, or does not say which image is meant.
+        PT4ALError: the file is not such an export, or it is not clear which key is the image.
     """
     path = path.expanduser().resolve()
     tasks, faults = read_tasks(path)
@@ -142,33 +146,33 @@ def read_export(path: Path, settings: Settings) -> Export:
         answer = config.answers(task.annotations, flaws)
         image = config.image_of(task.data).strip()
         if answer and not image:
-            flaws.append(f"its answers are left out: there is no image under {config.image_key}.")
+            flaws.append(f"its answers are left out: it has no image under {config.image_key}.")
         elif answer:
             answers.append(answer)
             images.append((task.id, image))
         faults += [f"{task.name}: {flaw}" for flaw in flaws]
     if not answers:
-        raise PT4ALError("The export holds no labelled image: label some images, and export the project again.")
+        raise PT4ALError("The export contains no labelled image: label some images, and export the project again.")
     source = ExportImages.beside(path.parent, images, settings)
     notes, digest = tuple(dict.fromkeys(faults)), digest_of(images, answers)
     return Export(config.questions, tuple(answers), source.read, notes, digest, source.name)
 
 
 def _counted(task: Task, faults: list[str]) -> Task:
-    """A task without annotations that were cancelled, and without answers that are no flat lists of choices."""
+    """A task without cancelled annotations, and without answers that are not flat lists of choices."""
     annotations = []
     for annotation in task.annotations:
         if not annotation["was_cancelled"]:
             results = [_with_flat_choices(result) for result in annotation["result"]]
-            for given, result in zip(annotation["result"], results, strict=True):
+            for original, result in zip(annotation["result"], results, strict=True):
                 if result is None:
-                    faults.append(f'{task.name}: an answer to "{_control(given)}" is left out: {NOT_FLAT}.')
+                    faults.append(f'{task.name}: an answer to "{_control(original)}" is left out: {NOT_FLAT}.')
             annotations.append(annotation | {"result": [result for result in results if result is not None]})
     return replace(task, annotations=tuple(annotations))
 
 
 def _with_flat_choices(result: Row) -> Row | None:
-    """A result, its choices as texts; None where they are no flat list."""
+    """A result with its choices as a list of strings; None if they are not a flat list."""
     if result.get("type") != "choices":
         return result
     value = result.get("value")
@@ -178,7 +182,7 @@ def _with_flat_choices(result: Row) -> Row | None:
 
 
 def _flat(choices: Any) -> list[str] | None:
-    """Choices as texts. A lone one may come without its list, and one of a nested Choices as a path of one step."""
+    """Choices as strings. A single one may come without a list, and one of a nested Choices as a path of one step."""
     if not isinstance(choices, list):
         choices = [choices]
     steps = [choice[0] if isinstance(choice, list) and len(choice) == 1 else choice for choice in choices]
@@ -189,9 +193,9 @@ def _flat(choices: Any) -> list[str] | None:
 
 
 def _config(tasks: Sequence[Task], faults: list[str]) -> LabelConfig:
-    """What the label config may have been, as far as can be told from the results; classes are sorted.
+    """The label config as far as the results reveal it; classes are sorted.
 
-    What is rare is a stray: a control that few images answer, several choices where nearly all have one.
+    Rare results are outliers and left out: a control that few images answer, several choices where nearly all have one.
     """
     results = [(task, result) for task in tasks for annotation in task.annotations for result in annotation["result"]]
     about_images = [(task, result) for task, result in results if _is_about_image(result)]
@@ -211,7 +215,7 @@ def _config(tasks: Sequence[Task], faults: list[str]) -> LabelConfig:
     if not asked:
         because = f" ({faults[0].rstrip('.')})" if faults else ""
         raise PT4ALError(
-            "The export holds no choices about whole images, and no brush or polygon regions"
+            "The export contains no choices about whole images, and no brush or polygon regions"
             f"{because}: label images of a project that asks for one of these, and export it again."
         )
     return LabelConfig(
@@ -222,7 +226,7 @@ def _config(tasks: Sequence[Task], faults: list[str]) -> LabelConfig:
 
 
 def _is_about_image(result: Row) -> bool:
-    """Whether these are choices about the whole image: those of a region say where it is."""
+    """Whether a result is choices about the whole image; those about a region also say where it is."""
     if result.get("type") != "choices":
         return False
     return bool(result["value"].keys() == {"choices"} and result["value"]["choices"])
@@ -233,12 +237,12 @@ def _control(result: Row) -> str:
 
 
 def _choices(results: Sequence[tuple[Task, Row]], faults: list[str]) -> list[Control]:
-    """Each control that asks about whole images."""
-    given: dict[str, list[tuple[Task, list[str]]]] = {}
+    """The controls that ask about whole images."""
+    by_control: dict[str, list[tuple[Task, list[str]]]] = {}
     for task, result in results:
-        given.setdefault(_control(result), []).append((task, result["value"]["choices"]))
+        by_control.setdefault(_control(result), []).append((task, result["value"]["choices"]))
     controls: list[Control] = []
-    for name, answers in sorted(given.items()):
+    for name, answers in sorted(by_control.items()):
         several = [(task, choices) for task, choices in answers if len(choices) > 1]
         is_single = not several or is_rare(len(several), len(answers))
         counted = [choices for _, choices in answers if not is_single or len(choices) == 1]
@@ -253,12 +257,12 @@ def _choices(results: Sequence[tuple[Task, Row]], faults: list[str]) -> list[Con
 
 
 def _regions(results: Iterable[Row]) -> tuple[RegionControl, ...]:
-    """The controls that made regions, with all their labels."""
+    """The controls whose regions occur, with all labels that occur."""
     labels: dict[tuple[str, str], set[str]] = {}
     for result in results:
         kind, value = result["type"], result.get("value")
-        given = value.get(kind) if isinstance(value, dict) else None
-        found = labels.setdefault((_control(result), kind), set())
-        if isinstance(given, list):
-            found.update(label for label in given if isinstance(label, str))
-    return tuple(RegionControl(name, kind, tuple(sorted(found))) for (name, kind), found in sorted(labels.items()))
+        chosen = value.get(kind) if isinstance(value, dict) else None
+        of_control = labels.setdefault((_control(result), kind), set())
+        if isinstance(chosen, list):
+            of_control.update(label for label in chosen if isinstance(label, str))
+    return tuple(RegionControl(name, kind, tuple(sorted(every))) for (name, kind), every in sorted(labels.items()))

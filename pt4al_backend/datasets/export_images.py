@@ -1,4 +1,4 @@
-"""The images of a Label Studio export: files beside it, or fetched from where the tasks' addresses point."""
+"""The images of a Label Studio export: files next to it, or fetched from the tasks' addresses."""
 
 from __future__ import annotations
 
@@ -20,59 +20,60 @@ ADDRESSES = ("http://", "https://", "/", *(f"{scheme}://" for scheme in STORAGE_
 
 @dataclass(frozen=True)
 class _Files:
-    """Looks below `directory` only, symbolic links included."""
+    """The files of an export. Only those below `directory` are found, also by symbolic links."""
 
     directory: Path
     located: Mapping[str, int]
-    """How many of the export's images have this location."""
+    """By location: how many of the export's images have it."""
     ending: Mapping[str, int]
-    """How many have one that ends so."""
+    """By end of a location: how many locations have it."""
 
     @classmethod
     def below(cls, directory: Path, images: Iterable[str]) -> _Files:
-        named = [location(image) for image in set(images)]
-        return cls(directory, Counter(named), Counter(end for each in named for end in _ends(each)))
+        locations = [location(image) for image in set(images)]
+        return cls(directory, Counter(locations), Counter(end for each in locations for end in _ends(each)))
 
-    def find(self, named: str) -> Path | None:
-        """The file that a location, or an end of it that no other has, names here or in `images`."""
-        for place, end in enumerate(_ends(named)):
-            if (self.ending[end] if place else self.located[end]) > 1:
+    def find(self, image_location: str) -> Path | None:
+        """The file at a location, or at an end of it that no other location has, in the directory or its `images`."""
+        for dropped, end in enumerate(_ends(image_location)):
+            if (self.ending[end] if dropped else self.located[end]) > 1:
                 continue
-            unzipped = end.replace("/", "\\")  # an archive from Windows may leave such names
-            for path in (*self._places(end), *self._places(unzipped)):
+            unzipped = end.replace("/", "\\")  # unpacking an archive made on Windows may leave such names
+            for path in (*self._candidates(end), *self._candidates(unzipped)):
                 try:
                     path = path.resolve()
                     if path.is_relative_to(self.directory) and path.is_file():
                         return path
-                except (OSError, ValueError, RuntimeError):  # too long, a null character, links in a circle
+                except (OSError, ValueError, RuntimeError):  # too long, a null character, circular links
                     continue
         return None
 
-    def _places(self, name: str) -> tuple[Path, Path]:
+    def _candidates(self, name: str) -> tuple[Path, Path]:
         return self.directory / name, self.directory / "images" / name
 
 
 @dataclass(frozen=True)
 class ExportImages:
-    """The images of an export's tasks: files beside it, or fetched from where their addresses point."""
+    """The images of an export's tasks: files next to it, or fetched from their addresses."""
 
     images: tuple[tuple[int, str], ...]
-    """Number of the task, and its image's address."""
+    """Task id and image address, by position."""
     files: _Files
     fetcher: ImageFetcher
     has_home: bool
+    """Whether the settings name a Label Studio that paths can be fetched from."""
 
     @classmethod
     def beside(cls, directory: Path, images: Sequence[tuple[int, str]], settings: Settings) -> ExportImages:
-        """`directory` is that of the export, `images` are (number of the task, address of its image)."""
+        """`directory` is that of the export, `images` are (task id, address of its image)."""
         files = _Files.below(directory, [image for _, image in images])
         return cls(tuple(images), files, _fetcher(settings), bool(settings.label_studio_url))
 
     def read(self, position: int) -> bytes:
-        """The image file at a position. Thread-safe. `UnreadableImageError` where there is none."""
+        """The image file at a position. Thread-safe. `UnreadableImageError` if there is none."""
         task, image = self.images[position]
-        named = location(image)
-        path = self.files.find(named)
+        image_location = location(image)
+        path = self.files.find(image_location)
         if path:
             try:
                 return path.read_bytes()
@@ -81,28 +82,28 @@ class ExportImages:
         if self.has_home or image.lower().startswith(("http://", "https://", "data:")):
             return self.fetcher.fetch(image, task_id=task)
         raise UnreadableImageError(
-            f"There is no {named[:200]!r} in {self.files.directory}: put the images beside the export, "
+            f"There is no {image_location[:200]!r} in {self.files.directory}: put the images next to the export, "
             "or set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY."
         )
 
     def name(self, position: int) -> str:
-        """What people know the image at a position by."""
+        """The name by which people know the image at a position."""
         task, image = self.images[position]
         return image_name(image) or f"the image of task {task}"
 
 
 def _fetcher(settings: Settings) -> ImageFetcher:
-    """Sends the settings' token, where there is one, to the settings' Label Studio only."""
+    """Sends the settings' token, if there is one, only to the settings' Label Studio."""
     url, token = settings.label_studio_url, settings.label_studio_api_key.get_secret_value()
     credentials = LabelStudioClient.of(url, "", settings).credentials if url and token else dict
     return ImageFetcher(label_studio_url=url, credentials=credentials, limits=fetch_limits(settings))
 
 
 def location(image: str) -> str:
-    """The path an address ends in, "" for a data: URI: `pets/1 b.png` for `/data/local-files/?d=pets/1%20b.png`.
+    """The path that an address leads to: `pets/1 b.png` for `/data/local-files/?d=pets/1%20b.png`, "" for a data: URI.
 
-    As on Windows `\\` separates directories too. What follows a storage's bucket is no address but a name, in which
-    nothing stands for anything else.
+    As on Windows, `\\` also separates directories. The key behind a storage's bucket is a name, not an address: nothing
+    in it is escaped.
     """
     if image[:5].lower() == "data:":
         return ""
@@ -122,7 +123,9 @@ def _path(image: str) -> str:
     path, query = address.path.rstrip("/"), parse_qs(address.query)
     if path.endswith("/data/local-files"):
         return query.get("d", [""])[0]
-    if path.endswith(("/resolve", "/presign")) and "fileuri" in query:  # what Label Studio's API makes of storage keys
+    if (
+        path.endswith(("/resolve", "/presign")) and "fileuri" in query
+    ):  # the form that Label Studio's API gives storage keys
         return _path(_decoded(query["fileuri"][0]))
     return unquote(address.path)
 
@@ -134,7 +137,7 @@ def _decoded(uri: str) -> str:
         return ""
 
 
-def _ends(named: str) -> list[str]:
-    """`a/b/c`, `b/c` and `c`."""
-    parts = PurePosixPath(named).parts
+def _ends(path: str) -> list[str]:
+    """`a/b/c`, `b/c` and `c` for `a/b/c`."""
+    parts = PurePosixPath(path).parts
     return ["/".join(parts[begin:]) for begin in range(len(parts))]

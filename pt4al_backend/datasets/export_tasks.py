@@ -1,6 +1,6 @@
-"""The tasks of a Label Studio export: JSON, what releases before 1.0 wrote, and JSON-MIN where its meaning is plain.
+"""The tasks of a Label Studio export: JSON, also of releases before 1.0, and JSON-MIN if its meaning is unambiguous.
 
-One task or annotation that is damaged is left out with a sentence; the rest goes on.
+A damaged task or annotation is left out, with a sentence; the others are still read.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Task:
-    """One image, and what people answered about it."""
+    """One image and its annotations."""
 
     name: str
-    """What it is called in sentences."""
+    """Its name in messages."""
     id: int
-    """0 where the export does not number it."""
+    """0 if the export does not number it."""
     data: Row
     annotations: tuple[Row, ...]
-    """As Label Studio writes them now; `result` is a list of dictionaries."""
+    """In Label Studio's present format; `result` is a list of dictionaries."""
 
 
 class _DamagedError(Exception):
-    """Why something is left out."""
+    """The reason why a task or an annotation is left out."""
 
 
 def read_tasks(path: Path) -> tuple[list[Task], list[str]]:
-    """The tasks of an export, and a sentence for whatever of them had to be left out.
+    """The tasks of an export, and one sentence for everything that had to be left out.
 
     Raises:
-        PT4ALError: the file is no such export.
+        PT4ALError: the file is not such an export.
     """
     rows = _rows(path)
     faults: list[str] = []
@@ -59,7 +59,7 @@ def read_tasks(path: Path) -> tuple[list[Task], list[str]]:
         except _DamagedError as reason:
             faults.append(f"{_name(row, place)} is left out: {reason}.")
     if not tasks:
-        raise PT4ALError(f"{path} holds no task that can be read ({faults[0].rstrip('.')}): {EXPORT}.")
+        raise PT4ALError(f"{path} contains no readable task ({faults[0].rstrip('.')}): {EXPORT}.")
     return tasks, faults
 
 
@@ -73,7 +73,7 @@ def _rows(path: Path) -> list[Row]:
     except (ValueError, RecursionError):
         raise PT4ALError(f"{path} is not valid JSON: {EXPORT}.") from None
     if rows == []:
-        raise PT4ALError(f"{path} holds no tasks: label some images, and export the project again.")
+        raise PT4ALError(f"{path} contains no tasks: label some images, and export the project again.")
     if not isinstance(rows, list) or not any(isinstance(row, dict) for row in rows):
         raise PT4ALError(f"{path} is not a list of tasks but looks like {json_kind(rows)}: {ACCEPTED}.")
     return [row if isinstance(row, dict) else {} for row in rows]
@@ -84,7 +84,7 @@ def _name(row: Row, place: int) -> str:
 
 
 def _annotations(row: Row) -> Any:
-    """Releases before 1.0 called them completions."""
+    """A task's annotations; releases before 1.0 called them completions."""
     return row.get("annotations", row.get("completions"))
 
 
@@ -93,7 +93,7 @@ def _task(row: Row, name: str, faults: list[str]) -> Task:
     if not isinstance(data, dict):
         raise _DamagedError("it has no data")
     if not isinstance(annotations, (list, type(None))):
-        raise _DamagedError("its annotations are no list")
+        raise _DamagedError("its annotations are not a list")
     found = []
     for annotation in annotations or ():
         try:
@@ -105,10 +105,10 @@ def _task(row: Row, name: str, faults: list[str]) -> Task:
 
 def _annotation(annotation: Any) -> Row:
     if not isinstance(annotation, dict):
-        raise _DamagedError("only its number is there")
+        raise _DamagedError("there is only its id")
     result = annotation.get("result") or []
     if not isinstance(result, list) or not all(isinstance(region, dict) for region in result):
-        raise _DamagedError("its result is no list of regions")
+        raise _DamagedError("its result is not a list of regions")
     return annotation | {
         "id": _number(annotation.get("id")),
         "result": result,
@@ -119,12 +119,12 @@ def _annotation(annotation: Any) -> Row:
 
 
 def _number(number: Any) -> int:
-    """A task's or an annotation's; other tools write texts."""
+    """The id of a task or an annotation, 0 if it has none; other tools write ids as strings."""
     return int(number) if re.fullmatch("[0-9]{1,18}", str(number)) else 0
 
 
 def _moment(value: Any) -> str:
-    """A time as Label Studio writes it now; before 1.0 it was unix seconds. "" where it is neither."""
+    """A time as Label Studio writes it now; before 1.0 it was Unix seconds. "" if it is neither."""
     if isinstance(value, str):
         return value
     try:
@@ -137,15 +137,15 @@ def _moment(value: Any) -> str:
 
 
 def _from_min(path: Path, rows: Sequence[Row], faults: list[str]) -> list[Row]:
-    """JSON-MIN as JSON. It mixes data and answers in one object, so only a lone text beside the image is an answer."""
-    theirs = [row for row in rows if row.keys() >= IN_EVERY_MIN_ROW]
-    if not theirs:
+    """JSON-MIN as JSON. It mixes data and answers in one object: the answer must be the only text besides the image."""
+    valid = [row for row in rows if row.keys() >= IN_EVERY_MIN_ROW]
+    if not valid:
         raise PT4ALError(f"{path} is not a Label Studio export but looks like {json_kind(rows)}: {ACCEPTED}.")
-    if len(theirs) < len(rows):
-        faults.append(f"{len(rows) - len(theirs)} of {len(rows)} entries left out: they are not as in JSON-MIN.")
-    answered = [row for row in theirs if row["annotation_id"] is not None]
+    if len(valid) < len(rows):
+        faults.append(f"{len(rows) - len(valid)} of {len(rows)} entries are left out: they are not JSON-MIN.")
+    answered = [row for row in valid if row["annotation_id"] is not None]
     if not answered:
-        raise PT4ALError("The export holds no labels: label some images, and export the project again.")
+        raise PT4ALError("The export contains no labels: label some images, and export the project again.")
     bare = [{key: row[key] for key in row.keys() - NO_ANSWER} for row in answered]
     image = image_key(bare, asked=())
     control = _control(bare, image)
@@ -158,18 +158,18 @@ def _from_min(path: Path, rows: Sequence[Row], faults: list[str]) -> list[Row]:
             annotation = {"id": row["annotation_id"], "updated_at": row.get("updated_at"), "result": [region]}
             task["annotations"].append(annotation)
         elif control in row:
-            faults.append(f'{_name(row, 0)}: an annotation is left out: its answer to "{control}" is no text.')
+            faults.append(f'{_name(row, 0)}: an annotation is left out: its answer to "{control}" is not text.')
     return list(tasks.values())
 
 
 def _control(rows: Sequence[Mapping[str, Any]], image: str) -> str:
-    """The key of the answers."""
+    """The key that holds the answers."""
     counts = Counter(key for row in rows for key in row if key != UNNAMED_KEY and not is_below(image, key))
     others = frequent(counts) - keys_of(rows, is_address)
     strange = Counter(key for row in rows for key in others & row.keys() if not isinstance(row[key], str))
     if len(others) != 1 or any(not is_rare(strange[key], counts[key]) for key in others):
         raise PT4ALError(
-            f"JSON-MIN does not say which text is the answer ({', '.join(sorted(others)) or 'there is none'} beside "
+            f"JSON-MIN does not say which text is the answer ({', '.join(sorted(others)) or 'there is none'} besides "
             f"{image}): {EXPORT}."
         )
     return others.pop()

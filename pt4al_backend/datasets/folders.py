@@ -1,4 +1,4 @@
-"""A directory of images per class."""
+"""Images in one directory per class."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pt4al_backend.errors import PT4ALError, UnreadableImageError
 
 
 def files_by_class(root: Path) -> list[tuple[Path, str]]:
-    """Image files below `root`, whose directories are the classes, with the class of each; sorted.
+    """The image files below `root` with their classes, the names of its directories; sorted.
 
     Raises:
-        PT4ALError: there are no such directories.
+        PT4ALError: fewer than two directories contain images.
     """
     if not root.is_dir():
-        raise PT4ALError(f"{root} is not a directory: name one that holds a directory per class.")
+        raise PT4ALError(f"{root} is not a directory: name one that contains a directory per class.")
     files = [
         (path, directory.name)
         for directory in sorted(root.iterdir())
@@ -29,14 +29,14 @@ def files_by_class(root: Path) -> list[tuple[Path, str]]:
     classes = {label for _, label in files}
     if len(classes) < 2:
         raise PT4ALError(
-            f"{root} holds {'images of only one class' if classes else 'no directories with images'}: name a directory "
-            "that holds a directory per class, like animals/cat/1.jpg and animals/dog/2.jpg."
+            f"{root} contains {'images of only one class' if classes else 'no directories with images'}: name a "
+            "directory that contains a directory per class, like animals/cat/1.jpg and animals/dog/2.jpg."
         )
     return files
 
 
 def read_folder(root: Path) -> LabelledImages:
-    """The images below `root`, whose directories are the classes."""
+    """The images below `root`, with the names of its directories as classes. Raises as `files_by_class` does."""
     root = root.expanduser().resolve()
     files = files_by_class(root)
     classes = tuple(dict.fromkeys(label for _, label in files))
@@ -46,13 +46,14 @@ def read_folder(root: Path) -> LabelledImages:
     return LabelledImages(
         classes,
         targets,
-        lambda position: _content(files[position][0]),
+        lambda position: content_of(files[position][0]),
         digest_of(sizes),
         lambda position: str(files[position][0]),
     )
 
 
-def _content(path: Path) -> bytes:
+def content_of(path: Path) -> bytes:
+    """The bytes of an image file. `UnreadableImageError` if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:

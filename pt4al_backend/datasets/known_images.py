@@ -1,4 +1,4 @@
-"""Images whose answers are known: what the demo shows and simulations are answered from."""
+"""Images with known labels: what the demo shows and what simulations take their labels from."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pt4al_backend.labelling.single import SINGLE
 
 
 class KnownImages(Protocol):
-    """`n` images about which one question is answered: a class for each label type, here or beside it."""
+    """`n` images with the answers to one question. Each label type has a class for it, here or in another module."""
 
     @property
     def classes(self) -> tuple[str, ...]: ...
@@ -34,7 +34,7 @@ class KnownImages(Protocol):
 
     @property
     def digest(self) -> str:
-        """Changes with the images and with what is true of them."""
+        """Changes when the images or their labels change."""
 
     @property
     def question(self) -> Question:
@@ -43,25 +43,25 @@ class KnownImages(Protocol):
     def __len__(self) -> int: ...
 
     def answers(self, position: int) -> Answers:
-        """What is true of an image, as people would answer."""
+        """The labels of an image, as people would give them."""
 
     def truth(self, position: int) -> Any:
-        """What is true of an image, as `LabelType.figures` compares it with logits."""
+        """The label of an image in the form that `LabelType.figures` compares with logits."""
 
     def drawing(self, region: Mapping[str, Any], side: int) -> NDArray[np.uint8]:
-        """A region of `answers` drawn (side, side), as `platform.Drawing` has it. Of label types with regions."""
+        """A region of `answers`, drawn as in `platform.Drawing`: (side, side). Only for label types with regions."""
 
     def effort(self, positions: NDArray[np.int64]) -> dict[str, Any]:
-        """What labelling the images at `positions` has covered and cost, for `results.json`."""
+        """How much the labels of the images at `positions` cover and cost, for `results.json`."""
 
     def take(self, positions: NDArray[np.integer]) -> KnownImages:
         """Only the images at `positions`, in that order."""
 
     def with_classes(self, classes: tuple[str, ...]) -> KnownImages:
-        """The same images, their classes counted as in `classes`. `PT4ALError` if that cannot be."""
+        """The same images, with classes numbered as in `classes`. `PT4ALError` if that is impossible."""
 
     def split(self, share: float, *, seed: int) -> tuple[KnownImages, KnownImages]:
-        """Two parts: the rest, and about `share` of the images."""
+        """Two parts: the rest, and a share of about `share` of the images."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class LabelledImages:
 
     classes: tuple[str, ...]
     targets: NDArray[np.int64]
-    """(n,): which of `classes`."""
+    """(n,) class numbers: positions in `classes`."""
     read: Callable[[int], bytes]
     """The image file at a position. Thread-safe. May raise `UnreadableImageError`."""
     files: str = ""
@@ -83,7 +83,7 @@ class LabelledImages:
 
     @property
     def digest(self) -> str:
-        """Changes with the images and with what is true of them."""
+        """Changes when the images or their labels change."""
         return digest_of(self.files, self.classes, self.targets.tolist())
 
     @property
@@ -92,18 +92,18 @@ class LabelledImages:
         return Question("class", SINGLE, self.classes)
 
     def answers(self, position: int) -> Answers:
-        """What is true of an image."""
+        """The class of an image."""
         return {"class": self.classes[self.targets[position]]}
 
     def truth(self, position: int) -> int:
-        """Which of `classes`."""
+        """The class number of an image."""
         return int(self.targets[position])
 
     def drawing(self, region: Mapping[str, Any], side: int) -> NDArray[np.uint8]:
-        raise NotImplementedError("A class has no regions.")
+        raise NotImplementedError("Single choice has no regions.")
 
     def effort(self, positions: NDArray[np.int64]) -> dict[str, Any]:
-        """How many classes occur."""
+        """How many classes the images have."""
         return {"classes_labelled": len(np.unique(self.targets[positions]))}
 
     def take(self, positions: NDArray[np.integer]) -> LabelledImages:
@@ -118,22 +118,22 @@ class LabelledImages:
         )
 
     def with_classes(self, classes: tuple[str, ...]) -> LabelledImages:
-        """The same images, their classes counted as in `classes`.
+        """The same images, with classes numbered as in `classes`.
 
         Raises:
-            PT4ALError: an image is of none of these.
+            PT4ALError: an image has another class.
         """
         strange = sorted(set(self.classes) - set(classes))
         if strange:
             raise PT4ALError(
-                f"The test images have classes that the others do not have: {', '.join(strange[:5])}. "
+                f"The test images have classes that the training images do not have: {', '.join(strange[:5])}. "
                 "Use the same directory names in both."
             )
         number = np.array([classes.index(name) for name in self.classes], dtype=np.int64)
         return replace(self, classes=classes, targets=number[self.targets])
 
     def split(self, share: float, *, seed: int) -> tuple[LabelledImages, LabelledImages]:
-        """Two parts: the rest, and about `share` of each class (one image at least, if it has two)."""
+        """Two parts: the rest, and about `share` of each class (at least one image, if it has two)."""
         random = np.random.default_rng(seed)
         held_out = np.zeros(len(self), dtype=bool)
         for target in range(len(self.classes)):
@@ -148,11 +148,11 @@ class SegmentedImages:
 
     classes: tuple[str, ...]
     names: tuple[str, ...]
-    """(n,): what tells the images apart."""
+    """(n,) names that distinguish the images."""
     read: Callable[[int], bytes]
     """The image file at a position. Thread-safe. May raise `UnreadableImageError`."""
     mask: Callable[[int], NDArray[np.uint8]]
-    """The mask (height, width) at a position: class numbers; what is none of them is not known. Thread-safe."""
+    """The mask (height, width) at a position: class numbers; any other number is unknown. Thread-safe."""
     files: str = ""
     """A digest of the files behind them, as far as they are known."""
     name: Callable[[int], str] = "image {}".format
@@ -163,7 +163,7 @@ class SegmentedImages:
 
     @property
     def digest(self) -> str:
-        """Changes with the images and with what is true of them."""
+        """Changes when the images or their labels change."""
         return digest_of(self.files, self.classes, self.names)
 
     @property
@@ -172,7 +172,7 @@ class SegmentedImages:
         return Question("mask", SEGMENTATION, self.classes)
 
     def answers(self, position: int) -> Answers:
-        """What is true of an image: one region, which `drawing` draws."""
+        """The labels of an image: one region, which `drawing` draws."""
         return {"mask": [{"image": position}]}
 
     def truth(self, position: int) -> NDArray[np.uint8]:
@@ -187,7 +187,7 @@ class SegmentedImages:
         return drawn
 
     def effort(self, positions: NDArray[np.int64]) -> dict[str, Any]:
-        """Labelled pixels, the length of the borders between classes, and which images they are of."""
+        """The number of labelled pixels, the length of the borders between classes, and the images' positions."""
         efforts = [mask_effort(self.mask(int(position)), classes=len(self.classes)) for position in positions]
         pixels, borders = np.sum(efforts, axis=0).tolist()
         return {"labelled_pixels": pixels, "border_length": borders, "images": positions.tolist()}
@@ -208,20 +208,20 @@ class SegmentedImages:
         """The same images. `PT4ALError` unless their classes are these."""
         if self.classes != classes:
             raise PT4ALError(
-                "The test images have other classes than the others: annotate both with the same labels; "
+                "The test images have other classes than the training images: annotate both with the same labels; "
                 "for masks, use one classes.txt."
             )
         return self
 
     def split(self, share: float, *, seed: int) -> tuple[SegmentedImages, SegmentedImages]:
-        """Two parts: the rest, and about `share` of the images (one at least, if there are two)."""
+        """Two parts: the rest, and about `share` of the images (at least one, if there are two)."""
         shuffled = np.random.default_rng(seed).permutation(len(self))
         first = min(max(1, round(share * len(self))), len(self) - 1)
         return self.take(np.sort(shuffled[first:])), self.take(np.sort(shuffled[:first]))
 
 
 def mask_effort(mask: NDArray[np.uint8], *, classes: int) -> tuple[int, int]:
-    """What a mask cost a person: its labelled pixels, and the length of the borders between classes, in pixels."""
+    """The work in a mask: the number of labelled pixels, and the length of the borders between classes in pixels."""
     labelled = mask < classes
     down = (mask[1:] != mask[:-1]) & labelled[1:] & labelled[:-1]
     across = (mask[:, 1:] != mask[:, :-1]) & labelled[:, 1:] & labelled[:, :-1]
@@ -229,5 +229,5 @@ def mask_effort(mask: NDArray[np.uint8], *, classes: int) -> tuple[int, int]:
 
 
 def digest_of(*parts: Any) -> str:
-    """What stands for all of `parts` (JSON)."""
+    """A short digest of `parts` (any JSON)."""
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=8).hexdigest()

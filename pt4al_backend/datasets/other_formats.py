@@ -1,4 +1,4 @@
-"""What people give instead of images whose answers are known, told by names and first bytes."""
+"""Recognises files and directories that are not labelled images, by their names and first bytes, for messages."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ ACCEPTED = (
     "a Label Studio project's export in the format JSON (in the project: Export > JSON)"
 )
 IMAGES = frozenset([".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"])
-"""What the names of image files end in."""
+"""The suffixes of image files."""
 BRUSH = "Label Studio's export of brush labels"
-ENOUGH = 10_000  # names are looked at
+ENOUGH = 10_000
+"""At most so many names are looked at."""
 PACKED = {b"\x1f\x8b": "gzip", b"7z\xbc\xaf": "7z", b"Rar!": "RAR", b"\xfd7zX": "xz", b"BZh": "bzip2"}
-BINARY = {b"PAR1": "a Parquet file", b"\x93NUM": "an array of NumPy's", b"\x89HDF": "an HDF5 file", b"%PDF": "a PDF"}
+BINARY = {b"PAR1": "a Parquet file", b"\x93NUM": "a NumPy array", b"\x89HDF": "an HDF5 file", b"%PDF": "a PDF"}
 SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing", "train2017", "val2017", "test2017"}
 PARTS = {"images", "labels", "masks", "annotations", "jpegimages", "imagesets"}
 PARTS |= {"segmentationclass", "segmentationobject"}
-"""What data sets of other formats call their directories, in lower case."""
+"""The names of directories in data sets of other formats, in lower case."""
 
 
 def kind_of(path: Path) -> str:
-    """What is wrong with `path` as a whole, as in "x looks like a CSV file"; "" of what may be read.
+    """What is wrong with `path` as a whole, as in "x looks like a CSV file"; "" if it may be readable.
 
-    That is a directory in which at least two hold images and are called by what may be classes, and any JSON.
+    That is any JSON, and a directory in which at least two directories contain images and have names of classes.
     """
     if path.is_dir():
         return _kind_of_directory(path)
@@ -46,7 +47,7 @@ def kind_of(path: Path) -> str:
 
 
 def json_kind(content: Any) -> str:
-    """What decoded JSON is that is no export of Label Studio's."""
+    """What decoded JSON is if it is not a Label Studio export."""
     if isinstance(content, dict):
         for keys, kind in JSON_KINDS:
             if content.keys() >= keys:
@@ -56,7 +57,7 @@ def json_kind(content: Any) -> str:
     if isinstance(first, dict):
         texts = [value for value in first.values() if isinstance(value, str)]
         has_image = any(PurePosixPath(text).suffix.lower() in IMAGES for text in texts)
-        return "tasks to import, which hold no answers" if has_image else "a list of other things"
+        return "tasks to import, which have no labels" if has_image else "a list of other things"
     return f"a list of {NAMES.get(type(first), 'other things')}" if isinstance(content, list) else "a lone value"
 
 
@@ -68,8 +69,8 @@ JSON_KINDS: tuple[tuple[set[str], str], ...] = (
     ({"_via_img_metadata"}, "annotations of VIA"),
     ({"data", "annotations"}, "a single task"),
     ({"data", "completions"}, "a single task"),
-    ({"tasks", "total"}, "an answer of Label Studio's API"),
-    ({"count", "results"}, "an answer of Label Studio's API"),
+    ({"tasks", "total"}, "a response of Label Studio's API"),
+    ({"count", "results"}, "a response of Label Studio's API"),
     ({"label_config"}, "a project's settings"),
 )
 
@@ -103,13 +104,13 @@ def _kind_of_zip(path: Path) -> str:
     if any(name.startswith("xl/") for name in names):
         return "an Excel file"
     if any(name.endswith(".npy") for name in names):
-        return "arrays of NumPy's"
+        return "NumPy arrays"
     inside = _layout({PurePosixPath(name) for name in names})
     return f"a ZIP archive of {inside}" if inside else "a ZIP archive, which has to be unpacked first"
 
 
 def _text(start: bytes) -> str | None:
-    """The first characters of a text; None where it is none."""
+    """The first characters of a text file; None if it is binary."""
     encoding = "utf-16" if start.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     text = start.decode(encoding, "replace")
     strange = sum(not letter.isprintable() and not letter.isspace() for letter in text.replace("\ufffd", "\0"))
@@ -126,13 +127,13 @@ def _kind_of_text(ending: str, text: str) -> str:
         if "<annotation" in text:
             return "an annotation in the format Pascal VOC (XML)"
         return "a label config" if "<View" in text else "an XML file"
-    whole = lines[:-1] or lines  # the last one may be cut
+    whole = lines[:-1] or lines  # the last one may be incomplete
     if all(re.fullmatch(r"\s*\d+(\s+-?\d*\.?\d+(e-?\d+)?){4,}\s*", line, re.IGNORECASE) for line in whole):
         return "labels in the format YOLO"
     if ending in (".yaml", ".yml"):
         is_yolo = re.search(r"^(names|nc)\s*:", text, re.MULTILINE)
         return "the description of a YOLO data set" if is_yolo else "a YAML file"
-    if ending == ".tsv" or all("\t" in line for line in whole):  # Label Studio calls them .csv
+    if ending == ".tsv" or all("\t" in line for line in whole):  # Label Studio names them .csv
         return "a TSV file"
     if ending == ".csv" or all("," in line or ";" in line for line in whole):
         return "a CSV file"
@@ -159,14 +160,14 @@ def _kind_of_directory(root: Path) -> str:
     if len(holders) > 1:
         of_a_split = all(holder.lower() in SPLITS for holder in holders)
         another = " (name one of them, and another with --test)" if of_a_split else ""
-        return f"holds {' and '.join(sorted(holders))}, which are parts of a data set and no classes{another}"
+        return f"contains {' and '.join(sorted(holders))}, which are parts of a data set, not classes{another}"
     images = {name for name in names if name.suffix.lower() in IMAGES}
     if images and not holders:
-        return "holds images, but no directories of them that say their classes"
+        return "contains images, but not in directories named by their classes"
     exports = sorted(str(name) for name in names if name.suffix.lower() == ".json" and len(name.parts) == 1)
     if exports and not images:
         return f"is a directory (name the export in it: {exports[0]})"
-    return "" if images else "holds no images"
+    return "" if images else "contains no images"
 
 
 def _holds_images(directory: Path) -> bool:
@@ -174,7 +175,7 @@ def _holds_images(directory: Path) -> bool:
 
 
 def _names(root: Path, *, each: int | None = None) -> Iterator[PurePosixPath]:
-    """Of the files below, relative to it, of `each` directory so many; hidden ones are passed over."""
+    """The files below `root`, as paths relative to it, at most `each` per directory. Hidden ones are skipped."""
     for directory, directories, files in os.walk(root):
         directories[:] = sorted(name for name in directories if not name.startswith("."))
         here = PurePosixPath(Path(directory).relative_to(root).as_posix())
@@ -182,17 +183,17 @@ def _names(root: Path, *, each: int | None = None) -> Iterator[PurePosixPath]:
 
 
 def _layout(names: Iterable[PurePosixPath]) -> str:
-    """The format of a data set with files of these names, "" where none is known."""
-    found = {(name.parent.name.lower(), name.suffix.lower()) for name in names}
+    """The format of a data set with files of these names, "" if it is unknown."""
+    placed = {(name.parent.name.lower(), name.suffix.lower()) for name in names}
     stems = {name.stem for name in names if name.suffix.lower() in IMAGES}
-    whole = {name.name.lower() for name in names}
+    file_names = {name.name.lower() for name in names}
     beside = {name.suffix.lower() for name in names if name.stem in stems and name.suffix.lower() not in IMAGES}
-    if ("labels", ".txt") in found or ".txt" in beside or {"data.yaml", "dataset.yaml"} & whole:
+    if ("labels", ".txt") in placed or ".txt" in beside or {"data.yaml", "dataset.yaml"} & file_names:
         return "a data set in the format YOLO"
-    if ("annotations", ".xml") in found or ".xml" in beside or any(parent == "jpegimages" for parent, _ in found):
+    if ("annotations", ".xml") in placed or ".xml" in beside or any(parent == "jpegimages" for parent, _ in placed):
         return "a data set in the format Pascal VOC (XML)"
-    if ("annotations", ".json") in found or (stems and {"result.json", "_annotations.coco.json"} & whole):
+    if ("annotations", ".json") in placed or (stems and {"result.json", "_annotations.coco.json"} & file_names):
         return "a data set in the format COCO"
     if any(name.name.startswith("task-") and "-annotation-" in name.name for name in names):
         return BRUSH
-    return "a CSV file" if len(whole) == 1 and ".csv" in {ending for _, ending in found} else ""
+    return "a CSV file" if len(file_names) == 1 and ".csv" in {ending for _, ending in placed} else ""

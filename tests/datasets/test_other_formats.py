@@ -94,10 +94,10 @@ def test_files_are_told_by_what_is_in_them(tmp_path: Path, name: str, content: b
     [
         (COCO, "annotations in the format COCO"),
         (TASK, "a single task"),
-        ({"tasks": [TASK], "total": 1}, "an answer of Label Studio's API"),
+        ({"tasks": [TASK], "total": 1}, "a response of Label Studio's API"),
         ({"shapes": [], "imagePath": "1.png"}, "annotations of LabelMe"),
         ({"a": 1}, "a JSON object of another kind"),
-        ([{"image": "/data/upload/1.png"}], "tasks to import, which hold no answers"),
+        ([{"image": "/data/upload/1.png"}], "tasks to import, which have no labels"),
         (["1.png"], "a list of texts"),
     ],
 )
@@ -124,16 +124,16 @@ def test_directories_are_told_by_their_names(tmp_path: Path) -> None:
     assert told(coco) == "coco looks like a data set in the format COCO"
     parts = write(tmp_path / "parts", train__cat__1_png=IMAGE, test__cat__2_png=IMAGE)
     assert told(parts) == (
-        "parts holds test and train, which are parts of a data set and no classes "
+        "parts contains test and train, which are parts of a data set, not classes "
         "(name one of them, and another with --test)"
     )
     masks = write(tmp_path / "segmented", images__1_png=IMAGE, masks__1_png=IMAGE)
-    assert told(masks) == "segmented holds images and masks, which are parts of a data set and no classes"
+    assert told(masks) == "segmented contains images and masks, which are parts of a data set, not classes"
     loose = write(tmp_path / "loose", **{"1_png": IMAGE, "2_jpg": IMAGE})
-    assert told(loose) == "loose holds images, but no directories of them that say their classes"
+    assert told(loose) == "loose contains images, but not in directories named by their classes"
     unpacked = write(tmp_path / "unpacked", export_json="[]")
     assert told(unpacked) == "unpacked is a directory (name the export in it: export.json)"
-    assert told(write(tmp_path / "documents", notes_pdf="%PDF")) == "documents holds no images"
+    assert told(write(tmp_path / "documents", notes_pdf="%PDF")) == "documents contains no images"
 
 
 def test_what_may_be_read_is_left_alone(tmp_path: Path) -> None:

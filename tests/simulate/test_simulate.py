@@ -597,7 +597,7 @@ def test_wrong_sources_are_one_sentence(few: Path, tmp_path: Path, simulate: Sim
     assert "images of only one class" in refused(simulate(one, "--out", tmp_path / "out"))
     strange = write_digits(tmp_path / "strange", 1, 1, 1, 1)
     error = refused(simulate(few, "--test", strange, "--out", tmp_path / "out"))
-    assert "classes that the others do not have: 2, 3." in error
+    assert "classes that the training images do not have: 2, 3." in error
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "results.json").write_text("[1, 2]")
     assert "holds no results of a simulation" in refused(simulate(few, *SMALL[:1], 2, "--out", tmp_path / "results"))

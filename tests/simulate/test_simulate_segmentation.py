@@ -305,7 +305,7 @@ def test_wrong_masks_are_one_sentence(drawings: Path, tmp_path: Path, simulate: 
     assert f"{tmp_path / 'none'} does not exist" in refused(tmp_path / "none", "--masks", masks)
     (tmp_path / "empty").mkdir()
     assert "No image in" in refused(images, "--masks", tmp_path / "empty")
-    assert "no directories of them" in refused(images)  # --masks was forgotten
+    assert "not in directories named by their classes" in refused(images)  # --masks was forgotten
 
     theirs = ("--test", drawings / "images")
     both = "answered as the others are: give --test-masks where --masks is given"
@@ -318,13 +318,13 @@ def test_wrong_masks_are_one_sentence(drawings: Path, tmp_path: Path, simulate: 
     assert "--test-masks needs --test" in refused(images, "--masks", masks, "--test-masks", masks)
     (masks / "classes.txt").write_text("disc\nsquare\nnothing")
     other = refused(images, "--masks", masks, *theirs, "--test-masks", drawings / "masks")
-    assert "other classes than the others: annotate both" in other
+    assert "other classes than the training images: annotate both" in other
     assert "3 images from each of 2 batches are more than the 3" in refused(images, "--masks", masks)
 
     for path in sorted(images.iterdir())[1:]:
         path.unlink()
     assert "too few images to leave out one to measure on" in refused(images, "--masks", masks).lower()
     (masks / "00.png").write_bytes((images / "00.png").read_bytes())
-    assert f"{masks / '00.png'} is no mask: its pixels have to be class numbers" in refused(images, "--masks", masks)
+    assert f"{masks / '00.png'} is not a mask: its pixels have to be class numbers" in refused(images, "--masks", masks)
     (masks / "00.png").write_bytes(b"torn")
     assert f"{masks / '00.png'} cannot be read as a PNG file" in refused(images, "--masks", masks)
