@@ -13,14 +13,16 @@ from typing import Any
 import numpy as np
 import pytest
 from support.candidates import candidates, scattered
+from support.networks import noise
 from test_boundaries import FLOORS, STAYS_OUT_OF
 
 from pt4al_backend.label_studio.label_config.config import parse_config
 from pt4al_backend.labelling.label_type import Drawings
 from pt4al_backend.labelling.label_types import questions_of
 from pt4al_backend.labelling.questions import Prediction
+from pt4al_backend.learning.encoders import make_encoder
 from pt4al_backend.learning.linear_probe import fit_head
-from pt4al_backend.learning.types import Output
+from pt4al_backend.learning.types import Output, Weights
 from pt4al_backend.sampling import strategies
 from pt4al_backend.sampling.uncertainty import margin
 
@@ -92,6 +94,17 @@ def test_a_strategy_is_a_file_and_a_line(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_strategy_of_another_package_is_an_entry_point() -> None:
     (group,) = re.findall(r"^```toml\n\[project\.entry-points\.\"(.*)\"\]$", TEXT, flags=re.M)
     assert group == strategies.GROUP
+
+
+def test_an_encoder_is_a_file_and_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert example("An encoder", monkeypatch).tables.keys() == {"ENCODERS"}
+    encoder = make_encoder("colours", stored=no_network, dense=False)
+    ((rows, embeddings, patches),) = encoder.embed(noise(5), np.arange(5), device="cpu")
+    assert rows.tolist() == [0, 1, 2, 3, 4] and embeddings.shape == (5, encoder.dimension) and patches is None
+
+
+def no_network(name: str) -> Weights:
+    raise AssertionError(f"nobody asked for {name}")
 
 
 RATED = """<View><Image name="image" value="$image"/><Rating name="quality" toName="image" maxRating="3"/></View>"""
