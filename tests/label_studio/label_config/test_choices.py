@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 import pytest
 
 from pt4al_backend.errors import UnsupportedConfigError
-from pt4al_backend.label_studio.label_config.choices import CHOICES, majorities, majority
-from pt4al_backend.label_studio.label_config.class_control import UnusableChoicesError
+from pt4al_backend.label_studio.label_config.choices import CHOICES
+from pt4al_backend.label_studio.label_config.class_control import UnusableChoicesError, majorities, majority
 from pt4al_backend.label_studio.label_config.tags import Tag
 from pt4al_backend.labelling.label_type import LabelType
 from pt4al_backend.labelling.multiple import MULTIPLE
