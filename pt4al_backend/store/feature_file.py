@@ -1,4 +1,4 @@
-"""Backbone features of a project's images, one row per row of the pixel store, on disk."""
+"""Embeddings of a project's images, one row per row of the pixel store, on disk."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pt4al_backend.store.row_file import RowFile
 
 
 class FeatureFile:
-    """float16 features of one network. Column 0 is 1 where a row has been written."""
+    """float16 embeddings by one encoder. Column 0 is 1 where a row has been written."""
 
     def __init__(self, path: Path, *, width: int) -> None:
-        """`width`: features per image. The file appears with the first `write`."""
+        """`width`: values per image. The file appears with the first `write`."""
         self.width = width
         self._file = RowFile(path, dtype=np.float16, columns=1 + width, mark=1)
 
