@@ -1,10 +1,10 @@
-"""Child processes that never outlive their parent, however it dies.
+"""Child processes that never outlive their parent, however it ends.
 
-Each child gets the read end of a pipe whose write end only the parent holds. When the
-parent ends, even by `kill -9`, the pipe closes and the child ends itself and its process
-group. Plain POSIX: no `prctl`, and it survives a fork in the child.
+Each child gets the read end of a pipe, and only the parent holds its write end. When the parent ends, even by
+`kill -9`, the pipe closes, and the child ends itself and its process group. This is plain POSIX without `prctl`, and it
+still works after the child forks.
 
-Run as a script, with a command as its arguments, it does that for a foreign program.
+As a script, this module runs another program that way; its arguments are the program's command line.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ LIFELINE = "PT4AL_LIFELINE_FD"
 
 
 def guarded(command: Sequence[str]) -> list[str]:
-    """The command line that runs a foreign program, which knows nothing of lifelines, as a `Child`."""
+    """The command line that runs a program which does not watch a lifeline itself as a `Child`."""
     return [sys.executable, "-I", __file__, *command]
 
 
 class Child:
-    """A running process, leader of its own group (so a terminal's Ctrl-C reaches only the parent)."""
+    """A running process that leads its own process group, so that a terminal's Ctrl-C reaches only the parent."""
 
     def __init__(self, command: Sequence[str], *, environment: Mapping[str, str], log: Path | None = None) -> None:
         read, self._lifeline = os.pipe()
@@ -54,25 +54,25 @@ class Child:
         self.started = time.monotonic()
 
     def exit_code(self) -> int | None:
-        """None while it runs. Once it has ended, nothing of its group is left either."""
+        """The exit code; None while the process runs. Once it has ended, its whole group has."""
         code = self._process.poll()
         if code is not None:
-            self._sweep()
+            self._kill_rest()
         return code
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Ask the process to end."""
         if self._process.poll() is None:
             self._process.terminate()
 
     def wait(self, seconds: float) -> None:
-        """Give it so long to end by itself, then end it and its whole group."""
+        """Wait up to `seconds` for the process to end, then kill whatever is left of its group."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(max(seconds, 0))
-        self._sweep()
+        self._kill_rest()
         self._process.wait()
 
-    def _sweep(self) -> None:
+    def _kill_rest(self) -> None:
         _kill_group(self.pid, signal.SIGKILL)
         if self._lifeline >= 0:
             os.close(self._lifeline)
@@ -80,7 +80,7 @@ class Child:
 
 
 def stop_all(children: Sequence[Child], *, patience: float = 10.0) -> None:
-    """End all of them at once; whoever is still there after `patience` seconds is killed."""
+    """End all children at the same time, and kill those that still run after `patience` seconds."""
     for child in children:
         child.terminate()
     deadline = time.monotonic() + patience
@@ -89,10 +89,13 @@ def stop_all(children: Sequence[Child], *, patience: float = 10.0) -> None:
 
 
 def watch_parent(*, grace: float = 3.0) -> None:
-    """In a child: end this process group when the parent is gone, by force `grace` seconds later.
+    """In a child: end this process group when the parent has ended.
 
-    Does nothing in a process that `Child` did not start. Call it again after a fork:
-    threads do not survive one.
+    It does nothing in a process that `Child` did not start. Call it again after a fork, because threads do not survive
+    one.
+
+    Args:
+        grace: Seconds after which the group is killed.
     """
     lifeline = os.environ.get(LIFELINE)
     if lifeline is not None:
@@ -100,30 +103,30 @@ def watch_parent(*, grace: float = 3.0) -> None:
 
 
 def yield_to_others(niceness: int) -> None:
-    """Lower this process's priority, also against processes of other sessions.
+    """Lower this process's priority, also relative to processes of other sessions.
 
-    Where Linux weighs whole sessions ("autogroup", sched(7)), a process's own niceness counts only within its
-    session. A session that others share, such as a terminal's, keeps its weight.
+    Linux may weigh whole sessions ("autogroup", sched(7)); then a process's niceness counts only within its session.
+    Only a session that this process leads is changed: others, such as a terminal's, have further processes in them.
     """
     os.nice(niceness)
     if os.getsid(0) == os.getpid():
-        with contextlib.suppress(OSError):  # no such weights here, or not ours to set: it works all the same
+        with contextlib.suppress(OSError):  # the system has no autogroups, or does not let us change ours
             Path("/proc/self/autogroup").write_text(str(niceness))
 
 
 def _end_with_parent(lifeline: int, grace: float) -> None:
-    os.read(lifeline, 1)  # nobody writes: this returns when the last write end is closed
+    os.read(lifeline, 1)  # nobody writes, so this returns when the last write end is closed
     _kill_group(os.getpgrp(), signal.SIGTERM)
     time.sleep(grace)
     _kill_group(os.getpgrp(), signal.SIGKILL)
 
 
 def _kill_group(group: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: EPERM where only zombies are left
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: EPERM if only zombies are left
         os.killpg(group, number)
 
 
-def _run_foreign(command: Sequence[str]) -> int:
+def _run_program(command: Sequence[str]) -> int:
     watch_parent()
     environment = {name: value for name, value in os.environ.items() if name != LIFELINE}
     process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
@@ -133,4 +136,4 @@ def _run_foreign(command: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(_run_foreign(sys.argv[1:]))
+    sys.exit(_run_program(sys.argv[1:]))

@@ -1,7 +1,7 @@
-"""How much of the processors a process gets, beside what it asks for.
+"""How much processor time a process gets, compared with how much it wants.
 
-Linux counts for each thread how long it ran and how long it stood in the queue of a processor (schedstat). Time spent
-waiting for a disk, a network or a GPU is in neither, so that little use alone is no sign of being starved.
+For each thread, Linux counts how long it ran and how long it was queued for a processor (schedstat). Neither includes
+time spent waiting for a disk, a network or a GPU, so a process that runs little is not necessarily starved.
 """
 
 from __future__ import annotations
@@ -13,38 +13,45 @@ from collections import deque
 from pathlib import Path
 from typing import NamedTuple
 
-WINDOW = 20.0  # seconds that are looked at
+WINDOW = 20.0  # seconds that a measurement covers
 _TASKS = Path("/proc/self/task")
 
 
 class CpuUse(NamedTuple):
-    """In processors, so that 0.12 is 12 % of one."""
+    """Processor time per second: 0.12 is 12 % of one processor."""
 
     got: float
+    """How long the process ran."""
     wanted: float
+    """How long it ran or was queued."""
 
 
 class CpuMeter:
-    """What this process got and wanted in the last seconds."""
+    """Measures the processor time of this process over the last seconds."""
 
     def __init__(self) -> None:
         self._before: dict[str, tuple[int, int]] = {}
-        self._spans: deque[tuple[float, float, float]] = deque()  # seconds: since when, run, queued
-        self._at = time.monotonic()
+        self._spans: deque[tuple[float, float, float]] = deque()  # in seconds: start, run, queued
+        self._measured_at = time.monotonic()
 
     def measure(self) -> CpuUse | None:
-        """Since `WINDOW` seconds ago, or the first call; None where the system does not count."""
+        """Measure the last `WINDOW` seconds, or the time since the first call.
+
+        Returns:
+            None at the first call, and on a system that does not count.
+        """
         now, threads = time.monotonic(), _threads()
-        fresh = [
-            (run - was[0], queued - was[1])
+        increments = [
+            (run - run_before, queued - queued_before)
             for thread, (run, queued) in threads.items()
-            for was in [self._before.get(thread, (0, 0))]
+            for run_before, queued_before in [self._before.get(thread, (0, 0))]
         ]
         first = not self._before
-        since, self._at, self._before = self._at, now, threads
+        since, self._measured_at, self._before = self._measured_at, now, threads
         if first or not threads:
             return None
-        self._spans.append((since, sum(run for run, _ in fresh) / 1e9, sum(queued for _, queued in fresh) / 1e9))
+        run, queued = (sum(nanoseconds) / 1e9 for nanoseconds in zip(*increments, strict=True))
+        self._spans.append((since, run, queued))
         while self._spans[0][0] < now - WINDOW and len(self._spans) > 1:
             self._spans.popleft()
         seconds = max(now - self._spans[0][0], 1e-3)
@@ -53,14 +60,14 @@ class CpuMeter:
 
 
 def _threads() -> dict[str, tuple[int, int]]:
-    """Nanoseconds that each thread ran and was queued for; empty where they are not counted."""
-    found = {}
-    with contextlib.suppress(OSError):  # no such files here
+    """Nanoseconds that each thread ran and was queued; empty if the system does not count them."""
+    threads = {}
+    with contextlib.suppress(OSError):  # the system has no such files
         for task in _TASKS.iterdir():
             with contextlib.suppress(OSError, ValueError):  # the thread has ended
                 run, queued, _ = (task / "schedstat").read_text().split()
-                found[task.name] = int(run), int(queued)
-    return found
+                threads[task.name] = int(run), int(queued)
+    return threads
 
 
 def _processors() -> int:

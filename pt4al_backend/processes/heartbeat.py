@@ -1,4 +1,4 @@
-"""The signs of life of a worker, from a thread of their own: also while one step takes long, or torch is loading."""
+"""The heartbeat of a worker, sent by its own thread, so that it goes on during a long step or while torch loads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pt4al_backend.store.files import locked
 from pt4al_backend.store.migrate import WORKER_LOCK
 from pt4al_backend.store.store import Store
 
-EVERY = 2.0  # seconds between two signs
+EVERY = 2.0  # seconds between two heartbeats
 ENDING = 20.0  # seconds that a worker may take to end
 
 logger = logging.getLogger(__name__)
@@ -27,9 +27,13 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def only_worker(data_dir: Path) -> Iterator[None]:
-    """`PT4ALError` where another worker runs: two on one store would undo each other's work."""
-    with locked(data_dir / WORKER_LOCK, wait=False) as alone:
-        if not alone:
+    """Hold the lock that only one worker per data directory may hold: two would undo each other's work.
+
+    Raises:
+        PT4ALError: Another worker holds it.
+    """
+    with locked(data_dir / WORKER_LOCK, wait=False) as acquired:
+        if not acquired:
             raise PT4ALError(
                 f"Another worker already runs on {data_dir}. Stop it first, or set PT4AL_DATA_DIR to another directory."
             )
@@ -37,72 +41,76 @@ def only_worker(data_dir: Path) -> Iterator[None]:
 
 
 def require_no_worker(data_dir: Path) -> None:
-    """`PT4ALError` where a worker runs and goes on to run: one that was told to end may take a while."""
-    until = time.monotonic() + ENDING
+    """Check that no worker runs, and wait a while for one that is ending.
+
+    Raises:
+        PT4ALError: A worker still runs after `ENDING` seconds.
+    """
+    deadline = time.monotonic() + ENDING
     while True:
         try:
             with only_worker(data_dir):
                 return
         except PT4ALError:
-            if time.monotonic() >= until:
+            if time.monotonic() >= deadline:
                 raise
         time.sleep(0.2)
 
 
 @contextmanager
 def starting(settings: Settings) -> Iterator[None]:
-    """Say meanwhile that a worker is starting."""
+    """Report that a worker is starting, until the block ends."""
     store = Store(settings.data_dir, settings.database_url)
     with contextlib.closing(store), _every(EVERY, store.worker_starts):
         yield
 
 
 class Working(Protocol):
-    """What a sign of life tells of a worker."""
+    """What a heartbeat reports about a worker."""
 
     @property
     def busy_with(self) -> str:
-        """What is under way."""
+        """What the worker is doing."""
 
     @property
     def trouble(self) -> str:
-        """Why it waits, if it does."""
+        """Why the worker waits; "" if it does not."""
 
 
 @contextmanager
 def beating(store: Store, worker: Working, *, device: str) -> Iterator[None]:
-    """Say meanwhile that the worker lives, what it does or waits for, and how much of the processors it gets."""
+    """Until the block ends, report what the worker does or waits for, and how much processor time it gets."""
     meter = CpuMeter()
 
     def beat() -> None:
         use = meter.measure()
         try:
             store.beat(device=device, busy_with=worker.busy_with, trouble=worker.trouble, cpu=use)
-        except StoreError:  # the turns, which meet it too, tell of it
+        except StoreError:  # the scheduler meets this error too, and reports it
             with contextlib.suppress(OSError):
-                os.utime(store.data_dir / WORKER_LOCK)  # takes no space and no lock
+                os.utime(store.data_dir / WORKER_LOCK)  # needs no disk space and no lock
 
     try:
         with _every(EVERY, beat):
             yield
     finally:
-        with contextlib.suppress(StoreError):  # it is seen by the age of the last sign, too
+        with contextlib.suppress(StoreError):  # the age of the last heartbeat shows it, too
             store.worker_ends()
 
 
 @contextmanager
 def _every(seconds: float, action: Callable[[], None]) -> Iterator[None]:
-    """Do it now and again and again meanwhile. What goes wrong is logged, and does not end it."""
+    """Call `action` now and every `seconds` until the block ends. Errors are logged and do not stop this."""
     over = threading.Event()
 
-    def go_on() -> None:
+    def repeat() -> None:
         while not over.wait(seconds):
             with _logged():
                 action()
 
     with _logged():
         action()
-    thread = threading.Thread(target=go_on, name="heartbeat", daemon=True)
+    thread = threading.Thread(target=repeat, name="heartbeat", daemon=True)
     thread.start()
     try:
         yield
@@ -116,4 +124,4 @@ def _logged() -> Iterator[None]:
     try:
         yield
     except Exception:
-        logger.exception("the worker cannot tell that it lives")
+        logger.exception("The worker's heartbeat failed.")

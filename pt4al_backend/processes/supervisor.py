@@ -1,4 +1,4 @@
-"""`pt4al-backend start`: a web process and a worker process, restarted when they die."""
+"""`pt4al-backend start`: a web process and a worker process, restarted when they end."""
 
 from __future__ import annotations
 
@@ -16,16 +16,20 @@ from pt4al_backend.processes.backoff import delay
 from pt4al_backend.processes.child import Child, stop_all, watch_parent
 from pt4al_backend.settings import Settings
 
-LOOK_INTERVAL = 0.2  # seconds
+CHECK_INTERVAL = 0.2  # seconds between two checks of the processes
 SLOWEST_RESTART = 30.0  # seconds
-HEALTHY_AFTER = 60.0  # seconds; a death after so long counts as a first one
+HEALTHY_AFTER = 60.0  # seconds; a process that ran so long and then ends counts as ending for the first time
 
 logger = logging.getLogger(__name__)
 
 
 def start(settings: Settings) -> int:
-    """Run both processes until SIGTERM or SIGINT. A second signal does not wait for them to end."""
-    from pt4al_backend.processes.heartbeat import require_no_worker  # with the store; `status` needs none of it
+    """Run both processes until SIGTERM or SIGINT. A second signal does not wait for them to end.
+
+    Returns:
+        The exit code of the process.
+    """
+    from pt4al_backend.processes.heartbeat import require_no_worker  # imports the store, which other callers do without
 
     require_free_port(settings.host, settings.port)
     require_no_worker(settings.data_dir)
@@ -36,25 +40,29 @@ def start(settings: Settings) -> int:
     try:
         while not asked_to_end:
             for keeper in keepers:
-                keeper.tend(time.monotonic())
-            time.sleep(LOOK_INTERVAL)
+                keeper.check(time.monotonic())
+            time.sleep(CHECK_INTERVAL)
     finally:
         stop_all([keeper.child for keeper in keepers])
     return 0
 
 
 class Keeper:
-    """Keeps one process running: restarts it at once, then after 1, 2, 4, … 30 seconds."""
+    """Keeps a process running: restarts it at once, and if it ends again, after 1, 2, 4, … 30 seconds."""
 
     def __init__(self, name: str, environment: dict[str, str]) -> None:
         self.name = name
         self._environment = environment
-        self._deaths = 0
+        self._exits = 0
         self._restart_at: float | None = None
         self.child = self._launch()
 
-    def tend(self, now: float) -> None:
-        """Look after the process; `now` in seconds of the monotonic clock."""
+    def check(self, now: float) -> None:
+        """Restart the process if it has ended and its delay is over.
+
+        Args:
+            now: Seconds of the monotonic clock.
+        """
         if self._restart_at is not None:
             if now >= self._restart_at:
                 self._restart_at = None
@@ -62,23 +70,23 @@ class Keeper:
             return
         code = self.child.exit_code()
         if code is not None:
-            self._deaths = 1 if now - self.child.started > HEALTHY_AFTER else self._deaths + 1
-            delay = restart_delay(self._deaths)
+            self._exits = 1 if now - self.child.started > HEALTHY_AFTER else self._exits + 1
+            delay = restart_delay(self._exits)
             when = f"in {delay:g} s" if delay else "at once"
-            logger.warning("%s ended (%s); starting it again %s.", self.name, _reason(code), when)
+            logger.warning("The %s process ended (%s); restarting it %s.", self.name, _reason(code), when)
             self._restart_at = now + delay
 
     def _launch(self) -> Child:
         return Child([sys.executable, "-m", "pt4al_backend.cli", self.name], environment=self._environment)
 
 
-def restart_delay(deaths: int) -> float:
-    """Seconds to wait after so many deaths in a row: 0, 1, 2, 4, … 30."""
-    return 0.0 if deaths <= 1 else delay(deaths - 1, most=SLOWEST_RESTART)
+def restart_delay(exits: int) -> float:
+    """Seconds to wait before restarting a process that has ended `exits` times in a row: 0, 1, 2, 4, … 30."""
+    return 0.0 if exits <= 1 else delay(exits - 1, most=SLOWEST_RESTART)
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """This process's environment with every setting spelt out, for a child that is to have the same."""
+    """This process's environment plus a variable for every setting, so that a child gets the same settings."""
     values = {}
     for name in Settings.model_fields:
         value = getattr(settings, name)
@@ -87,21 +95,22 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def announcement(settings: Settings) -> str:
-    """The line that says what to paste into Label Studio."""
+    """The line that says which address to paste into Label Studio."""
     url = address(settings)
     line = f"In Label Studio: project > Settings > Model > Connect Model > {url}   Dashboard: {url}/dashboard"
     if not settings.basic_auth_user and not is_loopback(settings.host):
         line += (
-            "   No password is set, so only this machine and private networks are answered: "
-            "BASIC_AUTH_USER and BASIC_AUTH_PASS set one."
+            "   Without a password, only this machine and private networks get answers: "
+            "set one with BASIC_AUTH_USER and BASIC_AUTH_PASS."
         )
     return line
 
 
 def require_usable_store(settings: Settings) -> None:
-    """`PT4ALError` if data directory or database cannot be used: said once, not at every restart.
+    """Check the store once, before the worker would fail at every restart; from now on the worker counts as starting.
 
-    Who asks from now on is told that the worker is starting.
+    Raises:
+        PT4ALError: The data directory or the database cannot be used.
     """
     from pt4al_backend.store.store import Store
 
@@ -110,7 +119,7 @@ def require_usable_store(settings: Settings) -> None:
 
 
 def _listen_for_signals() -> list[int]:
-    """A list that is no longer empty once a signal has come."""
+    """A list that receives the signals."""
     received: list[int] = []
 
     def remember(number: int, _frame: object) -> None:

@@ -1,7 +1,7 @@
-"""Projects take turns: one at a time works, and whoever waits for its Label Studio lets the others work.
+"""Projects take turns: one at a time works, and one that waits for its Label Studio lets the others work.
 
-Every project has a thread of its own, so that no project's requests hold up another's. All that is not a request is
-done under one lock, by one thread at a time and in the order in which they asked: what runs there needs no other locks.
+Every project has its own thread, so that no project's requests delay another's. Everything that is not a request runs
+under one lock, granted in the order in which the threads asked for it, so code in a turn needs no other locks.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from pt4al_backend.labelling.questions import Question
 
 
 class _ClosedError(BaseException):
-    """Ends a thread, whatever it was about."""
+    """Ends a thread, whatever it was doing."""
 
 
 class FairLock:
-    """A lock that is granted in the order of arrival, and that its holder may release for a while."""
+    """A lock that is granted in the order of requests, and that its holder may release for a while."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -40,8 +40,8 @@ class FairLock:
 
     @contextmanager
     def released(self) -> Iterator[None]:
-        """Let others have the lock meanwhile, where this thread holds it."""
-        if not self._is_mine():
+        """Release the lock until the block ends, if this thread holds it."""
+        if not self._is_held_here():
             yield
             return
         self._release()
@@ -51,55 +51,57 @@ class FairLock:
             self._acquire()
 
     def enqueue(self, thread: int) -> None:
-        """Give a thread its place in the line before it asks for the lock."""
+        """Put a thread into the line before it asks for the lock itself."""
         with self._changed:
             self._line.append(thread)
 
     def wait_until_free(self) -> None:
-        """Wait until nobody holds the lock or wants it."""
+        """Wait until no thread holds the lock or waits for it."""
         with self._changed:
             self._changed.wait_for(lambda: not self._line)
 
     def close(self) -> None:
-        """Whoever asks for the lock from now on ends its thread."""
+        """From now on, a thread that asks for the lock ends."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
-    def _is_mine(self) -> bool:
+    def _is_held_here(self) -> bool:
         with self._changed:
             return bool(self._line) and self._line[0] == threading.get_ident()
 
     def _acquire(self) -> None:
-        me = threading.get_ident()
+        thread = threading.get_ident()
         with self._changed:
-            if me not in self._line:
-                self._line.append(me)
-            self._changed.wait_for(lambda: self._closed or self._line[0] == me)
+            if thread not in self._line:
+                self._line.append(thread)
+            self._changed.wait_for(lambda: self._closed or self._line[0] == thread)
             if self._closed:
                 raise _ClosedError
 
     def _release(self) -> None:
         with self._changed:
-            if self._line and self._line[0] == threading.get_ident():  # else it was closed meanwhile
+            if self._line and self._line[0] == threading.get_ident():  # else the lock was closed meanwhile
                 self._line.popleft()
             self._changed.notify_all()
 
 
 class TurnThread:
-    """A thread that takes the turns of one project, one after the other. It never keeps the process from ending."""
+    """A thread for the turns of one project, one after the other. It never keeps the process from ending."""
 
     def __init__(self, lock: FairLock, name: str) -> None:
-        self.has_more = False  # what the last turn returned
+        self.has_more = False
+        """What the last turn returned."""
+        self.running = False
+        """Whether a turn is under way."""
         self._lock = lock
-        self.running = False  # whether a turn is under way
         self._turns: queue.SimpleQueue[Callable[[], bool] | None] = queue.SimpleQueue()
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def submit(self, turn: Callable[[], bool]) -> None:
-        """Take a turn, unless the last one is still under way. Raises what the last one raised."""
+        """Take a turn, unless the last one is still under way. An error of the last turn is raised here."""
         error, self._error = self._error, None
         if error is not None:
             raise error
@@ -109,13 +111,13 @@ class TurnThread:
             self._turns.put(turn)
 
     def finish(self, last: Callable[[], bool] | None = None) -> None:
-        """End when the turn that is under way is over, and a last one."""
+        """End after the current turn and a `last` one."""
         if last:
             self._turns.put(last)
         self._turns.put(None)
 
     def ends(self, seconds: float) -> bool:
-        """Whether the thread ends within so long, after the lock was closed while a turn was under way."""
+        """Whether the thread ends within so many seconds, once the lock was closed during its turn."""
         self._thread.join(max(seconds, 0))
         return not self._thread.is_alive()
 
@@ -131,14 +133,14 @@ class TurnThread:
 
 
 class UnlockedPlatform:
-    """A `LabellingPlatform` that releases the lock while it waits for answers."""
+    """A `LabellingPlatform` that releases the lock while it waits for responses."""
 
     def __init__(self, platform: LabellingPlatform, lock: FairLock) -> None:
         self._platform = platform
         self._lock = lock
 
     def is_connected(self) -> bool:
-        """See `LabellingPlatform`, as for all of these."""
+        """See `LabellingPlatform`, here and below."""
         with self._lock.released():
             return self._platform.is_connected()
 

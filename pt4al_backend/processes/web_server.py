@@ -1,7 +1,7 @@
-"""The web process: tornado receives requests and sends answers, threads run the Flask app in between.
+"""The web process: tornado receives requests and sends responses, and threads run the Flask app in between.
 
-Who sends or reads slowly holds a connection and no thread, and for a bounded time. What the headers forbid is
-refused before the body is read (`web/gate.py`).
+A slow client holds a connection but no thread, and only for a bounded time. A request that its headers rule out is
+rejected before its body is read (`web/gate.py`).
 """
 
 from __future__ import annotations
@@ -42,10 +42,12 @@ from pt4al_backend.web import gate, security
 from pt4al_backend.web.app import create_app
 
 THREADS = 32  # twice as many as may wait in /predict
-HEADER_SECONDS = 10.0  # also what a connection may be idle
+HEADER_SECONDS = 10.0  # for a request's headers, and for an idle connection
 BODY_SECONDS = 20.0
 SEND_SECONDS = 30.0
-LINGER_SECONDS = 2.0  # how long a refused body is taken off the line: closing at once could swallow the refusal
+LINGER_SECONDS = (
+    2.0  # for reading a rejected body: if the connection closed at once, the client might miss the response
+)
 STOP_SECONDS = 5.0
 CONNECTIONS = 1000
 _OTHER_FILES = 200
@@ -55,20 +57,24 @@ logger = logging.getLogger(__name__)
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then end the process. `PT4ALError` if that cannot begin."""
+    """Serve until SIGTERM or SIGINT, then end the process.
+
+    Raises:
+        PT4ALError: The address cannot be used.
+    """
     app = create_app(_load_model, settings)
     listener = _listen(settings.host, settings.port)
-    logging.getLogger("tornado").setLevel(logging.ERROR)  # below, it repeats what malformed requests say
-    if LIFELINE not in os.environ:  # else the supervisor has said it
+    logging.getLogger("tornado").setLevel(logging.ERROR)  # warnings would repeat the contents of malformed requests
+    if LIFELINE not in os.environ:  # otherwise the supervisor has logged it
         logger.info(announcement(settings))
     watch_parent()
     asyncio.run(_serve(app, settings, listener))
     logging.shutdown()
-    os._exit(0)  # a /predict that waits holds a thread, and Python would wait for that
+    os._exit(0)  # a plain exit would wait for the thread of a /predict that is waiting
 
 
 def _load_model() -> type:
-    """The model class. Importing it imports label-studio-ml."""
+    """Load the model class. Importing it imports label-studio-ml."""
     from pt4al_backend.model import PT4ALBackend
 
     return PT4ALBackend
@@ -82,14 +88,14 @@ async def _serve(app: Flask, settings: Settings, listener: socket.socket) -> Non
     server.add_sockets([listener])
     await asked_to_end.wait()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.remove_signal_handler(number)  # a second one ends it at once
+        loop.remove_signal_handler(number)  # a second signal ends the process at once
     server.stop()
     if server.answering:
         await asyncio.wait(server.answering, timeout=STOP_SECONDS)
 
 
 class Server(HTTPServer):
-    """Bounds the connections: for a new one, the one that has been sending its request for longest is closed."""
+    """Limits the number of connections: a new one replaces the one that has been sending its request for longest."""
 
     def initialize(self, app: Flask, settings: Settings) -> None:  # type: ignore[override]  # tornado's __init__
         super().initialize(
@@ -105,10 +111,10 @@ class Server(HTTPServer):
         self.threads = ThreadPoolExecutor(THREADS, "request")
         self.answering: set[asyncio.Task[None]] = set()
         self._most = min(CONNECTIONS, _open_files(CONNECTIONS + _OTHER_FILES) - _OTHER_FILES)
-        self._open: dict[object, HTTP1Connection | None] = {}  # None: the request is there, the answer not yet
+        self._open: dict[object, HTTP1Connection | None] = {}  # None once the request is complete
 
     def start_request(self, server_conn: object, request_conn: Any) -> HTTPMessageDelegate:
-        """At the begin of every connection and after each of its requests."""
+        """Called at the start of every connection and after each of its requests."""
         self._open.pop(server_conn, None)
         if len(self._open) >= self._most:
             slowest = next((connection for connection in self._open.values() if connection is not None), request_conn)
@@ -117,17 +123,17 @@ class Server(HTTPServer):
         return _Exchange(self, server_conn, request_conn)
 
     def on_close(self, server_conn: object) -> None:
-        """At the end of every connection."""
+        """Called at the end of every connection."""
         super().on_close(server_conn)
         self._open.pop(server_conn, None)
 
-    def has_arrived(self, server_conn: object) -> None:
-        """The connection's request is complete."""
+    def request_complete(self, server_conn: object) -> None:
+        """Called when the connection's request is complete."""
         self._open[server_conn] = None
 
 
 class _Exchange(HTTPMessageDelegate):
-    """One request, from its headers to its answer."""
+    """One request, from its headers to its response."""
 
     def __init__(self, server: Server, server_conn: object, connection: HTTP1Connection) -> None:
         self._server, self._server_conn, self._connection = server, server_conn, connection
@@ -135,11 +141,11 @@ class _Exchange(HTTPMessageDelegate):
         self._refused = self._holds_large_body = False
 
     def headers_received(self, start_line: Any, headers: HTTPHeaders) -> None:
-        """Refuse, or let the body come."""
-        asked = HTTPServerRequest(connection=self._connection, start_line=start_line, headers=headers.copy())
+        """Reject the request, or let its body come."""
+        received = HTTPServerRequest(connection=self._connection, start_line=start_line, headers=headers.copy())
         try:
-            self._environ = self._server.container.environ(asked)
-        except ValueError:  # a port that is no number
+            self._environ = self._server.container.environ(received)
+        except ValueError:  # the port is not a number
             raise HTTPInputError("wrong Host header") from None
         request = Request(self._environ)
         refusal = gate.refused(request, self._server.settings)
@@ -154,37 +160,36 @@ class _Exchange(HTTPMessageDelegate):
         self._connection.set_max_body_size(sys.maxsize)
         self._connection.set_body_timeout(LINGER_SECONDS)
         self._send_head(security.add_headers(refusal), self._content(refusal))
-        if "Expect" in headers:  # the client waits for a word before it sends its body
+        if "Expect" in headers:  # the client waits for a response before it sends its body
             self._connection.finish()
 
     def data_received(self, chunk: bytes) -> None:
-        """Keep what was not refused."""
+        """Keep a part of the body, unless the request is rejected."""
         if not self._refused:
             self._body.write(chunk)
 
     def finish(self) -> None:
-        """The body is complete."""
+        """Called when the body is complete."""
         if self._refused:
             self._connection.finish()
             return
-        self._server.has_arrived(self._server_conn)
+        self._server.request_complete(self._server_conn)
         self._body.seek(0)
-        self._environ |= {
-            "wsgi.input": self._body,
-            "wsgi.input_terminated": True,
-        }  # whole: nothing is copied to count it
+        # The body is complete, so Flask need not copy it to limit its length.
+        self._environ |= {"wsgi.input": self._body, "wsgi.input_terminated": True}
         task = asyncio.create_task(self._answer())
         self._server.answering.add(task)
         task.add_done_callback(self._server.answering.discard)
 
     def on_connection_close(self) -> None:
-        """The client left, or took too long, before the body was complete."""
+        """Called when the client left or took too long before the body was complete."""
         self._release_large_body()
 
     async def _answer(self) -> None:
         app, loop = self._server.app, asyncio.get_running_loop()
         try:
-            if self._environ["PATH_INFO"] in security.OPEN_PATHS:  # at once, behind nobody: Label Studio waits a second
+            # Label Studio waits for these for a second only, so they do not queue for a thread.
+            if self._environ["PATH_INFO"] in security.OPEN_PATHS:
                 response = Response.from_app(app, self._environ, True)
             else:
                 response = await loop.run_in_executor(self._server.threads, Response.from_app, app, self._environ, True)
@@ -198,7 +203,7 @@ class _Exchange(HTTPMessageDelegate):
             self._release_large_body()
 
     async def _send(self, response: Response) -> None:
-        """Piece by piece, so that no more is copied than the client takes."""
+        """Send the content piece by piece, so that no more is buffered than the client takes."""
         content = self._content(response)
         await self._send_head(response, content[:_PIECE])
         for start in range(_PIECE, len(content), _PIECE):
@@ -206,7 +211,7 @@ class _Exchange(HTTPMessageDelegate):
         self._connection.finish()
 
     def _send_head(self, response: Response, content: bytes) -> Awaitable[None]:
-        """Status, headers and the content's begin; the reason phrase word for word (fact 18)."""
+        """Send status, headers and the start of the content, with our own reason phrase (fact 18)."""
         code, _, reason = response.status.partition(" ")
         headers = HTTPHeaders({"Date": format_timestamp(time.time())})
         for name, value in response.headers:
@@ -228,13 +233,16 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listener = socket.create_server((host, port), family=family, backlog=1024, dualstack_ipv6=both)
     except OSError as error:
-        raise PT4ALError(f"Nothing can listen on {host} port {port}: {error.strerror or error}.") from error
+        raise PT4ALError(
+            f"The web server cannot listen on {host} port {port} ({error.strerror or error}): "
+            "choose another address or port with PT4AL_HOST or PT4AL_PORT."
+        ) from error
     listener.setblocking(False)
     return listener
 
 
 def _open_files(wanted: int) -> int:
-    """How many files this process may open, after asking for so many."""
+    """How many files this process may open, after raising the limit to `wanted` if the system allows that."""
     now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
     if now != resource.RLIM_INFINITY and now < allowed:

@@ -1,8 +1,8 @@
-"""The process that runs the loops of all projects, in turn.
+"""The worker process, which runs the loops of all projects in turn.
 
-Training is cut into slices of a fraction of a second, so a refit or a publish of any project
-waits for one training step at most. While a project waits for its Label Studio, the others go on.
-The process runs at a lower priority: the web process answers while training burns every core.
+Training is cut into slices of a fraction of a second, so that fitting probes or publishing for any project waits for at
+most one training step. While a project waits for its Label Studio, the others go on. The process runs at a lower
+priority, so that the web process answers quickly while training uses every core.
 """
 
 from __future__ import annotations
@@ -24,21 +24,25 @@ from pt4al_backend.store.tables import Project
 
 logger = logging.getLogger(__name__)
 
-LOCK_PATIENCE = 5.0  # seconds that a locked database is waited for
+LOCK_PATIENCE = 5.0  # seconds to wait for a locked database
 NICENESS = 10
 
 
 def run(settings: Settings) -> int:
-    """The worker process. Returns at SIGTERM or SIGINT."""
+    """Run the worker until SIGTERM or SIGINT.
+
+    Returns:
+        The exit code of the process.
+    """
     yield_to_others(NICENESS)
     stop = Stop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop.ask)
+        signal.signal(number, stop.request)
     store = Store(settings.data_dir, settings.database_url, patience=LOCK_PATIENCE)
     with heartbeat.only_worker(settings.data_dir), closing(Presence(settings, "worker")):
         worker = Worker(settings, store, _label_studio_projects(settings))
         device = learning.describe_device(worker.device)
-        logger.info("worker on %s, data in %s", device, settings.data_dir)
+        logger.info("The worker runs on %s, with its data in %s.", device, settings.data_dir)
         try:
             with heartbeat.beating(store, worker, device=device):
                 worker.run(stop)
@@ -52,7 +56,7 @@ def _label_studio_projects(settings: Settings) -> PlatformFactory:
     from pt4al_backend.label_studio.project import LabelStudioProject
 
     def platform_for(project: Project, lock: FairLock) -> LabellingPlatform:
-        with lock.released():  # it may log in
+        with lock.released():  # this may log in to Label Studio
             return UnlockedPlatform(LabelStudioProject.of(project, settings), lock)
 
     return platform_for

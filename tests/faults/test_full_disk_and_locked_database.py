@@ -96,7 +96,7 @@ class Rig:
         try:
             yield thread
         finally:
-            stop.ask()
+            stop.request()
             thread.join()
             self.worker.close()
             self.store.close()

@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import socket
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,7 +56,7 @@ def test_restarts_what_dies_and_ends_cleanly(start_backend: StartBackend) -> Non
         )
         assert after.pid != before.pid
     wait_until("the new web process to answer", lambda: _healthy(backend), seconds=120)
-    assert "worker ended (signal SIGKILL); starting it again at once." in backend.log.read_text()
+    assert "The worker process ended (signal SIGKILL); restarting it at once." in backend.log.read_text()
 
     family = psutil.Process(backend.process.pid).children(recursive=True)
     backend.process.send_signal(signal.SIGTERM)
@@ -72,7 +71,7 @@ def test_a_killed_supervisor_leaves_no_process_behind(start_backend: StartBacken
     family = psutil.Process(backend.process.pid).children(recursive=True)
     assert len(family) >= 2  # web and worker
     backend.process.kill()
-    assert not psutil.wait_procs(family, timeout=30)[1]
+    assert not psutil.wait_procs(family, timeout=120)[1]  # at low priority, which takes long on a busy machine
 
 
 def test_a_port_in_use_is_told_before_anything_starts(tmp_path: Path) -> None:
@@ -87,18 +86,10 @@ def test_a_second_backend_on_one_data_directory_is_told(tmp_path: Path, monkeypa
     settings = Settings(host="127.0.0.1", port=free_port(), data_dir=tmp_path)
     with heartbeat.only_worker(tmp_path), pytest.raises(PT4ALError, match="Another worker already runs"):
         supervisor.start(settings)
-    heartbeat.require_no_worker(tmp_path)
-
-
-def test_a_worker_that_was_told_to_end_is_waited_for(tmp_path: Path) -> None:
-    ending = contextlib.ExitStack()
-    ending.enter_context(heartbeat.only_worker(tmp_path))
-    threading.Timer(0.5, ending.close).start()
-    heartbeat.require_no_worker(tmp_path)
 
 
 def test_restarts_wait_longer_and_longer() -> None:
-    assert [supervisor.restart_delay(deaths) for deaths in range(1, 9)] == [0, 1, 2, 4, 8, 16, 30, 30]
+    assert [supervisor.restart_delay(exits) for exits in range(1, 9)] == [0, 1, 2, 4, 8, 16, 30, 30]
 
 
 def test_children_get_the_same_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,5 +114,5 @@ def test_announces_what_to_paste(host: str, user: str, address: str, warns: bool
     line = supervisor.announcement(Settings(host=host, basic_auth_user=user, port=9090))
     assert f"Connect Model > {address} " in line
     assert f"{address}/dashboard" in line
-    assert ("No password is set" in line) == warns
+    assert ("Without a password" in line) == warns
     assert "\n" not in line

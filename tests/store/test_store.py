@@ -1,4 +1,5 @@
 import threading
+import time
 from contextlib import closing
 
 import numpy as np
@@ -258,3 +259,11 @@ def test_a_damaged_database_is_named_and_how_to_begin_anew_is_told(tmp_path, dam
     data_dir.rename(tmp_path / "away")
     with closing(Store(data_dir)) as store:
         assert store.projects() == []
+
+
+def test_wake_ups_go_forward_when_the_clock_is_set_back(store, project, monkeypatch):
+    monkeypatch.setattr(time, "time", lambda: 1000.0)
+    store.wake([project.id], train=True)
+    woken = store.project(project.id)
+    assert woken.wake_at > project.wake_at > 1000
+    assert woken.train_requested_at > project.train_requested_at
