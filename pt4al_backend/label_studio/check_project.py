@@ -1,6 +1,6 @@
-"""Ask Label Studio about one project, for `pt4al-backend check`.
+"""Checks one project of Label Studio, for `pt4al-backend check`.
 
-Nothing is left behind: Label Studio is asked to validate things that are never saved.
+The checks change nothing: what they send is only validated, never saved.
 """
 
 from __future__ import annotations
@@ -20,21 +20,25 @@ from pt4al_backend.labelling.questions import Question
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.decoders import Decoders
 
-BLOCKED = "reserved network address"  # what Label Studio says of private addresses
-IMAGES = 5  # tasks of a project whose images are tried
+BLOCKED = "reserved network address"
+"""Part of Label Studio's message about private addresses."""
+IMAGES = 5
+"""Number of tasks whose images are read."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found. `ok` is None where it could not be tried; `message` says how to mend it."""
+    """The result of one check."""
 
     name: str
     ok: bool | None
+    """None if the check was impossible or its result is uncertain."""
     message: str
+    """What is right, or what is wrong and how to fix it."""
 
 
 def tried(name: str, attempt: Callable[[], str]) -> Finding:
-    """What `attempt` returns, or the sentence it fails with."""
+    """The finding of an attempt: the message it returns, or that of the `PT4ALError` it raises."""
     try:
         return Finding(name, True, attempt())
     except PT4ALError as error:
@@ -42,25 +46,25 @@ def tried(name: str, attempt: Callable[[], str]) -> Finding:
 
 
 def probe_project(client: LabelStudioClient, number: int, settings: Settings, *, own_url: str) -> Iterator[Finding]:
-    """Rights, connection, webhooks, label config and images of a project; `own_url` is the backend's here."""
+    """Check a project's rights, connection, webhooks, label config and images; `own_url` is this backend's address."""
     name, path = f"project {number}", f"api/projects/{number}"
     try:
-        found = client.request("GET", path, params={"include": "id,title,label_config"})
+        project = client.request("GET", path, params={"include": "id,title,label_config"})
     except PT4ALError as error:
         yield Finding(name, False, str(error))
         return
-    yield tried(f"{name}: rights", lambda: _may_change(client, path))
-    yield from _connection(client, settings, number, own_url)
+    yield tried(f"{name}: rights", lambda: _check_rights(client, path))
+    yield from _check_connection(client, settings, number, own_url)
     try:
-        config = parse_config(found["label_config"])
+        config = parse_config(project["label_config"])
     except PT4ALError as error:
         yield Finding(f"{name}: label config", False, str(error))
         return
-    yield Finding(f"{name}: label config", True, " ".join([_asked(config), *config.ignored]))
-    yield _images(client, settings, number, config)
+    yield Finding(f"{name}: label config", True, " ".join([_learned(config), *config.ignored]))
+    yield _check_images(client, settings, number, config)
 
 
-def _asked(config: LabelConfig) -> str:
+def _learned(config: LabelConfig) -> str:
     def classes(question: Question) -> str:
         return "1 class" if len(question.classes) == 1 else f"{len(question.classes)} classes"
 
@@ -68,13 +72,13 @@ def _asked(config: LabelConfig) -> str:
     return f"PT4AL learns {', '.join(questions)}."
 
 
-def _may_change(client: LabelStudioClient, path: str) -> str:
-    client.request("PATCH", f"{path}/", json={})  # asks for the right and changes nothing
-    return "The token's user may change it."
+def _check_rights(client: LabelStudioClient, path: str) -> str:
+    client.request("PATCH", f"{path}/", json={})  # needs the right to change the project, and changes nothing
+    return "The token's user may change the project."
 
 
-def _connection(client: LabelStudioClient, settings: Settings, number: int, own_url: str) -> Iterator[Finding]:
-    """How Label Studio sees the backend; it looks anew whenever its list is asked for."""
+def _check_connection(client: LabelStudioClient, settings: Settings, number: int, own_url: str) -> Iterator[Finding]:
+    """Whether Label Studio reaches the backend; it tries again whenever its list of backends is requested."""
     name = f"project {number}: backend"
     try:
         backends = client.request("GET", "api/ml", params={"project": number})
@@ -82,46 +86,53 @@ def _connection(client: LabelStudioClient, settings: Settings, number: int, own_
         yield Finding(name, None, str(error))
         return
     for backend in backends:
-        yield _connected(name, backend)
+        yield _check_backend(name, backend)
     url = backends[0]["url"] if backends else own_url
     if not backends:
-        yield _acceptable(client, name, url)
+        yield _check_url(client, name, url)
     name = f"project {number}: webhooks"
-    yield _without_password(client, settings, name, number, url) or _webhooks(client, name, number, url)
+    yield _check_password(client, settings, name, number, url) or _check_webhooks(client, name, number, url)
 
 
-def _connected(name: str, backend: dict[str, Any]) -> Finding:
+def _check_backend(name: str, backend: dict[str, Any]) -> Finding:
     url, state = backend["url"], backend["readable_state"]
     if state == "Connected":
-        return Finding(name, True, f"Label Studio is connected with {url}.")
+        return Finding(name, True, f"Label Studio is connected to {url}.")
     if state == "Disconnected":
         return Finding(
             name,
             False,
-            f"Label Studio gets no answer from {url}: start pt4al-backend, or mend the URL in Settings, Model.",
+            f"Label Studio gets no answer from {url}: start pt4al-backend, or fix the URL under Settings > Model.",
         )
     reason = " ".join(str(backend.get("error_message") or state).split())[:300]
     return Finding(name, False, f"Label Studio gets an error from {url}: {reason}")
 
 
-def _acceptable(client: LabelStudioClient, name: str, url: str) -> Finding:
-    """Whether Label Studio would take the backend's URL (fact 16)."""
+def _check_url(client: LabelStudioClient, name: str, url: str) -> Finding:
+    """Whether Label Studio would accept the backend's URL (fact 16)."""
     try:
         client.request("POST", "api/ml", json={"url": url, "title": "pt4al-backend check"})  # no project: never saved
     except LabelStudioRefusedError as error:
         if BLOCKED in str(error):
             return Finding(
-                name, False, f"Label Studio refuses {url}, a private address: start it with ML_BLOCK_LOCAL_IP=false."
+                name,
+                False,
+                f"Label Studio refuses {url}, a private address: start Label Studio with ML_BLOCK_LOCAL_IP=false.",
             )
     except PT4ALError as error:
         return Finding(name, False, f"Label Studio cannot use {url}: {error}")
-    return Finding(name, None, f"None is connected: paste {url}, as Label Studio reaches it, in Settings, Model.")
+    return Finding(
+        name,
+        None,
+        f"No backend is connected: enter {url}, or its address as Label Studio reaches it, under Settings > Model.",
+    )
 
 
-def _without_password(
-    client: LabelStudioClient, settings: Settings, name: str, number: int, url: str
-) -> Finding | None:
-    """Label Studio makes a webhook for each model, without the model's password: it is refused by us (401)."""
+def _check_password(client: LabelStudioClient, settings: Settings, name: str, number: int, url: str) -> Finding | None:
+    """A finding if the backend has a password and Label Studio's webhook does not send it, otherwise None.
+
+    Label Studio makes the webhook of a model without the model's password, so the backend rejects it (401).
+    """
     if not settings.basic_auth_user:
         return None
     target = f"{url.rstrip('/')}/webhook"
@@ -135,16 +146,16 @@ def _without_password(
     return Finding(
         name,
         False,
-        f"Label Studio sends them to {target} without the password, so that labels are noticed later: under Settings, "
-        "Webhooks give that one the header Authorization, with Basic and what "
-        "`printf 'USER:PASSWORD' | base64` prints as its value.",
+        f"Label Studio sends its webhooks to {target} without the password, so labels are noticed later: under "
+        "Settings > Webhooks, give that webhook the header Authorization with the value Basic and the output of "
+        "`printf 'USER:PASSWORD' | base64`.",
     )
 
 
-def _webhooks(client: LabelStudioClient, name: str, number: int, url: str) -> Finding:
-    """Whether Label Studio sends webhooks there (fact 17): the addresses of storages pass the same filter.
+def _check_webhooks(client: LabelStudioClient, name: str, number: int, url: str) -> Finding:
+    """Whether Label Studio sends webhooks to the backend (fact 17): the same filter checks the addresses of storages.
 
-    Without a bucket the storage is refused after the filter, before anything is sent to it.
+    A storage without a bucket is refused after the filter and before anything is sent to it.
     """
     endpoint = str(httpx.URL(url).copy_with(raw_path=b"/", userinfo=b""))
     try:
@@ -154,17 +165,17 @@ def _webhooks(client: LabelStudioClient, name: str, number: int, url: str) -> Fi
             return Finding(
                 name,
                 False,
-                f"Label Studio drops its webhooks to {url}, a private address, so that labels are noticed later: "
-                "start it with SSRF_PROTECTION_ENABLED=false.",
+                f"Label Studio drops its webhooks to {url}, a private address, so labels are noticed later: "
+                "start Label Studio with SSRF_PROTECTION_ENABLED=false.",
             )
         if error.status != 400:
             return Finding(name, None, str(error))
     except PT4ALError as error:
         return Finding(name, None, str(error))
-    return Finding(name, True, f"Label Studio may send them to {url}.")
+    return Finding(name, True, f"Label Studio may send webhooks to {url}.")
 
 
-def _images(client: LabelStudioClient, settings: Settings, number: int, config: LabelConfig) -> Finding:
+def _check_images(client: LabelStudioClient, settings: Settings, number: int, config: LabelConfig) -> Finding:
     name = f"project {number}: images"
     params = {"project": number, "include": "id,data", "resolve_uri": "false", "page_size": IMAGES}
     fetcher = ImageFetcher(label_studio_url=client.url, credentials=client.credentials, limits=fetch_limits(settings))
@@ -181,12 +192,12 @@ def _images(client: LabelStudioClient, settings: Settings, number: int, config: 
     finally:
         fetcher.close()
     if not read:
-        return Finding(name, None, "The project has no tasks yet: import images.")
-    return Finding(name, True, f"The first {read} can be read.")
+        return Finding(name, None, "The project has no tasks: import images.")
+    return Finding(name, True, "The first image can be read." if read == 1 else f"The first {read} images can be read.")
 
 
 def _unreadable(fetcher: ImageFetcher, decoders: Decoders, settings: Settings, value: str, task: int) -> str:
-    """Why an image cannot be read, "" if it can."""
+    """Why an image cannot be read; "" if it can."""
     try:
         data = fetcher.fetch(value, task_id=task)
     except UnreadableImageError as error:

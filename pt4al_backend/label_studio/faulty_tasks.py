@@ -1,7 +1,7 @@
-"""Tasks at which Label Studio itself fails: a list that one of them is in is answered with an error (HTTP 500).
+"""Tasks that Label Studio itself fails to list: it answers HTTP 500 for every list that contains one of them.
 
-Such are tasks whose data is a bare number, and texts that hold half of a character (fact 44). Their numbers are
-looked for once, and they are left out of every list from then on.
+These are tasks whose data is a bare number, and texts with half of a surrogate pair (fact 44). Their ids are searched
+for once and excluded from every list from then on.
 """
 
 from __future__ import annotations
@@ -17,19 +17,23 @@ from pt4al_backend.errors import (
     ProjectGoneError,
 )
 
-PAGE = 256  # tasks asked for at a time where some are looked for
-MOST = 20  # of one project: with more it is no single task that is in trouble
-AGAIN = 60.0  # seconds until it is looked whether they have been mended
+PAGE = 256
+"""Number of tasks requested at a time during a search."""
+MOST = 20
+"""With more of them in one project, the cause is not single tasks."""
+AGAIN = 60.0
+"""Seconds between two attempts to list them again."""
 LARGEST = 2**63
+"""Larger than every id."""
 
 Row = dict[str, Any]
 Filter = dict[str, Any]
 Ask = Callable[[Sequence[Filter], int], list[Row]]
-"""Lists, by number and with all that is read of them, as many tasks as are asked for."""
+"""`ask(filters, page)` lists the first `page` tasks that pass the filters, by id and with all fields."""
 
 
 class FaultyTasks:
-    """Those of one project. Not thread-safe."""
+    """The faulty tasks of one project. Not thread-safe."""
 
     def __init__(self, ask: Ask) -> None:
         self.numbers: set[int] = set()
@@ -37,21 +41,21 @@ class FaultyTasks:
         self._again_at = 0.0
 
     @property
-    def left_out(self) -> list[Filter]:
-        """The filter that leaves them out."""
+    def exclusion(self) -> list[Filter]:
+        """The filter that excludes them."""
         return [number_filter("not_in_list", sorted(self.numbers))] if self.numbers else []
 
     def find(self) -> bool:
-        """Look for more of them after a list has failed. False where it failed for another reason."""
+        """Search for more of them after a list has failed. False if it failed for another reason."""
         if self._listed([between(0, 0)]) is None:
             return False
         after, page = 0, PAGE
         while len(self.numbers) <= MOST:
-            rows = self._listed([greater(after), *self.left_out], page)
+            rows = self._listed([greater(after), *self.exclusion], page)
             if rows is None and page > 1:
                 page //= 4
             elif rows is None:
-                after = self._first_behind(after)
+                after = self._first_after(after)
                 self.numbers.add(after)
             elif len(rows) < page:
                 self._again_at = time.monotonic() + AGAIN
@@ -61,34 +65,34 @@ class FaultyTasks:
         self.numbers.clear()
         return False
 
-    def mended(self) -> list[Row]:
-        """Those that can be listed again, for which it is looked now and then; those that are gone are forgotten."""
+    def repaired(self) -> list[Row]:
+        """The tasks that Label Studio can list again, tried every `AGAIN` seconds. Deleted tasks are forgotten."""
         rows: list[Row] = []
         if time.monotonic() >= self._again_at:
             self._again_at = time.monotonic() + AGAIN
             for number in sorted(self.numbers):
-                found = self._listed([between(number, number)])
-                if found is not None:
+                listed = self._listed([between(number, number)])
+                if listed is not None:
                     self.numbers.discard(number)
-                    rows += found
+                    rows += listed
         return rows
 
-    def _first_behind(self, after: int) -> int:
-        """The number of the first task behind `after`, which is faulty: the least that makes a list fail."""
+    def _first_after(self, after: int) -> int:
+        """The id of the first faulty task after `after`: the smallest upper bound that makes a list fail."""
         reach = 1
-        while self._listed([between(after + 1, after + reach), *self.left_out]) is not None and reach < LARGEST:
+        while self._listed([between(after + 1, after + reach), *self.exclusion]) is not None and reach < LARGEST:
             reach *= 2
         good, bad = after + reach // 2, after + reach
         while bad - good > 1:
             middle = (good + bad) // 2
-            if self._listed([between(after + 1, middle), *self.left_out]) is None:
+            if self._listed([between(after + 1, middle), *self.exclusion]) is None:
                 bad = middle
             else:
                 good = middle
         return bad
 
     def _listed(self, filters: Sequence[Filter], page: int = 1) -> list[Row] | None:
-        """None where Label Studio fails."""
+        """The rows; None if Label Studio fails to list them."""
         try:
             return self._ask(filters, page)
         except LabelStudioError as error:
@@ -98,22 +102,22 @@ class FaultyTasks:
 
 
 def is_failure(error: LabelStudioError) -> bool:
-    """Whether Label Studio was there, and failed at what it was asked."""
+    """Whether Label Studio answered, but failed at the request."""
     if isinstance(error, LabelStudioUnavailableError):
         return error.status == 500
     return not isinstance(error, (LabelStudioRefusedError, ProjectGoneError))
 
 
 def number_filter(operator: str, value: int | list[int] | Mapping[str, int]) -> Filter:
-    """A filter of the Data Manager by the tasks' numbers."""
+    """A Data Manager filter by task id."""
     return {"filter": "filter:tasks:id", "operator": operator, "type": "Number", "value": value}
 
 
 def greater(number: int) -> Filter:
-    """Behind a number."""
+    """Ids after `number`."""
     return number_filter("greater", number)
 
 
 def between(first: int, last: int) -> Filter:
-    """From a number to another, both included."""
+    """Ids from `first` to `last`, both included."""
     return number_filter("in", {"min": first, "max": last})

@@ -1,4 +1,4 @@
-"""One Label Studio project, as the loop needs it (facts 1 to 10)."""
+"""One project of Label Studio, as the active-learning loop needs it (facts 1 to 10)."""
 
 from __future__ import annotations
 
@@ -24,20 +24,28 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-VERSIONS = "pt4al-"  # what our prediction versions begin with; versions of other tools are not touched
-CONNECTED_FOR = 30.0  # seconds for which it is not asked again whether the project is connected
-ASKING = 5.0  # seconds that this may take
+VERSIONS = "pt4al-"
+"""The prefix of our prediction versions; versions of other tools are not touched."""
+CONNECTED_FOR = 30.0
+"""Seconds for which the answer that the project is connected is reused."""
+ASKING = 5.0
+"""Time limit in seconds of the question whether it is."""
 UNCERTAINTY_SAMPLING = "Uncertainty sampling"
-SLOW = 180.0  # seconds; deleting predictions takes 7 ms each (fact 6), more on a busy machine
-SWEEPING = 2.0  # seconds; what is left then is deleted with the next call, as it holds up all other projects
+SLOW = 180.0
+"""Time limit in seconds of slow requests; deleting a prediction takes 7 ms (fact 6), more on a busy machine."""
+SWEEPING = 2.0
+"""Seconds of deleting after which the rest is left to the next call, as all other projects wait."""
 IMPORT_TRIES = 3
-AT_ONCE = 1000  # predictions in one request ...
-AT_ONCE_WITH_REGIONS = 10  # ... a painted photo may take a megabyte
-NOTES = 10  # of one task
+AT_ONCE = 1000
+"""Predictions in one request."""
+AT_ONCE_WITH_REGIONS = 10
+"""Predictions with regions in one request; a painted photo may take a megabyte."""
+NOTES = 10
+"""At most so many notes on one task."""
 DELETE = "delete it in the Data Manager, and import it again"  # nothing else works (facts 36 and 42)
 NO_OBJECT = f'Its data is not an object, such as {{"image": "..."}}: {DELETE}.'
 NOT_LISTED = (
-    "Label Studio itself fails at this task, and so at every list that it is in: mend it by Label Studio's API, or "
+    "Label Studio fails at this task, and so at every list that contains it: fix it with Label Studio's API, or "
     "delete it with POST /api/dm/actions?id=delete_tasks&project={project} and "
     '{{"selectedItems": {{"all": false, "included": [{task}]}}}}.'
 )
@@ -48,7 +56,7 @@ FIELDS = (
 
 
 class LabelStudioProject:
-    """A `LabellingPlatform`. One thread drives it; `image` may be called from any."""
+    """A `LabellingPlatform`. Only `image` may be called from several threads."""
 
     def __init__(
         self,
@@ -61,9 +69,15 @@ class LabelStudioProject:
         set_sampling: bool = True,
         least_region: float = 0.001,
     ) -> None:
-        """`created` is the project's time of creation as /setup tells it, in whole unix seconds (fact 13).
-
-        Regions smaller than `least_region`, a share of the image, are left out of predictions.
+        """
+        Args:
+            client: for the project's Label Studio.
+            number: the project's id.
+            created: the project's time of creation as /setup sends it, in whole Unix seconds (fact 13).
+            limits: the bounds of fetching an image.
+            preannotate: whether predictions have results.
+            set_sampling: whether to set the project's task order to Uncertainty sampling.
+            least_region: predicted regions smaller than this fraction of the image are dropped.
         """
         self.number = number
         self._client = client
@@ -78,7 +92,7 @@ class LabelStudioProject:
 
     @classmethod
     def of(cls, project: Project, settings: Settings) -> LabelStudioProject:
-        """The project a row of the store describes."""
+        """The project that a row of the store describes."""
         return cls(
             LabelStudioClient.of(project.label_studio_url, project.access_token, settings),
             project.number,
@@ -95,9 +109,9 @@ class LabelStudioProject:
         self._client.close()
 
     def is_connected(self) -> bool:
-        """See `LabellingPlatform`. Nobody is told when a model is removed, so it is asked now and then.
+        """See `LabellingPlatform`. Label Studio does not report that a model was removed, so it is asked regularly.
 
-        Where there is no answer, what was known stays.
+        Without an answer, the previous one remains valid.
         """
         if time.monotonic() < self._ask_again_at:
             return self._connected
@@ -106,26 +120,26 @@ class LabelStudioProject:
         except ProjectGoneError:
             raise
         except LabelStudioError as error:
-            logger.info("project %d: whether it is connected is not known: %s", self.number, error)
-        if self._connected:  # else it is asked every time, so that a new connection is noticed at once
+            logger.info("project %d: it is not known whether it is connected: %s", self.number, error)
+        if self._connected:  # otherwise ask every time, to notice a new connection at once
             self._ask_again_at = time.monotonic() + CONNECTED_FOR
         return self._connected
 
     def project(self) -> ProjectInfo:
-        """See `LabellingPlatform`. `ProjectGoneError` also where the number now is another project's."""
-        found = self._project()
-        config = self._config = parse_config(found["label_config"])
+        """See `LabellingPlatform`. `ProjectGoneError` also if the id now belongs to another project."""
+        row = self._project()
+        config = self._config = parse_config(row["label_config"])
         return ProjectInfo(
-            title=found["title"],
-            label_config=found["label_config"],
+            title=row["title"],
+            label_config=row["label_config"],
             questions=config.questions,
-            tasks=found["task_number"],
-            annotations=found["total_annotations_number"],
-            skipped=found["skipped_annotations_number"],
-            model_version=found["model_version"] or "",
-            sampling=found["sampling"] or "",
+            tasks=row["task_number"],
+            annotations=row["total_annotations_number"],
+            skipped=row["skipped_annotations_number"],
+            model_version=row["model_version"] or "",
+            sampling=row["sampling"] or "",
             notes=config.ignored,
-            overlap=found["maximum_annotations"],
+            overlap=row["maximum_annotations"],
         )
 
     def tasks(self, since: str | None) -> Iterator[tuple[list[TaskState], str]]:
@@ -174,47 +188,48 @@ class LabelStudioProject:
         if not window.picks:
             return
         project = self._project()
-        there = self._versions().get(window.version, 0)
-        if not there or (project["model_version"] != window.version and there != len(window.picks + window.opened)):
-            if there:
-                self._delete(window.version)  # an import that was cut short
+        imported = self._versions().get(window.version, 0)
+        expected = len(window.picks + window.opened)
+        if not imported or (project["model_version"] != window.version and imported != expected):
+            if imported:
+                self._delete(window.version)  # from an import that was interrupted
             if not self._import(window, parse_config(project["label_config"])):
                 return  # all its tasks have been deleted
         if self._set_sampling and project["sampling"] != UNCERTAINTY_SAMPLING:
             self._patch(sampling=UNCERTAINTY_SAMPLING)
         if project["model_version"] != window.version:
-            self._patch(model_version=window.version)  # alone: see fact 4; last, as who sees it expects its order
+            self._patch(model_version=window.version)  # alone: see fact 4; last: whoever sees it expects its order
 
     def sweep(self, keep: Collection[str]) -> bool:
-        """See `LabellingPlatform`. One version at least."""
+        """See `LabellingPlatform`. Deletes at least one version."""
         until = time.monotonic() + SWEEPING
-        out = [version for version in self._versions() if version.startswith(VERSIONS) and version not in keep]
-        while out:
-            self._delete(out.pop(), seconds=READ_SECONDS)
+        stale = [version for version in self._versions() if version.startswith(VERSIONS) and version not in keep]
+        while stale:
+            self._delete(stale.pop(), seconds=READ_SECONDS)
             if time.monotonic() >= until:
                 break
-        return not out
+        return not stale
 
     # The project
 
     def _project(self) -> Row:
-        found = self._ask("GET", self._path, params={"include": f"id,{FIELDS},evaluate_predictions_automatically"})
-        if not isinstance(found, dict) or not found.keys() >= set(FIELDS.split(",")):
+        row = self._ask("GET", self._path, params={"include": f"id,{FIELDS},evaluate_predictions_automatically"})
+        if not isinstance(row, dict) or not row.keys() >= set(FIELDS.split(",")):
             raise LabelStudioError(
-                "Label Studio shows projects in a form PT4AL does not know: update Label Studio or pt4al-backend."
+                "Label Studio shows projects in a form that PT4AL does not know: update Label Studio or pt4al-backend."
             )
-        if self._created and str(int(parse_time(found["created_at"]).timestamp())) != self._created:
-            raise ProjectGoneError(f"Project {self.number} was deleted: its number belongs to another project now.")
-        self._tasks.predicts_when_listed = bool(found.get("evaluate_predictions_automatically"))
-        return found
+        if self._created and str(int(parse_time(row["created_at"]).timestamp())) != self._created:
+            raise ProjectGoneError(f"Project {self.number} was deleted: its id now belongs to another project.")
+        self._tasks.predicts_when_listed = bool(row.get("evaluate_predictions_automatically"))
+        return row
 
     def _has_backend(self) -> bool:
-        """Whether a model is connected that may be ours. The list `api/ml` would call each, and so wake us."""
+        """Whether a connected model may be ours. The list `api/ml` would call every model, and so wake this backend."""
         query = {"extended": "true", "include_live_models": "true"}
         answer = self._ask("GET", f"{self._path}/model-versions/", params=query, seconds=ASKING)
         models = answer.get("live") if isinstance(answer, dict) else None
         if not isinstance(models, list):
-            return True  # a Label Studio that does not tell
+            return True  # this Label Studio does not report connected models
         return any(map(_may_be_ours, models))
 
     @property
@@ -230,10 +245,10 @@ class LabelStudioProject:
         except LabelStudioRefusedError as error:
             if error.status != 404:
                 raise
-            raise ProjectGoneError(f"Project {self.number} does not exist in Label Studio any more.") from error
+            raise ProjectGoneError(f"Project {self.number} no longer exists in Label Studio.") from error
 
     def _read(self, row: Row, config: LabelConfig) -> TaskState:
-        """A task, whatever people have put into it: one that cannot be read is told of, and the others go on."""
+        """A task, whatever it contains: one that cannot be read gets a note and does not stop the others."""
         if row.keys() == {"id"}:
             note = NOT_LISTED.format(project=self.number, task=row["id"])
         else:
@@ -247,14 +262,14 @@ class LabelStudioProject:
     # Predictions
 
     def _versions(self) -> dict[str, int]:
-        """Prediction versions of the project, ours and others', and how many predictions each has."""
+        """The project's prediction versions, also those of other tools, with their numbers of predictions."""
         return dict(self._ask("GET", f"{self._path}/model-versions/"))
 
     def _delete(self, version: str, *, seconds: float = SLOW) -> None:
         self._ask("DELETE", f"{self._path}/model-versions/", json={"model_version": version}, seconds=seconds)
 
     def _import(self, window: Window, config: LabelConfig) -> int:
-        """Import the window's predictions, without those whose tasks have been deleted meanwhile. How many."""
+        """Import the predictions of a window, except those of deleted tasks. Returns how many were imported."""
         picks = window.picks + window.opened
         for tries_left in reversed(range(IMPORT_TRIES)):
             try:
@@ -268,16 +283,16 @@ class LabelStudioProject:
             if window.version in self._versions():
                 self._delete(window.version)
         if created != len(picks):
-            # Label Studio drops invalid predictions, and says so only in its own log (fact 32).
+            # Label Studio drops invalid predictions, and reports them only in its log (fact 32).
             self._delete(window.version)
             raise LabelStudioError(
-                f"Label Studio took {created} of {len(picks)} predictions: look into its log for "
+                f"Label Studio accepted {created} of {len(picks)} predictions: search its log for "
                 "'Prediction validation failed'."
             )
         return len(picks)
 
     def _send(self, version: str, picks: Sequence[Pick], config: LabelConfig) -> int:
-        """Import predictions. How many Label Studio took."""
+        """Import predictions. Returns how many Label Studio accepted."""
         created = 0
         with_regions = self._preannotate and any(asks.label_type.has_regions for asks in config.questions)
         at_once = AT_ONCE_WITH_REGIONS if with_regions else AT_ONCE
@@ -305,7 +320,7 @@ def fetch_limits(settings: Settings) -> FetchLimits:
 
 
 def _may_be_ours(model: Row) -> bool:
-    """Label Studio keeps the version that a model's /setup answered, unless people set it themselves."""
+    """Whether a model may be this backend: Label Studio keeps the version from /setup, unless people set one."""
     version = str(model.get("model_version") or VERSIONS)
     return version.startswith(VERSIONS) or not model.get("auto_update", True)
 
@@ -320,7 +335,7 @@ def _state(row: Row, config: LabelConfig) -> TaskState:
         image=config.image_of(data),
         version=_digest(data, annotations),
         answers=answers,
-        skipped=bool(annotations) and not answers,  # Label Studio does not serve it any more
+        skipped=bool(annotations) and not answers,  # Label Studio no longer serves it
         annotations=len(annotations) - cancelled,
         cancelled=cancelled,
         notes=tuple(dict.fromkeys(faults))[:NOTES],
@@ -328,6 +343,6 @@ def _state(row: Row, config: LabelConfig) -> TaskState:
 
 
 def _digest(data: Any, annotations: Sequence[Any]) -> str:
-    """Changes with the task's data and annotations, and with nothing else: not with predictions, say."""
+    """Changes exactly when the task's data or annotations change, not when its predictions do."""
     content = json.dumps([data, annotations], sort_keys=True).encode()
     return hashlib.blake2b(content, digest_size=12).hexdigest()

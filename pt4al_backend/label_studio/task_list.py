@@ -1,8 +1,8 @@
-"""A project's tasks in Label Studio's Data Manager: what changed and what is gone, in few requests.
+"""A project's tasks in Label Studio's Data Manager: finds changed and deleted tasks with few requests.
 
-Changes are found by the tasks' time of change, which Label Studio moves whenever a task or one of
-its annotations is made, edited, skipped or deleted, and leaves alone when predictions are. It does
-not tell of deleted tasks: those are found by counting ranges of task numbers.
+Changes are found by the tasks' `updated_at`, which Label Studio sets whenever a task or one of its annotations is
+created, edited, skipped or deleted, and keeps when only predictions change. Label Studio does not report deleted tasks:
+they are found by counting ranges of task ids.
 """
 
 from __future__ import annotations
@@ -23,50 +23,56 @@ from pt4al_backend.label_studio.faulty_tasks import (
     number_filter,
 )
 
-PAGE = 1000  # tasks; larger pages cost Label Studio more time per task
-PAGE_OF_REGIONS = 50  # tasks; a painted photo may take a megabyte
-IN_ONE_ADDRESS = 200  # task numbers; they are sent in the URL, which proxies bound
-OVERLAP = 10.0  # seconds; a transaction may commit so much later than the time it writes
-AHEAD = timedelta(minutes=10)  # times later than this in the future are wrong, not those of a fast clock
-FIELDS = "id,data,updated_at,annotations,result,was_cancelled,ground_truth"  # of tasks and of their annotations
+PAGE = 1000
+"""Tasks per page; larger pages cost Label Studio more time per task."""
+PAGE_OF_REGIONS = 50
+"""Tasks per page if annotations may have regions; a painted photo may take a megabyte."""
+IN_ONE_ADDRESS = 200
+"""Task ids per request; they are part of the URL, whose length proxies limit."""
+OVERLAP = 10.0
+"""Seconds by which a transaction may commit later than the time it writes."""
+AHEAD = timedelta(minutes=10)
+"""A time further in the future than this is wrong; a smaller difference may come from a fast clock."""
+FIELDS = "id,data,updated_at,annotations,result,was_cancelled,ground_truth"
+"""Fields of tasks and of their annotations."""
 DATA = "id,data"
-INSTANT = timedelta(microseconds=1)  # what Label Studio's times are told apart by
+INSTANT = timedelta(microseconds=1)
+"""The resolution of Label Studio's times."""
 
 Row = dict[str, Any]
 
 
 class Ask(Protocol):
-    """`LabelStudioClient.request`, or something around it."""
+    """`LabelStudioClient.request`, or a wrapper of it."""
 
     def __call__(self, method: str, path: str, *, params: Mapping[str, Any]) -> Any: ...
 
 
 class TaskList:
-    """The tasks of project `number`. Not thread-safe.
-
-    `predicts_when_listed` has to say whether the project has Label Studio ask /predict for every
-    task it lists (`evaluate_predictions_automatically`); it is kept from that. `has_regions`:
-    whether annotations hold regions; fewer tasks are asked for at a time then.
-    """
+    """The tasks of project `number`. Not thread-safe."""
 
     def __init__(self, ask: Ask, number: int) -> None:
         self.predicts_when_listed = False
+        """To be set if Label Studio asks /predict for every task of the project that it lists
+        (`evaluate_predictions_automatically`), so that lists are requested in a way that prevents it."""
         self.has_regions = False
+        """To be set if annotations may have regions, so that fewer tasks are requested at a time."""
         self._ask = ask
         self._number = number
-        self._mark: tuple[str, float] = ("", 0.0)  # the newest cursor, and when it was first seen
+        self._mark: tuple[str, float] = ("", 0.0)
+        """The newest cursor, and the time when it was first seen."""
         self._faulty = FaultyTasks(self._all_of)
 
     def changed(self, since: str | None) -> Iterator[tuple[list[Row], str]]:
-        """Pages of tasks that changed after the cursor `since` (None: all), each with the cursor behind it.
+        """Pages of tasks that changed after the cursor `since` (None: all tasks), each with the cursor after it.
 
-        Rows are Label Studio's, with `FIELDS`; those of tasks that it fails at have an `id` alone, and come every
-        time. The cursor is the latest time of change there was. Each page asks for times from the last page's last one
-        on, so a task that changes while pages are read moves to the end and is read there; some tasks come twice.
+        Rows are Label Studio's, with `FIELDS`. Those of faulty tasks have only an `id`, and come every time. The cursor
+        is the latest `updated_at` so far. Each page starts at the last time of the previous page, so a task that
+        changes while pages are read moves to the end and is read there; some tasks come twice.
         """
         cursor = since or ""
-        if since is not None and (mended := self._faulty.mended()):
-            yield mended, since
+        if since is not None and (repaired := self._faulty.repaired()):
+            yield repaired, since
         for rows, cursor in self._changed(since):
             yield rows, cursor
         if self._faulty.numbers:
@@ -83,35 +89,35 @@ class TaskList:
                 yield rows, _cursor(last - INSTANT)
                 low = last
                 continue
-            # More tasks of one time than a page holds, as a bulk edit leaves them.
+            # More tasks have the same time than fit on a page, as after a bulk edit.
             for page in self._rows_of(last):
                 yield page, _cursor(last - INSTANT)
             low = last + INSTANT
 
     def missing(self, known: Sequence[int]) -> set[int]:
-        """Those of the sorted task numbers `known` that do not exist any more.
+        """The ids of the sorted task ids `known` that no longer exist.
 
-        Takes at most two requests per thousand numbers, and only one if nothing is missing. It goes by
-        counts: `known` has to be all there was, or a task that is not known makes up for a missing one.
+        Takes at most two requests per thousand ids, and only one if nothing is missing. It compares counts: `known`
+        has to be complete, otherwise an unknown task offsets a missing one.
         """
         known = [number for number in known if number not in self._faulty.numbers]
         return self._missing(known, self._count(known[0], known[-1])) if known else set()
 
     def existing(self, numbers: Sequence[int]) -> set[int]:
-        """Those of a few task numbers that exist."""
-        return {row["id"] for row in self._numbered(numbers, include="id")}
+        """The ids, of a few task ids, that exist."""
+        return {row["id"] for row in self._with_ids(numbers, include="id")}
 
     def behind(self, number: int) -> list[Row]:
-        """The next tasks by number, with `id` and `data` alone; none where there are none behind `number`."""
-        rows: list[Row] = self._list([greater(number)], "id", page_size=PAGE, **self._unasked(DATA))["tasks"]
+        """The next tasks by id after `number`, with only `id` and `data`; empty if there are none."""
+        rows: list[Row] = self._list([greater(number)], "id", page_size=PAGE, **self._stored(DATA))["tasks"]
         return rows
 
     def data_of(self, numbers: Sequence[int]) -> list[Row]:
-        """`id` and `data` of those of a few task numbers that exist."""
-        return self._numbered(numbers, **self._unasked(DATA))
+        """`id` and `data` of the existing tasks among a few task ids."""
+        return self._with_ids(numbers, **self._stored(DATA))
 
     def _lower_bound(self, since: str) -> datetime:
-        """The time to look from: a little before the cursor, until whatever was under way then has ended."""
+        """The time to start at: shortly before the cursor, until transactions of that time must have ended."""
         if self._mark[0] != since:
             self._mark = (since, time.monotonic())
         settled = time.monotonic() - self._mark[1] > OVERLAP
@@ -122,43 +128,43 @@ class TaskList:
         return min(PAGE, PAGE_OF_REGIONS) if self.has_regions else PAGE
 
     def _rows(self, filters: Sequence[Filter], order: str) -> list[Row]:
-        fields = self._unasked(FIELDS) | {"fields": "all", "page_size": self._page}
+        fields = self._stored(FIELDS) | {"fields": "all", "page_size": self._page}
         rows: list[Row] = self._list(filters, order, **fields)["tasks"]
         return rows
 
-    def _unasked(self, fields: str) -> Row:
-        """Parameters that list `fields` as they are stored, and have nobody make anything of them."""
+    def _stored(self, fields: str) -> Row:
+        """Parameters that list `fields` as they are stored, without resolved addresses or new predictions."""
         stored = {"include": fields, "resolve_uri": "false"}
         # A list for reviewers triggers no predictions (fact 34).
         return stored | {"review": "true"} if self.predicts_when_listed else stored
 
-    def _numbered(self, numbers: Sequence[int], **fields: Any) -> list[Row]:
-        found: list[Row] = []
+    def _with_ids(self, numbers: Sequence[int], **fields: Any) -> list[Row]:
+        rows: list[Row] = []
         for start in range(0, len(numbers), IN_ONE_ADDRESS):
             some = number_filter("in_list", list(numbers[start : start + IN_ONE_ADDRESS]))
-            found += self._list([some], "id", page_size=IN_ONE_ADDRESS, **fields)["tasks"]
-        return found
+            rows += self._list([some], "id", page_size=IN_ONE_ADDRESS, **fields)["tasks"]
+        return rows
 
     def _rows_of(self, moment: datetime) -> Iterator[list[Row]]:
-        """All tasks last changed at `moment`, by number."""
+        """All tasks last changed at `moment`, by id."""
         after = 0
         while rows := self._rows([_same(moment), greater(after)], "id"):
             yield rows
             after = rows[-1]["id"]
 
     def _all_of(self, filters: Sequence[Filter], page: int) -> list[Row]:
-        fields = self._unasked(FIELDS) | {"fields": "all", "page_size": page}
+        fields = self._stored(FIELDS) | {"fields": "all", "page_size": page}
         rows: list[Row] = self._answer(filters, "id", **fields)["tasks"]
         return rows
 
     def _list(self, filters: Sequence[Filter], order: str, **fields: Any) -> Row:
-        """What Label Studio answers, without the tasks it fails at."""
+        """Label Studio's response, without faulty tasks."""
         try:
-            return self._answer([*filters, *self._faulty.left_out], order, **fields)
+            return self._answer([*filters, *self._faulty.exclusion], order, **fields)
         except LabelStudioError as error:
             if not is_failure(error) or not self._faulty.find():
                 raise
-        return self._answer([*filters, *self._faulty.left_out], order, **fields)
+        return self._answer([*filters, *self._faulty.exclusion], order, **fields)
 
     def _answer(self, filters: Sequence[Filter], order: str, **fields: Any) -> Row:
         query = {"filters": {"conjunction": "and", "items": list(filters)}, "ordering": [f"tasks:{order}"]}
@@ -166,12 +172,12 @@ class TaskList:
         answer = self._ask("GET", "api/tasks", params=params)
         if not isinstance(answer, dict) or not answer.keys() >= {"tasks", "total"}:
             raise LabelStudioError(
-                "Label Studio lists tasks in a form PT4AL does not know: update Label Studio or pt4al-backend."
+                "Label Studio lists tasks in a form that PT4AL does not know: update Label Studio or pt4al-backend."
             )
         return answer
 
     def _missing(self, known: Sequence[int], present: int) -> set[int]:
-        """Of sorted `known`, those missing, where Label Studio counts `present` tasks in their range."""
+        """The missing ids of sorted `known`, if Label Studio counts `present` tasks in their range."""
         if present == len(known):
             return set()
         if not present:
@@ -186,13 +192,13 @@ class TaskList:
         return int(self._list([between(first, last)], "id", include="id", page_size=1)["total"])
 
     def _numbers(self, first: int, last: int) -> set[int]:
-        found: set[int] = set()
+        numbers: set[int] = set()
         while rows := self._list([between(first, last)], "id", include="id", page_size=PAGE)["tasks"]:
-            found.update(row["id"] for row in rows)
+            numbers.update(row["id"] for row in rows)
             first = rows[-1]["id"] + 1
             if len(rows) < PAGE or first > last:
                 break
-        return found
+        return numbers
 
 
 def parse_time(text: str) -> datetime:
@@ -201,11 +207,11 @@ def parse_time(text: str) -> datetime:
 
 
 def _text(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")  # the one form that Label Studio's filters take
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")  # the only format that Label Studio's filters accept
 
 
 def _cursor(moment: datetime) -> str:
-    """On Windows, Label Studio's bulk deletion of annotations writes local time as if it were UTC."""
+    """A cursor for a time. On Windows, Label Studio's bulk deletion of annotations writes local time as UTC."""
     now = datetime.now(timezone.utc)
     return _text(now if moment > now + AHEAD else moment)
 

@@ -7,13 +7,15 @@ import time
 from contextlib import closing
 
 import pytest
+from pydantic import SecretStr
 from support.odd_servers import Asked, Reply, answering, below
 from support.processes import free_port
 from support.studio import LEGACY_TOKEN, Studio
 from support.tokens import make_jwt, personal_token
 
 from pt4al_backend.errors import LabelStudioError, LabelStudioRefusedError, LabelStudioUnavailableError
-from pt4al_backend.label_studio.client import LabelStudioClient
+from pt4al_backend.label_studio.client import LabelStudioClient, token_for
+from pt4al_backend.settings import Settings
 
 WHOAMI = "api/current-user/whoami"
 
@@ -210,3 +212,10 @@ def test_an_access_token_is_renewed_when_label_studio_wants_that() -> None:
     with answering(lambda asked: Reply.json({"detail": "no"}, 401)) as server:
         failure(server.url, personal_token())
         assert len(server.asked) <= 2
+
+
+def test_whose_token_goes_where() -> None:
+    settings = Settings(label_studio_url="https://ours.example/", label_studio_api_key=SecretStr("key"))
+    assert token_for("https://ours.example", "theirs", settings) == "key"
+    assert token_for("https://theirs.example", "theirs", settings) == "theirs"
+    assert token_for("https://ours.example", "theirs", Settings(label_studio_api_key=SecretStr("key"))) == "theirs"

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from pydantic import SecretStr
 from support.odd_servers import Asked, Reply, answering, below
-from support.studio import LEGACY_TOKEN, Studio, StudioError, choices_config, choices_result
+from support.platform import CAT, CHOSEN, CONFIG, DOG, Opener, act, new_project, platform_of, read
+from support.studio import LEGACY_TOKEN, Studio, StudioError, choices_config
 
 from pt4al_backend.errors import (
     LabelStudioError,
@@ -24,21 +22,15 @@ from pt4al_backend.errors import (
     PT4ALError,
     UnsupportedConfigError,
 )
-from pt4al_backend.label_studio import faulty_tasks, task_list
 from pt4al_backend.label_studio import project as project_module
-from pt4al_backend.label_studio.client import LabelStudioClient, token_for
-from pt4al_backend.label_studio.image_fetcher import FetchLimits
+from pt4al_backend.label_studio import task_list
 from pt4al_backend.label_studio.project import LabelStudioProject
-from pt4al_backend.label_studio.task_list import TaskList
-from pt4al_backend.labelling.platform import LabellingPlatform, Pick, TaskState, Window
+from pt4al_backend.labelling.platform import Pick, TaskState, Window
 from pt4al_backend.labelling.questions import Prediction, Question
 from pt4al_backend.labelling.single import SINGLE
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.tables import Project
 
-CONFIG = choices_config("cat", "dog")
-CAT, DOG = {"choice": "cat"}, {"choice": "dog"}
-CHOSEN = choices_result("cat")
 SEVERAL = """<View>
   <Image name="image" value="$image"/>
   <Choices name="choice" toName="image"><Choice value="cat"/><Choice value="dog"/></Choices>
@@ -47,44 +39,6 @@ SEVERAL = """<View>
   <PolygonLabels name="poly" toName="image"><Label value="sky"/></PolygonLabels>
   <RectangleLabels name="box" toName="image"><Label value="box"/></RectangleLabels>
 </View>"""
-Opener = Callable[..., LabelStudioProject]
-
-
-def platform_of(url: str, token: str, number: int, created: str = "", **options: Any) -> LabelStudioProject:
-    return LabelStudioProject(LabelStudioClient(url, token), number, created, limits=FetchLimits(), **options)
-
-
-@pytest.fixture
-def opened(label_studio: Studio) -> Iterator[Opener]:
-    projects = []
-
-    def opener(number: int, created: str = "", **options: Any) -> LabelStudioProject:
-        projects.append(platform_of(label_studio.url, label_studio.token, number, created, **options))
-        return projects[-1]
-
-    yield opener
-    for project in projects:
-        project.close()
-
-
-def new_project(studio: Studio, tasks: int) -> tuple[int, list[int]]:
-    number = studio.create_project("platform", CONFIG)
-    return number, studio.import_images(number, [f"/data/upload/{n}.png" for n in range(tasks)])
-
-
-def read(project: LabellingPlatform, since: str | None = None) -> tuple[dict[int, TaskState], str]:
-    """All that changed, and the cursor behind it."""
-    states, cursor = {}, since or ""
-    for page, seen_to in project.tasks(since):
-        states.update({state.id: state for state in page})
-        cursor = seen_to
-    return states, cursor
-
-
-def act(studio: Studio, project: int, action: str, tasks: list[int]) -> None:
-    """What the Data Manager's menu does with selected tasks."""
-    selected = {"selectedItems": {"all": False, "included": tasks}}
-    studio.api("POST", f"/api/dm/actions?id={action}&project={project}", json=selected)
 
 
 def window_of(tasks: list[int], version: str, label: str = "cat") -> Window:
@@ -155,59 +109,6 @@ def test_what_annotators_do_is_found(label_studio: Studio, opened: Opener, monke
     mice = choices_config("mouse", "dog")
     label_studio.api("PATCH", f"/api/projects/{number}", json={"label_config": mice})
     assert project.project().questions == (Question("choice", SINGLE, ("mouse", "dog")),)
-
-
-def test_pages_lose_nothing(label_studio: Studio, opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(task_list, "PAGE", 3)
-    number, ids = new_project(label_studio, 8)
-    project = opened(number)
-    assert read(project)[0].keys() == set(ids)
-
-    pages = project.tasks(None)
-    seen = {state.id: state for state in next(pages)[0]}
-    label_studio.annotate(ids[0], "dog")  # read already; while the rest is read it moves to the end
-    label_studio.annotate(ids[6], "dog")
-    for page, seen_to in pages:
-        seen.update({state.id: state for state in page})
-        cursor = seen_to
-    assert seen.keys() == set(ids)
-    assert [task for task in ids if seen[task].answers] == [ids[0], ids[6]]
-
-    for task in ids[:5]:
-        label_studio.annotate(task, "cat")
-    act(label_studio, number, "delete_tasks_annotations", ids[:5])  # all at one time, more than a page
-    times = {task["updated_at"] for task in label_studio.api("GET", f"/api/tasks?project={number}")["tasks"][:5]}
-    assert len(times) == 1
-    for since in (None, cursor):
-        states, _ = read(project, since)
-        assert [states[task].answers for task in ids[:5]] == [{}] * 5
-    label_studio.api("PATCH", f"/api/projects/{number}", json={"evaluate_predictions_automatically": True})
-    project.project()
-    assert read(project)[0].keys() == set(ids)
-
-
-def test_late_commits_are_seen(label_studio: Studio, opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 1000.0
-    monkeypatch.setattr(task_list, "time", SimpleNamespace(monotonic=lambda: now))
-    number, ids = new_project(label_studio, 3)
-    project = opened(number)
-    cursor = read(project)[1]
-    assert read(project, cursor)[0].keys() == set(ids)  # something older may still be committed
-    now += task_list.OVERLAP + 1
-    assert read(project, cursor) == ({}, cursor)
-    assert read(opened(number), cursor)[0].keys() == set(ids)  # after a restart nobody knows since when
-
-
-def test_missing_tasks(label_studio: Studio, opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(task_list, "PAGE", 4)
-    number, ids = new_project(label_studio, 40)
-    project = opened(number)
-    assert project.missing([]) == project.missing(ids) == set()
-    gone = [ids[0], ids[17], ids[18], ids[39]]
-    act(label_studio, number, "delete_tasks", gone)
-    assert project.missing(ids) == set(gone)
-    assert project.missing(gone) == set(gone)
-    assert project.missing([ids[-1] + 1000]) == {ids[-1] + 1000}
 
 
 def test_publish(label_studio: Studio, opened: Opener) -> None:
@@ -296,7 +197,7 @@ def test_publish_is_content_with_nothing_less_than_all(label_studio: Studio, ope
     """Label Studio answers 201 and leaves out the predictions it does not like, these by their score."""
     number, ids = new_project(label_studio, 3)
     project = opened(number, preannotate=False, set_sampling=False)
-    with pytest.raises(LabelStudioError, match="took 1 of 2"):
+    with pytest.raises(LabelStudioError, match="accepted 1 of 2"):
         project.publish(Window("pt4al-1", (Pick(ids[0], 0.5), Pick(ids[1], 1.5))))
     assert published(label_studio, number) == []
     project.publish(window_of(ids, "pt4al-2"))
@@ -382,53 +283,6 @@ def deep(levels: int) -> Any:
     for _ in range(levels):
         nested = [nested]
     return nested
-
-
-def test_tasks_at_which_label_studio_itself_fails(
-    label_studio: Studio, opened: Opener, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A list that one of them is in is answered with 500."""
-    now = 1000.0
-    monkeypatch.setattr(faulty_tasks, "PAGE", 4)
-    monkeypatch.setattr(faulty_tasks, "time", SimpleNamespace(monotonic=lambda: now))
-    number, ids = new_project(label_studio, 9)
-    project = opened(number)
-    project.project()
-    cursor = read(project)[1]
-    for task, data in ((ids[2], 5), (ids[4], {"image": "\ud800"})):
-        with suppress(StudioError):
-            label_studio.api("PATCH", f"/api/tasks/{task}/", json={"data": data})
-    half = [{"data": {"image": "x"}, "annotations": [{"result": [CHOSEN | {"meta": "\ud800"}]}]}]
-    ids += label_studio.import_images(number, half)
-    label_studio.annotate(ids[3], "cat")
-    with pytest.raises(StudioError):
-        label_studio.api("GET", f"/api/tasks?project={number}")
-
-    faulty = {ids[2], ids[4], ids[-1]}
-    for since, expected in ((None, set(ids)), (cursor, faulty | {ids[3]})):
-        states, after = read(project, since)
-        assert states.keys() >= expected
-        assert states[ids[3]].answers == CAT
-        assert {task for task in states if states[task].notes} == faulty
-        assert all(f"[{task}]" in states[task].notes[0] for task in faulty)
-    assert project.missing(sorted(ids)) == opened(number).missing(sorted(ids)) == set()
-
-    with suppress(StudioError):
-        act(label_studio, number, "delete_tasks", [ids[2]])
-    label_studio.api("PATCH", f"/api/tasks/{ids[4]}/", json={"data": {"image": "mended"}})
-    now += faulty_tasks.AGAIN + 1
-    states, _ = read(project, after)
-    assert states[ids[4]].image == "mended" and states[ids[4]].notes == () and ids[2] not in states
-    assert states[ids[-1]].notes != ()
-    assert project.missing(sorted(ids)) == {ids[2]}
-
-
-def test_a_label_studio_that_fails_at_everything_is_not_searched() -> None:
-    with answering(lambda asked: Reply.json({"detail": "disk full"}, 500)) as server:
-        tasks = TaskList(LabelStudioClient(server.url, LEGACY_TOKEN).request, 1)
-        with pytest.raises(LabelStudioUnavailableError, match="disk full"):
-            list(tasks.changed(None))
-        assert len(server.asked) == 2
 
 
 def test_ground_truth_is_told(label_studio: Studio, opened: Opener) -> None:
@@ -571,27 +425,3 @@ def test_a_setup_cannot_send_us_to_a_metadata_service() -> None:
         pytest.raises(PT4ALError, match=r"169\.254\.169\.254 is at .*, a link-local or cloud metadata address"),
     ):
         project.project()
-
-
-def test_whose_token_goes_where() -> None:
-    settings = Settings(label_studio_url="https://ours.example/", label_studio_api_key=SecretStr("key"))
-    assert token_for("https://ours.example", "theirs", settings) == "key"
-    assert token_for("https://theirs.example", "theirs", settings) == "theirs"
-    assert token_for("https://ours.example", "theirs", Settings(label_studio_api_key=SecretStr("key"))) == "theirs"
-
-
-def test_addresses_that_the_data_manager_changed_without_a_trace(label_studio: Studio, opened: Opener) -> None:
-    number, tasks = new_project(label_studio, 3)
-    platform = opened(number)
-    _, cursor = read(platform)
-    selected = {"selectedItems": {"all": False, "included": tasks[1:]}, "ordering": []}
-    field = {"value_name": "image", "value_type": "Expression", "value": "replace('/data/upload','https://images')"}
-    action = f"/api/dm/actions?id=add_data_field&project={number}"
-    label_studio.api("POST", action, json=selected | field | {"project": str(number)})
-    now = {tasks[0]: "/data/upload/0.png", tasks[1]: "https://images/1.png", tasks[2]: "https://images/2.png"}
-    assert platform.images_behind(0) == platform.images_behind(-1) == now
-    assert platform.images_behind(tasks[0]) == {task: now[task] for task in tasks[1:]}
-    assert platform.images_behind(tasks[2]) == {}
-    assert platform.images_of([tasks[1], tasks[2] + 1000]) == {tasks[1]: now[tasks[1]]}
-    assert platform.images_of([]) == {}
-    assert read(platform, cursor)[1] == cursor, "Label Studio says that nothing has changed"
