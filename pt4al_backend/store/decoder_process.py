@@ -71,9 +71,11 @@ def _serve(requests: Requests, outgoing: IO[bytes]) -> None:
 
 
 def _read(incoming: IO[bytes], requests: Requests) -> None:
-    while line := incoming.readline():
-        request = json.loads(line)
-        requests.put((request, incoming.read(request["length"])))
+    # OSError and ValueError: the other end was closed with an answer unread, or in the middle of a request.
+    with contextlib.suppress(OSError, ValueError):
+        while line := incoming.readline():
+            request = json.loads(line)
+            requests.put((request, incoming.read(request["length"])))
     os._exit(0)
 
 
