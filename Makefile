@@ -1,5 +1,5 @@
-# make install | label-studio | demo | test | lint | format | docs | dist | clean
-# ARGS goes to the command behind `demo` and `test`: make demo ARGS="--annotate 60"
+# make install | label-studio | demo | test | test-quick | lint | format | docs | dist | clean
+# ARGS goes to the command behind `demo`, `test` and `test-quick`: make demo ARGS="--annotate 60"
 # TORCH_INDEX is where PyTorch comes from: on a machine without a GPU the address that PyTorch's own site gives for CPU.
 
 LABEL_STUDIO := 1.23.2
@@ -7,6 +7,11 @@ LABEL_STUDIO := 1.23.2
 BACKEND_READY := .venv/.ready
 TEST_READY := .venv/.ready-for-tests
 LABEL_STUDIO_READY := .venv-label-studio/.ready-$(LABEL_STUDIO)
+LABEL_STUDIO_DATABASE := .venv-label-studio/.migrated-$(LABEL_STUDIO)
+
+# How many tests run at a time: more than there are cores, since those with a Label Studio mostly wait.
+TEST_WORKERS := 3
+PYTEST = .venv/bin/python -m pytest -n $(TEST_WORKERS) --dist loadgroup --no-loadscope-reorder
 
 # The newest Python that all the libraries have wheels for, then whatever `python3` is. A name alone
 # proves nothing: version managers put shims for every version on the path, and Debian ships
@@ -18,7 +23,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.10 python3 p
 OLD_TORCH_INDEX := $(shell cat .venv/.torch-index 2>/dev/null)
 TORCH_INDEX ?= $(OLD_TORCH_INDEX)
 
-.PHONY: install label-studio demo test lint format docs dist clean
+.PHONY: install label-studio demo install-for-tests test test-quick lint format docs dist clean
 
 install: $(BACKEND_READY)
 
@@ -27,8 +32,15 @@ label-studio: $(LABEL_STUDIO_READY)
 demo: $(BACKEND_READY) $(LABEL_STUDIO_READY)
 	.venv/bin/pt4al-backend demo $(ARGS)
 
-test: $(TEST_READY) $(LABEL_STUDIO_READY)
-	.venv/bin/python -m pytest $(ARGS)
+# ARGS choose among the tests, so that how much of the code they run says nothing.
+test: $(TEST_READY) $(LABEL_STUDIO_DATABASE)
+	$(PYTEST) $(if $(ARGS),$(ARGS),--cov --cov-report=term)
+
+# For the inner loop: no Label Studio, no browser, nothing that takes long.
+test-quick: $(TEST_READY)
+	$(PYTEST) -m "not (label_studio or browser or slow)" $(ARGS)
+
+install-for-tests: $(TEST_READY) $(LABEL_STUDIO_DATABASE)
 
 lint: $(TEST_READY)
 	.venv/bin/ruff check .
@@ -52,7 +64,7 @@ dist: $(BACKEND_READY)
 	.venv/bin/python -m build
 
 clean:
-	rm -rf .venv .venv-label-studio build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-label-studio build dist *.egg-info .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 ifneq ($(TORCH_INDEX),$(OLD_TORCH_INDEX))
@@ -74,6 +86,11 @@ $(TEST_READY): $(BACKEND_READY)
 $(LABEL_STUDIO_READY):
 	$(call make_environment,.venv-label-studio)
 	.venv-label-studio/bin/python -m pip install --disable-pip-version-check label-studio==$(LABEL_STUDIO)
+	touch $@
+
+# Its several hundred migrations take most of a minute: the tests start theirs with a copy of what they make.
+$(LABEL_STUDIO_DATABASE): $(LABEL_STUDIO_READY)
+	.venv-label-studio/bin/python tests/support/studio_database.py
 	touch $@
 
 define make_environment

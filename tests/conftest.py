@@ -7,16 +7,39 @@ import shutil
 import signal
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 
 import psutil
 import pytest
+from support.known_projects import QUICK
+from support.machine import machine
 from support.processes import MARK, strays, tail
 from support.served import Backend, serve
 from support.studio import Studio
+from support.studio_database import migrated_database
+
+from pt4al_backend.store.store import Store
 
 LOGS = pytest.StashKey[list[Path]]()
+MACHINE = pytest.StashKey[ExitStack]()
+ALONE = pytest.StashKey[bool]()
+TESTS = Path(__file__).parent
+MARKED_BY_FIXTURE = {"empty_database": "label_studio", "chromium": "browser", "start_backend": "slow", "web": "slow"}
+"""Which marker a test gets for a fixture that it uses, directly or through another one."""
+
+SLOW = (
+    "active_learning",
+    "demo",
+    "faults",
+    "learning",
+    "processes",
+    "simulate",
+    "test_packaging.py",
+    "test_release.py",
+    "test_torch_index.py",
+)
+"""Where `slow` tests are: they train, or start processes and wait for them."""
 
 # Of torch, here and in every process that is started: networks as small as those of the tests gain nothing by a second
 # thread, and on a busy machine two of them spend several times the work waiting for each other.
@@ -25,8 +48,56 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[LOGS] = []
+    config.stash[MACHINE] = ExitStack()
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        os.environ[MARK] = uuid.uuid4().hex
     # A plain SIGTERM would end pytest without its fixtures' ends, and leave Label Studio running.
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", returncode=143))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure() -> None:
+    """Where a run is broken off, its workers end without their fixtures' ends, and leave Label Studios running."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        for process in strays(os.environ[MARK]):
+            process.kill()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests by what they use, and say which of them belong on one worker, the longest first.
+
+    The tests of a module stay together for the sake of its fixtures. Those with a Label Studio take long, and are
+    handed out one by one, unless their module has an expensive fixture and so names a group itself.
+    """
+    for item in items:
+        for fixture, marker in MARKED_BY_FIXTURE.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(marker)
+        if item.path.relative_to(TESTS).parts[0] in SLOW:
+            item.add_marker("slow")
+        if is_marked(item, "alone"):
+            item.add_marker(pytest.mark.xdist_group("alone"))
+        elif not is_marked(item, "label_studio") and not is_marked(item, "xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+    items.sort(key=lambda item: (is_marked(item, "alone"), not is_marked(item, "label_studio")))
+
+
+def is_marked(item: pytest.Item | None, marker: str) -> bool:
+    return item is not None and item.get_closest_marker(marker) is not None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Keep other workers from running tests beside one that is to be alone, and the next one that is."""
+    held, alone = item.config.stash[MACHINE], is_marked(item, "alone")
+    if not item.config.stash.get(ALONE, False):
+        held.enter_context(machine(alone=alone))
+    item.config.stash[ALONE] = alone and is_marked(nextitem, "alone")
+    try:
+        return (yield)
+    finally:
+        if not item.config.stash[ALONE]:
+            held.close()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -43,9 +114,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_left_running() -> Iterator[None]:
     """First to begin and so last to end: whatever a test started has to be gone by then."""
-    os.environ[MARK] = mark = uuid.uuid4().hex
+    os.environ[MARK] = mark = f"{os.environ[MARK]} {os.environ.get('PYTEST_XDIST_WORKER', '')}"
     yield
-    psutil.wait_procs(strays(mark), timeout=5)
+    psutil.wait_procs(strays(mark), timeout=20)
     left = [(process, process.cmdline()) for process in strays(mark)]
     for process, _ in left:
         process.kill()
@@ -53,9 +124,23 @@ def _nothing_left_running() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def label_studio(pytestconfig: pytest.Config) -> Iterator[Studio]:
-    """The Label Studio all tests share; each makes projects of its own."""
-    with Studio.start() as studio:
+def empty_database() -> Path:
+    """The database that every Label Studio of the tests starts with a copy of."""
+    return migrated_database()
+
+
+@pytest.fixture(scope="session")
+def start_studio(empty_database: Path) -> Callable[..., AbstractContextManager[Studio]]:
+    """`start_studio(**options)`: a Label Studio of the test's own, see `Studio.start`."""
+    return Studio.start
+
+
+@pytest.fixture(scope="session")
+def label_studio(
+    pytestconfig: pytest.Config, start_studio: Callable[..., AbstractContextManager[Studio]]
+) -> Iterator[Studio]:
+    """The Label Studio that all tests of a worker share; each makes projects of its own."""
+    with start_studio() as studio:
         pytestconfig.stash[LOGS].append(studio.log)
         yield studio
 
@@ -74,6 +159,24 @@ def start_backend(tmp_path: Path, pytestconfig: pytest.Config) -> Iterator[Calla
             return backend
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def _quick_backend(
+    label_studio: Studio, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> Iterator[Backend]:
+    with serve(label_studio, data_dir=tmp_path_factory.mktemp("quick") / "backend", **QUICK) as backend:
+        pytestconfig.stash[LOGS].append(backend.log)
+        yield backend
+
+
+@pytest.fixture
+def backend(_quick_backend: Backend) -> Iterator[Backend]:
+    """A backend of small steps for tests that leave it running and as it is; it forgets their projects."""
+    yield _quick_backend
+    with closing(Store(_quick_backend.data_dir)) as store:
+        for project in store.projects():
+            store.forget(project.id)
 
 
 @pytest.fixture(scope="session")

@@ -80,8 +80,7 @@ def tick(page: Page, choice: int) -> None:
     wait_until(stays_ticked)
 
 
-def test_connect_and_label_three_tasks_with_the_mouse(page, label_studio, start_backend):
-    backend = start_backend(label_studio, **QUICK)
+def test_connect_and_label_three_tasks_with_the_mouse(page, label_studio, backend):
     project = DigitProject.create(label_studio, 40)
     connect_model(page, label_studio, project.number, backend.url)
     page.get_by_text("Connected", exact=True).first.wait_for()
@@ -99,8 +98,7 @@ def test_connect_and_label_three_tasks_with_the_mouse(page, label_studio, start_
     wait_until(lambda: backend.project(project.number)["labelled"] == 3)
 
 
-def test_a_config_it_cannot_learn_is_refused_on_the_form(page, label_studio, start_backend):
-    backend = start_backend(label_studio, **QUICK)
+def test_a_config_it_cannot_learn_is_refused_on_the_form(page, label_studio, backend):
     project = label_studio.create_project(
         "texts", '<View><Text name="t" value="$t"/><Choices name="c" toName="t"><Choice value="a"/></Choices></View>'
     )

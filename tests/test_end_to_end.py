@@ -11,11 +11,10 @@ import pytest
 import requests
 from support.digits import DigitProject, slow_digits
 from support.known_projects import QUICK, annotate_in_turn, stored, wait_until
-from support.studio import Studio, StudioError, choices_config
+from support.studio import StudioError, choices_config
 
 
-def test_served_in_published_order_through_three_rounds(label_studio, start_backend):
-    backend = start_backend(label_studio, **QUICK)
+def test_served_in_published_order_through_three_rounds(label_studio, backend):
     project = DigitProject.create(label_studio, 60)
     project.connect(backend)
     settings = label_studio.project(project.number)
@@ -31,8 +30,7 @@ def test_served_in_published_order_through_three_rounds(label_studio, start_back
     assert backends[0]["state"] == "CO"
 
 
-def test_what_people_change_ends_in_the_right_queue(label_studio, start_backend):
-    backend = start_backend(label_studio, **QUICK)
+def test_what_people_change_ends_in_the_right_queue(label_studio, backend):
     project = DigitProject.create(label_studio, 40)
     project.connect(backend)
     first, second, third = project.queue()[:3]
@@ -62,16 +60,14 @@ def test_what_people_change_ends_in_the_right_queue(label_studio, start_backend)
     label_studio.api("PATCH", f"/api/projects/{project.number}", json={"label_config": config})
 
 
-def test_a_deleted_project_is_shown_as_gone(label_studio, start_backend):
-    backend = start_backend(label_studio, **QUICK)
+def test_a_deleted_project_is_shown_as_gone(label_studio, backend):
     project = DigitProject.create(label_studio, 12)
     project.connect(backend)
     label_studio.api("DELETE", f"/api/projects/{project.number}")
     wait_until(lambda: "does not exist" in backend.project(project.number)["error"])
 
 
-def test_a_project_whose_model_is_removed_is_left_alone_until_it_is_connected_again(label_studio, start_backend):
-    backend = start_backend(label_studio, **QUICK)
+def test_a_project_whose_model_is_removed_is_left_alone_until_it_is_connected_again(label_studio, backend):
     project = DigitProject.create(label_studio, 20)
     project.connect(backend)
     path = f"/api/projects/{project.number}"
@@ -106,8 +102,7 @@ def test_a_project_whose_model_is_removed_is_left_alone_until_it_is_connected_ag
     assert project.queue() == queue[1:]
 
 
-def test_two_annotators_share_one_queue(label_studio, start_backend):
-    backend = start_backend(label_studio, **QUICK)
+def test_two_annotators_share_one_queue(label_studio, backend):
     project = DigitProject.create(label_studio, 40)
     other = label_studio.sign_up("other@example.com")
     project.connect(backend)
@@ -115,8 +110,8 @@ def test_two_annotators_share_one_queue(label_studio, start_backend):
     wait_until(lambda: backend.project(project.number)["labelled"] == 8)
 
 
-def test_a_label_studio_with_personal_tokens_only_that_blocks_webhooks(start_backend):
-    with Studio.start(legacy_tokens=False, SSRF_PROTECTION_ENABLED="true") as studio:
+def test_a_label_studio_with_personal_tokens_only_that_blocks_webhooks(start_studio, start_backend):
+    with start_studio(legacy_tokens=False, SSRF_PROTECTION_ENABLED="true") as studio:
         project = DigitProject.create(studio, 24)
         with pytest.raises(StudioError, match="set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY"):
             studio.connect_backend(project.number, start_backend(None, command="web").url)  # its own token is of no use
@@ -128,8 +123,7 @@ def test_a_label_studio_with_personal_tokens_only_that_blocks_webhooks(start_bac
         wait_until(lambda: backend.project(project.number)["round"] == 1)
 
 
-def test_retrieved_predictions_are_one_for_each_task(label_studio, start_backend):
-    backend = start_backend(label_studio, **QUICK)
+def test_retrieved_predictions_are_one_for_each_task(label_studio, backend):
     project = DigitProject.create(label_studio, 20)
     project.connect(backend)
     for task in project.queue()[:2]:
@@ -147,8 +141,7 @@ def test_retrieved_predictions_are_one_for_each_task(label_studio, start_backend
     assert results[-1]["score"] == max(result["score"] for result in results)
 
 
-def test_start_training_trains(label_studio, start_backend):
-    backend = start_backend(label_studio, **QUICK)
+def test_start_training_trains(label_studio, backend):
     project = DigitProject.create(label_studio, 20)
     connected = None
     project.connect(backend)

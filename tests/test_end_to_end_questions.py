@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from support.known_projects import QUICK, annotate_in_turn, stored, wait_until
+from support.known_projects import annotate_in_turn, stored, wait_until
 from support.shapes import CLASSES, Drawing, ShapeProject, config, outlined, overlap, painted, shown
 from support.studio import choices_result
 
@@ -35,8 +35,7 @@ def drawings(n, **options):
     ],
     ids=["brush", "polygon", "tags", "choice and brush"],
 )
-def test_three_rounds_and_a_guess_that_is_submitted(label_studio, start_backend, controls, types):
-    backend = start_backend(label_studio, **QUICK)
+def test_three_rounds_and_a_guess_that_is_submitted(label_studio, backend, controls, types):
     project = ShapeProject.create(label_studio, controls, drawings(DRAWINGS))
     project.connect(backend)
     assert all(results == [] for results in project.published().values())
@@ -66,8 +65,7 @@ def test_three_rounds_and_a_guess_that_is_submitted(label_studio, start_backend,
     assert backend.project(project.number)["notes"] == []
 
 
-def test_bad_regions_do_no_harm_to_good_ones(label_studio, start_backend):
-    backend = start_backend(label_studio, **QUICK)
+def test_bad_regions_do_no_harm_to_good_ones(label_studio, backend):
     project = ShapeProject.create(label_studio, ("brush", "polygon"), drawings(12))
     project.connect(backend)
     first, second, third = project.queue()[:3]
@@ -105,8 +103,7 @@ def test_bad_regions_do_no_harm_to_good_ones(label_studio, start_backend):
     assert backend.project(project.number)["error"] == ""
 
 
-def test_what_is_not_learnt_is_told(label_studio, start_backend):
-    backend = start_backend(label_studio, **QUICK)
+def test_what_is_not_learnt_is_told(label_studio, backend):
     project = ShapeProject.create(label_studio, ("choice", "box"), drawings(12))
     project.connect(backend)
     assert label_studio.api("GET", f"/api/ml?project={project.number}")[0]["state"] == "CO"
@@ -129,9 +126,8 @@ def test_what_is_not_learnt_is_told(label_studio, start_backend):
     assert done.returncode == 0, done.stdout
 
 
-def test_questions_that_change_are_learnt_anew(label_studio, start_backend):
+def test_questions_that_change_are_learnt_anew(label_studio, backend):
     """From ticking to painting: the images are read at another size, and the ticks are not lost."""
-    backend = start_backend(label_studio, **QUICK)
     project = ShapeProject.create(label_studio, ("choice",), drawings(12))
     project.connect(backend)
     for task in project.queue()[:2]:

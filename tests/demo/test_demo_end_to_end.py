@@ -13,17 +13,17 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from support.processes import free_port
-from support.studio import PROGRAM, migrated_database
+from support.studio_database import PROGRAM
 
 QUICK = {"PT4AL_PRETEXT_EPOCHS": "1", "PT4AL_MAIN_EPOCHS": "2", "PT4AL_QUERY_SIZE": "5", "PT4AL_DEVICE": "cpu"}
 
 
 @pytest.fixture
-def directory(tmp_path: Path) -> Path:
+def directory(empty_database: Path, tmp_path: Path) -> Path:
     """A data directory whose Label Studio has its tables already, which takes it most of a minute."""
     data = tmp_path / "data" / "demo" / "label-studio"
     data.mkdir(parents=True)
-    shutil.copyfile(migrated_database(), data / "label_studio.sqlite3")
+    shutil.copyfile(empty_database, data / "label_studio.sqlite3")
     (data / "set-up-complete").touch()
     return tmp_path / "data"
 

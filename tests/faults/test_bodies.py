@@ -73,6 +73,7 @@ def test_four_large_bodies_at_a_time(web: Backend) -> None:
         assert ask(web, "POST", "/predict", body)[0] == 200
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "body",
     [
@@ -93,6 +94,7 @@ def test_too_much_in_one(web: Backend, body: bytes) -> None:
     assert time.monotonic() - begun < 7
 
 
+@pytest.mark.alone
 def test_health_beside_large_bodies(web: Backend) -> None:
     body = b'{"project": "1.1", "tasks": [], "rle": [' + b"255," * 7_900_000 + b"1]}"
     with ExitStack() as open_ones:

@@ -19,9 +19,9 @@ from support.processes import wait_until
 from support.served import Backend
 
 from pt4al_backend.processes.scheduler import Stop, Worker
-from pt4al_backend.reports.status import status
+from pt4al_backend.reports.status import ALIVE_FOR, status
 from pt4al_backend.settings import Settings
-from pt4al_backend.store.store import Store
+from pt4al_backend.store.store import WORKER_LOCK, Store
 
 BOUND = 5.0  # seconds until an answer
 QUICK = {"cycles": 3, "query_size": 3, "slack": 3, "pretext_epochs": 1, "main_epochs": 60, "device": "cpu"}
@@ -39,6 +39,7 @@ def timed(ask: Callable[[], requests.Response]) -> tuple[float, requests.Respons
     return time.monotonic() - began, answer
 
 
+@pytest.mark.alone
 def test_a_locked_database_is_a_503_in_time_for_everybody(start_backend: Callable[..., Backend]) -> None:
     backend = start_backend(None, command="web")
     assert setup(backend, 1).status_code == 200
@@ -57,6 +58,7 @@ def test_a_locked_database_is_a_503_in_time_for_everybody(start_backend: Callabl
     assert TOKEN not in backend.log.read_text()
 
 
+@pytest.mark.alone
 def test_a_full_disk_is_a_503_and_on_every_page(start_backend: Callable[..., Backend], tmp_path: Path) -> None:
     with mounted(tmp_path / "data", megabytes=3) as disk:
         with closing(Store(disk)) as store:
@@ -150,6 +152,9 @@ def test_a_worker_that_cannot_write_still_counts_as_alive(start_backend: Callabl
     worker = backend.worker()
     assert worker is not None
     with locked(backend.data_dir / "pt4al.db"):
-        time.sleep(20)
+        sign = backend.data_dir / WORKER_LOCK
+        for _ in range(2):  # without one it counts as gone ALIVE_FOR seconds after the last
+            last = sign.stat().st_mtime
+            wait_until("another sign of life", lambda last=last: sign.stat().st_mtime > last, seconds=ALIVE_FOR)
         assert backend.status()["worker"]["alive"]
     assert backend.worker() == psutil.Process(worker.pid)

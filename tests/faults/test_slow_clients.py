@@ -14,6 +14,8 @@ from support.processes import free_port, running, wait_ready, wait_until
 from support.served import ROOT, Backend, _healthy, _variables
 from support.strangers import ask, connect, crowd, dripping, head, seconds_of_health
 
+pytestmark = pytest.mark.alone
+
 LABEL_STUDIOS_PATIENCE = 1.0  # seconds, for /health
 
 

@@ -9,12 +9,15 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
 from support.filled_store import CREATED, add_ranked, webhook
 from support.processes import wait_until
 from support.served import serve
 from support.strangers import ask, connect, head, seconds_of_health
 
 from pt4al_backend.store.store import Store
+
+pytestmark = pytest.mark.alone
 
 LABELLED = b'{"project": "12.%b", "tasks": [{"id": 2, "annotations": [{"id": 1}]}]}' % CREATED.encode()
 

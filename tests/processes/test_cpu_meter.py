@@ -43,6 +43,7 @@ def processor() -> int:
     return max(os.sched_getaffinity(0))
 
 
+@pytest.mark.alone
 def test_a_starved_process(processor: int) -> None:
     hogs = [subprocess.Popen([sys.executable, "-c", HOG, str(processor)]) for _ in range(3)]
     try:
@@ -56,6 +57,7 @@ def test_a_starved_process(processor: int) -> None:
     assert starvation(got, wanted).startswith(f"the worker gets {got:.0%} of a core: other processes")
 
 
+@pytest.mark.alone
 def test_a_process_that_waits_for_something_else(processor: int) -> None:
     got, wanted = measured("time.sleep(0.1)", processor=processor)
     assert max(got, wanted) < 0.5

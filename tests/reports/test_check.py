@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,15 @@ from pt4al_backend.reports.check import FIND_DEVICE, run_checks
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
 
+pytestmark = pytest.mark.xdist_group("strict_studio")
 CONFIG = choices_config("cat", "dog")
 
 
 @pytest.fixture(scope="module")
-def strict_studio() -> Iterator[Studio]:
+def strict_studio(start_studio: Callable[..., AbstractContextManager[Studio]]) -> Iterator[Studio]:
     """A Label Studio as it is installed: no legacy tokens, nothing sent to private addresses."""
     blocks = {"ML_BLOCK_LOCAL_IP": "true", "SSRF_PROTECTION_ENABLED": "true"}
-    with Studio.start(legacy_tokens=False, **blocks) as studio:
+    with start_studio(legacy_tokens=False, **blocks) as studio:
         yield studio
 
 
@@ -115,6 +117,7 @@ def test_wrong_address_or_token(label_studio: Studio, tmp_path: Path, change: di
     assert finding.ok is False and says in finding.message
 
 
+@pytest.mark.alone
 def test_nobody_waits_for_a_label_studio_that_does_not_answer(tmp_path: Path) -> None:
     over = threading.Event()
 

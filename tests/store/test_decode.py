@@ -371,6 +371,7 @@ def test_what_is_no_image_is_refused_with_a_sentence(data: bytes, says: str) -> 
         probe_size(data)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("width", "height"), [(10_001, 10_000), (100_000, 100_000), (2**31 - 1, 2**31 - 1)])
 def test_bombs_are_refused_by_their_header(width: int, height: int) -> None:
     began = time.monotonic()

@@ -122,7 +122,7 @@ def test_idle_decoders_that_die_are_replaced(pool: Decoders) -> None:
     pool.decode(photograph(1), size=8)
     (child,) = children()
     child.kill()
-    wait_until("it to be dead", lambda: child.status() == psutil.STATUS_ZOMBIE, seconds=5)
+    wait_until("it to be dead", lambda: child.status() == psutil.STATUS_ZOMBIE, seconds=30)
     assert pool.decode(photograph(1), size=8).pixels.shape == (8, 8, 3)
 
 

@@ -91,20 +91,29 @@ def tail(log: Path, lines: int = 60) -> str:
 
 
 def strays(mark: str) -> list[psutil.Process]:
-    """Processes that this test session started and that still run, whoever their parent is now."""
-    found = {process for process in psutil.Process().children(recursive=True) if not _is_tracker(process)}
+    """Processes that this test session started and that still run, whoever their parent is now.
+
+    Their mark begins with `mark`: that of a session is the beginning of those of its workers.
+    """
+    found = {process for process in psutil.Process().children(recursive=True) if not _may_stay(process)}
     for process in psutil.process_iter():
         try:
-            if process.pid != os.getpid() and process.environ().get(MARK) == mark and not _is_tracker(process):
+            if (
+                process.pid != os.getpid()
+                and process.environ().get(MARK, "").startswith(mark)
+                and not _may_stay(process)
+            ):
                 found.add(process)
         except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
             continue  # somebody else's, or ending
     return sorted(found, key=lambda process: process.pid)
 
 
-def _is_tracker(process: psutil.Process) -> bool:
-    """Whether it is Python's own helper of `multiprocessing`, which ends when pytest does."""
+def _may_stay(process: psutil.Process) -> bool:
+    """Whether it has ended, or is Python's own helper of `multiprocessing`, which ends when pytest does."""
     try:
-        return "multiprocessing.resource_tracker" in " ".join(process.cmdline())
+        return process.status() == psutil.STATUS_ZOMBIE or "multiprocessing.resource_tracker" in " ".join(
+            process.cmdline()
+        )
     except (psutil.NoSuchProcess, psutil.ZombieProcess):
         return True

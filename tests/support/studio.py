@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,13 +14,7 @@ from typing import Any
 import requests
 
 from support.processes import free_port, running, wait_ready
-
-PROGRAM = Path(
-    os.environ.get("PT4AL_LABEL_STUDIO", Path(__file__).parents[2] / ".venv-label-studio" / "bin" / "label-studio")
-).absolute()
-"""The `label-studio` to run, in a virtual environment of its own."""
-
-NOT_INHERITED = ("LABEL_STUDIO_", "DJANGO_", "HOST", "PORT", "USERNAME", "PASSWORD", "DATABASE_NAME")
+from support.studio_database import migrated_database, program, variables
 
 USERNAME = "annotator@example.com"
 PASSWORD = "correct horse battery"
@@ -67,12 +59,13 @@ class Studio:
             shutil.copyfile(migrated_database(), data_dir / "label_studio.sqlite3")
             port = free_port()
             url = f"http://127.0.0.1:{port}"
-            command = [_program(), "start", "--no-browser", "--internal-host", "127.0.0.1", "--port", str(port)]
+            command = [program(), "start", "--no-browser", "--internal-host", "127.0.0.1", "--port", str(port)]
             # fact 20
             command += ["--username", USERNAME, "--password", PASSWORD, "--user-token", LEGACY_TOKEN]
             command += ["--enable-legacy-api-token"] if legacy_tokens else []
-            variables = _variables(data_dir) | environment
-            process = closing.enter_context(running(command, environment=variables, log=log, cwd=data_dir))
+            process = closing.enter_context(
+                running(command, environment=variables(data_dir) | environment, log=log, cwd=data_dir)
+            )
             wait_ready(process, lambda: _answers(url), log=log, seconds=180)
             session = closing.enter_context(requests.Session())
             _submit_form(session, f"{url}/user/login/", email=USERNAME, password=PASSWORD)
@@ -169,45 +162,6 @@ def choices_config(*labels: str) -> str:
 def choices_result(*choices: str, control: str = "choice") -> Result:
     """What is submitted for an image of which `choices` were ticked."""
     return {"from_name": control, "to_name": "image", "type": "choices", "value": {"choices": list(choices)}}
-
-
-def _program() -> Path:
-    if not PROGRAM.exists():
-        raise RuntimeError(f"There is no {PROGRAM}: run `make label-studio` first.")
-    return PROGRAM
-
-
-def _variables(data_dir: Path) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
-    return inherited | {
-        "LABEL_STUDIO_BASE_DATA_DIR": str(data_dir),
-        "ML_BLOCK_LOCAL_IP": "false",  # fact 16
-        "SSRF_PROTECTION_ENABLED": "false",  # fact 17
-        "COLLECT_ANALYTICS": "false",
-        "LATEST_VERSION_CHECK": "false",
-        "SENTRY_DSN": "",
-        "FRONTEND_SENTRY_DSN": "",
-    }
-
-
-def migrated_database() -> Path:
-    """An empty database of this Label Studio, made once: its several hundred migrations take a minute (fact 38)."""
-    environment = _program().parents[1]
-    version = next(environment.glob("lib/python*/site-packages/label_studio-*.dist-info")).name
-    database = environment / f"empty-{version.removesuffix('.dist-info')}.sqlite3"
-    if not database.exists():
-        with tempfile.TemporaryDirectory(dir=environment) as folder:
-            subprocess.run(
-                [_program(), "init", "--quiet"],
-                env=_variables(Path(folder)),
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                check=True,
-                timeout=600,
-            )
-            (Path(folder) / "label_studio.sqlite3").rename(database)
-    return database
 
 
 def _answers(url: str) -> bool:

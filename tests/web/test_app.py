@@ -75,6 +75,7 @@ def test_two_projects_at_once(client: FlaskClient, store: Store) -> None:
     assert client.post("/setup", json={**SETUP, "project": f"13.{CREATED}"}).json["model_version"] == "pt4al-r0-n0-p13"
 
 
+@pytest.mark.alone
 def test_a_thousand_known_tasks_in_a_second(client: FlaskClient, store: Store) -> None:
     add_ranked(store, tasks=1000)
     started = time.perf_counter()

@@ -17,6 +17,8 @@ from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Project
 from pt4al_backend.web.context import context
 
+pytestmark = pytest.mark.alone
+
 LABELLED = {"id": 2, "annotations": [{"id": 1}]}
 SKIPPED = {"id": 2, "annotations": [{"id": 1, "was_cancelled": True}]}
 

@@ -50,6 +50,7 @@ def test_what_says_nothing_of_the_token_passes(start: Callable[..., FlaskClient]
         assert setup(start(**UNKNOWN), server).status_code == 200
 
 
+@pytest.mark.alone
 def test_label_studio_is_not_kept_waiting(start: Callable[..., FlaskClient]) -> None:
     """It waits three seconds, and may be unable to answer us while it does."""
 
