@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pt4al_backend.store.store import Store
+from support.processes import Found
 from support.served import Backend
 from support.studio import Result, Studio
 
@@ -137,9 +138,10 @@ def stored(backend: Backend, project: KnownProject, read: Callable[[Store, Any],
         store.close()
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 180) -> None:
-    """Wait for `condition`; `AssertionError` when it does not come about in time."""
+def wait_until(condition: Callable[[], Found], seconds: float = 180) -> Found:
+    """Wait for `condition`, and return what it answers; `AssertionError` when it does not come about in time."""
     until = time.monotonic() + seconds
-    while not condition():
+    while not (found := condition()):
         assert time.monotonic() < until, "it did not come about in time"
         time.sleep(0.2)
+    return found
