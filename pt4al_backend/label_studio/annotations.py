@@ -1,6 +1,6 @@
-"""What people's annotations of one task answer.
+"""The answers in the annotations of one task.
 
-Annotations may be imported, and Label Studio does not validate them: they may hold any JSON (facts 36 and 41).
+Annotations may be imported, and Label Studio does not validate them: they may contain any JSON (facts 36 and 41).
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ logger = logging.getLogger(__name__)
 
 
 def counted(annotations: Sequence[Any], faults: list[str]) -> list[Annotation]:
-    """Those that count, the oldest first, and behind them those that are ground truth."""
+    """The annotations that count, oldest first, with those that are ground truth at the end."""
     objects = [annotation for annotation in annotations if isinstance(annotation, dict)]
     if len(objects) < len(annotations):
-        faults.append("An annotation is left out: it is no object.")
-    found = []
+        faults.append("An annotation is left out: it is not an object.")
+    valid = []
     for annotation in sorted(objects, key=_age):
         results = annotation.get("result")
         if annotation.get("was_cancelled") or results is None:
             continue
         if isinstance(results, list) and all(isinstance(result, dict) for result in results):
-            found.append(Annotation(results, annotation.get("ground_truth") is True))
+            valid.append(Annotation(results, annotation.get("ground_truth") is True))
         else:
             faults.append("An annotation is left out: its result is not a list of objects.")
-    return sorted(found, key=lambda annotation: annotation.is_truth)
+    return sorted(valid, key=lambda annotation: annotation.is_truth)
 
 
 def _age(annotation: Mapping[str, Any]) -> tuple[str, int]:
-    """Sort key, oldest first. Time stamps are ISO texts in UTC; numbers tell annotations of one moment apart."""
+    """A sort key, oldest first. Time stamps are ISO strings in UTC; ids order annotations of the same time."""
     stamp, number = annotation.get("updated_at") or annotation.get("created_at"), annotation.get("id")
     return stamp if isinstance(stamp, str) else "", number if isinstance(number, int) else 0
 
@@ -46,20 +46,21 @@ class AnnotationReader:
     """Reads the annotations of a project's tasks."""
 
     asked: tuple[Control, ...]
-    """The controls that are learnt, one for each question."""
+    """The controls that PT4AL learns from, one per question."""
     controls: Collection[str]
-    """Names of all controls, learnt or not."""
+    """Names of all controls, also of those that PT4AL does not learn from."""
 
     def answers(self, annotations: Sequence[Any], faults: list[str]) -> Answers:
         """See `LabelConfig.answers`."""
-        given = counted(annotations, faults)
+        counting = counted(annotations, faults)
         answers = {
-            control.question.name: control.answer(given, partial(self._read, control, faults)) for control in self.asked
+            control.question.name: control.answer(counting, partial(self._read, control, faults))
+            for control in self.asked
         }
         return {name: answer for name, answer in answers.items() if answer is not None}
 
     def _read(self, control: Control, faults: list[str], annotation: Annotation) -> Any:
-        """The one place where it is caught whatever an annotation makes us raise."""
+        """One annotation's answer; None if it has none. Catches every error that an annotation can cause."""
         asked = Asked(self.controls, len(self.asked) == 1, partial(self._may_be_empty, control))
         try:
             return control.read(annotation.results, asked, faults)
@@ -69,14 +70,14 @@ class AnnotationReader:
         return None
 
     def _may_be_empty(self, control: Control, results: Sequence[Result], faults: list[str]) -> bool:
-        """Whether an annotation that leaves a question empty answers it."""
+        """Whether an annotation that leaves a question empty answers it with nothing."""
         if len(self.asked) > 1:
             return False
         names = [result.get("from_name") for result in results]
         others = [name for name in names if name not in (None, *control.names)]  # relations have no name
         if others:
             faults.append(
-                f'An annotation with results of "{shown_text(others[0])}" alone is left out: '
+                f'An annotation with results only of "{shown_text(others[0])}" is left out: '
                 "PT4AL does not learn from that."
             )
         return not others

@@ -1,7 +1,7 @@
-"""Requests to one Label Studio: its token to its host only, and every failure as a sentence.
+"""Requests to one Label Studio: its token goes only to its host, and every failure becomes a sentence.
 
 label-studio-sdk is not used: its typed methods lack what PT4AL needs most (the total of a task list, prediction
-versions), and reading plain JSON leaves one place for errors.
+versions), and reading plain JSON keeps all errors in one place.
 """
 
 from __future__ import annotations
@@ -22,33 +22,41 @@ from pt4al_backend.settings import Settings
 
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 30.0
-NOT_NOW = {408, 423, 425, 429, 500, 502, 503, 504}  # statuses that say nothing about the request
+NOT_NOW = {408, 423, 425, 429, 500, 502, 503, 504}
+"""Statuses that say nothing about the request."""
 NEEDS_LEGACY = (
     "needs the header that a personal access token takes: set LABEL_STUDIO_API_KEY to a legacy token, "
     "or let the proxy ask for no password below /api/, /data/ and /tasks/"
 )
 REFRESH = "api/token/refresh/"
 BEARER = "Bearer "
-OF_A_PROJECT = {"title", "label_config"}  # what only a Label Studio answers
+OF_A_PROJECT = {"title", "label_config"}
+"""Only a Label Studio sends these."""
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
-for _name in ("httpx", "httpcore"):  # they log every URL at INFO
+for _name in ("httpx", "httpcore"):  # both log every URL at INFO
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 class LabelStudioClient:
-    """Talks to the Label Studio at `url` with `token`, a personal access token or a legacy one.
+    """Talks to the Label Studio at `url` with `token`, a personal access token or a legacy token.
 
-    Any number of threads may share it. Redirects are not followed, cookies are not kept, and
-    proxies of the environment are not asked for addresses of this machine.
+    Any number of threads may share it. It follows no redirects, keeps no cookies, and uses no proxy of the environment
+    for addresses of this machine.
     """
 
     def __init__(self, url: str, token: str, *, login: str = "", stranger: bool = False) -> None:
-        """Raises `LabelStudioError` where address or token cannot work, as can be seen without sending them.
+        """
+        Args:
+            url: the address of Label Studio.
+            token: a personal access token or a legacy token.
+            login: `user:password` for a proxy in front of Label Studio.
+            stranger: whether anybody may have chosen the address. Then connections are guarded, proxies of the
+                environment are not used, and nothing from a response is shown before the server has proved to be a
+                Label Studio.
 
-        `login`: `user:password` for a proxy in front of Label Studio. `stranger`: the address is one that
-        anybody may have chosen. Then it is connected to with care, proxies of the environment are not asked at all,
-        and nothing that an answer says is told before the server has shown itself to be a Label Studio.
+        Raises:
+            LabelStudioError: address or token cannot work; this is checked without sending them.
         """
         self.url = _plain(url)
         if not token.strip():
@@ -61,7 +69,8 @@ class LabelStudioClient:
             raise LabelStudioError(f"The password in LABEL_STUDIO_URL {NEEDS_LEGACY}.")
         self._personal = PersonalToken(self._token, self._exchange) if is_personal(self._token) else None
         self._login = login
-        self._known: set[Any] | None = set() if stranger else None  # addresses of a Label Studio; None: all are
+        self._known: set[Any] | None = set() if stranger else None
+        """Addresses that have proved to be a Label Studio; None: every address counts as one."""
         self._http = httpx.Client(
             timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
             follow_redirects=False,
@@ -74,9 +83,9 @@ class LabelStudioClient:
 
     @classmethod
     def of(cls, url: str, access_token: str, settings: Settings) -> LabelStudioClient:
-        """For an address of the settings or of a /setup, which brought `access_token`.
+        """A client for an address from the settings, or from a /setup that brought `access_token`.
 
-        The token and the password of the settings go to the settings' Label Studio only.
+        The token and the password of the settings go only to the settings' Label Studio.
         """
         ours = url.rstrip("/") == settings.label_studio_url
         login = settings.label_studio_login.get_secret_value() if ours else ""
@@ -98,11 +107,15 @@ class LabelStudioClient:
         json: Any = None,
         seconds: float = READ_SECONDS,
     ) -> Any:
-        """The decoded answer to a request below the URL (`api/projects/3`), None where it has no body.
+        """Send a request to a path below the URL, such as `api/projects/3`.
 
-        Raises `LabelStudioUnavailableError` when Label Studio cannot answer now,
-        `LabelStudioRefusedError` when it refuses the request, `LabelStudioError` when
-        what answers does not seem to be Label Studio.
+        Returns:
+            The decoded response, None if it has no body.
+
+        Raises:
+            LabelStudioUnavailableError: Label Studio cannot answer now.
+            LabelStudioRefusedError: Label Studio refuses the request.
+            LabelStudioError: the server does not seem to be a Label Studio.
         """
         credentials = self.credentials()
         try:
@@ -110,15 +123,15 @@ class LabelStudioClient:
         except LabelStudioRefusedError as error:
             if error.status != 401 or self._personal is None:
                 raise
-        # The access token may have expired by Label Studio's clock, not yet by ours.
+        # The access token may have expired by Label Studio's clock, but not yet by this machine's.
         self._personal.refused(credentials["Authorization"].removeprefix(BEARER))
         return self._request(method, path, self.credentials(), params=params, json=json, seconds=seconds)
 
     def credentials(self) -> dict[str, str]:
-        """The headers by which this Label Studio knows us now. They belong to `url`'s host alone."""
+        """The headers that authenticate requests now. They must go only to `url`'s host."""
         if self._personal is not None:
             return {"Authorization": f"{BEARER}{self._personal.access()}"}
-        if self._login:  # a second place for a legacy token (fact 39)
+        if self._login:  # X-Api-Key also takes a legacy token (fact 39)
             return {"Authorization": basic_auth(self._login), "X-Api-Key": self._token}
         return {"Authorization": f"Token {self._token}"}
 
@@ -147,16 +160,16 @@ class LabelStudioClient:
             request = self._http.build_request(
                 method, f"{self.url}/{path}", params=params, json=json, headers=headers, timeout=timeout
             )
-            response = self._send(request, again=method != "POST")  # it may have been heard: twice is not like once
+            response = self._send(request, again=method != "POST")  # Label Studio may have handled it already
             answer = response.json() if response.content else None
         if self._known is not None and isinstance(answer, dict) and answer.keys() >= OF_A_PROJECT:
             self._known.add(response.extensions["server"])
         return answer
 
     def _send(self, request: httpx.Request, *, again: bool) -> httpx.Response:
-        """The answer. `again`: ask once more where a connection ends without one.
+        """The response. `again`: whether to send the request again if the connection ends without one.
 
-        A server may close a connection that has been idle just as it is used again.
+        A server may close an idle connection just when it is used again.
         """
         try:
             return self._http.send(request)
@@ -167,7 +180,7 @@ class LabelStudioClient:
 
     @contextmanager
     def _sentences(self) -> Iterator[None]:
-        """Turn whatever httpx and odd answers raise into our errors. No text of theirs is passed on unread."""
+        """Turn whatever httpx and malformed responses raise into our errors, without passing on their texts."""
         try:
             yield
         except httpx.TimeoutException:
@@ -175,10 +188,10 @@ class LabelStudioClient:
         except httpx.TransportError as error:
             raise LabelStudioUnavailableError(self._no_connection(str(error))) from None
         except (httpx.HTTPError, httpx.InvalidURL):
-            raise LabelStudioError(f"{self.url} is no address of a Label Studio: mend LABEL_STUDIO_URL.") from None
+            raise LabelStudioError(f"{self.url} is not an address of a Label Studio: fix LABEL_STUDIO_URL.") from None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise LabelStudioError(
-                f"What answers at {self.url} does not answer as Label Studio does: "
+                f"The server at {self.url} does not behave like Label Studio: "
                 "check LABEL_STUDIO_URL, and whether a proxy in between asks to log in."
             ) from None
 
@@ -187,18 +200,18 @@ class LabelStudioClient:
         if "CERTIFICATE_VERIFY_FAILED" in reason:
             return f"{start}: its certificate is not trusted; set SSL_CERT_FILE to the authority that signed it."
         if "SSL" in reason or "TLS" in reason:
-            return f"{start} by https: does it speak http? Mend LABEL_STUDIO_URL."
+            return f"{start} by https: does it use http? Fix LABEL_STUDIO_URL."
         if "Name or service not known" in reason or "name resolution" in reason or "nodename" in reason:
-            return f"{start}: there is no host of that name; mend LABEL_STUDIO_URL."
+            return f"{start}: there is no host of that name; fix LABEL_STUDIO_URL."
         if "disconnected" in reason:
-            return f"{start}: the connection was closed without an answer; does it speak https?"
+            return f"{start}: the connection was closed without an answer; does it use https?"
         host = httpx.URL(self.url).host
         if host in ("localhost", "127.0.0.1", "::1"):
             return f"{start}: is it running? In a container, localhost is the container itself: use the host's name."
         return f"{start}: is it running, and is the address right?"
 
     def _refuse_errors(self, response: httpx.Response) -> None:
-        """Look at every answer before anybody else does."""
+        """Check every response before anything else sees it."""
         if response.is_redirect:
             raise LabelStudioError(self._redirected(response))
         if response.status_code < 400:
@@ -209,36 +222,36 @@ class LabelStudioClient:
             raise LabelStudioError(proxy_asks(self.url, has_login=bool(self._login)))
         if status in NOT_NOW:
             reason = f"HTTP {status}: {detail}" if detail and self._is_known(response) else f"HTTP {status}"
-            said = f"Label Studio at {self.url} cannot answer now ({reason})."
-            raise LabelStudioUnavailableError(said, status=status)
+            message = f"Label Studio at {self.url} cannot answer now ({reason})."
+            raise LabelStudioUnavailableError(message, status=status)
         if status == 401:
             raise LabelStudioRefusedError(_unauthorized(response, detail), status=status)
         if detail is None:
             raise LabelStudioError(
-                f"No Label Studio answers at {self.url} (HTTP {status}): check LABEL_STUDIO_URL, "
-                "and whether a proxy in between refuses."
+                f"There is no Label Studio at {self.url} (HTTP {status}): check LABEL_STUDIO_URL, "
+                "and whether a proxy in between refuses the request."
             )
         if status == 403 and "network address" not in detail:
             detail = "the token's user may not do this; use the token of a user who may change the project"
         elif not self._is_known(response):
-            detail = "its reason is shown once it has answered as Label Studio does"
+            detail = "the reason is shown once the server has proved to be a Label Studio"
         raise LabelStudioRefusedError(f"Label Studio refuses (HTTP {status}): {detail}", status=status)
 
     def _is_known(self, response: httpx.Response) -> bool:
-        """Whether what has answered is a Label Studio: at this very address, since a name may lead elsewhere."""
+        """Whether this very address has proved to be a Label Studio; the host name may lead to others."""
         return self._known is None or response.extensions["server"] in self._known
 
     def _redirected(self, response: httpx.Response) -> str:
         if not self._is_known(response):
-            return f"{self.url} redirects to another address, where the token is not sent: set LABEL_STUDIO_URL to that"
+            return f"{self.url} redirects to another address, where the token is not sent: set LABEL_STUDIO_URL to it"
         target = response.url.join(response.headers.get("location", "")).copy_with(query=None, fragment=None)
-        asked = response.url.path.removeprefix(httpx.URL(self.url).path.rstrip("/")).rstrip("/")
-        base, found, _ = str(target).partition(asked)
-        mend = f"set LABEL_STUDIO_URL to {base}" if found else "does a proxy in between ask to log in?"
-        return f"{self.url} redirects to {target}, where the token is not sent: {mend}"
+        path = response.url.path.removeprefix(httpx.URL(self.url).path.rstrip("/")).rstrip("/")
+        base, match, _ = str(target).partition(path)
+        advice = f"set LABEL_STUDIO_URL to {base}" if match else "does a proxy in between ask to log in?"
+        return f"{self.url} redirects to {target}, where the token is not sent: {advice}"
 
     def _detail(self, response: httpx.Response) -> str | None:
-        """What Label Studio says is wrong, on one line and short; None if the answer is not Label Studio's."""
+        """Label Studio's explanation of an error, on one short line; None if the response is not Label Studio's."""
         try:
             body = response.json()
         except ValueError:
@@ -250,7 +263,7 @@ class LabelStudioClient:
 
 
 def _plain(url: str) -> str:
-    """The address without a slash at its end; one that cannot work, or would show a password, is refused."""
+    """The address without a trailing slash. `LabelStudioError` if it cannot work or would show a password."""
     try:
         parts = httpx.URL(url)
     except httpx.InvalidURL:
@@ -264,25 +277,25 @@ def _plain(url: str) -> str:
 
 
 def token_for(url: str, access_token: str, settings: Settings) -> str:
-    """The token that belongs to the Label Studio at `url`: the settings' own, or what its /setup brought."""
+    """The token for the Label Studio at `url`: that of the settings if it is theirs, otherwise that of its /setup."""
     ours = settings.label_studio_api_key.get_secret_value()
     return ours if ours and url.rstrip("/") == settings.label_studio_url else access_token
 
 
 def asks_for_password(challenge: str) -> bool:
-    """Whether a WWW-Authenticate header is a proxy's; Label Studio asks for a token."""
+    """Whether a WWW-Authenticate header comes from a proxy: Label Studio asks for a token."""
     return challenge.lstrip()[:5].lower() == "basic"
 
 
 def proxy_asks(url: str, *, has_login: bool) -> str:
-    """What to do about a proxy that asks for a password."""
+    """The message about a proxy that asks for a password."""
     if has_login:
         return (
-            f"The proxy in front of Label Studio at {url} does not know the user name or the password: "
-            "mend http://user:password@host in LABEL_STUDIO_URL."
+            f"The proxy in front of Label Studio at {url} rejects the user name or the password: "
+            "fix http://user:password@host in LABEL_STUDIO_URL."
         )
     return (
-        f"A proxy in front of Label Studio at {url} asks to log in. A user name and password can be written into "
+        f"A proxy in front of Label Studio at {url} asks to log in. Put a user name and password into "
         f"LABEL_STUDIO_URL, as in http://user:password@host. The password {NEEDS_LEGACY}."
     )
 
@@ -294,6 +307,6 @@ def _unauthorized(response: httpx.Response, detail: str | None) -> str:
     if detail and "legacy token" in detail:
         return (
             "Legacy tokens are switched off in this Label Studio: set LABEL_STUDIO_API_KEY to a personal access "
-            f"token ({make_new}), or switch legacy tokens on under Organization, API Tokens Settings."
+            f"token ({make_new}), or switch them on under Organization, API Tokens Settings."
         )
     return f"Label Studio does not know the token: {make_new}, and set LABEL_STUDIO_API_KEY to it."

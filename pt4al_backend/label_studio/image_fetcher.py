@@ -1,9 +1,9 @@
-"""Fetch the bytes of one task's image: bounded, and without giving the token to strangers.
+"""Fetches the image of one task within limits, and without sending the token to other hosts.
 
-Image values come from whoever imported the tasks (facts 19, 21, 29). httpcore, which httpx itself sends
-with, is used bare: its network backend is the one place where the address a connection really goes to can
-be checked, unpacking a compressed body can be bounded, and httpx logs whole URLs, presigned ones too.
-Proxies of the environment are not used: behind a proxy the address would be the proxy's to choose.
+Image values come from whoever imported the tasks (facts 19, 21, 29). This module uses httpcore, the layer below httpx:
+only its network backend can check the address that a connection really goes to, decompressing a body can be bounded,
+and httpx logs whole URLs, also presigned ones. Proxies of the environment are not used, because a proxy would choose
+the address.
 """
 
 from __future__ import annotations
@@ -27,29 +27,32 @@ from pt4al_backend.label_studio.client import asks_for_password, proxy_asks
 from pt4al_backend.net.basic_auth import basic_auth
 from pt4al_backend.net.guard import GuardedBackend, ssl_context, timeouts
 
-STORAGE_SCHEMES = ("s3", "gs", "azure-blob")  # what Label Studio's import storages call themselves
+STORAGE_SCHEMES = ("s3", "gs", "azure-blob")
+"""The schemes of Label Studio's import storages."""
 RESOLVE = r"/(tasks|projects)/\d+/(resolve|presign)/$"
 RETRY_PAUSES = (0.1, 0.5)  # seconds
 REDIRECTS = {301, 302, 303, 307, 308}
-OVERLOADED = {429, 502, 503, 504}  # says nothing about the image
+OVERLOADED = {429, 502, 503, 504}
+"""Statuses that say nothing about the image."""
 
 
 @dataclass(frozen=True)
 class FetchLimits:
-    """Bounds of one fetch: body size after unpacking, seconds from first look-up to last byte, hops."""
+    """The bounds of one fetch."""
 
     bytes: int = 50_000_000
+    """Size of the body after decompression."""
     seconds: float = 30.0
+    """Time from the first look-up to the last byte."""
     redirects: int = 5
     private_addresses: bool = True
+    """Whether hosts other than Label Studio may be at private addresses."""
 
 
 class ImageFetcher:
-    """Fetches image values of one Label Studio's tasks. Any number of threads may share it.
+    """Fetches the image values of one Label Studio's tasks. Any number of threads may share it.
 
-    `credentials()` gives the headers by which Label Studio knows us, or none; it is asked before each request
-    to `label_studio_url`'s scheme, host and port, and its answer goes nowhere else. Host name look-ups end by
-    the system's own time limit, not by `limits.seconds`.
+    The system's own time limit applies to the look-up of host names, not `limits.seconds`.
     """
 
     def __init__(
@@ -59,6 +62,13 @@ class ImageFetcher:
         credentials: Callable[[], Mapping[str, str]],
         limits: FetchLimits,
     ) -> None:
+        """
+        Args:
+            label_studio_url: the address of Label Studio.
+            credentials: returns the headers that authenticate a request to Label Studio, if any. Called before each
+                request to the scheme, host and port of `label_studio_url`; the headers go nowhere else.
+            limits: the bounds of each fetch.
+        """
         self._home = httpx.URL(label_studio_url.rstrip("/"))
         self._credentials = credentials
         self._limits = limits
@@ -74,10 +84,12 @@ class ImageFetcher:
         )
 
     def fetch(self, value: str, *, task_id: int) -> bytes:
-        """The bytes behind one image value.
+        """The bytes of the image that an image value leads to.
 
-        Raises UnreadableImageError, whose text names the image, says the reason and holds no secrets, and
-        LabelStudioUnavailableError when Label Studio itself cannot be reached.
+        Raises:
+            UnreadableImageError: with the image's name and the reason, and without secrets.
+            LabelStudioUnavailableError: Label Studio itself cannot be reached.
+            LabelStudioError: Label Studio, or a proxy in front of it, rejects the token.
         """
         try:
             return self._fetch(value, task_id=task_id)
@@ -106,7 +118,7 @@ class ImageFetcher:
         self._pool.close()
 
     def _locate(self, value: object, *, task_id: int) -> httpx.URL:
-        """The first URL to ask for an image value."""
+        """The first URL to request for an image value."""
         if not isinstance(value, str):
             raise UnreadableImageError(
                 f"The task's image is a {type(value).__name__}, not text: give the address of one image."
@@ -124,26 +136,26 @@ class ImageFetcher:
         elif scheme in ("http", "https"):
             text = value
         else:
-            raise UnreadableImageError(_unknown_kind(value))
+            raise UnreadableImageError(_not_an_address(value))
         return _parse(text, why=f"{_brief(value)} is not a valid address")
 
     def _below_home(self, path: str) -> str:
-        """`path` without Label Studio's sub-path, which FORCE_SCRIPT_NAME may have put there already."""
+        """`path` without Label Studio's sub-path, which FORCE_SCRIPT_NAME may have added already."""
         prefix = self._home.path.rstrip("/")
         return path[len(prefix) :] if prefix and path.startswith(prefix + "/") else path
 
     def _follow(self, first: httpx.URL, *, deadline: float) -> bytes:
         url, trusted = first, True
         for _ in range(self._limits.redirects + 1):
-            trusted = trusted and self._is_home(url)  # never again once a stranger chose the URL
-            answer = self._ask(url, trusted=trusted, deadline=deadline)
-            if isinstance(answer, bytes):
-                return answer
-            url = answer
+            trusted = trusted and self._is_home(url)  # never again once another host chose the URL
+            received = self._request(url, trusted=trusted, deadline=deadline)
+            if isinstance(received, bytes):
+                return received
+            url = received
         raise UnreadableImageError(f"{self._shown(first)}: more than {self._limits.redirects} redirects.")
 
-    def _ask(self, url: httpx.URL, *, trusted: bool, deadline: float) -> bytes | httpx.URL:
-        """One request: the body, or where it redirects to."""
+    def _request(self, url: httpx.URL, *, trusted: bool, deadline: float) -> bytes | httpx.URL:
+        """One request. Returns the body, or the URL that it redirects to."""
         target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
         headers = self._headers(url, trusted=trusted)
         answered = False
@@ -155,7 +167,7 @@ class ImageFetcher:
                 location = _header(response, "location")
                 if response.status in REDIRECTS and location:
                     return _parse(location, base=url, why=f"{self._shown(url)} redirects to no valid address")
-                self._check_answer(url, response, trusted=trusted)
+                self._check_response(url, response, trusted=trusted)
                 return _read_body(response, limit=self._limits.bytes, name=self._shown(url))
         except httpcore.ConnectTimeout:
             raise self._unreachable(url, "no answer to connecting") from None
@@ -167,7 +179,7 @@ class ImageFetcher:
         except httpcore.ConnectError as error:
             raise _TransientError(self._unreachable(url, str(error))) from None
         except (httpcore.NetworkError, httpcore.ProtocolError):
-            reason = "the connection broke before the answer was complete"
+            reason = "the connection broke before the response was complete"
             if not answered:
                 raise _TransientError(self._unreachable(url, reason)) from None
             raise _TransientError(UnreadableImageError(f"{self._shown(url)}: {reason}.")) from None
@@ -180,42 +192,42 @@ class ImageFetcher:
             (b"Accept", b"*/*"),
             (b"Accept-Encoding", b"identity"),
         ]
-        known_by = self._credentials() if trusted else {}
-        if not known_by and url.userinfo:
-            known_by = {"Authorization": basic_auth(unquote_to_bytes(url.userinfo))}
-        return headers + [(name.encode(), value.encode()) for name, value in known_by.items()]
+        credentials = self._credentials() if trusted else {}
+        if not credentials and url.userinfo:
+            credentials = {"Authorization": basic_auth(unquote_to_bytes(url.userinfo))}
+        return headers + [(name.encode(), value.encode()) for name, value in credentials.items()]
 
-    def _check_answer(self, url: httpx.URL, response: httpcore.Response, *, trusted: bool) -> None:
-        """Raise unless this is a 200 that may be an image of acceptable size."""
+    def _check_response(self, url: httpx.URL, response: httpcore.Response, *, trusted: bool) -> None:
+        """Raise unless the response is a 200 that may be an image of permitted size."""
         status, name, home = response.status, self._shown(url), self._is_home(url)
         is_page = _header(response, "content-type").lower().startswith("text/html")
         if home and not trusted and (status in (401, 403) or (status == 200 and is_page)):
             raise UnreadableImageError(
-                f"{name}: Label Studio asks for its token, which is not sent where another address redirects to: "
-                f"begin the task's image with {_shown_origin(self._home)}, or with the path alone."
+                f"{name}: Label Studio asks for its token, which is not sent when another address redirects to it: "
+                f"begin the task's image with {_shown_origin(self._home)}, or give only the path."
             )
         if status in OVERLOADED and home:
             raise _TransientError(self._unreachable(url, f"it answers {_phrase(status)}"))
         if status == 401 and home and (is_page or asks_for_password(_header(response, "www-authenticate"))):
             raise LabelStudioError(proxy_asks(_shown_origin(self._home), has_login="X-Api-Key" in self._credentials()))
         if status == 401 and home:
-            raise LabelStudioError(self._mend(url, status))  # every image would fail: it is not this one's fault
+            raise LabelStudioError(self._advice(url, status))  # every image would fail: the cause is not this one
         if status != 200:
-            reason = self._mend(url, status) if home else f"{name}: {_phrase(status)}.{self._no_token(status)}"
+            reason = self._advice(url, status) if home else f"{name}: {_phrase(status)}.{self._no_token(status)}"
             error = UnreadableImageError(reason)
             raise _TransientError(error) if status == 429 or status >= 500 else error
         if is_page:
             if home:
-                mend = "Label Studio answers with a web page, probably its log-in page: check the token."
+                advice = "Label Studio answers with a web page, probably its log-in page: check the token."
             else:
-                mend = "a web page, not an image: give the address of the image file itself."
-            raise UnreadableImageError(f"{name}: {mend}")
+                advice = "a web page, not an image: give the address of the image file itself."
+            raise UnreadableImageError(f"{name}: {advice}")
         length = _header(response, "content-length")
         if length.isdigit() and int(length) > self._limits.bytes:
             raise UnreadableImageError(_too_large(name, self._limits.bytes))
 
-    def _mend(self, url: httpx.URL, status: int) -> str:
-        """What a status from Label Studio means, and how to mend it (tried on 1.23.2)."""
+    def _advice(self, url: httpx.URL, status: int) -> str:
+        """What a status from Label Studio means, and how to fix it (tried with 1.23.2)."""
         answer = f"Label Studio answers {_phrase(status)} for {self._shown(url)}"
         local, resolve = "/data/local-files" in url.path, _is_resolve(url)
         if status == 401:
@@ -252,13 +264,13 @@ class ImageFetcher:
         return _origin(url) == _origin(self._home)
 
     def _shown(self, url: httpx.URL) -> str:
-        """A URL fit for a message: no user, no query; only the path where it is Label Studio's own."""
+        """A URL for messages, without user and query; only the path if it is Label Studio's."""
         path = url.raw_path.decode("ascii")
         return image_name(path if self._is_home(url) else _shown_origin(url) + path)
 
 
 class _TransientError(Exception):
-    """Worth another try; `error` is what to raise when there is none left."""
+    """A failure that another attempt may overcome; `error` is raised after the last one."""
 
     def __init__(self, error: PT4ALError) -> None:
         super().__init__(str(error))
@@ -266,7 +278,7 @@ class _TransientError(Exception):
 
 
 def _read_body(response: httpcore.Response, *, limit: int, name: str) -> bytes:
-    """The whole body, unpacked; never holds more than `limit` bytes and one chunk."""
+    """The whole body, decompressed; never keeps more than `limit` bytes and one chunk."""
     encoding = _header(response, "content-encoding").lower()
     if encoding not in ("", "identity", "gzip", "x-gzip", "deflate"):
         raise UnreadableImageError(f"{name}: sent in an encoding that was not requested.")
@@ -285,10 +297,10 @@ def _read_body(response: httpcore.Response, *, limit: int, name: str) -> bytes:
 
 
 def _data_uri_bytes(value: str, *, limit: int) -> bytes:
-    """The bytes of a data: URI, base64 (padding optional, spaces allowed, as in browsers) or not."""
+    """The bytes of a data: URI; if it is base64, padding is optional and spaces are allowed, as in browsers."""
     head, comma, payload = value[5:].partition(",")
     if not comma:
-        raise UnreadableImageError("The data: URI has no comma, so it holds no data.")
+        raise UnreadableImageError("The data: URI has no comma, so it contains no data.")
     if len(payload) > 4 * limit:  # percent-encoding takes 3 characters per byte
         raise UnreadableImageError(_too_large("The data: URI", limit))
     data = unquote_to_bytes(payload.encode("utf-8", "replace"))
@@ -304,25 +316,26 @@ def _data_uri_bytes(value: str, *, limit: int) -> bytes:
 
 
 def _parse(text: str, *, why: str, base: httpx.URL | None = None) -> httpx.URL:
-    """An http(s) URL, relative to `base` where there is one. `why` begins the reason if it is none."""
+    """An http(s) URL, relative to `base` if given. `UnreadableImageError`, beginning with `why`, if it is not one."""
     path = re.split("[?#]", text, maxsplit=1)[0]
     text = path.replace("\\", "/") + text[len(path) :]  # as browsers do
     try:
         url = httpx.URL(text) if base is None else base.join(text)
-    except (httpx.InvalidURL, ValueError):  # their texts quote the address, secrets included
+    except (httpx.InvalidURL, ValueError):  # their texts quote the address with its secrets
         raise UnreadableImageError(f"{why}.") from None
     if url.scheme not in ("http", "https") or not url.host or not 0 < (url.port or 80) < 65536:
         raise UnreadableImageError(f"{why}: only http and https addresses are fetched.")
     return url
 
 
-def _unknown_kind(value: str) -> str:
+def _not_an_address(value: str) -> str:
+    """The message about an image value that is not an address."""
     if not value:
         return "The task's image is empty: give the address of an image."
-    if value.startswith("["):  # what is no text comes as JSON
+    if value.startswith("["):  # a value that is not text comes as JSON
         return (
-            "The task's image is a list (of several images, or for valueList), and PT4AL learns from one image per "
-            "task: import a task for each image, with the address of that one alone."
+            "The task's image is a list (of several images, or for valueList), but PT4AL learns from one image per "
+            "task: import one task per image, with only the address of that image."
         )
     if value.startswith("{"):
         return "The task's image is an object, not text: give the address of one image."
@@ -330,7 +343,7 @@ def _unknown_kind(value: str) -> str:
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):", value)
     if scheme:
         return f"{scheme[1].lower()}: addresses are not fetched; {use}."
-    return f"{_brief(value)} is a bare path, which says not where the image is; {use}."
+    return f"{_brief(value)} is a bare path, which does not say where the image is; {use}."
 
 
 def _origin(url: httpx.URL) -> tuple[str, bytes, int]:
@@ -342,10 +355,10 @@ def _shown_origin(url: httpx.URL) -> str:
 
 
 def image_name(value: object) -> str:
-    """What people know an image by, fit for a message: the file that an image value leads to, without secrets.
+    """The name of an image for messages: the file that an image value leads to, without secrets.
 
-    Where the file stands in the query, as with Local files and where Label Studio resolves a storage, that part of
-    it. "" where there is no name: of a data: URI, and of what is no text.
+    If the query contains the file, as with Local files and when Label Studio resolves a storage, it is part of the
+    name. "" if there is no name: for a data: URI, and for a value that is not text.
     """
     text = value.strip() if isinstance(value, str) else ""
     if text[:5].lower() == "data:":
@@ -356,16 +369,16 @@ def image_name(value: object) -> str:
         return f"{_brief(path)}?d={_brief(file)}" if file else _brief(path)
     if re.search(RESOLVE, path):
         uri = parse_qs(query).get("fileuri", [""])[0]
-        with contextlib.suppress(ValueError):  # it is none of Label Studio's
+        with contextlib.suppress(ValueError):  # it is not one of Label Studio's
             return _brief(base64.urlsafe_b64decode(uri).decode()) or _brief(path)
     return _brief(text)
 
 
 def _brief(text: str) -> str:
-    """`text` without query, fragment and user:password, printable and not too long."""
+    """`text` without query, fragment and user:password, printable and short."""
     bare = re.split(r"[?#]|%3[fF]|%23", text, maxsplit=1)[0]
     bare = re.sub(r"(^|//)[^/@]*:(?!\d+/|//)[^@]*@|(?<=//)[^/]*@", r"\1", bare)
-    bare = re.sub(r"(//[^/:\[]*):(?!\d*(?:/|$))[^/]*", r"\1", bare)  # what is no port may be half a password
+    bare = re.sub(r"(//[^/:\[]*):(?!\d*(?:/|$))[^/]*", r"\1", bare)  # anything but a port may be half a password
     shown = "".join(letter if letter.isprintable() else " " for letter in bare)
     return shown if len(shown) <= 200 else f"{shown[:200]}…"
 
@@ -380,7 +393,7 @@ def _header(response: httpcore.Response, name: str) -> str:
 
 
 def _phrase(status: int) -> str:
-    """ "404 Not Found", in our words: the server's own phrase is not to be trusted."""
+    """The status with its standard phrase, as in "404 Not Found": the server's own phrase is not trusted."""
     try:
         return f"{status} {http.HTTPStatus(status).phrase}"
     except ValueError:

@@ -1,4 +1,4 @@
-"""Personal access tokens: JWTs that are exchanged for access tokens, which are JWTs of some minutes (fact 19)."""
+"""Personal access tokens: JWTs that are exchanged for access tokens, JWTs that are valid for minutes (fact 19)."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ from typing import Any
 
 from pt4al_backend.errors import LabelStudioError, LabelStudioRefusedError
 
-_LATEST = 1e11  # unix seconds, the year 5138: a token that ends later makes no sense
+_LATEST = 1e11  # Unix seconds, the year 5138: a later expiry makes no sense
 
 
 def is_personal(token: str) -> bool:
-    """Whether it is a JWT. Legacy tokens are hexadecimal."""
+    """Whether a token is a personal access token, which is a JWT. Legacy tokens are hexadecimal."""
     return _claims(token) is not None
 
 
 class PersonalToken:
-    """A personal access token, and the access token it was exchanged for. Any number of threads may share it."""
+    """A personal access token with its present access token. Any number of threads may share it."""
 
     def __init__(self, token: str, exchange: Callable[[str], str]) -> None:
-        """`exchange`: asks Label Studio for an access token; of threads that need one, one does.
+        """
+        Args:
+            token: the personal access token.
+            exchange: requests an access token for it from Label Studio; only one thread at a time calls it.
 
         Raises:
             LabelStudioError: the token has expired, or makes no sense.
@@ -35,7 +38,7 @@ class PersonalToken:
         self._access, self._ends = "", 0.0
 
     def access(self) -> str:
-        """An access token that has not expired by our clock."""
+        """An access token that has not expired by this machine's clock."""
         with self._renewing:
             if not self._access or self._ends <= time.time():
                 self._require_valid()
@@ -44,7 +47,7 @@ class PersonalToken:
             return self._access
 
     def refused(self, access: str) -> None:
-        """Label Studio does not take this access token: the next one is a new one."""
+        """Discard an access token that Label Studio rejects; the next call of `access` requests another."""
         with self._renewing:
             if self._access == access:
                 self._access = ""
@@ -64,13 +67,13 @@ class PersonalToken:
 
 
 def _end(token: str) -> float:
-    """When a JWT expires, in unix seconds; `math.inf` where it does not say."""
+    """The time when a JWT expires, in Unix seconds; `math.inf` if it does not say."""
     end = (_claims(token) or {}).get("exp")
     return float(end) if isinstance(end, int | float) else math.inf
 
 
 def _claims(token: str) -> dict[str, Any] | None:
-    """What a JWT says, unverified: only Label Studio can verify it. None if it is no JWT."""
+    """The claims of a JWT, unverified, as only Label Studio can verify them. None if it is not a JWT."""
     parts = token.split(".")
     if len(parts) != 3:
         return None

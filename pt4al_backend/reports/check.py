@@ -275,5 +275,5 @@ def _label_studio(url: str, token: str, numbers: Sequence[int], settings: Settin
 def _user(client: LabelStudioClient) -> str:
     answer = client.request("GET", "api/current-user/whoami")
     if not isinstance(answer, dict) or "email" not in answer:
-        raise LabelStudioError(f"What answers at {client.url} is no Label Studio: mend LABEL_STUDIO_URL.")
+        raise LabelStudioError(f"The server at {client.url} is not a Label Studio: fix LABEL_STUDIO_URL.")
     return str(answer["email"])

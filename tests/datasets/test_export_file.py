@@ -123,7 +123,7 @@ def test_empty_is_an_answer_to_the_only_question(tmp_path: Path) -> None:
     assert [len(answers["poly"]) for answers in images.answers] == [1, 0]
     box = {"from_name": "box", "type": "rectanglelabels", "value": {"rectanglelabels": ["x"]}}
     images = read(tmp_path, [task("/1.png", annotation(polygon("car"))), task("/2.png", annotation(box))])
-    assert len(images) == 1 and '"box" alone' in images.notes[0]
+    assert len(images) == 1 and 'only of "box"' in images.notes[0]
 
 
 def test_one_single_choice_can_be_replayed(tmp_path: Path) -> None:

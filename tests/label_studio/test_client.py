@@ -59,7 +59,7 @@ def test_label_studio_refuses(label_studio: Studio) -> None:
     assert "does not know the token" in str(failure(label_studio.url, "0" * 40))
     assert "wrong or was revoked" in str(failure(label_studio.url, personal_token()))
     page = failure(f"{label_studio.url}/nothing")
-    assert "No Label Studio answers" in str(page) and not isinstance(page, LabelStudioUnavailableError)
+    assert "There is no Label Studio" in str(page) and not isinstance(page, LabelStudioUnavailableError)
 
 
 @pytest.mark.parametrize(
@@ -105,11 +105,11 @@ def test_a_token_does_not_follow_a_redirect() -> None:
 @pytest.mark.parametrize(
     ("reply", "unavailable", "says"),
     [
-        (Reply(200, b"<html>log in</html>"), False, "does not answer as Label Studio does"),
-        (Reply(200, b"[" * 100_000), False, "does not answer as Label Studio does"),
-        (Reply(404, b"404 page not found"), False, "No Label Studio answers"),
-        (Reply(400, b"The plain HTTP request was sent to HTTPS port"), False, "No Label Studio answers"),
-        (Reply.json(["x"], 404), False, "No Label Studio answers"),
+        (Reply(200, b"<html>log in</html>"), False, "does not behave like Label Studio"),
+        (Reply(200, b"[" * 100_000), False, "does not behave like Label Studio"),
+        (Reply(404, b"404 page not found"), False, "There is no Label Studio"),
+        (Reply(400, b"The plain HTTP request was sent to HTTPS port"), False, "There is no Label Studio"),
+        (Reply.json(["x"], 404), False, "There is no Label Studio"),
         (Reply.json({"detail": "Forbidden."}, 403), False, "may not do this"),
         (Reply.json({"detail": "locked"}, 500), True, "HTTP 500: locked"),
         (Reply(502, b"<html>Bad Gateway</html>"), True, "HTTP 502"),
@@ -176,7 +176,7 @@ def test_label_studio_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
         slow = failure(server.url, seconds=0.2)
         assert isinstance(slow, LabelStudioUnavailableError) and "too long" in str(slow)
         https = failure(server.url.replace("http", "https"))
-        assert isinstance(https, LabelStudioUnavailableError) and "does it speak http" in str(https)
+        assert isinstance(https, LabelStudioUnavailableError) and "does it use http" in str(https)
     unknown = failure("http://label-studio.invalid")
     assert isinstance(unknown, LabelStudioUnavailableError) and "cannot be reached" in str(unknown)
 

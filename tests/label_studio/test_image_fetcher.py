@@ -89,7 +89,7 @@ def test_a_way_back_without_the_token_is_the_fault_of_that_image(net: Net, refus
     fetcher = net.fetcher(studio.url)
     said = reason(fetcher, f"{proxy.url}/data/upload/1/a.png")
     assert "/data/upload/1/a.png: Label Studio asks for its token" in said
-    assert said.endswith(f"begin the task's image with {studio.url}, or with the path alone.")
+    assert said.endswith(f"begin the task's image with {studio.url}, or give only the path.")
     assert fetcher.fetch("/data/upload/1/a.png", task_id=7) == IMAGE
 
 

@@ -105,7 +105,10 @@ def test_a_password_in_the_address_and_a_legacy_token_work(
 
 @pytest.mark.parametrize(
     ("login", "says"),
-    [("", "asks to log in. A user name and password can be written into LABEL_STUDIO_URL"), ("team:wrong", "mend")],
+    [
+        ("", "asks to log in. Put a user name and password into LABEL_STUDIO_URL"),
+        ("team:wrong", "rejects the user name or the password: fix"),
+    ],
 )
 def test_the_proxy_is_named_where_it_refuses(proxy: str, label_studio: Studio, login: str, says: str) -> None:
     settings = settings_for(proxy, label_studio.token, login)

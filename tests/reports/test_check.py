@@ -138,7 +138,7 @@ def test_nobody_waits_for_a_label_studio_that_does_not_answer(tmp_path: Path) ->
 def test_something_else_at_the_address(tmp_path: Path) -> None:
     with answering(lambda asked: Reply.json({"hello": "world"})) as server:
         finding = found(settings_for(None, tmp_path, label_studio_url=server.url, label_studio_api_key="key"))
-        assert finding["Label Studio"].ok is False and "is no Label Studio" in finding["Label Studio"].message
+        assert finding["Label Studio"].ok is False and "is not a Label Studio" in finding["Label Studio"].message
 
 
 def test_projects_that_were_connected(label_studio: Studio, tmp_path: Path) -> None:

@@ -310,7 +310,7 @@ def test_an_annotation_of_other_controls_alone_is_no_empty_answer(control: str) 
     drawn = {"from_name": "box", "to_name": "image", "type": "rectanglelabels", "value": {"rectanglelabels": ["x"]}}
     faults: list[str] = []
     assert config.answers([given(drawn)], faults) == {}
-    assert faults == ['An annotation with results of "box" alone is left out: PT4AL does not learn from that.']
+    assert faults == ['An annotation with results only of "box" is left out: PT4AL does not learn from that.']
     assert config.answers([given()]) == {question.name: []}
     assert EVERYTHING.answers([given(drawn)], faults) == {} and len(faults) == 1  # nothing of it is left out there
 
