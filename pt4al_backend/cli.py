@@ -32,7 +32,7 @@ from pt4al_backend.configuration.cli_options import (
 from pt4al_backend.errors import PT4ALError
 
 if TYPE_CHECKING:
-    from pt4al_backend.reports.running_backend import Beside
+    from pt4al_backend.reports.running_backend import Backend
     from pt4al_backend.settings import Settings
     from pt4al_backend.store.store import Store
 
@@ -243,7 +243,7 @@ def status(
     """Show the status of every project."""
     from pt4al_backend.reports import terminal
 
-    backend = _beside(_settings("status", config, data_dir=data_dir))
+    backend = _find_backend(_settings("status", config, data_dir=data_dir))
     if backend.is_demo:
         print(f"This is the demo, in {backend.settings.data_dir}.", file=sys.stderr)
     report = backend.status()
@@ -296,7 +296,7 @@ def export(
     from pt4al_backend.reports import export as export_room
 
     settings = _settings("export", config, data_dir=data_dir)
-    store = _existing_store(_beside(settings), follow_demo=False)
+    store = _existing_store(_find_backend(settings), follow_demo=False)
     print(export_room.export(what, store, export_room.find_project(store, project, settings), output))
 
 
@@ -311,7 +311,7 @@ def reset(
     from pt4al_backend.reports import export as export_room
 
     settings = _settings("reset", config, data_dir=data_dir)
-    store = _existing_store(_beside(settings), follow_demo=False)
+    store = _existing_store(_find_backend(settings), follow_demo=False)
     row = export_room.find_project(store, project, settings)
     name = export_room.name_of(row)
     if not yes:
@@ -364,13 +364,13 @@ RUNS = ("start", "web", "worker", "demo", "simulate", "check")
 """Commands whose settings take effect; the others only report what was done."""
 
 
-def _beside(settings: Settings) -> Beside:
-    from pt4al_backend.reports.running_backend import beside
+def _find_backend(settings: Settings) -> Backend:
+    from pt4al_backend.reports.running_backend import find_backend
 
-    return beside(settings)
+    return find_backend(settings)
 
 
-def _existing_store(backend: Beside, *, follow_demo: bool = True) -> Store:
+def _existing_store(backend: Backend, *, follow_demo: bool = True) -> Store:
     """The backend's store, which must exist: a command that only reads must not create one."""
     from pt4al_backend.store.store import Store
 

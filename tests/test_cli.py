@@ -119,7 +119,7 @@ def test_a_token_may_come_on_standard_input(tmp_path: Path) -> None:
         place = ["check", "--url", studio.url, "--data-dir", tmp_path, "--host", "127.0.0.1", "--port", free_port()]
         for token, given in (("-", " 0123abc \n"), ("0123abc", "")):
             process = _run(*place, "--token", token, given=given)
-            assert "The token is that of me@example.com." in process.stdout, process
+            assert "The token belongs to me@example.com." in process.stdout, process
             assert {asked.headers["authorization"] for asked in studio.asked} == {"Token 0123abc"}
             assert ("list of processes" in process.stderr) is (token != "-")
             assert "0123abc" not in process.stdout + process.stderr
@@ -144,7 +144,7 @@ def test_status(data_dir: Path) -> None:
     assert shown.returncode == 0
     assert "12 " in shown.stdout
     assert "5 in the queue" in shown.stdout
-    assert "The worker does not run." in shown.stdout
+    assert "The worker is not running." in shown.stdout
 
     [project] = json.loads(_run("status", "--json", MODEL_DIR=data_dir).stdout)["projects"]
     assert project["project"] == 12

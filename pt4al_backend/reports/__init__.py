@@ -1,1 +1,1 @@
-"""What people are told: status, checks, exports."""
+"""What people read and take away: status, checks, exports."""

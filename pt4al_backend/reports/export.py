@@ -1,4 +1,4 @@
-"""What can be taken out of the store as a file: the sorted batches, the labels, the trained network."""
+"""Exports from the store to files: the sorted batches, the labels, the trained network."""
 
 from __future__ import annotations
 
@@ -22,36 +22,41 @@ from pt4al_backend.store.tables import Project
 FORMULAS = tuple(
     "=+-@\t\r\n\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}"
 )
-"""What begins a formula in a spreadsheet, full-width signs included."""
+"""Characters that begin a formula in a spreadsheet, including full-width signs."""
 
 What = Literal["batches", "labels", "model"]
 
 
 def find_project(store: Store, number: int, settings: Settings) -> Project:
-    """The project that Label Studio calls `number`; the newest where one was made anew.
+    """The project with Label Studio's id `number`; the newest if several had it.
 
-    `PT4ALError` naming the known projects if there is none, or one in each of several Label Studios.
+    Raises:
+        PT4ALError: There is no such project, or several Label Studios have one. The message names the known projects.
     """
-    found = store.find(number)
-    ours = [project for project in found if project.label_studio_url == settings.label_studio_url]
-    found = ours or found
-    if not found:
+    projects = store.find(number)
+    in_settings = [project for project in projects if project.label_studio_url == settings.label_studio_url]
+    projects = in_settings or projects
+    if not projects:
         known = "; ".join(name_of(project) for project in store.projects()) or "none yet"
         raise PT4ALError(f"Project {number} is not known here. Known: {known}.")
-    if len({project.label_studio_url for project in found}) > 1:
-        known = "; ".join(name_of(project) for project in found)
-        raise PT4ALError(f"Several Label Studios have a project {number}: {known}. Choose by LABEL_STUDIO_URL.")
-    return found[0]
+    if len({project.label_studio_url for project in projects}) > 1:
+        known = "; ".join(name_of(project) for project in projects)
+        raise PT4ALError(f"Several Label Studios have a project {number}: {known}. Choose one with LABEL_STUDIO_URL.")
+    return projects[0]
 
 
 def name_of(project: Project) -> str:
-    """How a project is called in messages."""
+    """The name of a project in messages."""
     title = f' "{project.title}"' if project.title else ""
     return f"project {project.number}{title} at {project.label_studio_url}"
 
 
 def export(what: What, store: Store, project: Project, output: Path) -> str:
-    """Write `output` in one step, whole or not at all, and say what is in it."""
+    """Write `output` in one step, whole or not at all.
+
+    Returns:
+        A sentence that says what the file contains.
+    """
     if output.is_dir():
         raise PT4ALError(f"{output} is a directory: give --output the name of a file.")
     if what == "batches":
@@ -62,12 +67,12 @@ def export(what: What, store: Store, project: Project, output: Path) -> str:
 
 
 def _export_batches(store: Store, project: Project, output: Path) -> str:
-    """The sorted pool, hardest first. `split` is `labelled`, `skipped` or `unlabelled`."""
+    """Export the sorted pool, hardest image first. `split` is `labelled`, `skipped` or `unlabelled`."""
     pool = store.pool(project)
     order = np.argsort(pool.rank, kind="stable")
     order = order[pool.rank[order] >= 0]
     if not len(order):
-        raise PT4ALError(f"{name_of(project)} has no batches yet: the pretext task is still to be learnt.")
+        raise PT4ALError(f"{name_of(project)} has no batches yet: wait until the pretext task is trained.")
     split = np.where(pool.labelled, "labelled", np.where(pool.skipped, "skipped", "unlabelled"))
     columns = (pool.task, pool.loss, pool.batch, pool.rank, split)
     _write_csv(
@@ -79,30 +84,32 @@ def _export_batches(store: Store, project: Project, output: Path) -> str:
 
 
 def _export_labels(store: Store, project: Project, output: Path) -> str:
-    """A column per question; several classes and regions as JSON."""
-    given = store.answers(project.id)
+    """Export a column per question, with JSON for regions and for several classes."""
+    answers = store.answers(project.id)
     names = [question["name"] for question in project.questions]
-    regions = store.regions(project.id, list(given))
-    about_regions = {question.name for question in questions_of(project.questions) if question.label_type.has_regions}
+    regions = store.regions(project.id, list(answers))
+    region_questions = {
+        question.name for question in questions_of(project.questions) if question.label_type.has_regions
+    }
 
     def cell(task: int, name: str) -> str:
-        answer = given[task].get(name)
-        if name in about_regions and answer is not None:
+        answer = answers[task].get(name)
+        if name in region_questions and answer is not None:
             answer = [region for region in regions.get(task, []) if region["label"] is not None]
         return "" if answer is None else answer if isinstance(answer, str) else json.dumps(answer)
 
     header = ("task_id", *(names if len(names) > 1 else ["label"]))
-    _write_csv(output, header, ((task, *(cell(task, name) for name in names)) for task in given))
-    return f"{len(given):,} labels: {output}"
+    _write_csv(output, header, ((task, *(cell(task, name) for name in names)) for task in answers))
+    return f"{len(answers):,} labels: {output}"
 
 
 def _export_model(store: Store, project: Project, output: Path) -> str:
-    """The newest main network, or the pretext network while there is none, with what is needed to use it."""
+    """Export the newest main network, or the pretext network if there is none, with the metadata that its use needs."""
     kind, generation = ("main", project.main_generation) if project.main_generation else ("pretext", 0)
     generation = generation or project.pretext_generation
     stored = load_arrays(store.models_dir(project.id) / f"{kind}-{generation}.safetensors")
     if stored is None:
-        raise PT4ALError(f"{name_of(project)} has no trained network yet: the pretext task is still to be learnt.")
+        raise PT4ALError(f"{name_of(project)} has no trained network yet: wait until the pretext task is trained.")
     arrays, meta = stored
     meta = {"questions": project.questions, **meta, "network": kind, "generation": generation, "title": project.title}
     with _reported(output):
@@ -118,13 +125,16 @@ def _write_csv(output: Path, header: Sequence[str], rows: Iterable[Sequence[obje
 
 
 def _harmless(cell: object) -> object:
-    """A text that a spreadsheet would run, or that begins with ', with one ' before it: to be taken off in reading."""
+    """Put a ' before text that a spreadsheet would run as a formula, and before text that begins with a ' itself.
+
+    A reader gets the original text by removing one ' from each cell that begins with one.
+    """
     return f"'{cell}" if isinstance(cell, str) and cell.lstrip(" ").startswith(("'", *FORMULAS)) else cell
 
 
 @contextlib.contextmanager
 def _replacing(output: Path) -> Iterator[IO[str]]:
-    """A text file that takes the place of `output` when it is complete."""
+    """Write a text file that replaces `output` when it is complete."""
     with _reported(output):
         _require_directory(output)
         with replacing(output, shared=True) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
@@ -133,7 +143,7 @@ def _replacing(output: Path) -> Iterator[IO[str]]:
 
 def _require_directory(output: Path) -> None:
     if not output.absolute().parent.is_dir():
-        raise PT4ALError(f"{output.parent} is not a directory: make it first, or write elsewhere.")
+        raise PT4ALError(f"{output.parent} is not a directory: create it first, or choose another --output.")
 
 
 @contextlib.contextmanager

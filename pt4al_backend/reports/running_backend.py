@@ -1,8 +1,8 @@
-"""What the backend of a data directory runs with, for the commands beside it: `status`, `check`.
+"""The settings of the backend of a data directory, for the commands that ask about it: `status`, `check`.
 
-Web process and worker each leave a file in the data directory, readable by their user alone and without secrets, and
-hold a lock on it for as long as they live, however they end. Secrets are looked up where they are: in this process's
-own settings, or in the environment of the process that runs, where the system shows it.
+The web process and the worker each leave a file in the data directory. Only their user can read it, it holds no
+secrets, and its process keeps a lock on it until it ends, however it ends. Secrets come from this process's own
+settings, or from the environment of the running process if the system shows that.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ from pt4al_backend.settings import Settings, variables
 from pt4al_backend.store.files import lock
 
 DEMO = Path("demo", "backend")
-"""Where in a data directory the demo keeps its own."""
+"""Where the demo keeps its state in a data directory."""
 BELONGS_TO = {
     "label_studio_api_key": "label_studio_url",
     "label_studio_login": "label_studio_url",
     "basic_auth_pass": "basic_auth_user",
 }
-PATIENCE = 2.0  # seconds for which the web process may think about its status
+"""The setting that names the place a secret is for."""
+PATIENCE = 2.0  # seconds to wait for the web process's status
 
 Process = Literal["web", "worker"]
 
@@ -41,12 +42,12 @@ logger = logging.getLogger(__name__)
 
 
 class Presence:
-    """Tells that this process runs, and with which settings, until it is closed or the process ends."""
+    """Records that this process runs and with which settings, until it is closed or the process ends."""
 
     def __init__(self, settings: Settings, process: Process) -> None:
         self._descriptor = -1
         withheld = {name for name in Settings.model_fields if _is_secret(getattr(settings, name))}
-        told = {
+        record = {
             "pid": os.getpid(),
             "settings": settings.model_dump(mode="json", exclude=withheld),
             "withheld": sorted(withheld),
@@ -56,12 +57,16 @@ class Presence:
             lock(self._descriptor, shared=True)  # several web processes may serve one store
             os.fchmod(self._descriptor, 0o600)
             os.ftruncate(self._descriptor, 0)
-            os.write(self._descriptor, json.dumps(told).encode())
-        except OSError as error:  # the commands beside it then know less, and say so
-            logger.warning("%s cannot tell that it runs: %s.", process, error.strerror)
+            os.write(self._descriptor, json.dumps(record).encode())
+        except OSError as error:  # other commands then know less about this backend, and say so
+            logger.warning(
+                "The %s process cannot record that it runs (%s), so `status` and `check` may not find it.",
+                process,
+                error.strerror,
+            )
 
     def close(self) -> None:
-        """The file stays, to say with what it ran."""
+        """Release the lock. The file stays, as a record of the last settings."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -69,40 +74,42 @@ class Presence:
 
 @dataclass(frozen=True)
 class Running:
-    """A backend, as the newest file of its data directory tells of it."""
+    """What a process of a backend recorded in its data directory."""
 
     alive: bool
-    """Whether a process holds that file now."""
+    """Whether the process still runs."""
     settings: Settings
     missing: tuple[str, ...]
     """Secret settings that it has and that are not known here."""
 
 
 @dataclass(frozen=True)
-class Beside:
-    """The backend that a command means, and whose settings it is to work with."""
+class Backend:
+    """The backend that a command is about."""
 
     settings: Settings
-    """The backend's, or our own where no backend has told any."""
+    """The backend's settings, or this process's if no backend has recorded any."""
     running: Running | None
+    """None if no backend has recorded anything."""
     is_demo: bool = False
 
     @property
     def alive(self) -> bool:
-        """Whether it runs now."""
+        """Whether the backend runs now."""
         return self.running is not None and self.running.alive
 
-    def contradicting(self, own: Settings) -> list[str]:
-        """The variables of settings that are given here and that the backend has otherwise."""
+    def differences(self, settings: Settings) -> list[str]:
+        """The variables that are set explicitly in `settings`, and that have another value in the backend."""
         names = sorted(
-            own.model_fields_set - {"data_dir", "log_level", *(self.running.missing if self.running else ())}
+            settings.model_fields_set - {"data_dir", "log_level", *(self.running.missing if self.running else ())}
         )
-        return [variables(name)[0] for name in names if getattr(own, name) != getattr(self.settings, name)]
+        return [variables(name)[0] for name in names if getattr(settings, name) != getattr(self.settings, name)]
 
     def status(self) -> dict[str, Any] | None:
-        """What the web process answers at `/api/status`; None if none answers, or not us.
+        """The web process's `/api/status`; None if nothing answers, or another program does.
 
-        Raises `PT4ALError` where all it can tell is what is wrong with its disk or database.
+        Raises:
+            PT4ALError: The web process reports that its disk or database cannot be used.
         """
         if not self.alive:
             return None
@@ -113,56 +120,67 @@ class Beside:
         connection = http.client.HTTPConnection(urlsplit(address(settings)).netloc, timeout=PATIENCE)
         try:
             connection.request("GET", "/api/status", headers=headers)
-            answer = connection.getresponse()
-            report = json.loads(answer.read()) if answer.status in (200, 503) else None
+            response = connection.getresponse()
+            report = json.loads(response.read()) if response.status in (200, 503) else None
         except (OSError, http.client.HTTPException, ValueError):
             return None
         finally:
             connection.close()
-        if answer.status == 503 and isinstance(report, dict) and "error" in report:
+        if response.status == 503 and isinstance(report, dict) and "error" in report:
             raise PT4ALError(str(report["error"]))
         return report if isinstance(report, dict) and {"projects", "worker"} <= report.keys() else None
 
 
-def beside(own: Settings) -> Beside:
-    """The backend of the data directory, or else the demo in it, where only that has run or runs."""
-    here, demo = _read(own.data_dir, own), _read(own.data_dir / DEMO, own)
-    is_demo = demo is not None and (not (here and here.alive) if demo.alive else here is None)
-    found = demo if is_demo else here
-    return Beside(found.settings if found else own, found, is_demo)
+def find_backend(settings: Settings) -> Backend:
+    """The backend of the data directory, or the demo in it if only that runs, or only that has ever run.
+
+    Args:
+        settings: Those of this process.
+    """
+    regular, demo = _read(settings.data_dir, settings), _read(settings.data_dir / DEMO, settings)
+    is_demo = demo is not None and (not (regular and regular.alive) if demo.alive else regular is None)
+    running = demo if is_demo else regular
+    return Backend(running.settings if running else settings, running, is_demo)
 
 
-def _read(data_dir: Path, own: Settings) -> Running | None:
-    found = [one for process in ("web", "worker") if (one := _read_one(_file(data_dir, process), data_dir, own))]
-    return next((one for one in found if one.alive), found[0] if found else None)
+def _read(data_dir: Path, settings: Settings) -> Running | None:
+    files = [_file(data_dir, process) for process in ("web", "worker")]
+    records = [record for file in files if (record := _read_file(file, data_dir, settings))]
+    return next((record for record in records if record.alive), records[0] if records else None)
 
 
-def _read_one(file: Path, data_dir: Path, own: Settings) -> Running | None:
+def _read_file(file: Path, data_dir: Path, settings: Settings) -> Running | None:
     try:
         with file.open("rb") as opened:
-            told, alive = json.loads(opened.read()), not lock(opened.fileno(), wait=False)
-        known = {name: value for name, value in told["settings"].items() if name in Settings.model_fields}
-        known |= {"data_dir": data_dir, **dict.fromkeys(told["withheld"], "")}
-        theirs = _environment(told["pid"]) if alive else {}
-        for name in sorted(told["withheld"], key=BELONGS_TO.__contains__):
-            known[name] = _secret(name, theirs, own, known)
-        missing = tuple(name for name in told["withheld"] if not known[name])
-        return Running(alive, Settings(**known), missing)
+            record, alive = json.loads(opened.read()), not lock(opened.fileno(), wait=False)
+        values = {name: value for name, value in record["settings"].items() if name in Settings.model_fields}
+        values |= {"data_dir": data_dir, **dict.fromkeys(record["withheld"], "")}
+        environment = _environment(record["pid"]) if alive else {}
+        for name in sorted(record["withheld"], key=BELONGS_TO.__contains__):
+            values[name] = _secret(name, environment, settings, values)
+        missing = tuple(name for name in record["withheld"] if not values[name])
+        return Running(alive, Settings(**values), missing)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return None  # there is none, it is being written, or another release wrote it
+        return None  # there is no file, it is being written, or another release wrote it
 
 
-def _secret(name: str, theirs: Mapping[str, str], own: Settings, known: Mapping[str, Any]) -> str:
-    """Theirs, or our own where that is for the same place: a token goes nowhere else."""
-    value = next((theirs[variable] for variable in variables(name) if variable in theirs), "")
-    place, mine = BELONGS_TO.get(name), getattr(own, name)
-    if value or (place and getattr(own, place) != known[place]):
-        return value
-    return mine.get_secret_value() if isinstance(mine, SecretStr) else str(mine)
+def _secret(name: str, environment: Mapping[str, str], settings: Settings, values: Mapping[str, Any]) -> str:
+    """The backend's secret, or this process's if that is for the same place: a token goes nowhere else.
+
+    Args:
+        environment: The backend's environment.
+        settings: Those of this process.
+        values: The backend's settings, as far as they are known.
+    """
+    secret = next((environment[variable] for variable in variables(name) if variable in environment), "")
+    place, local = BELONGS_TO.get(name), getattr(settings, name)
+    if secret or (place and getattr(settings, place) != values[place]):
+        return secret
+    return local.get_secret_value() if isinstance(local, SecretStr) else str(local)
 
 
 def _environment(pid: int) -> dict[str, str]:
-    """What a process of this user was started with, where the system shows that."""
+    """The environment that a process of this user was started with; empty if the system does not show it."""
     with suppress(OSError):
         entries = Path(f"/proc/{int(pid)}/environ").read_bytes().decode(errors="replace").split("\0")
         return dict(entry.split("=", 1) for entry in entries if "=" in entry)
@@ -170,7 +188,7 @@ def _environment(pid: int) -> dict[str, str]:
 
 
 def _is_secret(value: object) -> bool:
-    """Passwords and tokens, also in addresses."""
+    """Whether a setting's value is a password or token, or an address that may hold one."""
     if isinstance(value, SecretStr):
         return bool(value.get_secret_value())
     return isinstance(value, str) and "://" in value and ("@" in value or "?" in value)

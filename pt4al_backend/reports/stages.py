@@ -1,4 +1,4 @@
-"""What people read for the stage that a project is in, and for the time that is left of it."""
+"""Titles of a project's stages, and remaining times in words."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ STAGES = {
     "ready": "Ready: keep labelling",
     "error": "Stopped by an error",
 }
-"""By the names that the store and `/api/status` use."""
+"""Titles by the names that the store and `/api/status` use."""
 
 
 def time_left(seconds: float | None) -> str:
-    """Put an estimate into words, no finer than it is good for; "" if there is none."""
+    """A remaining time in words, as coarse as the estimate is; "" if there is none."""
     if seconds is None:
         return ""
     if seconds < 90:

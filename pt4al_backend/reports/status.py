@@ -1,4 +1,4 @@
-"""What is going on, as `/api/status`, the dashboard and `pt4al-backend status` tell it."""
+"""The status that `/api/status`, the dashboard and `pt4al-backend status` show."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import ERROR, IMAGES, PRETEXT, TRAINING, Project, Worker
 
 NOTES = 5
-"""Tasks whose unusable annotations are told of."""
+"""How many tasks with unusable annotations a project's status lists."""
 ALIVE_FOR = 15.0
-"""Seconds that a worker counts as running after its last heartbeat, or as starting after its last sign of that."""
-AT_WORK = (IMAGES, PRETEXT, TRAINING)
-"""Stages in which something is computed."""
-ENOUGH = 1 / 3
-"""Share of the processor time asked for, below which a worker is starved …"""
-LITTLE = 0.5
-"""… if it asks for so much of a processor at least."""
+"""Seconds after its last heartbeat for which a worker counts as running, and likewise as starting."""
+COMPUTING = (IMAGES, PRETEXT, TRAINING)
+"""Stages in which the worker computes something."""
+STARVED_BELOW = 1 / 3
+"""A worker is starved if it gets less than this share of the processor time that it wants …"""
+LEAST_WANTED = 0.5
+"""… and wants at least this much of a processor."""
 
 
 @dataclass(frozen=True)
 class Health:
-    """What holds for all projects: the disk, and the worker."""
+    """The state of the disk and the worker, which concerns all projects."""
 
     disk_error: str
-    """Why nothing can be learnt or published: the disk or the database cannot be used. "" if they can."""
+    """Why the disk or the database cannot be used, so that all work waits; "" if they can."""
     starved: str
-    """What the worker gets of the processors, in words, where that is too little; else ""."""
+    """How much processor time the worker gets, in words, if that is too little; otherwise ""."""
     worker: dict[str, Any]
-    """As `/api/status` tells of it."""
+    """The worker's entry in `/api/status`."""
 
 
 def status(store: Store, settings: Settings) -> dict[str, Any]:
-    """All projects and the worker, JSON-ready and without secrets: the contract of `GET /api/status`."""
+    """All projects and the worker, as `GET /api/status` answers: ready for JSON, and without secrets."""
     now = health(store)
     return {
         "projects": [project_status(store, settings, project, now) for project in store.projects()],
@@ -48,12 +48,12 @@ def status(store: Store, settings: Settings) -> dict[str, Any]:
 
 
 def health(store: Store) -> Health:
-    """How disk and worker are now. `cpu_share` is in processors: 0.12 is 12 % of one."""
+    """The current state of the disk and the worker. `cpu_share` counts processors: 0.12 is 12 % of one."""
     worker, vitals = store.worker(), store.vitals()
     alive = is_alive(worker)
     busy_with = worker.busy_with if worker is not None and alive else ""
-    starved = starvation(vitals.cpu_got, vitals.cpu_wanted) if busy_with else ""  # who rests waits for nothing
-    told = {
+    starved = starvation(vitals.cpu_got, vitals.cpu_wanted) if busy_with else ""  # an idle worker lacks nothing
+    entry = {
         "alive": alive,
         "starting": not alive and time.time() - vitals.starting_at < ALIVE_FOR,
         "device": worker.device if worker is not None else "",
@@ -61,12 +61,17 @@ def health(store: Store) -> Health:
         "cpu_share": round(vitals.cpu_got, 3) if alive and vitals.cpu_got is not None else None,
         "starved": starved,
     }
-    return Health(store.disk_trouble() or (vitals.trouble if alive else ""), starved, told)
+    return Health(store.disk_trouble() or (vitals.trouble if alive else ""), starved, entry)
 
 
 def starvation(got: float | None, wanted: float | None) -> str:
-    """What a worker gets that does not get the processors it asks for, in words; "" for any other."""
-    if got is None or wanted is None or wanted < LITTLE or got >= ENOUGH * wanted:
+    """How much processor time a starved worker gets, in words; "" for a worker that gets enough.
+
+    Args:
+        got: Processors that it gets, as in `CpuUse`; None if unknown.
+        wanted: Processors that it wants.
+    """
+    if got is None or wanted is None or wanted < LEAST_WANTED or got >= STARVED_BELOW * wanted:
         return ""
     share = f"{got:.0%} of a core" if got < 1 else f"{got:.1f} of {wanted:.0f} cores"
     return f"the worker gets {share}: other processes, or a limit, take the rest"
@@ -75,7 +80,7 @@ def starvation(got: float | None, wanted: float | None) -> str:
 def project_status(store: Store, settings: Settings, project: Project, now: Health) -> dict[str, Any]:
     """One project: its stage, its counts, and what is published."""
     totals = store.totals(project.id)
-    starved = now.starved if project.stage in AT_WORK else ""
+    starved = now.starved if project.stage in COMPUTING else ""
     return {
         "label_studio_url": without_userinfo(project.label_studio_url),
         "project": project.number,
@@ -84,7 +89,7 @@ def project_status(store: Store, settings: Settings, project: Project, now: Heal
         "stage": ERROR if now.disk_error else project.stage,
         "stage_progress": project.stage_progress,
         "stage_detail": ", ".join(filter(None, (project.stage_detail, starved))),
-        "eta_seconds": None if starved else project.eta_seconds,  # what others leave of the processors decides
+        "eta_seconds": None if starved else project.eta_seconds,  # an estimate would depend on other programs
         "round": project.round,
         "cycles": project.cycles or settings.cycles,
         "query_size": settings.query_size or project.query_size,
@@ -101,19 +106,19 @@ def project_status(store: Store, settings: Settings, project: Project, now: Heal
 
 
 def task_type(project: Project) -> str:
-    """What is learnt: of each question, joined with " + "; "classification" before the questions are known."""
+    """Titles of the questions' label types, joined by " + "; "classification" before the questions are known."""
     titles = dict.fromkeys(question.label_type.title for question in questions_of(project.questions))
     return " + ".join(titles) or next(iter(LABEL_TYPES.values())).title
 
 
 def queue_length(store: Store, project: Project) -> int:
-    """Published tasks that still exist and have not been labelled since."""
-    known = store.annotation_counts(project.id, project.published)
-    return sum(1 for annotations in known.values() if not annotations)
+    """How many published tasks still exist and have not been labelled since."""
+    counts = store.annotation_counts(project.id, project.published)
+    return sum(1 for annotations in counts.values() if not annotations)
 
 
 def is_alive(worker: Worker | None) -> bool:
-    """Whether the last heartbeat is fresh."""
+    """Whether the last heartbeat is recent."""
     return worker is not None and time.time() - worker.heartbeat_at < ALIVE_FOR
 
 

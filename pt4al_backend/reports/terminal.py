@@ -1,4 +1,4 @@
-"""`/api/status` as a person reads it in a terminal."""
+"""Prints `/api/status` and the findings of `check` in a terminal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MARKS = {True: "[green]ok  [/]", False: "[red]FAIL[/]", None: "[yellow]?   [/]"}
 
 
 def local_time(stamp: str) -> str:
-    """An ISO 8601 time in the reader's zone, with its name."""
+    """An ISO 8601 time in the reader's time zone, with the zone's name."""
     return datetime.fromisoformat(stamp.replace("Z", "+00:00")).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
@@ -28,8 +28,8 @@ def show(report: Mapping[str, Any], console: Console | None = None) -> None:
     """Print a status report: one bar per project, then the worker."""
     console = console or Console(highlight=False)
     if not report["projects"]:
-        console.print("No project yet. Connect this backend on a project's Settings > Model page in Label Studio.")
-    disk_error = report.get("disk", {}).get("error", "")  # older backends do not tell
+        console.print("No project yet: connect this backend on a project's Settings > Model page in Label Studio.")
+    disk_error = report.get("disk", {}).get("error", "")  # older backends do not report it
     for project in report["projects"]:
         _show_project(project, console, disk_error=disk_error)
     if disk_error:
@@ -38,13 +38,17 @@ def show(report: Mapping[str, Any], console: Console | None = None) -> None:
 
 
 def show_findings(findings: Iterable[Finding], console: Console | None = None) -> bool:
-    """Print what `check` finds as it comes, one line each (`?`: could not be tried). False if anything fails."""
+    """Print the findings of `check` as they come, one line each; `?` marks what could not be checked.
+
+    Returns:
+        Whether no check failed.
+    """
     console = console or Console(highlight=False, soft_wrap=True)
-    well = True
+    passed = True
     for finding in findings:
-        well &= finding.ok is not False
+        passed &= finding.ok is not False
         console.print(f"{MARKS[finding.ok]} [bold]{escape(finding.name)}[/]: {escape(finding.message)}")
-    return well
+    return passed
 
 
 def _show_project(project: Mapping[str, Any], console: Console, *, disk_error: str) -> None:
@@ -79,7 +83,7 @@ def _worker_line(worker: Mapping[str, Any]) -> str:
     if worker.get("starting"):
         return "The worker is starting."
     if not worker["alive"]:
-        return "[red]The worker does not run.[/] Start it with `pt4al-backend start` or `pt4al-backend worker`."
+        return "[red]The worker is not running.[/] Start it with `pt4al-backend start` or `pt4al-backend worker`."
     busy = worker["busy_with"] or "idle"
     starved = f". [yellow]T{escape(worker['starved'][1:])}.[/]" if worker.get("starved") else ""
     return f"Worker on {escape(str(worker['device']))}: {escape(str(busy))}{starved}"

@@ -17,7 +17,7 @@ from support.served import NOT_INHERITED
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.processes import worker
 from pt4al_backend.processes.turns import FairLock, UnlockedPlatform
-from pt4al_backend.reports.running_backend import beside
+from pt4al_backend.reports.running_backend import find_backend
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
 
@@ -45,7 +45,7 @@ def test_one_worker_runs_at_low_priority_until_it_is_told_to_end(
 ) -> None:
     data_dir = tmp_path / "data"
     assert psutil.Process(process.pid).nice() == min(os.nice(0) + worker.NICENESS, 19)
-    backend = beside(Settings(data_dir=data_dir))
+    backend = find_backend(Settings(data_dir=data_dir))
     assert backend.alive and backend.settings.device == "cpu"
     with closing(Store(data_dir)) as store:
         row = wait_until("a heartbeat", store.worker, seconds=20)
@@ -56,7 +56,7 @@ def test_one_worker_runs_at_low_priority_until_it_is_told_to_end(
 
         process.send_signal(signal.SIGTERM)
         assert process.wait(120) == 0
-    assert not beside(Settings(data_dir=data_dir)).alive
+    assert not find_backend(Settings(data_dir=data_dir)).alive
     assert "Traceback" not in (tmp_path / "worker.log").read_text()
 
 

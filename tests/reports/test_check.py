@@ -87,7 +87,7 @@ def test_the_port_and_who_has_it(tmp_path: Path) -> None:
         store = Store(settings.data_dir)
         assert "start it" in found(settings)["worker"].message
         alive.append(True)
-        assert found(settings)["worker"].ok is False and "works elsewhere" in found(settings)["worker"].message
+        assert found(settings)["worker"].ok is False and "keeps its data elsewhere" in found(settings)["worker"].message
         store.beat(device="cpu", busy_with="")
         store.close()
         assert found(settings)["worker"].ok is True

@@ -18,7 +18,7 @@ from support.served import NOT_INHERITED, serve
 from pt4al_backend.demo import servers
 from pt4al_backend.reports import check
 from pt4al_backend.reports.check import run_checks
-from pt4al_backend.reports.running_backend import DEMO, Presence, beside
+from pt4al_backend.reports.running_backend import DEMO, Presence, find_backend
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
 
@@ -60,21 +60,21 @@ def test_what_is_told_is_private_and_holds_no_secret(tmp_path: Path) -> None:
     (file,) = tmp_path.iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert "pa55" not in file.read_text() and TOKEN not in file.read_text()
-    found = beside(settings_of(tmp_path, query_size=10))
+    found = find_backend(settings_of(tmp_path, query_size=10))
     assert (found.alive, found.settings.query_size, found.settings.basic_auth_user) == (True, 20, "me")
-    assert found.contradicting(settings_of(tmp_path, query_size=10, cycles=10)) == [
+    assert found.differences(settings_of(tmp_path, query_size=10, cycles=10)) == [
         "PT4AL_LABEL_STUDIO_URL",
         "PT4AL_QUERY_SIZE",
     ]
     presence.close()
-    left = beside(settings_of(tmp_path))
+    left = find_backend(settings_of(tmp_path))
     assert (left.alive, left.settings.query_size) == (False, 20)
 
 
 def test_a_token_is_used_for_its_own_label_studio_only(tmp_path: Path) -> None:
     told = Presence(settings_of(tmp_path, label_studio_url=URL, label_studio_api_key=TOKEN), "worker")
     for url, known in ((URL, "mine"), ("http://elsewhere.example", ""), ("", "")):
-        found = beside(settings_of(tmp_path, label_studio_url=url, label_studio_api_key="mine"))
+        found = find_backend(settings_of(tmp_path, label_studio_url=url, label_studio_api_key="mine"))
         assert found.settings.label_studio_api_key.get_secret_value() == known
         assert found.running is not None
         assert found.running.missing == (() if known else ("label_studio_api_key",))
@@ -98,9 +98,9 @@ def test_check_does_not_miss_a_token_that_start_was_given(tmp_path: Path, monkey
 def test_files_that_tell_nothing(tmp_path: Path, text: str) -> None:
     (tmp_path / "web.running.json").write_text(text)
     own = settings_of(tmp_path)
-    assert beside(own).settings == own
+    assert find_backend(own).settings == own
     Presence(settings_of(tmp_path, cycles=7), "worker").close()
-    assert beside(own).settings.cycles == 7
+    assert find_backend(own).settings.cycles == 7
 
 
 def test_what_another_release_told(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_what_another_release_told(tmp_path: Path) -> None:
     told = json.loads(file.read_text())
     told["settings"]["unheard_of"] = told["settings"].pop("slack")
     file.write_text(json.dumps(told))
-    assert beside(settings_of(tmp_path)).settings.cycles == 7
+    assert find_backend(settings_of(tmp_path)).settings.cycles == 7
 
 
 def test_the_demo_is_found_where_nothing_else_is(tmp_path: Path) -> None:
@@ -119,13 +119,13 @@ def test_the_demo_is_found_where_nothing_else_is(tmp_path: Path) -> None:
     assert demo.data_dir == tmp_path / DEMO
     demo.data_dir.mkdir(parents=True)
     presence = Presence(demo, "web")
-    assert (beside(own).is_demo, beside(own).settings.port) == (True, 9091)
+    assert (find_backend(own).is_demo, find_backend(own).settings.port) == (True, 9091)
     mine = Presence(own, "web")
-    assert not beside(own).is_demo
+    assert not find_backend(own).is_demo
     mine.close()
-    assert beside(own).is_demo, "it runs, and the other does not"
+    assert find_backend(own).is_demo, "it runs, and the other does not"
     presence.close()
-    assert not beside(own).is_demo
+    assert not find_backend(own).is_demo
 
 
 def test_status_is_that_of_the_backend_not_of_the_shell(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_status_is_that_of_the_backend_not_of_the_shell(tmp_path: Path) -> None:
         asked = command("status", cwd=tmp_path, **shell)
         assert "query of 20" in asked.stdout, asked
         backend.process.kill()
-        wait_until("it to be gone", lambda: not beside(settings_of(data_dir)).alive, seconds=10)
+        wait_until("it to be gone", lambda: not find_backend(settings_of(data_dir)).alive, seconds=10)
         assert "query of 20" in command("status", cwd=tmp_path, **shell).stdout
 
 

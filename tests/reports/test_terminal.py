@@ -62,7 +62,7 @@ def test_shows_what_is_wrong() -> None:
     text = _shown([trouble], {"alive": False, "device": "", "busy_with": ""})
     assert "Stopped by an error" in text
     assert "Label Studio cannot be reached." in text
-    assert "The worker does not run." in text
+    assert "The worker is not running." in text
     assert "Settings > Model" in _shown([], WORKER)
 
 
