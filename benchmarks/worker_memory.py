@@ -93,6 +93,9 @@ class ManyImages:
     def sweep(self, keep: Collection[str]) -> bool:
         return True
 
+    def close(self) -> None:
+        """There are no connections."""
+
 
 def main() -> None:
     """Run one project until its main network is trained."""

@@ -30,7 +30,7 @@ from pt4al_backend.active_learning.sync import Sync
 from pt4al_backend.active_learning.train_network import train_main
 from pt4al_backend.active_learning.workspace import Job, Progress, Workspace, is_dense, questions
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.labelling.platform import Window
+from pt4al_backend.labelling.platform import LabellingPlatform, Window
 from pt4al_backend.store import tables
 from pt4al_backend.store.store import PoolArrays
 from pt4al_backend.store.tables import Project
@@ -83,6 +83,15 @@ class ProjectLoop:
         if self._current:
             self._current.job.close()
             self._current = None
+
+    def reconnect(self, platform: LabellingPlatform) -> None:
+        """Go on with another platform, and close the one before. Only what asks it something is interrupted."""
+        if self._current and self._current.stage == tables.IMAGES:
+            self.close()
+        self._sync.interrupt()
+        before, self.workspace.platform = self.workspace.platform, platform
+        if before is not platform:
+            before.close()
 
     # What the platform says
 

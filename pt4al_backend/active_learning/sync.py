@@ -78,6 +78,10 @@ class Sync:
         changed |= self._addresses.compare(project)
         return replace(result, changed=changed, tasks=totals.tasks)
 
+    def interrupt(self) -> None:
+        """Ask for no more of the pages under way: the next look goes on from the cursor."""
+        self._pages = None
+
     def _start_over(self, result: SyncResult, asked: list[dict[str, Any]]) -> None:
         """Look at all tasks again, as they are `asked` about now."""
         self._pages, self._everything, self._listed = None, True, 0

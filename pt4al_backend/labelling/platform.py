@@ -125,3 +125,7 @@ class LabellingPlatform(Protocol):
     def sweep(self, keep: Collection[str]) -> bool:
         """Delete queues of ours whose versions are not in `keep`, for about two seconds. True if none is left."""
         ...
+
+    def close(self) -> None:
+        """Close all connections: nothing more is asked. Whoever still waits for an image gets an error."""
+        ...

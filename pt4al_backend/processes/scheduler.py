@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -216,6 +217,7 @@ class Worker:
         slot = self._slots.pop(project_id, None)
         if slot is not None:
             slot.loop.close()
+            slot.loop.workspace.platform.close()
         return False
 
     def _turn_of(self, project_id: int, wake_at: float) -> bool:
@@ -278,7 +280,7 @@ class Worker:
             workspace = Workspace(project_id, self._store, platform, self._settings, self.device, self._lock.released)
             self._slots[project_id] = ProjectSlot(ProjectLoop(workspace), project.number, connection, wake_at)
         else:
-            slot.loop.workspace.platform = platform
+            slot.loop.reconnect(platform)
             slot.connection, slot.woken_at, slot.look, slot.shown = connection, wake_at, Attempt(), None
         return True
 
@@ -343,7 +345,8 @@ class Worker:
         url, number, created = self._settings.label_studio_url, project.number, project.created
         candidate = Project(id=project.id, label_studio_url=url, number=number, created=created, access_token="")
         try:
-            self._platform_for(candidate, self._lock).project()
+            with closing(self._platform_for(candidate, self._lock)) as platform:
+                platform.project()
         except UnsupportedConfigError:
             pass  # the project exists there
         except PT4ALError as error:

@@ -187,3 +187,6 @@ class UnlockedPlatform:
     def sweep(self, keep: Collection[str]) -> bool:
         with self._lock.released():
             return self._platform.sweep(keep)
+
+    def close(self) -> None:
+        self._platform.close()

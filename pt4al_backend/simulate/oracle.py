@@ -80,6 +80,9 @@ class KnownLabels:
     def sweep(self, keep: Collection[str]) -> bool:
         return True
 
+    def close(self) -> None:
+        """There are no connections."""
+
     def _state(self, task: int) -> TaskState:
         answered = task in self._answered
         return TaskState(

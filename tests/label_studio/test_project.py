@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 from support.odd_servers import Asked, Reply, answering, below
@@ -425,3 +428,37 @@ def test_a_setup_cannot_send_us_to_a_metadata_service() -> None:
         pytest.raises(PT4ALError, match=r"169\.254\.169\.254 is at .*, a link-local or cloud metadata address"),
     ):
         project.project()
+
+
+def test_no_connection_stays_open() -> None:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # which keeps connections open
+
+        def do_GET(self) -> None:
+            body = b"[]"
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing: pytest's output is for failures."""
+
+    def connections() -> int:
+        return sum(
+            bool(one.raddr) and one.raddr.port == server.server_port and one.status == psutil.CONN_ESTABLISHED
+            for one in psutil.Process().net_connections("tcp")
+        )
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        project = platform_of(f"http://127.0.0.1:{server.server_port}", LEGACY_TOKEN, 1)
+        assert project.image(1, "/data/upload/1/a.png") == b"[]"
+        assert project.missing([]) == set()
+        with suppress(LabelStudioError):
+            project.project()
+        assert connections() == 2  # for images, and for everything else
+        project.close()
+        assert connections() == 0
+        server.shutdown()

@@ -260,6 +260,51 @@ def test_what_was_wrong_with_an_old_token_is_not_shown_any_longer(rig, caplog):
             assert rig.store.project(first.id).error == ""
 
 
+def test_the_connections_of_a_token_that_was_replaced_are_closed(rig):
+    first = connect(rig, "old")
+    rig.turn_until(lambda: rig.platforms[first.id].published)
+    replaced, rig.platforms[first.id] = rig.platforms[first.id], KnownLabels(30)
+    connect(rig, "new")
+    rig.turn_until(lambda: rig.platforms[first.id].published)
+    assert (replaced.closed, rig.platforms[first.id].closed) == (1, 0)
+
+
+@pytest.mark.parametrize("while_listing", [True, False])
+def test_a_new_token_while_tasks_are_listed_or_images_are_fetched(rig, monkeypatch, while_listing):
+    first = connect(rig, "old")
+    old = rig.platforms[first.id]
+    old.page = 3
+    monkeypatch.setattr(sync, "AT_A_TIME", 0.0)
+    if while_listing:
+        rig.turn_until(lambda: rig.store.totals(first.id).tasks)
+        assert rig.store.totals(first.id).tasks < 30
+    else:
+        rig.turn_until(lambda: rig.store.totals(first.id).pool)
+
+    def closed(*_arguments):
+        raise RuntimeError("the client has been closed")
+
+    monkeypatch.setattr(old, "close", lambda: vars(old).update(tasks=closed, image=closed, project=closed))
+    rig.platforms[first.id] = KnownLabels(30, page=3)
+    connect(rig, "new")
+    rig.turn_until(lambda: rig.platforms[first.id].published)
+    assert vars(old)["tasks"] is closed
+    assert rig.store.totals(first.id).pool == 30
+    assert rig.store.unreadable(first.id) == []
+    assert rig.store.project(first.id).error == ""
+
+
+def test_the_connections_of_projects_that_are_left_are_closed(tmp_path):
+    rig = Rig(tmp_path, 30, 40)
+    first, second = rig.store.projects()
+    rig.turn_until(lambda: all(platform.published for platform in rig.platforms.values()))
+    rig.store.forget(first.id)
+    rig.turn_until(lambda: rig.platforms[first.id].closed)
+    assert rig.platforms[second.id].closed == 0
+    rig.close()
+    assert [platform.closed for platform in rig.platforms.values()] == [1, 1]
+
+
 def test_projects_move_with_the_address_in_the_settings(rig):
     first, second = rig.store.projects()
     rig.store.connect(url="http://x", number=2, created="1", access_token="own", label_config="")

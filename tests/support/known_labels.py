@@ -43,6 +43,7 @@ class KnownLabels:
     full_listings: int = 0
     compared: int = 0  # image values that were asked for
     versions: list[str] = field(default_factory=list)  # that have not been deleted
+    closed: int = 0
     deletes: float = math.inf  # how many versions at a time; none: it fails
 
     def __post_init__(self) -> None:
@@ -153,6 +154,9 @@ class KnownLabels:
         for version in out[: int(min(self.deletes, len(out)))]:
             self.versions.remove(version)
         return len(out) <= self.deletes
+
+    def close(self) -> None:
+        self.closed += 1
 
     def _known(self, task: int) -> TaskState:
         state = self.states[task]
