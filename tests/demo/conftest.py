@@ -10,7 +10,7 @@ import httpx
 import pytest
 from PIL import Image
 from support.processes import free_port
-from support.studio import PROGRAM, migrated_database
+from support.studio_database import PROGRAM
 
 from pt4al_backend.demo import label_studio_server
 from pt4al_backend.demo.images import ImageFolder, read_folder
@@ -19,12 +19,12 @@ from pt4al_backend.processes.child import stop_all
 
 
 @pytest.fixture(scope="session")
-def demo_label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudio]:
+def demo_label_studio(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[LabelStudio]:
     """Its database has its tables already, which saves most of a minute."""
     directory = tmp_path_factory.mktemp("demo")
     data = directory / "label-studio"
     data.mkdir()
-    shutil.copyfile(migrated_database(), data / "label_studio.sqlite3")
+    shutil.copyfile(empty_database, data / "label_studio.sqlite3")
     (data / label_studio_server.COMPLETE).touch()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PT4AL_LABEL_STUDIO", str(PROGRAM))

@@ -12,6 +12,8 @@ from pt4al_backend.demo.demo_project import DemoProject, all_tasks, call
 from pt4al_backend.demo.images import ImageFolder
 from pt4al_backend.errors import PT4ALError
 
+pytestmark = pytest.mark.xdist_group("the demo's Label Studio")
+
 VERSION = "pt4al-r1-n0-abc"
 
 

@@ -15,6 +15,8 @@ from pt4al_backend.demo.images import ImageFolder, LabelledImage
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.settings import Settings
 
+pytestmark = pytest.mark.xdist_group("the demo's Label Studio")
+
 
 def test_a_project_is_found_by_its_images(api: httpx.Client, pets: ImageFolder) -> None:
     assert demo_project.find(api, pets) is None

@@ -11,6 +11,8 @@ from pt4al_backend.demo import label_studio_server
 from pt4al_backend.demo.label_studio_server import COMPLETE, USER, LabelStudio
 from pt4al_backend.errors import PT4ALError
 
+pytestmark = pytest.mark.xdist_group("the demo's Label Studio")
+
 
 def launched(directory: Path, monkeypatch: pytest.MonkeyPatch) -> LabelStudio:
     """A program in Label Studio's place that prints its arguments and its environment, after it has ended."""

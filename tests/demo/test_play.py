@@ -12,6 +12,8 @@ from pt4al_backend.demo.annotator import RoundTally
 from pt4al_backend.demo.images import ImageFolder
 from pt4al_backend.demo.play import play, row
 
+pytestmark = pytest.mark.xdist_group("the demo's Label Studio")
+
 
 def test_people_count_rounds_from_1() -> None:
     line = row(RoundTally(round=0, labels=3, labels_so_far=3, predicted=2, right=1))
