@@ -54,7 +54,7 @@ class ManyImages:
         return True
 
     def project(self) -> ProjectInfo:
-        return ProjectInfo("many", "config", QUESTIONS, self._n, 300, 0, self.version, "Uncertainty sampling")
+        return ProjectInfo("many", "config", QUESTIONS, self._n, 300, 0, self.version)
 
     def tasks(self, since: str | None) -> Iterator[tuple[list[TaskState], str]]:
         for start in range(1, self._n + 1 if since is None else 1, 1000):

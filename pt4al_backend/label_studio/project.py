@@ -137,7 +137,6 @@ class LabelStudioProject:
             annotations=row["total_annotations_number"],
             skipped=row["skipped_annotations_number"],
             model_version=row["model_version"] or "",
-            sampling=row["sampling"] or "",
             notes=config.ignored,
             overlap=row["maximum_annotations"],
         )

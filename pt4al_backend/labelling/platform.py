@@ -33,7 +33,6 @@ class ProjectInfo:
     annotations: int  # submitted, not skipped
     skipped: int
     model_version: str  # the prediction version that orders the queue
-    sampling: str
     notes: tuple[str, ...] = ()  # one sentence for whatever of the label config is not learnt
     overlap: int = 1  # annotations, of as many people, that are wanted of each task
 

@@ -45,7 +45,6 @@ class KnownLabels:
             annotations=len(self._answered),
             skipped=0,
             model_version=self.window.version if self.window else "",
-            sampling="",
         )
 
     def tasks(self, since: str | None) -> Iterator[tuple[list[TaskState], str]]:

@@ -104,7 +104,6 @@ class KnownLabels:
             annotations=sum(state.annotations for state in states),
             skipped=sum(state.cancelled for state in states),
             model_version=self.model_version,
-            sampling="Uncertainty sampling",
             overlap=self.overlap,
         )
 

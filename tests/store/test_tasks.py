@@ -1,0 +1,70 @@
+"""Tasks in the store."""
+
+import numpy as np
+from support.stored import fetch, state
+
+
+def test_only_what_changed_counts_as_change(store, project):
+    assert store.apply(project.id, [state(1), state(2)])
+    revision = store.project(project.id).labels_revision
+    assert not store.apply(project.id, [state(1), state(2)])
+    assert store.project(project.id).labels_revision == revision
+    assert store.apply(project.id, [state(1, version="2", label="cat")])
+    assert store.project(project.id).labels_revision == revision + 1
+
+
+def test_a_changed_image_is_fetched_again_into_its_old_row(store, project):
+    store.apply(project.id, [state(1), state(2)])
+    fetch(store, project, [1, 2])
+    assert store.waiting_images(project.id) == []
+    store.apply(project.id, [state(2, version="2", image="/new.png")])
+    assert store.waiting_images(project.id) == [(2, "/new.png")]
+    assert store.reserve_rows(project.id, [2]).tolist() == [1]
+    assert store.pool(store.project(project.id)).task.tolist() == [1]
+
+
+def test_an_image_that_changed_while_it_was_fetched_stays_to_be_fetched(store, project):
+    store.apply(project.id, [state(1)])
+    store.reserve_rows(project.id, [1])
+    store.apply(project.id, [state(1, version="2", image="/new.png")])
+    store.images_done(project.id, ready={1: ("/1.png", 40, 30)}, failed={})
+    assert store.waiting_images(project.id) == [(1, "/new.png")]
+    store.images_done(project.id, ready={}, failed={1: ("/1.png", "404")})
+    assert store.waiting_images(project.id) == [(1, "/new.png")]
+
+
+def test_an_unreadable_image_is_kept_with_its_reason_until_its_task_changes(store, project):
+    store.apply(project.id, [state(1)])
+    store.images_done(project.id, ready={}, failed={1: ("/1.png", "truncated")})
+    assert store.unreadable(project.id) == [(1, "truncated")]
+    assert store.totals(project.id).unreadable == 1
+    store.apply(project.id, [state(1, version="2")])
+    assert store.waiting_images(project.id) == [(1, "/1.png")]
+
+
+def test_the_pool_as_arrays(store, project):
+    store.apply(project.id, [state(3), state(1, label="dog"), state(2, skipped=True), state(4)])
+    fetch(store, project, [1, 2, 3, 4])
+    store.save_batches(project.id, task=np.array([1, 2]), loss=np.array([0.5, 1e-5]), batch=np.array([0, 1]))
+    pool = store.pool(store.project(project.id))
+    assert pool.task.tolist() == [1, 2, 3, 4]
+    assert pool.labelled.tolist() == [True, False, False, False]
+    assert pool.skipped.tolist() == [False, True, False, False]
+    assert pool.batch.tolist() == [0, 1, -1, -1]
+    assert pool.loss[:2].tolist() == [0.5, 1e-5]
+    assert pool.in_batches().task.tolist() == [1, 2]
+
+
+def test_a_task_is_open_until_as_many_people_as_are_wanted_have_annotated_it(store, project):
+    store.apply(project.id, [state(1), state(2, label="cat"), state(3, skipped=True)])
+    assert store.still_open(project.id, [1, 2, 3, 4]) == {1}
+    assert store.still_open(project.id, [1, 2, 3, 4], overlap=2) == {1, 2, 3}
+    assert store.still_open(project.id, []) == set()
+
+
+def test_removed_tasks_are_gone_and_batches_of_a_removed_task_are_no_error(store, project):
+    store.apply(project.id, [state(1), state(2)])
+    store.remove_tasks(project.id, {1})
+    store.save_batches(project.id, task=np.array([1, 2]), loss=np.ones(2), batch=np.zeros(2, int))
+    assert store.task_ids(project.id) == [2]
+    assert store.reserve_rows(project.id, [1, 2]).tolist() == [-1, 0]
