@@ -112,7 +112,7 @@ TWO_STARS = {"from_name": "quality", "to_name": "image", "type": "rating", "valu
 
 
 def test_a_control_is_a_file_and_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert example("A control of Label Studio", monkeypatch).tables.keys() == {"LEARNT"}
+    assert example("A control of Label Studio", monkeypatch).tables.keys() == {"CONTROLS"}
     config = parse_config(RATED)
     assert config.questions[0].classes == ("1", "2", "3")
     assert config.answers([{"result": [TWO_STARS]}]) == {"quality": "2"}

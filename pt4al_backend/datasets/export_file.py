@@ -208,11 +208,11 @@ def _config(tasks: Sequence[Task], faults: list[str]) -> LabelConfig:
             f"{'A segmentation' if name == PIXELS else name} is answered in {answered[name]} of {len(tasks)} images "
             "only: it is left out."
         )
-    asked = _choices([(task, result) for task, result in about_images if _control(result) in kept], faults)
+    controls = _choices([(task, result) for task, result in about_images if _control(result) in kept], faults)
     regions = _regions([result for _, result in about_parts]) if PIXELS in kept else ()
     if regions:
-        asked.append(Regions.asked_with(regions))
-    if not asked:
+        controls.append(Regions.with_tags(regions))
+    if not controls:
         because = f" ({faults[0].rstrip('.')})" if faults else ""
         raise PT4ALError(
             "The export contains no choices about whole images, and no brush or polygon regions"
@@ -221,7 +221,7 @@ def _config(tasks: Sequence[Task], faults: list[str]) -> LabelConfig:
     return LabelConfig(
         image="",
         image_key=image_key([task.data for task in tasks], asked={str(result.get("to_name")) for _, result in results}),
-        asked=tuple(asked),
+        controls=tuple(controls),
     )
 
 

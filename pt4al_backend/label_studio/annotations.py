@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from pt4al_backend.label_studio.label_config.control import Annotation, Asked, Control, Result
+from pt4al_backend.label_studio.label_config.control import Annotation, Context, Control, Result
 from pt4al_backend.label_studio.label_config.tags import shown_text
 from pt4al_backend.labelling.questions import Answers
 
@@ -45,9 +45,9 @@ def _age(annotation: Mapping[str, Any]) -> tuple[str, int]:
 class AnnotationReader:
     """Reads the annotations of a project's tasks."""
 
-    asked: tuple[Control, ...]
+    controls: tuple[Control, ...]
     """The controls that PT4AL learns from, one per question."""
-    controls: Collection[str]
+    control_names: Collection[str]
     """Names of all controls, also of those that PT4AL does not learn from."""
 
     def answers(self, annotations: Sequence[Any], faults: list[str]) -> Answers:
@@ -55,15 +55,15 @@ class AnnotationReader:
         counting = counted(annotations, faults)
         answers = {
             control.question.name: control.answer(counting, partial(self._read, control, faults))
-            for control in self.asked
+            for control in self.controls
         }
         return {name: answer for name, answer in answers.items() if answer is not None}
 
     def _read(self, control: Control, faults: list[str], annotation: Annotation) -> Any:
         """One annotation's answer; None if it has none. Catches every error that an annotation can cause."""
-        asked = Asked(self.controls, len(self.asked) == 1, partial(self._may_be_empty, control))
+        context = Context(self.control_names, len(self.controls) == 1, partial(self._may_be_empty, control))
         try:
-            return control.read(annotation.results, asked, faults)
+            return control.read(annotation.results, context, faults)
         except Exception as error:
             logger.exception("an annotation cannot be read")
             faults.append(f"An annotation is left out: it cannot be read ({type(error).__name__}).")
@@ -71,7 +71,7 @@ class AnnotationReader:
 
     def _may_be_empty(self, control: Control, results: Sequence[Result], faults: list[str]) -> bool:
         """Whether an annotation that leaves a question empty answers it with nothing."""
-        if len(self.asked) > 1:
+        if len(self.controls) > 1:
             return False
         names = [result.get("from_name") for result in results]
         others = [name for name in names if name not in (None, *control.names)]  # relations have no name

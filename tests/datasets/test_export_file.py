@@ -115,7 +115,7 @@ def test_several_questions_are_read(tmp_path: Path) -> None:
     assert [answer["label"] for answer in first.pop("more+poly")] == ["sky", "car"]
     assert [first, *others] == [{"choice": "cat", "tags": ["a", "b"]}, {"tags": ["c"]}, {"size": "big"}]
     (note,) = images.notes
-    assert note.startswith("Task 12: ") and "turned" in note
+    assert note.startswith("Task 12: ") and "rotated" in note
 
 
 def test_empty_is_an_answer_to_the_only_question(tmp_path: Path) -> None:

@@ -37,17 +37,25 @@ def about_text(result: Result) -> Result:
         (
             BOXES + choices('perRegion="true"'),
             [BOX, {**choices_result("a"), "id": "region1"}],
-            "add another Choices tag beside it, without perRegion",
+            "add another Choices tag next to it, without perRegion",
         ),
-        (choices('value="$several"', ""), [choices_result("a")], "add another Choices tag beside it, with Choice tags"),
-        (choices(inside='<Choice value="$first"/>'), [choices_result("a")], "add another Choices tag beside it"),
+        (
+            choices('value="$several"', ""),
+            [choices_result("a")],
+            "add another Choices tag next to it, with Choice tags",
+        ),
+        (choices(inside='<Choice value="$first"/>'), [choices_result("a")], "add another Choices tag next to it"),
         (
             choices(inside='<Choice value="a"><Choice value="x"/></Choice>'),
             [choices_result("x")],
-            "nested Choice tags; add another Choices tag beside it",
+            "nested Choice tags; add another Choices tag next to it",
         ),
         (choices('allowNested="true"'), [{**choices_result(), "value": {"choices": [["a"]]}}], "add another Choices"),
-        (TEXT + choices(of="text"), [about_text(choices_result("a"))], "add another Choices tag beside those there"),
+        (
+            TEXT + choices(of="text"),
+            [about_text(choices_result("a"))],
+            "add another Choices tag next to the existing ones",
+        ),
         ("", [], "PT4AL needs a Choices, BrushLabels or PolygonLabels tag on the image"),
     ],
 )

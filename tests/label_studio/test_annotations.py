@@ -58,7 +58,7 @@ def test_choices_that_are_no_texts_are_left_out(config: LabelConfig, choices: An
     name = config.questions[0].name
     answers, (fault,) = read(config, chose(choices, control=name))
     assert answers == {}  # nor is it an empty answer
-    assert fault == f'What an annotation chose of "{name}" is left out: it is not a list of texts.'
+    assert fault == f'What an annotation chose for "{name}" is left out: it is not a list of texts.'
     assert read(config, chose(choices, control=name), SOUND)[0].keys() == {name}
 
 

@@ -254,7 +254,7 @@ def test_several_questions(label_studio: Studio, opened: Opener, monkeypatch: py
     broken = [region | {"image_rotation": 90} for region in predictions[0]["result"] if region["type"] != "choices"]
     label_studio.api("POST", f"/api/tasks/{ids[4]}/annotations", json={"result": broken})
     (note,) = read(project)[0][ids[4]].notes[:1]
-    assert "turned" in note
+    assert "rotated" in note
 
 
 ODD_DATA = ["oops", [], [{"image": "x"}], {}, {"image": ["a", "b"]}, {"image": "\0", "text": "\0"}]

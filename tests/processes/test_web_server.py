@@ -11,8 +11,8 @@ from support.served import Backend
 TWO_IMAGES = '<View><Image name="a" value="$a"/><Image name="b" value="$b"/></View>'
 
 REASON = (
-    "PT4AL learns from one Image tag per task, and the label config has 2: make a project of its own for one of them. "
-    "Here everything can stay."
+    "PT4AL learns from one Image tag per task, but the label config has 2: make a separate project for one of them. "
+    "This project can stay as it is."
 )
 
 

@@ -1,1 +1,1 @@
-"""How the controls of a label config are read, and their results read and written."""
+"""Label configs: reads their controls, and reads and writes the results of these controls."""

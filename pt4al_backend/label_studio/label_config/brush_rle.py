@@ -1,8 +1,7 @@
-"""Label Studio's run lengths of painted pixels (rle-pack, of the RGBA values of a canvas).
+"""Label Studio's run-length encoding of painted pixels (rle-pack, of the RGBA values of a canvas).
 
-label-studio-sdk reads and writes them too. But it reads what the first four bytes say for granted, with 64 bytes of
-memory per byte, a second for half a megabyte, and no notice of an end that is missing; and it writes them with 13 bytes
-of memory per pixel.
+label-studio-sdk reads and writes it too, but it trusts the length in the first four bytes, takes 64 bytes of memory per
+byte and a second for half a megabyte, does not notice a truncated end, and writes with 13 bytes of memory per pixel.
 """
 
 from __future__ import annotations
@@ -11,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST_BYTES = 8_000_000
-"""A photo of 12 megapixels takes 0.1 to 2 million."""
+"""Largest encoding that is read; a photo of 12 megapixels takes 0.1 to 2 million bytes."""
 CHANNELS = 4
 SIZES = np.array([3, 4, 8, 16], dtype=np.uint32)
-"""Bits that a run's length may be written in."""
+"""The numbers of bits in which the length of a run may be written."""
 LONGEST = 2**16
 
 
 def packed(where: NDArray[np.bool_]) -> bytes:
-    """The run lengths of painted pixels (pixels,): what `painted` reads."""
+    """Encode painted pixels (pixels,), for `painted` to read."""
     starts = np.concatenate([[0], np.flatnonzero(where[1:] != where[:-1]) + 1])
     lengths = CHANNELS * np.diff(np.append(starts, len(where)))
     pieces = -(-lengths // LONGEST)
@@ -38,10 +37,13 @@ def packed(where: NDArray[np.bool_]) -> bytes:
 
 
 def painted(rle: bytes, pixels: int) -> NDArray[np.bool_]:
-    """(pixels,) whether each was painted: its opacity, the last of its four values, is not 0.
+    """Decode painted pixels: those whose opacity, the last of four values, is not 0.
+
+    Returns:
+        (pixels,) whether each pixel was painted.
 
     Raises:
-        ValueError: these are not the run lengths of so many pixels.
+        ValueError: this is not a valid encoding of so many pixels.
     """
     if len(rle) > MOST_BYTES:
         raise ValueError(f"more than {MOST_BYTES:,} bytes")
@@ -51,7 +53,7 @@ def painted(rle: bytes, pixels: int) -> NDArray[np.bool_]:
         raise ValueError(f"not of {pixels:,} pixels")
     word = int(bits[32:37], 2) + 1
     sizes = [int(bits[at : at + 4], 2) + 1 for at in range(37, 53, 4)]
-    found = np.zeros(pixels, dtype=bool)
+    opaque = np.zeros(pixels, dtype=bool)
     at, begin = 53, 0
     while begin < values:
         is_run, size = bits[at : at + 1] == "1", sizes[int(bits[at + 1 : at + 3], 2)]
@@ -59,20 +61,20 @@ def painted(rle: bytes, pixels: int) -> NDArray[np.bool_]:
         end = min(values, begin + int(bits[at : at + size], 2) + 1)
         at += size
         if is_run:
-            found[begin // CHANNELS : end // CHANNELS] = int(bits[at : at + word], 2) > 0
+            opaque[begin // CHANNELS : end // CHANNELS] = int(bits[at : at + word], 2) > 0
             at += word
         else:
             stop = at + word * (end - begin)
-            found[begin // CHANNELS : end // CHANNELS] = _opaque(bits[at:stop], word, -1 - begin)
+            opaque[begin // CHANNELS : end // CHANNELS] = _opaque(bits[at:stop], word, -1 - begin)
             at = stop
         begin = end
     if at > len(bits):
         raise ValueError("the end is missing")
-    return found
+    return opaque
 
 
 def _opaque(bits: str, word: int, first: int) -> NDArray[np.bool_]:
-    """Whether values written one by one are not 0; every fourth of them, from number `first` modulo 4 on."""
+    """Whether every fourth value, from number `first` modulo 4 on, is not 0; the values are written without runs."""
     digits = np.frombuffer(bits.encode(), dtype=np.uint8).reshape(-1, word)
     nonzero: NDArray[np.bool_] = (digits[first % CHANNELS :: CHANNELS] != ord("0")).any(axis=1)
     return nonzero

@@ -6,26 +6,27 @@ from collections.abc import Mapping
 from typing import Any
 
 from pt4al_backend.label_studio.label_config.class_control import ClassControl, UnusableChoicesError
-from pt4al_backend.label_studio.label_config.tags import Tag, answers_of
+from pt4al_backend.label_studio.label_config.tags import Tag, classes_of
 from pt4al_backend.labelling.multiple import MULTIPLE
 from pt4al_backend.labelling.questions import Question
 from pt4al_backend.labelling.single import SINGLE
 
 
 def choices_question(tag: Tag) -> Question:
-    """The question that a Choices tag asks; one with a single Choice is a box that is ticked or not.
+    """The question that a Choices tag asks. One with a single Choice is a box that is ticked or not.
 
-    Raises `UnsupportedConfigError`.
+    Raises:
+        UnsupportedConfigError: PT4AL cannot learn from the tag.
     """
     if tag.attributes.get("allownested", "").strip().lower() == "true":
-        raise tag.not_learnt(tag.another("with allowNested Label Studio shows no predictions", "without that"))
-    classes = answers_of(tag, "choice")
+        raise tag.not_learned(tag.another("with allowNested Label Studio shows no predictions", "without that"))
+    classes = classes_of(tag, "choice")
     several = tag.attributes.get("choice", "single").strip().lower() == "multiple"
     return Question(tag.name, MULTIPLE if several or len(classes) == 1 else SINGLE, classes)
 
 
 def _read(value: Mapping[str, Any]) -> list[str]:
-    """Label Studio writes a list; importers also write a lone class as it is."""
+    """The classes in a result. Label Studio writes a list; importers also write a single class without one."""
     choices = value.get("choices")
     if choices is None:
         return []
@@ -33,11 +34,11 @@ def _read(value: Mapping[str, Any]) -> list[str]:
 
 
 def _class(choice: Any) -> str:
-    """A choice as text; with `allowNested` Label Studio stored it as a path, here one of a single step."""
+    """A choice as a string. With `allowNested` Label Studio stored a path, here one of a single step."""
     if isinstance(choice, list) and len(choice) == 1:
         choice = choice[0]
     if isinstance(choice, list):
-        return str(choice)  # a path of several steps is no class
+        return str(choice)  # a path of several steps is not a class
     if isinstance(choice, bool) or not isinstance(choice, (str, int, float)):
         raise UnusableChoicesError
     return str(choice)

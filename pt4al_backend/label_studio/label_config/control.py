@@ -1,7 +1,7 @@
-"""What a question is asked with in Label Studio: read from annotations, written as predictions.
+"""The controls that ask questions in Label Studio: they read annotations and write predictions.
 
-A new control: a file beside this one, and a line for its tag in `config.LEARNT`. One whose answers are classes of the
-image needs no `Control` of its own, see `class_control`.
+A new control needs a file next to this one, and a line for its tag in `config.CONTROLS`. A control whose answers are
+classes of the image needs no class of its own, see `class_control`.
 """
 
 from __future__ import annotations
@@ -20,54 +20,55 @@ Result = dict[str, Any]
 
 @dataclass(frozen=True)
 class Annotation:
-    """What is read of an annotation that counts."""
+    """The parts of an annotation that controls read."""
 
     results: Sequence[Result]
     is_truth: bool
-    """Whether somebody said that it is the right one (Label Studio's ground truth)."""
+    """Whether it is marked as Label Studio's ground truth."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What else a project asks."""
+class Context:
+    """The rest of the label config, for reading an annotation."""
 
-    controls: Collection[str]
-    """Names of all controls, learnt or not."""
+    control_names: Collection[str]
+    """Names of all controls, also of those that PT4AL does not learn from."""
     alone: bool
-    """Whether no other question is learnt."""
+    """Whether PT4AL learns from no other control."""
     may_be_empty: Callable[[Sequence[Result], list[str]], bool]
-    """Whether an annotation with these results that leaves the question empty answers it; why not goes to the list."""
+    """Whether an annotation with these results that leaves the question empty answers it with nothing. If not, a
+    sentence that says why is added to the list."""
 
 
-class Learnable(Protocol):
-    """What `config.LEARNT` has for a tag."""
+class ControlKind(Protocol):
+    """An entry of `config.CONTROLS`: makes the control of a tag."""
 
     def of(self, tag: Tag, /) -> Control:
-        """The control that a tag is. Raises `UnsupportedConfigError`."""
+        """The control that a tag is. Raises `UnsupportedConfigError` if PT4AL cannot learn from it."""
 
 
 class Control(ABC):
-    """One tag of a label config, or several that ask one question together."""
+    """One tag of a label config, or several tags that together ask one question."""
 
     question: Question
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of its tags, as results have them."""
+        """The names of its tags, by which results refer to it."""
         return (self.question.name,)
 
     @classmethod
     def joined(cls, controls: Sequence[Control]) -> list[Control]:
-        """Controls of this class, where several ask one question as one. Raises `UnsupportedConfigError`."""
+        """Controls of this class, with those that together ask one question joined. Raises `UnsupportedConfigError`."""
         return list(controls)
 
     @abstractmethod
-    def read(self, results: Sequence[Result], asked: Asked, faults: list[str]) -> Any:
-        """What one annotation answers, None: nothing. A sentence for whatever cannot be used goes to `faults`."""
+    def read(self, results: Sequence[Result], context: Context, faults: list[str]) -> Any:
+        """The answer in one annotation, None if there is none. Adds a sentence to `faults` for everything unusable."""
 
     @abstractmethod
     def answer(self, annotations: Sequence[Annotation], read: Callable[[Annotation], Any]) -> Any:
-        """The answer of all annotations of a task, the oldest first, each of which is `read`. None: there is none."""
+        """A task's answer, from all annotations that count, oldest first; `read` reads one. None if there is none."""
 
     @abstractmethod
     def result(

@@ -1,4 +1,4 @@
-"""`<BrushLabels>` and `<PolygonLabels>`: all of them in a label config ask one question, what each pixel shows."""
+"""`<BrushLabels>` and `<PolygonLabels>`: all of them together ask one question, the class of each pixel."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pt4al_backend.label_studio.label_config.control import Annotation, Asked, Control, Result
+from pt4al_backend.label_studio.label_config.control import Annotation, Context, Control, Result
 from pt4al_backend.label_studio.label_config.region_results import regions_result
 from pt4al_backend.label_studio.label_config.regions import (
     Region,
@@ -23,7 +23,7 @@ from pt4al_backend.labelling.questions import Prediction, Question
 
 @dataclass(frozen=True)
 class Regions(Control):
-    """Tags to paint or to outline regions with."""
+    """The tags with which people paint or outline regions."""
 
     question: Question
     tags: tuple[RegionControl, ...]
@@ -34,37 +34,37 @@ class Regions(Control):
 
     @classmethod
     def of(cls, tag: Tag) -> Regions:
-        return cls.asked_with([RegionControl.of(tag)])
+        return cls.with_tags([RegionControl.of(tag)])
 
     @classmethod
     def joined(cls, controls: Sequence[Control]) -> list[Control]:
-        """One, where there is any."""
+        """All of them joined to one control, if there are any."""
         tags = [tag for control in controls if isinstance(control, Regions) for tag in control.tags]
-        return [cls.asked_with(tags)] if tags else []
+        return [cls.with_tags(tags)] if tags else []
 
     @classmethod
-    def asked_with(cls, tags: Sequence[RegionControl]) -> Regions:
-        """The one control of these tags. Raises `UnsupportedConfigError`."""
+    def with_tags(cls, tags: Sequence[RegionControl]) -> Regions:
+        """The control that these tags form. Raises `UnsupportedConfigError` if they have too many classes."""
         return cls(regions_question(tags), tuple(tags))
 
-    def read(self, results: Sequence[Result], asked: Asked, faults: list[str]) -> list[Region] | None:
+    def read(self, results: Sequence[Result], context: Context, faults: list[str]) -> list[Region] | None:
         """The regions of one annotation."""
-        regions, unusable = read_regions(results, self.tags, self.question.classes, asked.controls)
+        regions, unusable = read_regions(results, self.tags, self.question.classes, context.control_names)
         faults += unusable
-        if any(map(is_known, regions)) or (not unusable and asked.may_be_empty(results, faults)):
+        if any(map(is_known, regions)) or (not unusable and context.may_be_empty(results, faults)):
             return regions
         return None
 
     def answer(self, annotations: Sequence[Annotation], read: Callable[[Annotation], Any]) -> Any:
-        """The newest that answers."""
+        """The regions of the newest annotation that answers."""
         return next((regions for regions in map(read, reversed(annotations)) if regions is not None), None)
 
     def result(
         self, prediction: Prediction, *, image: str, width: int, height: int, least_region: float
     ) -> list[Result]:
-        """Of a mask; needs the size of the image."""
+        """The regions of a predicted mask; needs the image's size."""
         if not isinstance(prediction.value, np.ndarray):
-            return []  # from when the question asked for something else
+            return []  # a prediction from when the question was of another label type
         return regions_result(
             prediction.value,
             self.tags,

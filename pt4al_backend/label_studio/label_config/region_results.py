@@ -1,4 +1,4 @@
-"""What the model sees, a mask, as regions that Label Studio shows and people correct."""
+"""Turns predicted masks into regions that Label Studio shows and people correct."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pt4al_backend.label_studio.label_config import brush_rle
 from pt4al_backend.label_studio.label_config.regions import BRUSH, FINE, MOST_PIXELS, RegionControl, Result
 
 TOLERANCE = FINE / 4
-"""How far outlines are simplified: a quarter of the mask's pixel."""
+"""How far a simplified outline may be from the original: a quarter of a mask pixel, in pixels of the fine grid."""
 
 Mask = NDArray[np.uint8]
 Ring = NDArray[np.float64]
@@ -31,16 +31,25 @@ def regions_result(
     least_region: float,
     score: float,
 ) -> list[Result]:
-    """A mask (m, m) of class numbers as results of a prediction about an image of `width` x `height` pixels.
+    """A mask as the results of a prediction.
 
-    A class that can be painted becomes one region, any other an outline around each of its parts.
-    Parts smaller than `least_region` (a share of the image) are left out. `len(classes)`: no region.
+    A class with a BrushLabels control becomes one region, any other class an outline around each of its parts.
+
+    Args:
+        mask: (m, m) class numbers; `len(classes)` means no region.
+        controls: the project's region controls.
+        classes: the question's classes.
+        image: the name of the Image tag.
+        width: of the image in pixels.
+        height: likewise.
+        least_region: smaller parts are left out; a fraction of the image.
+        score: the probability of the prediction.
     """
     if not 0 < width * height <= MOST_PIXELS:
         return []
     mask = _without_specks(mask, least_region, nothing=len(classes))
-    there = [k for k in np.unique(mask).tolist() if k < len(classes)]
-    with_control = [(k, _control(classes[k], controls)) for k in there]
+    present = [k for k in np.unique(mask).tolist() if k < len(classes)]
+    with_control = [(k, _control(classes[k], controls)) for k in present]
     brushed = [(k, control) for k, control in with_control if control is not None and control.kind == BRUSH]
     outlined = [(k, control) for k, control in with_control if control is not None and control.kind != BRUSH]
     common = {"to_name": image, "image_rotation": 0, "score": float(score)}
@@ -62,9 +71,9 @@ def regions_result(
 
 
 def _control(label: str, controls: Sequence[RegionControl]) -> RegionControl | None:
-    """The control to give a label with: painting goes before outlines, as it shows all there is."""
-    able = [control for control in controls if label in control.labels]
-    return next((control for control in able if control.kind == BRUSH), able[0] if able else None)
+    """The control for a label: painting is preferred to outlines, as it shows every pixel."""
+    suitable = [control for control in controls if label in control.labels]
+    return next((control for control in suitable if control.kind == BRUSH), suitable[0] if suitable else None)
 
 
 def _result(control: RegionControl, label: str, value: Result) -> Result:
@@ -77,7 +86,7 @@ def _result(control: RegionControl, label: str, value: Result) -> Result:
 
 
 def _without_specks(mask: Mask, least_region: float, *, nothing: int) -> Mask:
-    from scipy import ndimage  # takes a while, and the web process needs none of it
+    from scipy import ndimage  # slow to import, and the web process does not need it
 
     clean = mask.copy()
     for k in np.unique(mask).tolist():
@@ -90,7 +99,7 @@ def _without_specks(mask: Mask, least_region: float, *, nothing: int) -> Mask:
 
 
 def _enlarged(mask: Mask, width: int, height: int) -> Mask:
-    """(height, width): at every pixel the value that most of the mask around it has."""
+    """The mask at (height, width): every pixel gets the value that is most frequent around it."""
     large = np.zeros((height, width), dtype=np.uint8)
     most = np.zeros((height, width), dtype=np.uint8)
     for value in np.unique(mask).tolist():
@@ -102,7 +111,7 @@ def _enlarged(mask: Mask, width: int, height: int) -> Mask:
 
 
 def _outlines(where: NDArray[np.bool_]) -> Iterator[Ring]:
-    """An outline around each part, along its pixels' edges; it goes round holes too, to and fro by the same way."""
+    """An outline around each part, along the edges of pixels. A bridge of zero width joins holes to the outline."""
     import contourpy
 
     between = contourpy.contour_generator(z=np.pad(where, 1).astype(float), fill_type="OuterOffset")
@@ -115,7 +124,7 @@ def _outlines(where: NDArray[np.bool_]) -> Iterator[Ring]:
 
 
 def _simplified(ring: Ring) -> Ring:
-    """Only the corners that matter: no other was further than `TOLERANCE` from the lines (Douglas-Peucker)."""
+    """The outline without corners that are within `TOLERANCE` of its lines (Douglas-Peucker)."""
     closed = np.concatenate([ring, ring[:1]])
     far = int(((ring - ring[0]) ** 2).sum(axis=1).argmax())
     matters = np.zeros(len(closed), dtype=bool)
@@ -135,7 +144,7 @@ def _simplified(ring: Ring) -> Ring:
 
 
 def _joined(ring: Ring, hole: Ring) -> Ring:
-    """One outline of both, over the shortest way between two of their corners."""
-    ways = ((ring[:, None] - hole) ** 2).sum(axis=2)
-    here, there = divmod(int(ways.argmin()), len(hole))
-    return np.concatenate([ring[: here + 1], hole[there:], hole[: there + 1], ring[here:]])
+    """One outline of ring and hole, joined by a bridge between their two nearest corners."""
+    distances = ((ring[:, None] - hole) ** 2).sum(axis=2)
+    on_ring, on_hole = divmod(int(distances.argmin()), len(hole))
+    return np.concatenate([ring[: on_ring + 1], hole[on_hole:], hole[: on_hole + 1], ring[on_ring:]])

@@ -1,4 +1,4 @@
-"""Regions that people paint (`<BrushLabels>`) or outline (`<PolygonLabels>`): read, checked, and drawn."""
+"""Reads, checks and draws regions that people painted (`<BrushLabels>`) or outlined (`<PolygonLabels>`)."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ from numpy.typing import NDArray
 
 from pt4al_backend.errors import UnsupportedConfigError
 from pt4al_backend.label_studio.label_config import brush_rle
-from pt4al_backend.label_studio.label_config.tags import Tag, answers_of, shown_text
+from pt4al_backend.label_studio.label_config.tags import Tag, classes_of, shown_text
 from pt4al_backend.labelling.questions import Question
 from pt4al_backend.labelling.segmentation import SEGMENTATION, UNKNOWN
 
 BRUSH, POLYGON = "brushlabels", "polygonlabels"
 KINDS = (BRUSH, POLYGON)
-MOST_CLASSES = 254  # class numbers are bytes; one more is for where no region is, and one for what is not learnt
+MOST_CLASSES = 254
+"""Class numbers are bytes; one more is for pixels outside all regions, and one for unknown pixels."""
 MOST_PIXELS = 100_000_000
 SLACK = 2.0
-"""How far outside a point may lie, in per cent of the image; it is moved to the edge."""
+"""How far outside the image a point may lie, in per cent of its side; the point is moved to the edge."""
 FINE = 4
-"""Regions are drawn at so many times the resolution, along a side; then the majority has the pixel."""
-EDGES = 256  # of an outline that are drawn at once: each may cross every column
+"""Regions are drawn at so many times the resolution along each side; then the majority decides each pixel."""
+EDGES = 256
+"""Edges of an outline that are drawn at once, to save memory: each may cross every column."""
 
 Region = dict[str, Any]
 Result = dict[str, Any]
@@ -41,20 +43,20 @@ class RegionControl:
 
     @classmethod
     def of(cls, tag: Tag) -> RegionControl:
-        """The control that a tag is. Raises `UnsupportedConfigError`."""
-        labels = answers_of(tag, "label")
+        """The control that a tag is. Raises `UnsupportedConfigError` if PT4AL cannot learn from it."""
+        labels = classes_of(tag, "label")
         if len(labels) > MOST_CLASSES:
-            raise tag.not_learnt(f"it learns {MOST_CLASSES} labels of regions at most, take some out")
+            raise tag.not_learned(f"it learns at most {MOST_CLASSES} labels of regions, remove some")
         return cls(tag.name, tag.kind, labels)
 
 
 def regions_question(controls: Sequence[RegionControl]) -> Question:
-    """The one question that all these ask together. Raises `UnsupportedConfigError`."""
+    """The question that all these controls together ask. Raises `UnsupportedConfigError` for too many classes."""
     classes = tuple(dict.fromkeys(label for control in controls for label in control.labels))
     if len(classes) > MOST_CLASSES:
         raise UnsupportedConfigError(
-            f"PT4AL learns {MOST_CLASSES} labels of regions at most: the label config has {len(classes)}, "
-            "take some out."
+            f"PT4AL learns at most {MOST_CLASSES} labels of regions, but the label config has {len(classes)}: "
+            "remove some."
         )
     return Question("+".join(control.name for control in controls), SEGMENTATION, classes)
 
@@ -63,20 +65,29 @@ def regions_question(controls: Sequence[RegionControl]) -> Question:
 
 
 class _UnusableError(Exception):
-    """Why a region is left out; of its pixels nothing is known."""
+    """The reason why a region is left out; the class of its pixels is unknown."""
 
 
 class _NothingError(_UnusableError):
-    """Why a region is left out that has no pixels."""
+    """The reason why a region without pixels is left out."""
 
 
 def read_regions(
     results: Sequence[Result], controls: Sequence[RegionControl], classes: Sequence[str], others: Collection[str] = ()
 ) -> tuple[list[Region], list[str]]:
-    """The regions of one annotation as they are stored, bottom first; a sentence for each that cannot be used.
+    """The regions of one annotation.
 
-    One that cannot be used is stored too, without a label, as nothing is to be learnt of its pixels. So is one of a
-    control that is gone: neither one of `controls` nor of `others`, the names of controls that are left alone.
+    An unusable region is stored without a label, so that its pixels are excluded from training. So is a region of a
+    control that the label config no longer has.
+
+    Args:
+        results: of the annotation.
+        controls: the controls whose regions are read.
+        classes: the question's classes.
+        others: the names of other controls, whose regions are ignored.
+
+    Returns:
+        The regions in the form in which they are stored, bottom first, and one sentence for each unusable region.
     """
     names = [control.name for control in controls]
     regions, faults = [], []
@@ -87,7 +98,7 @@ def read_regions(
             continue
         region, fault = _region(result, classes)
         if is_gone:
-            region, fault = region | {"label": None}, "the label config does not have that any more"
+            region, fault = region | {"label": None}, "the label config no longer has that control"
         if region:
             regions.append(region)
         if fault:
@@ -96,12 +107,12 @@ def read_regions(
 
 
 def is_known(region: Region) -> bool:
-    """Whether it teaches its class; else its pixels teach nothing."""
+    """Whether a region has a class; otherwise its pixels are excluded from training."""
     return region["label"] is not None
 
 
 def _region(result: Result, classes: Sequence[str]) -> tuple[Region, str]:
-    """The region as it is stored, empty if it has no pixels; why it is left out, "" if it is not."""
+    """The region as it is stored, empty if it has no pixels, and why it is left out, "" if it is not."""
     try:
         shape = _shape(result)
     except _NothingError as reason:
@@ -119,20 +130,20 @@ def _shape(result: Result) -> Region:
     if kind not in (*KINDS, "brush", "polygon") or not isinstance(value, dict):
         raise _UnusableError("it is neither painted nor a polygon")
     if result.get("image_rotation"):
-        raise _UnusableError("the image had been turned when it was made; turn it back and make it again")
+        raise _UnusableError("the image was rotated when it was made; rotate it back and draw it again")
     size = {"width": _side(result.get("original_width")), "height": _side(result.get("original_height"))}
-    if kind in (POLYGON, "polygon"):  # its points are in per cent of whatever size
+    if kind in (POLYGON, "polygon"):  # its points are in per cent of the image
         return (size if all(size.values()) else {}) | {"points": _points(value.get("points"))}
     return size | {"rle": _rle(value.get("rle"), _pixels(**size))}
 
 
 def _number(number: Any) -> Any:
-    """A whole number as such, however it is written (`200.0`); anything else as it is."""
+    """A whole number written as a float (`200.0`) as an integer; anything else unchanged."""
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 def _side(number: Any) -> int:
-    """The side of an image in pixels; 0 if it is none."""
+    """The side of an image in pixels; 0 if the value is invalid."""
     number = _number(number)
     return int(number) if isinstance(number, int) and 1 <= number <= MOST_PIXELS else 0
 
@@ -147,14 +158,14 @@ def _pixels(width: int, height: int) -> int:
 
 def _label(result: Result, classes: Sequence[str]) -> str:
     labels = result["value"].get(result["type"])
-    if isinstance(labels, str):  # some importers write one label as it is
+    if isinstance(labels, str):  # some importers write a single label without a list
         labels = [labels]
     if not isinstance(labels, list) or not labels:
         raise _UnusableError("it has no label")
     if len(labels) > 1:
-        raise _UnusableError("it has several labels, and PT4AL learns one per region")
+        raise _UnusableError("it has several labels, but PT4AL learns one per region")
     if labels[0] not in classes:
-        raise _UnusableError("the label config does not have its label any more")
+        raise _UnusableError("the label config no longer has its label")
     return str(labels[0])
 
 
@@ -167,7 +178,7 @@ def _points(points: Any) -> list[list[float]]:
 
 
 def _is_near(part: Any) -> bool:
-    return isinstance(part, (int, float)) and -SLACK <= part <= 100 + SLACK  # NaN is not
+    return isinstance(part, (int, float)) and -SLACK <= part <= 100 + SLACK  # false for NaN
 
 
 def _rle(numbers: Any, pixels: int) -> str:
@@ -177,10 +188,10 @@ def _rle(numbers: Any, pixels: int) -> str:
         raise _UnusableError(f"it takes more than {brush_rle.MOST_BYTES // 1_000_000} MB")
     try:
         packed = bytes(map(_number, numbers))
-        there = brush_rle.painted(packed, pixels)
+        where = brush_rle.painted(packed, pixels)
     except (ValueError, TypeError):
         raise _UnusableError("its pixels are damaged or do not fit its image's size; paint it again") from None
-    if not there.any():
+    if not where.any():
         raise _NothingError("nothing is painted")
     return base64.b64encode(packed).decode()
 
@@ -196,11 +207,21 @@ def draw(
     background: bool,
     size: tuple[int, int] = (0, 0),
 ) -> NDArray[np.uint8]:
-    """(side, side) class numbers, the image squashed to the square; a region lies on top of those before it.
+    """Draw regions to a mask; each region lies on top of those before it.
 
-    Where no region is: `len(classes)` if that is a class of its own (`background`), else 255. It is 255 in any case
-    under a region whose class is not known, and everywhere outside the others where the shape of one is not known.
-    That is also so where what was painted fits no image of this `size` (width and height; 0: not known).
+    Pixels under a region without a class are unknown (255). If the shape of a region is unknown, all pixels outside the
+    other regions are. A painted region that does not fit the size of the image has an unknown shape.
+
+    Args:
+        regions: in the form in which they are stored.
+        classes: the question's classes.
+        side: of the mask in pixels; the image is squashed to the square.
+        background: whether pixels outside all regions are a class of their own, `len(classes)`; otherwise they are
+            unknown.
+        size: width and height of the image; 0 means unknown.
+
+    Returns:
+        (side, side) class numbers.
     """
     number = {name: k for k, name in enumerate(classes)}
     nothing = len(classes)
@@ -218,31 +239,33 @@ def draw(
 
 
 def is_drawn(region: Region, size: tuple[int, int]) -> bool:
-    """Whether the shape of a region is known, on an image of this `size` (width and height; 0: not known)."""
+    """Whether the shape of a region is known, on an image of this `size` (width and height; 0 means unknown)."""
     return "points" in region or ("rle" in region and (not all(size) or _fits(region, *size)))
 
 
 def misfits(regions: Sequence[Region], size: tuple[int, int]) -> list[str]:
-    """A sentence for each region that was painted on an image of other proportions than those of `size`.
+    """One sentence for each region that was painted on an image with other proportions than `size`.
 
-    Label Studio itself writes the size of the image as it shows it, turned as its EXIF orientation says.
+    Label Studio itself writes the size of the image as it shows it, rotated according to its EXIF orientation.
     """
     return [_misfit(region, *size) for region in regions if "rle" in region and not is_drawn(region, size)]
 
 
 def _misfit(region: Region, width: int, height: int) -> str:
     painted = f"{region['width']} x {region['height']}"
-    said = f"A region is left out: it was painted on an image of {painted} pixels, and this one has {width} x {height}"
+    message = (
+        f"A region is left out: it was painted on an image of {painted} pixels, but this one has {width} x {height}"
+    )
     if _fits(region, height, width):
-        said += ", the other way round, as tools write it that overlook an image's EXIF orientation"
-    return f"{said}; paint it again."
+        message += ", swapped, as some tools that ignore the EXIF orientation write it"
+    return f"{message}; paint it again."
 
 
 def _fits(region: Region, width: int, height: int) -> bool:
-    """Whether its image and this one may be the same in two resolutions, the sides of one rounded to whole pixels."""
-    own_width, own_height = int(region["width"]), int(region["height"])
-    rounded = max(width + height, own_width + own_height)
-    return 2 * abs(own_width * height - own_height * width) <= rounded
+    """Whether the region's image and this one may be one image in two resolutions, with rounded sides."""
+    region_width, region_height = int(region["width"]), int(region["height"])
+    rounding = max(width + height, region_width + region_height)
+    return 2 * abs(region_width * height - region_height * width) <= rounding
 
 
 def _painted(region: Region, side: int) -> NDArray[np.bool_]:
@@ -253,22 +276,24 @@ def _painted(region: Region, side: int) -> NDArray[np.bool_]:
 
 
 def _filled(region: Region, side: int) -> NDArray[np.bool_]:
-    """By the even-odd rule, so that an outline may go round a hole: pixels whose middles lie inside."""
-    ends = np.array(region["points"]) / 100 * side - 0.5  # now a pixel's middle has whole numbers
+    """The pixels whose centres lie inside, by the even-odd rule, so that an outline may surround a hole."""
+    ends = np.array(region["points"]) / 100 * side - 0.5  # now the centres of pixels have whole numbers
     edges = np.stack([ends, np.roll(ends, -1, axis=0)], axis=1)
     rightward = edges[:, 0, 0] <= edges[:, 1, 0]
-    edges = np.where(rightward[:, None, None], edges, edges[:, ::-1])  # to and fro are one and the same line
+    edges = np.where(
+        rightward[:, None, None], edges, edges[:, ::-1]
+    )  # the way there and the way back are the same line
     odd = np.zeros((side + 1, side), dtype=np.uint8)
     for start in range(0, len(edges), EDGES):
         column, row = _crossed(edges[start : start + EDGES])
         np.bitwise_xor.at(odd, (np.clip(row, 0, side), column), 1)
-    for above, here in pairwise(odd):  # ten times as fast as `accumulate`
-        here ^= above
+    for above, row_below in pairwise(odd):  # ten times as fast as `accumulate`
+        row_below ^= above
     return odd[:side].view(bool)
 
 
 def _crossed(edges: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Columns whose middles lines (n, 2, 2) cross, and in each the first pixel whose middle is not above the line."""
+    """The columns whose centres lines (n, 2, 2) cross, and for each the first pixel centre not above the line."""
     (x, y), (to_x, to_y) = edges.transpose(1, 2, 0)
     first, columns = np.ceil(x).astype(np.int64), np.ceil(to_x).astype(np.int64)
     columns -= first
@@ -279,7 +304,7 @@ def _crossed(edges: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.
 
 
 def _majority(fine: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """The most frequent value of each pixel's part of `fine`, of those that tie the lowest."""
+    """The most frequent value in each pixel's part of `fine`, the lowest among those that tie."""
     cells = fine.reshape(side, FINE, side, FINE)
     mask = np.zeros((side, side), dtype=np.uint8)
     most = np.zeros((side, side), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""Tags of a label config, and how one is told of in a sentence fit for an HTTP reason phrase (fact 18)."""
+"""Tags of a label config, and sentences about them that fit an HTTP reason phrase (fact 18)."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from xml.etree import ElementTree
 
 from pt4al_backend.errors import UnsupportedConfigError
 
-_FROM_TASK = re.compile(r"\$[\w\[\].{}]")  # what Label Studio looks up in the task's data
+_FROM_TASK = re.compile(r"\$[\w\[\].{}]")  # Label Studio replaces it with a value of the task's data
 
 
 @dataclass(frozen=True)
 class Tag:
-    """One XML element. Label Studio tells tags and attributes apart whatever their case."""
+    """One XML element. Label Studio ignores the case of tags and attributes."""
 
     element: ElementTree.Element
     kind: str
-    """Its tag in lower case, "" of a comment."""
+    """Its tag in lower case, "" for a comment."""
     attributes: dict[str, str] = field(repr=False)
     """By name in lower case."""
 
@@ -29,72 +29,72 @@ class Tag:
 
     @property
     def name(self) -> str:
-        """What results name it by."""
+        """The name by which results refer to it."""
         return self.attributes.get("name", "")
 
     @property
     def target(self) -> str | None:
-        """Name of the tag it asks about, None of a tag that asks nothing."""
+        """The name of the tag it asks about, None if it asks nothing."""
         return self.attributes.get("toname")
 
     @property
     def is_about_parts(self) -> bool:
-        """Whether it asks about regions, or one by one about several images."""
+        """Whether it asks about regions, or about each of several images."""
         return any(self.attributes.get(name, "").strip().lower() == "true" for name in ("perregion", "peritem"))
 
     def inside(self, kind: str) -> list[Tag]:
-        """The tags of a kind below it, in order."""
+        """The tags of a kind inside it, in order."""
         return [tag for tag in map(Tag.of, self.element.iter()) if tag.kind == kind and tag.element is not self.element]
 
-    def not_learnt(self, reason: str = "") -> UnsupportedConfigError:
-        """That PT4AL does not learn from it; `reason` is what to do about it."""
+    def not_learned(self, reason: str = "") -> UnsupportedConfigError:
+        """The error that PT4AL does not learn from it; `reason` says why and what to do."""
         name = f' "{ascii_text(self.name)}"' if self.name else ""
         return UnsupportedConfigError(
             f"PT4AL does not learn from {ascii_text(self.element.tag)}{name}{reason and f': {reason}'}."
         )
 
     def another(self, reason: str, how: str) -> str:
-        """Advice that loses no label: a changed tag would no longer mean what its annotations answer."""
-        return f"{reason}; add another {ascii_text(self.element.tag)} tag beside it, {how}"
+        """Advice that loses no labels: if the tag itself changed, its annotations would answer another question."""
+        return f"{reason}; add another {ascii_text(self.element.tag)} tag next to it, {how}"
 
 
-def answers_of(tag: Tag, kind: str) -> tuple[str, ...]:
-    """What can be answered with the `kind` tags inside a tag, as Label Studio stores it, in order.
+def classes_of(tag: Tag, kind: str) -> tuple[str, ...]:
+    """The classes that the `kind` tags inside a tag offer, as Label Studio stores them, in order.
 
-    An alias goes before a value, and the same answer given twice is one.
+    An alias wins over a value, and a class that occurs twice counts once.
 
     Raises:
-        UnsupportedConfigError: they are not there, or differ from task to task.
+        UnsupportedConfigError: there are no such tags, or they differ from task to task.
     """
     if not tag.name:
-        raise tag.not_learnt("it has no name, add one")
+        raise tag.not_learned("it has no name, add one")
     if "$" in tag.attributes.get("value", "") or "{{" in tag.name:
-        raise tag.not_learnt(
-            tag.another("what it asks differs from task to task", f"with {kind.capitalize()} tags in it")
+        raise tag.not_learned(
+            tag.another("its classes differ from task to task", f"with {kind.capitalize()} tags in it")
         )
-    found: dict[str, None] = {}
+    classes: dict[str, None] = {}
     for inner in tag.inside(kind):
         if inner.inside(kind):
-            raise tag.not_learnt(tag.another(f"it has nested {kind.capitalize()} tags", "without them"))
+            raise tag.not_learned(tag.another(f"it has nested {kind.capitalize()} tags", "without them"))
         value, alias = inner.attributes.get("value"), inner.attributes.get("alias")
         if kind == "choice" and not alias and _FROM_TASK.search(value or ""):
-            raise tag.not_learnt(tag.another("its Choice tags with $ differ from task to task", "without them"))
-        answer = alias or value
-        if not answer:
-            raise tag.not_learnt(f"its {kind.capitalize()} tags need a value, and one has none")
-        found[answer] = None
-    if not found:
-        raise tag.not_learnt(f"write {kind.capitalize()} tags inside it, there are none")
-    return tuple(found)
+            raise tag.not_learned(tag.another("its Choice tags with $ differ from task to task", "without them"))
+        name = alias or value
+        if not name:
+            raise tag.not_learned(f"its {kind.capitalize()} tags need a value, but one has none")
+        classes[name] = None
+    if not classes:
+        raise tag.not_learned(f"it contains no {kind.capitalize()} tags, add some")
+    return tuple(classes)
 
 
 def ascii_text(text: str) -> str:
-    """`text` in ASCII, on one line and short."""
+    """`text` in ASCII, shortened and on one line."""
     plain = "".join(letter if letter.isprintable() else "?" for letter in text)
     return plain.encode("ascii", "replace").decode("ascii")[:40]
 
 
 def shown_text(text: object) -> str:
-    """What people gave as a name or a value, on one line and short."""
+    """A name or value that people chose, shortened and on one line."""
     plain = "".join(letter if letter.isprintable() else "?" for letter in str(text)[:81])
     return plain if len(plain) <= 80 else f"{plain[:80]}..."

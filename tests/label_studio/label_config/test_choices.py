@@ -35,7 +35,7 @@ def test_what_it_asks(attributes: str, inside: str, label_type: LabelType, class
     assert CHOICES.question(tag(attributes, inside)) == Question("kind", label_type, classes)
 
 
-def test_nested_choices_are_not_learnt() -> None:
+def test_nested_choices_are_not_learned() -> None:
     with pytest.raises(UnsupportedConfigError, match="allowNested"):
         CHOICES.question(tag('allowNested="true"'))
 

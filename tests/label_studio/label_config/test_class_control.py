@@ -38,7 +38,7 @@ def rated(value: object) -> dict[str, object]:
 
 @pytest.fixture
 def parsed(monkeypatch: pytest.MonkeyPatch) -> LabelConfig:
-    monkeypatch.setitem(config.LEARNT, RATING.kind, RATING)
+    monkeypatch.setitem(config.CONTROLS, RATING.kind, RATING)
     return parse_config(CONFIG)
 
 

@@ -4,53 +4,33 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import Any
 
 import numpy as np
 import pytest
+from support.label_configs import (
+    ASKED,
+    BRUSH,
+    CHOICES,
+    CONFIG,
+    EVERYTHING,
+    IMAGE,
+    OUTLINING,
+    PLAIN,
+    POLYGON,
+    TAGGING,
+    TAGS,
+    annotation,
+    given,
+    label,
+    polygon,
+)
 
 from pt4al_backend.errors import UnsupportedConfigError
-from pt4al_backend.label_studio.label_config.config import LabelConfig, parse_config
+from pt4al_backend.label_studio.label_config.config import parse_config
 from pt4al_backend.labelling.multiple import MULTIPLE
 from pt4al_backend.labelling.questions import Prediction, Question
 from pt4al_backend.labelling.segmentation import SEGMENTATION
 from pt4al_backend.labelling.single import SINGLE
-
-IMAGE = '<Image name="image" value="$image"/>'
-CHOICES = '<Choices name="choice" toName="image"><Choice value="cat"/><Choice value="dog"/></Choices>'
-TAGS = '<Choices name="tags" toName="image" choice="multiple"><Choice value="a"/><Choice value="b"/></Choices>'
-BRUSH = '<BrushLabels name="brush" toName="image"><Label value="car"/><Label value="Weg" alias="road"/></BrushLabels>'
-POLYGON = '<PolygonLabels name="poly" toName="image"><Label value="sky"/><Label value="car"/></PolygonLabels>'
-PLAIN = f"<View>{IMAGE}{CHOICES}</View>"
-ASKED = (Question("choice", SINGLE, ("cat", "dog")),)
-CONFIG = parse_config(PLAIN)
-TAGGING = parse_config(f"<View>{IMAGE}{TAGS}</View>")
-OUTLINING = parse_config(f"<View>{IMAGE}{POLYGON}</View>")
-EVERYTHING = parse_config(f"<View>{IMAGE}{POLYGON}{TAGS}{BRUSH}{CHOICES}</View>")
-
-
-def annotation(*choices: str, cancelled: bool = False, at: str = "", control: str = "choice") -> dict[str, object]:
-    result = [
-        {"from_name": control, "to_name": "image", "type": "choices", "value": {"choices": [choice]}}
-        for choice in choices
-    ]
-    return {"result": result, "was_cancelled": cancelled, "updated_at": at}
-
-
-def polygon(label: str, *, control: str = "poly", kind: str = "polygonlabels", **more: object) -> dict[str, object]:
-    value = {"points": [[0, 0], [50, 0], [50, 50]], "closed": True, kind: [label]}
-    size = {"original_width": 30, "original_height": 20, "image_rotation": 0}
-    return {"id": "r", "from_name": control, "to_name": "image", "type": kind, "value": value} | size | more
-
-
-def given(*results: dict[str, Any], at: str = "") -> dict[str, object]:
-    return {"result": list(results), "was_cancelled": False, "updated_at": at}
-
-
-def label(config: LabelConfig, annotations: list[dict[str, object]]) -> object:
-    """The answer to the only question."""
-    answers = config.answers(annotations)
-    return answers.get(config.questions[0].name)
 
 
 @pytest.mark.parametrize(
@@ -91,20 +71,20 @@ def label(config: LabelConfig, annotations: list[dict[str, object]]) -> object:
             f'<View>{IMAGE}<Choices name="deep" toName="image"><Choice value="x"><Choice value="y"/></Choice></Choices>'
             f'{CHOICES}<BrushLabels name="any" toName="image" value="$labels"/></View>',
             [
-                'Choices "deep": it has nested Choice tags; add another Choices tag beside it, without them',
-                'BrushLabels "any": what it asks differs from task to task; add another BrushLabels tag beside it, '
+                'Choices "deep": it has nested Choice tags; add another Choices tag next to it, without them',
+                'BrushLabels "any": its classes differ from task to task; add another BrushLabels tag next to it, '
                 "with Label tags in it",
             ],
         ),
         (
             f'<View>{IMAGE}{CHOICES}<Choices name="flag" toName="image"><Choice value="odd"/></Choices></View>',
-            ['Choices "flag": beside other questions its only Choice is never answered with no, add one for that'],
+            ['Choices "flag": with other questions its only Choice is never answered with no, add a Choice for that'],
         ),
         (
             f'<View>{IMAGE}{CHOICES}<Choices name="caption" toName="image"><Choice value="$first"/></Choices></View>',
             [
                 'Choices "caption": its Choice tags with $ differ from task to task; '
-                "add another Choices tag beside it, without them"
+                "add another Choices tag next to it, without them"
             ],
         ),
     ],
@@ -158,7 +138,7 @@ def test_classes_are_what_label_studio_stores() -> None:
         (PLAIN.replace("$image", "https://example.com/cat.jpg"), "task key"),
         (PLAIN.replace("$image", "$images[{{idx}}]"), "task key"),
         (f"<View>{IMAGE}</View>", "has none"),
-        (f'<View>{IMAGE}<BrushLabels name="b" toName="image"/></View>', "there are none"),
+        (f'<View>{IMAGE}<BrushLabels name="b" toName="image"/></View>', "add some"),
         (f'<View>{IMAGE}<Brush name="b" toName="image"/></View>', "not learn from Brush:"),
         (f'<View>{IMAGE}<BrushLabels name="b" toName="image"><Label/></BrushLabels></View>', "one has none"),
         (f"<View>{IMAGE}{BRUSH.replace('image', 'text')}</View>", "another BrushLabels tag"),
@@ -168,7 +148,7 @@ def test_classes_are_what_label_studio_stores() -> None:
         (PLAIN.replace('<Choice value="cat"/>', '<Choice value="cat"><Choice value="tom"/></Choice>'), "nested"),
         (PLAIN.replace("<Choices ", '<Choices allowNested="true" '), "with allowNested"),
         (PLAIN.replace('name="choice" ', ""), "has no name"),
-        (f'<View>{IMAGE}<Choices name="choice" toName="image"/></View>', "there are none"),
+        (f'<View>{IMAGE}<Choices name="choice" toName="image"/></View>', "add some"),
         (PLAIN.replace('value="cat"', ""), "one has none"),
         (f'<View>{IMAGE}<Größe name="b" toName="image"/></View>', "from Gr??e:"),
     ],
@@ -181,17 +161,7 @@ def test_refuses_the_rest_with_a_sentence_fit_for_a_status_line(config: str, say
     assert text.isascii() and text.isprintable() and text.endswith(".") and len(text) < 200
 
 
-def test_class_numbers_of_pixels_are_bytes() -> None:
-    labels = [f'<Label value="{n}"/>' for n in range(300)]
-    brush = [f'<BrushLabels name="b{k}" toName="image">{"".join(labels[k : k + 254])}</BrushLabels>' for k in (0, 1)]
-    assert len(parse_config(f"<View>{IMAGE}{brush[0]}</View>").questions[0].classes) == 254
-    with pytest.raises(UnsupportedConfigError, match="254 labels of regions at most: the label config has 255"):
-        parse_config(f"<View>{IMAGE}{brush[0]}{brush[1]}</View>")
-    with pytest.raises(UnsupportedConfigError, match="254 labels of regions at most"):
-        parse_config(f'<View>{IMAGE}<BrushLabels name="b" toName="image">{"".join(labels)}</BrushLabels></View>')
-
-
-def test_drawings_are_expected_from_controls_that_are_not_learnt_too() -> None:
+def test_drawings_are_expected_from_controls_that_are_not_learned_too() -> None:
     assert not CONFIG.draws and not TAGGING.draws
     assert OUTLINING.draws and EVERYTHING.draws
     for control in (
@@ -281,16 +251,6 @@ def test_several_choices_are_voted_on_one_by_one() -> None:
     assert label(TAGGING, [tags("a"), tags(at=1)]) == []
 
 
-def test_regions_are_those_of_the_newest_that_has_some() -> None:
-    stored = {"label": "sky", "width": 30, "height": 20, "points": [[0.0, 0.0], [50.0, 0.0], [50.0, 50.0]]}
-    old, new = given(polygon("car"), at="1"), given(polygon("sky"), polygon("car"), at="2")
-    assert label(OUTLINING, [new, old]) == [stored, stored | {"label": "car"}]
-    assert label(OUTLINING, [old, given(at="2")]) == []
-    assert label(OUTLINING, [old, given(polygon("cloud"), at="2")]) == [stored | {"label": "car"}]
-    assert label(OUTLINING, [given(polygon("cloud"))]) is None
-    assert label(OUTLINING, [given({"type": "relation", "from_id": "a", "to_id": "b"})]) == []
-
-
 def test_empty_is_an_answer_to_the_only_question() -> None:
     choice = {"from_name": "choice", "type": "choices", "value": {"choices": ["cat"]}}
     assert EVERYTHING.answers([given(choice)]) == {"choice": "cat"}
@@ -324,16 +284,6 @@ def test_other_controls_do_not_take_an_answer_away() -> None:
     assert len(faults) == 1  # of the boxes alone
 
 
-def test_unusable_regions_are_told() -> None:
-    faults: list[str] = []
-    answers = OUTLINING.answers([given(polygon("cloud"), polygon("sky"), polygon("sky", image_rotation=90))], faults)
-    assert [region["label"] for region in answers["poly"]] == [None, "sky", None]
-    assert faults == [
-        'A region of "poly" is left out: the label config does not have its label any more.',
-        'A region of "poly" is left out: the image had been turned when it was made; turn it back and make it again.',
-    ]
-
-
 def test_a_result_reads_back_as_the_answers() -> None:
     guesses = {"tags": Prediction(("b", "a"), 0.5), "choice": Prediction("dog", 0.75), "gone": Prediction("x", 1.0)}
     result = EVERYTHING.result(guesses)
@@ -344,21 +294,6 @@ def test_a_result_reads_back_as_the_answers() -> None:
 @pytest.mark.parametrize("value", ["mouse", ("mouse",), (), ("cat", "dog"), np.zeros((2, 2), np.uint8)])
 def test_guesses_that_do_not_fit_the_config_are_left_out(value: object) -> None:
     assert CONFIG.result({"choice": Prediction(value, 0.5)}) == []
-
-
-def test_masks_become_regions_where_the_size_is_known() -> None:
-    mask = np.full((40, 40), 3, dtype=np.uint8)
-    mask[5:20, 5:20], mask[25:35, 5:35] = 0, 1
-    guess = {"poly+brush": Prediction(mask, 0.5)}
-    assert (
-        EVERYTHING.result(guess) == EVERYTHING.result({"poly+brush": Prediction("car", 0.5)}, width=60, height=40) == []
-    )
-    car, sky = EVERYTHING.result(guess, width=60, height=40)
-    assert (car["from_name"], car["type"], car["value"]["brushlabels"]) == ("brush", "brushlabels", ["car"])
-    assert (sky["from_name"], sky["type"], sky["value"]["polygonlabels"]) == ("poly", "polygonlabels", ["sky"])
-    assert [region["label"] for region in EVERYTHING.answers([given(car, sky)])["poly+brush"]] == ["car", "sky"]
-    (large,) = EVERYTHING.result(guess, width=60, height=40, least_region=0.17)
-    assert large["type"] == "brushlabels"
 
 
 def test_stays_light_for_the_web_process() -> None:
