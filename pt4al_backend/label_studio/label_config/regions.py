@@ -254,7 +254,7 @@ def misfits(regions: Sequence[Region], size: tuple[int, int]) -> list[str]:
 def _misfit(region: Region, width: int, height: int) -> str:
     painted = f"{region['width']} x {region['height']}"
     message = (
-        f"A region is left out: it was painted on an image of {painted} pixels, but this one has {width} x {height}"
+        f"A region is left out: it was painted on an image of {painted} pixels, and this one has {width} x {height}"
     )
     if _fits(region, height, width):
         message += ", swapped, as some tools that ignore the EXIF orientation write it"

@@ -186,9 +186,9 @@ def test_outside_a_region_that_is_left_out_the_background_is_learned() -> None:
         ((61, 40), ""),  # rounded
         ((10, 7), ""),
         ((0, 0), ""),  # not known
-        ((20, 30), "30 x 20 pixels, but this one has 20 x 30, swapped"),
+        ((20, 30), "30 x 20 pixels, and this one has 20 x 30, swapped"),
         ((2000, 3000), "EXIF"),
-        ((30, 30), "30 x 20 pixels, but this one has 30 x 30; paint it again."),
+        ((30, 30), "30 x 20 pixels, and this one has 30 x 30; paint it again."),
         ((300, 190), "300 x 190"),
     ],
 )
