@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pt4al_backend.datasets.known_images import LabelledImages, SegmentedImages
+from pt4al_backend.datasets.known_images import LabelledImages, SegmentedImages, mask_effort
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.questions import Question
 from pt4al_backend.labelling.segmentation import SEGMENTATION
@@ -89,3 +89,17 @@ def test_a_split_of_masks_leaves_an_image_on_both_sides(n: int, share: float, he
     assert (len(rest), len(held)) == (n - held_out, held_out)
     assert contents(held) == [name.encode() for name in held.names]
     assert segmented(n).split(share, seed=0)[1].names == held.names
+
+
+@pytest.mark.parametrize(
+    ("mask", "pixels", "borders"),
+    [
+        ([[0, 0], [0, 0]], 4, 0),
+        ([[0, 1], [0, 1]], 4, 2),
+        ([[0, 0, 0], [1, 1, 1], [1, 1, 1]], 9, 3),
+        ([[255, 255], [255, 255]], 0, 0),
+        ([[0, 0, 255]], 2, 0),
+    ],
+)
+def test_the_effort_of_a_mask_by_hand(mask: list[list[int]], pixels: int, borders: int) -> None:
+    assert mask_effort(np.array(mask, dtype=np.uint8), classes=2) == (pixels, borders)

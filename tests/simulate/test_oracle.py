@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
+from support.drawn_masks import CLASSES, read_all, truth
 
 from pt4al_backend.datasets.known_images import LabelledImages
 from pt4al_backend.errors import UnreadableImageError
 from pt4al_backend.labelling.platform import LabellingPlatform, Pick, TaskState, Window
+from pt4al_backend.labelling.questions import Question
+from pt4al_backend.labelling.segmentation import SEGMENTATION
 from pt4al_backend.simulate.oracle import KnownLabels
 
 
@@ -97,3 +103,20 @@ def test_the_queue_is_the_window_less_what_was_answered() -> None:
     assert platform.project().model_version == "pt4al-r0-n0-1"
     platform.publish(Window("pt4al-r0-n1-2", (Pick(2, 0.0), Pick(1, 0.5))))
     assert platform.queue == [1]
+
+
+def test_known_masks_are_drawn(drawings: Path) -> None:
+    platform = KnownLabels(read_all(drawings).take(np.array([7, 3])))
+    assert platform.project().questions == (Question("mask", SEGMENTATION, CLASSES),)
+    platform.answer([2])
+    states = {state.id: state for page, _ in platform.tasks(None) for state in page}
+    assert states[1].answers == {} and list(states[2].answers) == ["mask"]
+    question = platform.project().questions[0]
+    for side in (16, 64, 100):
+        drawn = platform.drawing(question, states[2].answers["mask"], side=side, size=(0, 0)).mask
+        expected = Image.fromarray(truth(3)).resize((side, side), Image.Resampling.NEAREST)
+        assert drawn.tolist() == np.array(expected).tolist()
+    one = Question("mask", SEGMENTATION, CLASSES[:1])
+    assert platform.drawing(one, states[2].answers["mask"], side=64, size=(0, 0)).mask.max() == 255
+    drawn = platform.drawing(question, states[2].answers["mask"], side=64, size=(0, 0)).mask
+    assert set(np.unique(drawn)) == {*np.unique(truth(3))}
