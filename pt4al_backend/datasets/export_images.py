@@ -123,9 +123,7 @@ def _path(image: str) -> str:
     path, query = address.path.rstrip("/"), parse_qs(address.query)
     if path.endswith("/data/local-files"):
         return query.get("d", [""])[0]
-    if (
-        path.endswith(("/resolve", "/presign")) and "fileuri" in query
-    ):  # the form that Label Studio's API gives storage keys
+    if path.endswith(("/resolve", "/presign")) and "fileuri" in query:  # storage keys as Label Studio's API writes them
         return _path(_decoded(query["fileuri"][0]))
     return unquote(address.path)
 

@@ -277,7 +277,7 @@ def _plain(url: str) -> str:
 
 
 def token_for(url: str, access_token: str, settings: Settings) -> str:
-    """The token for the Label Studio at `url`: that of the settings if it is theirs, otherwise that of its /setup."""
+    """The token for the Label Studio at `url`: the settings' token if they name that one, otherwise its /setup's."""
     ours = settings.label_studio_api_key.get_secret_value()
     return ours if ours and url.rstrip("/") == settings.label_studio_url else access_token
 

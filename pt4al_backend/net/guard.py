@@ -19,9 +19,12 @@ import httpx
 
 from pt4al_backend.errors import LabelStudioError, PT4ALError, UnreadableImageError
 
-CONNECT_SECONDS = 10.0  # a host that swallows packets must not use up the whole time limit
-LARGEST_ANSWER = 256 * 2**20  # bytes; a page of painted photos may take a fifth of that ...
-FIRST_ANSWER = 4 * 2**20  # ... and the project, which is asked for before any page, much less
+CONNECT_SECONDS = 10.0
+"""Time limit of connecting: a host that swallows packets must not use up the whole time of a request."""
+LARGEST_ANSWER = 256 * 2**20
+"""Bytes of a response from a known Label Studio; a page of painted photos may take a fifth of that."""
+FIRST_ANSWER = 4 * 2**20
+"""Bytes of a response from any other server; the project, which is requested first, takes much less."""
 METADATA_ADDRESSES = {  # cloud metadata services that are not link-local
     ipaddress.ip_address(text)
     for text in ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")

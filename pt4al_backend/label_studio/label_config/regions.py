@@ -280,9 +280,7 @@ def _filled(region: Region, side: int) -> NDArray[np.bool_]:
     ends = np.array(region["points"]) / 100 * side - 0.5  # now the centres of pixels have whole numbers
     edges = np.stack([ends, np.roll(ends, -1, axis=0)], axis=1)
     rightward = edges[:, 0, 0] <= edges[:, 1, 0]
-    edges = np.where(
-        rightward[:, None, None], edges, edges[:, ::-1]
-    )  # the way there and the way back are the same line
+    edges = np.where(rightward[:, None, None], edges, edges[:, ::-1])  # both directions give the same line
     odd = np.zeros((side + 1, side), dtype=np.uint8)
     for start in range(0, len(edges), EDGES):
         column, row = _crossed(edges[start : start + EDGES])
