@@ -1,6 +1,8 @@
 import time
+from dataclasses import replace
 
 import numpy as np
+from support.rig import Rig
 
 from pt4al_backend.active_learning.publish import HEAD, MOST_PREDICTIONS, RECENT, may_be_open, retire, version_name
 from pt4al_backend.labelling.platform import Pick
@@ -88,3 +90,86 @@ def test_nobody_has_an_image_open_whose_lock_has_expired():
     retired = retire([], "v0", [1], {1})
     retired[0]["at"] -= 90_000
     assert may_be_open(retired, [2], {1, 2}) == [2]
+
+
+def replace_version(platform):
+    """As a process leaves it that is killed between the switch and its own row."""
+    platform.publish(replace(platform.published[-1], version="pt4al-r0-n99-unknown"))
+    return platform.model_version
+
+
+def test_a_switched_version_is_switched_back(settled):
+    settled.platform.model_version = "somebody else's"
+    settled.look()
+    assert settled.platform.model_version == settled.project.model_version
+
+
+def test_without_pre_annotations_the_order_is_published_anew(tmp_path):
+    for n, preannotate in enumerate((True, False)):
+        rig = Rig(tmp_path, n=20, preannotate=preannotate)
+        rig.settle()
+        if not n:
+            platform = rig.platform
+            platform.label(platform.queue[0])
+        else:
+            rig.workspace.platform = rig.platform = platform
+        rig.settle()
+        assert all(bool(pick.guesses) == preannotate for pick in platform.published[-1].picks)
+        rig.close()
+    with_guesses, without = (window for window in platform.published if "-n1-" in window.version)
+    assert [pick.task for pick in with_guesses.picks] == [pick.task for pick in without.picks]
+
+
+def test_a_version_that_may_be_open_is_kept(settled):
+    before = settled.platform.model_version
+    settled.platform.label(settled.platform.queue[0])
+    settled.look()
+    assert settled.platform.model_version != before
+    assert before in settled.platform.versions
+
+
+def test_a_version_is_kept_while_a_second_annotator_may_have_its_images_open(rig):
+    rig.platform.overlap = 2
+    rig.settle()
+    versions = [rig.platform.model_version]
+    for task in rig.platform.queue[:12] + list(range(1, 5)):
+        rig.platform.label(task)
+        rig.look()
+        versions.append(rig.platform.model_version)
+    assert versions[0] != versions[1]
+    assert set(versions) <= set(rig.platform.versions)
+    rig.platform.overlap = 1
+    rig.platform.label(rig.platform.queue[0])
+    rig.look()
+    assert versions[0] not in rig.platform.versions
+
+
+def test_a_version_that_was_served_when_a_process_was_killed_stays_a_while(settled):
+    killed = replace_version(settled.platform)
+    settled.platform.label(settled.platform.queue[0])
+    settled.look()
+    assert settled.platform.model_version != killed
+    assert killed in settled.platform.versions
+    assert settled.project.retired[-1]["version"] == killed
+
+
+def test_versions_that_cannot_be_deleted_do_no_harm_and_go_later(settled, caplog):
+    settled.platform.deletes = 0
+    retired = settled.project.retired
+    for entry in retired:
+        entry["at"], entry["head"] = 0, []
+    settled.store.update(settled.id, retired=retired)
+    for task in settled.platform.queue[: RECENT + 4]:
+        settled.platform.label(task)
+        settled.look()
+        assert settled.project.model_version == settled.platform.model_version
+    assert "could not be deleted. 504" in caplog.text
+    lasting = len(settled.platform.versions)
+    settled.platform.deletes = 1
+    settled.platform.label(settled.platform.queue[0])
+    settled.look()
+    assert len(settled.platform.versions) == lasting  # one came, one went
+    for _ in range(lasting):
+        settled.look()
+    kept = {settled.project.model_version, *(entry["version"] for entry in settled.project.retired)}
+    assert set(settled.platform.versions) == kept

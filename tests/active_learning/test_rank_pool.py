@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from support.rig import Rig
 from support.small_pool import BATCHES, CLASS, KIND, N, pool, predictions
 
 from pt4al_backend.active_learning.pool_predictions import Preview
@@ -16,6 +17,7 @@ from pt4al_backend.active_learning.rank_pool import OPENED, PREVIEWED, Ranked, r
 from pt4al_backend.active_learning.schedule import schedule
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.questions import Prediction
+from pt4al_backend.sampling import queue
 from pt4al_backend.sampling.queue import LAST_PLACE
 from pt4al_backend.sampling.strategies import STRATEGIES
 from pt4al_backend.sampling.strategy import Strategy
@@ -147,3 +149,36 @@ def test_masks_are_drawn_for_the_front_and_for_what_is_open(tmp_path: Path) -> N
 def test_when_nothing_is_open_the_window_is_empty(tmp_path: Path) -> None:
     found = ranked(tmp_path, list(range(N)), how={"opened": [103]})
     assert found.window.picks == () and found.window.opened == () and len(found.query) == 0
+
+
+def test_first_queue_is_the_cold_start_of_batch_0(settled):
+    pool, window = settled.pool(), settled.platform.published[0]
+    members = np.flatnonzero(pool.batch == 0)
+    by_rank = members[np.argsort(pool.rank[members])]
+    assert [pick.task for pick in window.picks[:6]] == pool.task[by_rank[::5]].tolist()
+    assert len(window.picks) == 6 + 5
+    assert np.diff([pick.score for pick in window.picks]).min() > 0
+
+
+def test_an_image_that_may_be_open_keeps_a_prediction_behind_the_window(tmp_path):
+    rig = Rig(tmp_path, n=60, train_growth=0)
+    rig.settle()
+    left = rig.platform.queue[0]  # somebody opens it, while others label the rest of the round as they like
+    pool = rig.pool()
+    for task in [task for task in pool.task[pool.batch == 0].tolist() if task != left][:6]:
+        rig.platform.label(task)
+    rig.look()
+    window = rig.platform.published[-1]
+    tasks, opened = [[pick.task for pick in picks] for picks in (window.picks, window.opened)]
+    assert rig.project.round == 1
+    assert left in opened and not set(tasks) & set(opened) and len(opened) <= OPENED
+    assert all(pick.score == queue.LAST_PLACE and pick.guesses for pick in window.opened)
+    assert rig.project.published == tasks
+    published = len(rig.platform.published)
+    rig.loop._stale = True
+    rig.look()
+    assert len(rig.platform.published) == published, "the same order is not published again"
+    rig.platform.label(left)
+    rig.look()
+    assert left not in [pick.task for pick in rig.platform.published[-1].opened]
+    rig.close()

@@ -1,17 +1,22 @@
 """The network that is trained, and the encoder in use: the same, or a pretrained one."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import timm
 import torch
 from safetensors.torch import save_file
 from support.known_labels import QUESTION
-from support.rig import Rig
+from support.question_rig import EMPTY, PRESENT, QuestionRig
+from support.rig import Rig, label_half
 
 from pt4al_backend import learning
 from pt4al_backend.active_learning.embedding_files import file_names
 from pt4al_backend.active_learning.stored_networks import StoredNetworks
 from pt4al_backend.errors import PT4ALError
+from pt4al_backend.learning import network_head
+from pt4al_backend.sampling.uncertainty import confidence
 from pt4al_backend.settings import METHODS
 
 
@@ -135,4 +140,60 @@ def test_an_encoder_that_cannot_be_had_says_so(tmp_path):
     rig = Rig(tmp_path, n=20, encoder="timm:nonsense")
     with pytest.raises(PT4ALError, match="timm has no network 'nonsense'"):
         rig.settle()
+    rig.close()
+
+
+def test_paper_serves_what_the_network_as_trained_is_unsure_of_for_a_whole_round(tmp_path, monkeypatch):
+    monkeypatch.setitem(METHODS, "fast", METHODS["paper"])  # its network takes minutes
+    rig = Rig(tmp_path, n=60)
+    rig.settle()
+    for task in rig.platform.queue[:6]:
+        rig.platform.label(task)
+    rig.settle()
+    assert (rig.project.round, rig.project.main_generation) == (1, 1)
+    pool = rig.pool()
+    logits = network_head(rig.workspace.networks.weights("main-1"), 0).logits(
+        rig.workspace.networks.embeddings(rig.project, "main-1").vectors.read(pool.row)
+    )
+    answers = dict(zip(pool.task.tolist(), logits.argmax(axis=1).astype(str).tolist(), strict=True))
+    batch = np.flatnonzero(pool.batch == 1)
+    unsure = pool.task[batch[np.argsort(-confidence(logits)[batch], kind="stable")]].tolist()
+    assert rig.platform.queue[:6] == unsure[:6]
+    assert [pick.guesses[QUESTION].value for pick in rig.platform.published[-1].picks] == [
+        answers[task] for task in rig.platform.queue
+    ]
+    for k in range(1, 4):
+        rig.platform.label(rig.platform.queue[0])
+        rig.look()
+        assert rig.platform.queue[: 6 - k] == unsure[k:6]
+    rig.close()
+
+
+def test_paper_asks_a_refit_where_the_network_learnt_other_questions(tmp_path, monkeypatch):
+    monkeypatch.setitem(METHODS, "fast", METHODS["paper"])
+    rig = Rig(tmp_path, n=60)
+    label_half(rig)
+    rig.settle()
+    assert rig.workspace.sources(rig.project, "main-1").own[QUESTION].bias.shape == (10,)
+    assert rig.workspace.sources(rig.project, "pretext-1").own == {}
+    rig.platform.classes = rig.platform.classes[:6]
+    rig.look()
+    assert rig.workspace.sources(rig.project, "main-1").own == {}
+    assert {pick.guesses[QUESTION].value for pick in rig.platform.published[-1].picks} <= set("012345")
+    rig.close()
+
+
+def test_paper_asks_a_refit_what_its_network_had_no_answer_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METHODS, "fast", METHODS["paper"])
+    rig = QuestionRig(tmp_path, EMPTY, PRESENT)
+    rig.settle()
+    rig.platform.answer(*range(1, 13), only=[EMPTY.name])
+    rig.settle()
+    rig.platform.answer(*range(1, 13))
+    rig.settle()
+    assert rig.project.main_generation == 1
+    assert list(rig.workspace.sources(rig.project, "main-1").own) == [EMPTY.name]
+    assert set(next(iter(rig.picks.values())).guesses) == {EMPTY.name, PRESENT.name}
+    rig.train()
+    assert list(rig.workspace.sources(rig.project, "main-2").own) == [EMPTY.name, PRESENT.name]
     rig.close()

@@ -3,8 +3,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pt4al_backend.labelling.multiple import of_labels
-from pt4al_backend.labelling.segmentation import of_pixels
 from pt4al_backend.sampling.uncertainty import UNCERTAINTIES, confidence, entropy, margin, mean_rank, softmax
 
 SURE, TORN, LOST = [9.0, 0.0, 0.0], [3.0, 2.9, -4.0], [1.0, 1.0, 1.0]
@@ -45,36 +43,6 @@ def test_softmax_rows_sum_to_one():
 
 
 # Labels that do not exclude one another, and pixels
-
-
-def test_labels_by_hand():
-    # Logit log 3: there with 0.75; logit 0: nobody knows.
-    logits = np.log(np.array([[3.0, 1.0], [1.0, 1.0], [3.0, 1 / 3]]))
-    assert of_labels(logits, margin) == pytest.approx([(0.5 + 1) / 2, 1, 0.5])
-    assert of_labels(logits, confidence) == pytest.approx([(0.25 + 0.5) / 2, 0.5, 0.25])
-    quarter = -(0.75 * np.log(0.75) + 0.25 * np.log(0.25))
-    assert of_labels(logits, entropy) == pytest.approx([(quarter + np.log(2)) / 2, np.log(2), quarter])
-
-
-@given(st.lists(st.lists(st.floats(-50, 50), min_size=3, max_size=3), min_size=1, max_size=8), st.data())
-def test_it_does_not_matter_which_label_is_unsure_nor_whether_it_is_there(rows, data):
-    logits = np.array(rows, dtype=np.float32)
-    shuffled = logits[:, data.draw(st.permutations(range(3)))] * data.draw(st.sampled_from([-1, 1]))
-    for measure in UNCERTAINTIES.values():
-        unsure = of_labels(logits, measure)
-        assert unsure.shape == (len(rows),)
-        assert (unsure >= 0).all() and (unsure <= 1 + 1e-6).all()
-        assert of_labels(shuffled, measure) == pytest.approx(unsure, abs=1e-5)
-        assert (of_labels(logits / 2, measure) >= unsure - 1e-6).all()
-
-
-@pytest.mark.parametrize("name", UNCERTAINTIES)
-def test_pixels_count_alike(name):
-    measure = UNCERTAINTIES[name]
-    image = np.random.default_rng(0).normal(size=(2, 4, 5, 3))
-    each = [np.mean([measure(image[k, y, x][None])[0] for y in range(4) for x in range(5)]) for k in range(2)]
-    assert of_pixels(image, measure) == pytest.approx(each)
-    assert of_pixels(np.stack([np.full((4, 5, 3), LOST), np.full((4, 5, 3), SURE)]), measure).argmax() == 0
 
 
 # Several questions

@@ -1,7 +1,10 @@
 """Tasks in the store."""
 
 import numpy as np
+from support.coloured_shapes import shape_regions
 from support.stored import fetch, state
+
+from pt4al_backend.store.tasks import regions_digest
 
 
 def test_only_what_changed_counts_as_change(store, project):
@@ -68,3 +71,10 @@ def test_removed_tasks_are_gone_and_batches_of_a_removed_task_are_no_error(store
     store.save_batches(project.id, task=np.array([1, 2]), loss=np.ones(2), batch=np.zeros(2, int))
     assert store.task_ids(project.id) == [2]
     assert store.reserve_rows(project.id, [1, 2]).tolist() == [-1, 0]
+
+
+def test_digests_tell_regions_apart() -> None:
+    first, second = shape_regions(1), shape_regions(2)
+    in_other_order = [dict(reversed(region.items())) for region in first]
+    assert regions_digest(first) == regions_digest(in_other_order) != regions_digest(second)
+    assert regions_digest([]) != regions_digest(first)

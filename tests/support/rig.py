@@ -58,3 +58,15 @@ class Rig:
     def close(self) -> None:
         self.loop.close()
         self.store.close()
+
+
+def label_half(rig):
+    """Tasks 1 to 30, when the first queue is there."""
+    rig.settle()
+    for task in range(1, 31):
+        rig.platform.label(task)
+
+
+def without_pool(monkeypatch, rig):
+    """From now on reading the pool fails."""
+    monkeypatch.setattr(rig.store, "pool", None)

@@ -1,0 +1,61 @@
+"""A multiple choice in numbers, worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.answers import answers
+
+from pt4al_backend.active_learning.training_data import answered
+from pt4al_backend.labelling.multiple import MULTIPLE, chosen_classes, error_of_labels, of_labels
+from pt4al_backend.labelling.questions import Question
+from pt4al_backend.sampling.uncertainty import UNCERTAINTIES, confidence, entropy, margin
+
+SEEN = Question("result", MULTIPLE, ("tail", "ear", "paw"))
+
+
+def test_several_classes() -> None:
+    found = chosen_classes(SEEN, answers("result", ["paw", "tail"], None, [], ["ear", "a class that is gone"]))
+    assert found.tolist() == [[1, 0, 1], [-1, -1, -1], [0, 0, 0], [0, 1, 0]]
+    assert found.dtype == np.int8
+    assert answered(found).tolist() == [True, False, True, True]  # none of them is an answer
+
+
+def test_labels_by_hand():
+    # Logit log 3: there with 0.75; logit 0: nobody knows.
+    logits = np.log(np.array([[3.0, 1.0], [1.0, 1.0], [3.0, 1 / 3]]))
+    assert of_labels(logits, margin) == pytest.approx([(0.5 + 1) / 2, 1, 0.5])
+    assert of_labels(logits, confidence) == pytest.approx([(0.25 + 0.5) / 2, 0.5, 0.25])
+    quarter = -(0.75 * np.log(0.75) + 0.25 * np.log(0.25))
+    assert of_labels(logits, entropy) == pytest.approx([(quarter + np.log(2)) / 2, np.log(2), quarter])
+
+
+@given(st.lists(st.lists(st.floats(-50, 50), min_size=3, max_size=3), min_size=1, max_size=8), st.data())
+def test_it_does_not_matter_which_label_is_unsure_nor_whether_it_is_there(rows, data):
+    logits = np.array(rows, dtype=np.float32)
+    shuffled = logits[:, data.draw(st.permutations(range(3)))] * data.draw(st.sampled_from([-1, 1]))
+    for measure in UNCERTAINTIES.values():
+        unsure = of_labels(logits, measure)
+        assert unsure.shape == (len(rows),)
+        assert (unsure >= 0).all() and (unsure <= 1 + 1e-6).all()
+        assert of_labels(shuffled, measure) == pytest.approx(unsure, abs=1e-5)
+        assert (of_labels(logits / 2, measure) >= unsure - 1e-6).all()
+
+
+def test_nobody_answered() -> None:
+    assert chosen_classes(SEEN, []).shape == (0, 3)
+
+
+def test_an_error_is_the_probability_less_what_is_likelier() -> None:
+    """Of two labels: one there with 3 to 1, of the other nobody knows; so scaled that not knowing any is 1 long."""
+    assert error_of_labels(np.array([[np.log(3), 0.0]])) == pytest.approx(
+        np.array([[2 * (0.75 - 1) / np.sqrt(2), 2 * 0.5 / np.sqrt(2)]])
+    )
+
+
+def test_what_is_kept_says_of_each_class_whether_it_is_there() -> None:
+    probability, kept = MULTIPLE.predicted(np.log(np.array([[3.0, 1 / 3, 3.0]])))
+    assert probability == pytest.approx([0.75])
+    assert [MULTIPLE.value(SEEN, each) for each in kept] == [("tail", "paw")]

@@ -1,0 +1,48 @@
+"""A single choice in numbers, worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from support.answers import answers
+
+from pt4al_backend.active_learning.training_data import answered
+from pt4al_backend.labelling.questions import Question
+from pt4al_backend.labelling.single import SINGLE, class_numbers, error_of_one
+
+KIND = Question("kind", SINGLE, ("cat", "dog"))
+
+
+def test_one_class() -> None:
+    found = class_numbers(KIND, answers("kind", "dog", None, "cat", "a class that is gone"))
+    assert found.tolist() == [1, -1, 0, -1]
+    assert found.dtype == np.int64
+    assert answered(found).tolist() == [True, False, True, False]
+
+
+def test_nobody_answered() -> None:
+    assert class_numbers(KIND, []).shape == (0,)
+
+
+def test_an_error_is_the_probability_less_the_likeliest_class() -> None:
+    assert error_of_one(np.log(np.array([[0.25, 0.75], [0.5, 0.5]]))) == pytest.approx(
+        np.array([[0.25, -0.25], [-0.5, 0.5]])
+    )
+
+
+def test_figures_by_hand() -> None:
+    """Three of four are right; of the two cats one, of the two dogs both."""
+    found = [
+        (0, np.array([1.0, 0.0])),
+        (0, np.array([0.0, 1.0])),
+        (1, np.array([0.0, 2.0])),
+        (1, np.array([-1.0, 0.0])),
+    ]
+    assert SINGLE.figures(2, iter(found)) == {"accuracy": 0.75, "balanced_accuracy": 0.75}
+    assert SINGLE.figures(2, found[1:]) == {"accuracy": pytest.approx(2 / 3), "balanced_accuracy": 0.5}
+
+
+def test_what_is_kept_is_the_number_of_a_class() -> None:
+    probability, kept = SINGLE.predicted(np.log(np.array([[0.2, 0.8]])))
+    assert probability == pytest.approx([0.8])
+    assert [SINGLE.value(KIND, each) for each in kept] == ["dog"]

@@ -1,0 +1,32 @@
+"""The table of output types, and what it refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pt4al_backend.errors import LearningError
+from pt4al_backend.learning.linear_probe import fit_head
+from pt4al_backend.learning.output_types import OUTPUT_TYPES, head_for, type_of
+from pt4al_backend.learning.types import Output
+
+
+def test_an_unknown_output_is_refused_by_name() -> None:
+    with pytest.raises(LearningError, match="'boxes' is unknown: choose single, multiple or segmentation"):
+        type_of(Output("boxes", 2))
+
+
+@pytest.mark.parametrize("kind", OUTPUT_TYPES)
+def test_a_head_can_be_made_and_read_as_a_linear_classifier(kind: str) -> None:
+    weight, bias = head_for(Output(kind, 3), [8, 16], side=12).classifier()
+    assert len(weight) == len(bias) == 3
+
+
+@pytest.mark.parametrize("kind", OUTPUT_TYPES)
+def test_what_is_no_answer_is_refused(kind: str) -> None:
+    assert OUTPUT_TYPES[kind].flaw(np.full((2, 5), 7), 3)
+
+
+def test_cells_are_not_fitted_as_whole_images() -> None:
+    with pytest.raises(LearningError, match="Labels must be masks"):
+        fit_head(np.zeros((2, 4), np.float32), np.zeros(2, np.int64), Output("segmentation", 3))
