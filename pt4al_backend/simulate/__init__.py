@@ -1,4 +1,4 @@
-"""`pt4al-backend simulate`: the loop that ships, replayed with known labels."""
+"""`pt4al-backend simulate`: the real loop, replayed with known labels."""
 
 from pt4al_backend.simulate.command import Plan, plan, run
 from pt4al_backend.simulate.simulation import Replay

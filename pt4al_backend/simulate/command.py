@@ -1,6 +1,6 @@
 """All runs of a simulation: every variant with every seed, each once.
 
-Several processes may work on one directory: each takes the runs that no other has in hand.
+Several processes may share a directory: each takes runs that no other process is working on.
 """
 
 from __future__ import annotations
@@ -38,29 +38,43 @@ METHOD = (
     "pretext_epochs",
     "main_epochs",
 )  # settings that a run's outcome depends on
-TOLD = 20  # sentences
-PAUSE = 2.0  # seconds between looks for a run that another process may have left
+MOST_NOTES = 20  # notes that are printed
+PAUSE = 2.0  # seconds between two searches for a run that another process may have abandoned
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be run, and where it is kept."""
+    """The runs of a simulation, and where their results go."""
 
     title: str
     replay: Replay
     variants: list[Variant]
     seeds: tuple[int, ...]
     settings: Settings
-    """Of every run, but for `data_dir`, `seed` and what is a variant's own."""
+    """The settings of every run, except `data_dir`, `seed` and those that a variant sets."""
     out: Path
+    """The directory of the results."""
     notes: tuple[str, ...] = ()
-    """A sentence for whatever of the answers could not be used."""
+    """A sentence for each answer that could not be used."""
 
 
 def plan(
     source: Source, test: Source | None, settings: Settings, *, strategies: str, seeds: int, answers: int, out: Path
 ) -> Plan:
-    """What the command line asks for."""
+    """The plan that a command line asks for.
+
+    Args:
+        source: The images to label.
+        test: The images to measure on; None for a share of the others.
+        settings: The settings of the command.
+        strategies: Names of variants; see `variants.parse`.
+        seeds: How many seeds.
+        answers: Labels between two updates of the model.
+        out: The directory of the results.
+
+    Raises:
+        PT4ALError: The images or the strategies cannot be used.
+    """
     pool, notes = source.read(settings)
     held_out: KnownImages
     if test is None:
@@ -70,8 +84,8 @@ def plan(
         notes += more
         if type(held_out) is not type(pool):
             raise PT4ALError(
-                "The images in --test have to be answered as the others are: "
-                "give --test-masks where --masks is given, and only there."
+                "The images in --test need the same kind of labels as the others: "
+                "use --test-masks together with --masks, and only then."
             )
         held_out = held_out.with_classes(pool.classes)
     cycles = min(settings.cycles, len(pool))
@@ -83,64 +97,67 @@ def plan(
 
 
 def run(plan: Plan, console: Console) -> Results:
-    """Make every run that is not in `results.json` yet; draw `curves.svg`; return all of them.
+    """Do every run that is not in `results.json` yet, and draw `curves.svg`.
+
+    Returns:
+        The results of all runs, including earlier ones.
 
     Raises:
-        PT4ALError: what is asked cannot be done, `out` holds other results or cannot be written.
+        PT4ALError: The plan cannot be carried out, or `out` holds other results or cannot be written.
     """
     try:
         _check(plan)
         if plan.notes:
-            told = "\n".join(plan.notes[:TOLD]) + ("\n…" if len(plan.notes) > TOLD else "")
-            console.print(f"Could not be used, {len(plan.notes):,} in all:\n{escape(told)}")
+            notes = "\n".join(plan.notes[:MOST_NOTES]) + ("\n…" if len(plan.notes) > MOST_NOTES else "")
+            console.print(f"Answers that cannot be used ({len(plan.notes):,} in all):\n{escape(notes)}")
         plan.out.mkdir(parents=True, exist_ok=True)
         if not (plan.out / "results.json").exists():
-            _tidy(plan.out, unfinished=True)
+            _delete_work(plan.out, unfinished=True)
         with locked(plan.out / ".work.lock", shared=True):
-            results = _make_all(plan, console)
-        _tidy(plan.out, unfinished=False)
+            results = _run_all(plan, console)
+        _delete_work(plan.out, unfinished=False)
     except OSError as error:
         raise PT4ALError(f"{plan.out} cannot be used ({error}): choose another --out.") from error
     show(results, console)
     return results
 
 
-def _tidy(out: Path, *, unfinished: bool) -> None:
-    """Where nobody works on it, remove what is left of finished runs, or `unfinished` ones too."""
+def _delete_work(out: Path, *, unfinished: bool) -> None:
+    """Delete what finished runs left, and `unfinished` runs too, unless another process uses the directory."""
     work = out / "work"
-    with locked(out / ".work.lock", wait=False) as alone:
-        if not alone or not work.exists():
+    with locked(out / ".work.lock", wait=False) as acquired:
+        if not acquired or not work.exists():
             return
         for seed in list(work.iterdir()):
-            begun = {path.name for path in seed.iterdir() if path.is_dir()} - {"ready"}
-            if unfinished or not begun:
+            started = {path.name for path in seed.iterdir() if path.is_dir()} - {"ready"}
+            if unfinished or not started:
                 shutil.rmtree(seed, ignore_errors=True)
         if not any(work.iterdir()):
             work.rmdir()
 
 
-def _make_all(plan: Plan, console: Console) -> Results:
+def _run_all(plan: Plan, console: Console) -> Results:
     results = Results(plan.out / "results.json", _config(plan))
     results.begin()
     jobs = [(variant, seed) for seed in plan.seeds for variant in plan.variants]
     clock = _Clock(len(jobs), plan.replay.rounds)
     while missing := [job for job in jobs if not results.has(job[0].name, job[1])]:
         clock.finished(len(jobs) - len(missing))
-        if not any(_make(plan, results, *job, clock=clock, console=console) for job in missing):
-            time.sleep(PAUSE)  # all that is missing is in other hands
+        if not any(_run_one(plan, results, *job, clock=clock, console=console) for job in missing):
+            time.sleep(PAUSE)  # other processes are working on all missing runs
         results.refresh()
     curves.draw(results.runs, plan.out / "curves.svg", title=plan.title)
     return results
 
 
-def _make(plan: Plan, results: Results, variant: Variant, seed: int, *, clock: _Clock, console: Console) -> bool:
-    """Make one run. False if another process has it, or its preparation, in hand."""
+def _run_one(plan: Plan, results: Results, variant: Variant, seed: int, *, clock: _Clock, console: Console) -> bool:
+    """Do one run. False if another process is working on it or has done it."""
     home = plan.out / "work" / f"seed-{seed}"
     home.mkdir(parents=True, exist_ok=True)
-    with locked(home / f"{variant.name}.lock", wait=False) as mine:
-        if mine:
+    with locked(home / f"{variant.name}.lock", wait=False) as acquired:
+        if acquired:
             results.refresh()
-        if not mine or results.has(variant.name, seed) or not _prepared(plan, home, seed, console):
+        if not acquired or results.has(variant.name, seed) or not _prepare(plan, home, seed, console):
             return False
         settings = variant.applied_to(_settings(plan, home / variant.name, seed))
         if not settings.data_dir.exists():
@@ -148,10 +165,10 @@ def _make(plan: Plan, results: Results, variant: Variant, seed: int, *, clock: _
                 shutil.copytree(home / "ready", unfinished)
         label = f"{variant.name}, seed {seed}"
 
-        def tell(rounds: list[Round]) -> None:
+        def report(rounds: list[Round]) -> None:
             last = rounds[-1]
             console.print(
-                f"{label}: round {last['round'] + 1}, {last['labels']} labels, {_told(last)}, "
+                f"{label}: round {last['round'] + 1}, {last['labels']} labels, {_metric_of(last)}, "
                 f"{time_left(clock.left(len(rounds))) or 'remaining time unknown'}"
             )
 
@@ -160,25 +177,25 @@ def _make(plan: Plan, results: Results, variant: Variant, seed: int, *, clock: _
             closing(Simulation(plan.replay, settings, lambda text: status.update(f"{label}: {text}"))) as simulation,
         ):
             clock.start(simulation.rounds_done)
-            rounds = simulation.play(tell)
+            rounds = simulation.play(report)
         results.add({"strategy": variant.name, "seed": seed, "rounds": rounds})
         curves.draw(results.runs, plan.out / "curves.svg", title=plan.title)
         shutil.rmtree(settings.data_dir, ignore_errors=True)
         return True
 
 
-def _told(round_: Round) -> str:
+def _metric_of(round_: Round) -> str:
     name = metric({"rounds": [round_]})
     return f"{NAMES[name]} {round_[name]:.1%}"
 
 
-def _prepared(plan: Plan, home: Path, seed: int, console: Console) -> bool:
-    """Do once for all runs of a seed what comes before the first label. False if another process is at it."""
+def _prepare(plan: Plan, home: Path, seed: int, console: Console) -> bool:
+    """Do everything before the first label, once for all runs of a seed. False if another process is doing it."""
     if (home / "ready").exists():
         return True
-    with locked(home / "preparing.lock") as mine:
-        if not mine or (home / "ready").exists():
-            return mine
+    with locked(home / "preparing.lock") as acquired:
+        if not acquired or (home / "ready").exists():
+            return acquired
         label = f"seed {seed}"
         console.print(f"{label}: training the pretext task")
         settings = _settings(plan, home / "preparing", seed)
@@ -186,9 +203,9 @@ def _prepared(plan: Plan, home: Path, seed: int, console: Console) -> bool:
             console.status(label) as status,
             closing(Simulation(plan.replay, settings, lambda text: status.update(f"{label}: {text}"))) as simulation,
         ):
-            faults = simulation.prepare()
-        if faults:
-            console.print(f"{label}: {len(faults)} images cannot be read and are left out. The first: {faults[0]}")
+            errors = simulation.prepare()
+        if errors:
+            console.print(f"{label}: {len(errors)} images cannot be read and are left out. The first: {errors[0]}")
         settings.data_dir.rename(home / "ready")
         return True
 
@@ -202,33 +219,33 @@ def _settings(plan: Plan, directory: Path, seed: int) -> Settings:
         "train_growth": 0,  # one training a round, as in the paper
     }
     if _label_type(plan).dense:
-        changes["unlabelled_pixels"] = "ignore"  # a mask names the class of every pixel that is known
+        changes["unlabelled_pixels"] = "ignore"  # a mask has the class of every known pixel
     return Settings(**plan.settings.model_dump() | changes)
 
 
 def _check(plan: Plan) -> None:
-    """Refuse now what would otherwise be refused after hours."""
+    """Reject now what would otherwise fail after hours."""
     replay, cycles = plan.replay, plan.settings.cycles
     for variant in plan.variants:
         chosen_strategy(variant.applied_to(plan.settings), dense=_label_type(plan).dense)
     if len(replay.pool.classes) < 2:
         raise PT4ALError(
-            f"All regions are of one class, {replay.pool.classes[0]}: with PT4AL_UNLABELLED_PIXELS=background, what is "
-            "outside of them is another."
+            f"All regions have one class, {replay.pool.classes[0]}: set PT4AL_UNLABELLED_PIXELS=background to make the "
+            "pixels outside them another one."
         )
     if not len(replay.test):
         raise PT4ALError(
-            "There are too few images to leave out one to measure on, a class needs two: give others with --test."
+            "There are too few images to reserve some for measuring, as each class needs two: name others with --test."
         )
     if replay.query_size * cycles > len(replay.pool):
         raise PT4ALError(
-            f"{replay.query_size} images from each of {cycles} batches are more than the {len(replay.pool)} there are: "
+            f"{replay.query_size} images from each of {cycles} batches are more than the pool of {len(replay.pool)}: "
             "choose a smaller --query-size or fewer --cycles."
         )
 
 
 def _config(plan: Plan) -> dict[str, Any]:
-    """All that a run's outcome depends on, but for its strategy, its seed and the versions."""
+    """Everything that the outcome of a run depends on, except its strategy, its seed and the versions of libraries."""
     replay, settings = plan.replay, plan.settings
     device = learning.resolve_device(settings.device)
     return {
@@ -261,12 +278,12 @@ def _config(plan: Plan) -> dict[str, Any]:
 
 
 def _label_type(plan: Plan) -> LabelType:
-    """Of what is replayed."""
+    """The label type of the replayed labels."""
     return plan.replay.pool.question.label_type
 
 
 class _Clock:
-    """Guesses the remaining time from what this process has seen: training grows with the labels."""
+    """Estimates the remaining time from the rounds of this process; training takes longer with more labels."""
 
     def __init__(self, runs: int, rounds: int) -> None:
         self._runs, self._rounds = runs, rounds
@@ -275,21 +292,21 @@ class _Clock:
         self._finished = 0
 
     def finished(self, runs: int) -> None:
-        """So many runs are finished, by whomever."""
+        """So many runs are finished, by this or other processes."""
         self._finished = runs
 
     def start(self, rounds: int) -> None:
-        """A run is taken up of which so many rounds were done before."""
+        """A run starts, of which so many rounds were done before."""
         if self._at_start is None:
             self._at_start = self._finished + self._share(rounds)
             self._since = time.monotonic()
 
     def left(self, rounds: int) -> float | None:
-        """Seconds until all runs are done, when `rounds` of the one under way are."""
+        """Seconds until all runs are done, or None if unknown, after so many `rounds` of the current one."""
         now = self._finished + self._share(rounds)
         done = now - (self._at_start or 0.0)
         return (time.monotonic() - self._since) / done * (self._runs - now) if done > 0 else None
 
     def _share(self, rounds: int) -> float:
-        """Of a run: even the first rounds take their time."""
+        """The share of a run's time that so many rounds take: even the first rounds take some."""
         return rounds * (rounds + 5) / (self._rounds * (self._rounds + 5))

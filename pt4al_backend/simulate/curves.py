@@ -15,7 +15,7 @@ from pt4al_backend.store.files import replacing
 
 
 def draw(runs: Sequence[Run], path: Path, *, title: str) -> None:
-    """Write the curves of all strategies in `runs` to `path`: lines are means, bands standard deviations."""
+    """Draw the curves of all strategies in `runs`; lines are means, bands are standard deviations."""
     figure = Figure(figsize=(10, 5), layout="constrained")
     axes = figure.subplots()
     axes.set_prop_cycle(cycler(linestyle=["-", "--", ":"]) * cycler(color=color_sequences["tab10"]))

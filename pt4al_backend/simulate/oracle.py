@@ -1,4 +1,4 @@
-"""A labelling platform that lives in memory and knows every answer."""
+"""A labelling platform in memory that knows every answer."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pt4al_backend.labelling.questions import Question
 
 
 class KnownLabels:
-    """One project whose task `k + 1` shows image `k`: a `LabellingPlatform`."""
+    """A `LabellingPlatform` with one project, whose task `k + 1` shows image `k`."""
 
     def __init__(self, images: KnownImages) -> None:
         self.window: Window | None = None
         self._images = images
-        self._log: list[int] = list(range(1, len(images) + 1))  # every change, by task
+        self._log: list[int] = list(range(1, len(images) + 1))  # the task of every change
         self._answered: set[int] = set()
 
     def answer(self, tasks: Iterable[int]) -> None:
@@ -27,7 +27,7 @@ class KnownLabels:
 
     @property
     def queue(self) -> list[int]:
-        """The published window, less what was answered since."""
+        """The tasks of the published window that have not been answered since."""
         picks = self.window.picks if self.window else ()
         return [pick.task for pick in picks if pick.task not in self._answered]
 

@@ -1,4 +1,4 @@
-"""`results.json`: what was run, on what, and what came of it. Finished runs are kept."""
+"""`results.json`: the configuration, the machine, and the finished runs of a simulation."""
 
 from __future__ import annotations
 
@@ -23,51 +23,51 @@ from pt4al_backend.sampling.orders import current_name
 from pt4al_backend.simulate.run_file import Run, RunFile
 
 NAMES = {each.metric: each.metric_title for each in LABEL_TYPES.values() if each.metric}
-"""What a curve may show."""
-BESIDE = {"balanced_accuracy": "balanced_aubc"} | {f"network_{name}": "network_aubc" for name in NAMES}
-"""Other figures of a round, and under which name the area under them is told."""
+"""Titles of the metrics that a curve may show."""
+OTHER_AREAS = {"balanced_accuracy": "balanced_aubc"} | {f"network_{name}": "network_aubc" for name in NAMES}
+"""Other figures of a round, with the summary's name for the area under their curve."""
 DATE = "%Y-%m-%d"
 LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn", "scikit-activeml")
 
 
 class Results:
-    """The runs in `path` so far; several processes may add to them. Those of another `config` are refused."""
+    """The runs in a file so far; several processes may add to them."""
 
     def __init__(self, path: Path, config: Mapping[str, Any]) -> None:
         self._file = RunFile(path)
         self.config = dict(config)
         self.runs: list[Run] = []
         self.environment: dict[str, Any] = {}
-        """Where the last of them was made."""
+        """The machine and the versions of the last run."""
         self.refresh()
 
     def summary(self) -> dict[str, dict[str, float]]:
-        """Per strategy; see `summary`."""
+        """See the function `summary`."""
         return summary(self.runs)
 
     def has(self, strategy: str, seed: int) -> bool:
-        """Whether a run is finished, as far as is known since the last `refresh`."""
+        """Whether a run was finished at the last `refresh`."""
         return any((run["strategy"], run["seed"]) == (strategy, seed) for run in self.runs)
 
     def begin(self) -> None:
-        """Put the config on disk, so that runs of another are refused even before the first is finished."""
+        """Write the config, so that runs with another one are rejected even before the first run is finished."""
         if self._file.read() is None:
             self._add([])
 
     def add(self, run: Run) -> None:
-        """Keep a finished run with its date, our version and the processor, on disk when this returns."""
+        """Save a finished run with its date, the version of this package and the processor."""
         self._add([run | {"date": time.strftime(DATE), "version": __version__, "processor": _processor()}])
 
     @property
     def made(self) -> dict[str, str]:
-        """When and on what the runs were made: a date, or the first and the last; every processor."""
+        """The date of the runs, or the first and the last date, and every processor."""
         dates, processors = (sorted({run[key] for run in self.runs if key in run}) for key in ("date", "processor"))
-        told = {"date": " to ".join(dict.fromkeys(dates[:1] + dates[-1:])), "processor": " and ".join(processors)}
-        return {key: value for key, value in told.items() if value}
+        texts = {"date": " to ".join(dict.fromkeys(dates[:1] + dates[-1:])), "processor": " and ".join(processors)}
+        return {key: text for key, text in texts.items() if text}
 
     def _add(self, runs: list[Run]) -> None:
         def describe(everything: list[Run]) -> dict[str, Any]:
-            self.refresh()  # also refuses the runs of another config
+            self.refresh()  # also rejects runs with another config
             self.environment = environment(self.config.get("device", "cpu"))
             return {"config": self.config, "environment": self.environment, "summary": summary(everything)}
 
@@ -75,7 +75,11 @@ class Results:
         self.runs = self._file.add(runs, describe)
 
     def refresh(self) -> None:
-        """Take in what other processes have added."""
+        """Read the runs that other processes have added.
+
+        Raises:
+            PT4ALError: The file holds runs with another config, or no runs of a simulation.
+        """
         try:
             saved = self._file.read()
             if saved is None:
@@ -86,7 +90,7 @@ class Results:
                 run["strategy"], run["seed"], [(entry["labels"], entry[shown]) for entry in run["rounds"]]
         except (ValueError, KeyError, TypeError, IndexError, StopIteration):
             raise PT4ALError(
-                f"{self._file.path} holds no results of a simulation: move it away, or choose another --out."
+                f"{self._file.path} holds no results of a simulation: move it, or choose another --out."
             ) from None
         other = [name for name in self.config if config.get(name) != json.loads(json.dumps(self.config[name]))]
         if other:
@@ -97,15 +101,15 @@ class Results:
 
 
 def _in_words_of_today(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config that a release may have written when orders had other names."""
+    """A config with the current names of orders, which an older release may have called something else."""
     return {**config} | ({"order": current_name(config["order"])} if "order" in config else {})
 
 
 def show(results: Results, console: Console) -> None:
-    """Print the summary, and what each strategy saves over `random`."""
+    """Print the summary, including how many labels each strategy saves compared with `random`."""
     shown = NAMES[metric(results.runs[0])]
     table = Table(title=f"{results.config['title']}: {shown} on {results.config['test']} test images, %")
-    table.add_column("strategy", overflow="fold")  # cut off, many have the same name
+    table.add_column("strategy", overflow="fold")  # truncated names could be the same
     for heading in ("runs", "mean over all rounds", "at the end", "labels for random's end"):
         table.add_column(heading, justify="right")
     last = results.config["rounds"] * results.config["query_size"]
@@ -127,7 +131,11 @@ def _names(runs: Sequence[Run]) -> list[str]:
 
 
 def environment(device: str = "cpu") -> dict[str, Any]:
-    """The machine and the versions that figures depend on; `device` computed."""
+    """The machine and the versions that figures depend on.
+
+    Args:
+        device: What the networks ran on, as in `PT4AL_DEVICE`.
+    """
     versions = {}
     for library in LIBRARIES:
         try:
@@ -154,47 +162,48 @@ def aubc(labels: Sequence[float], values: Sequence[float]) -> float:
 
 
 def summary(runs: Sequence[Run]) -> dict[str, dict[str, float]]:
-    """Per strategy, in per cent: area under the curve and last value, mean and spread over the seeds.
+    """Area under the curve and last value of each strategy, in per cent: mean and standard deviation over the seeds.
 
-    `labels_for_random` is how many labels reach what `random` reaches at its end, on the mean curves; it is
-    left out where that is never reached.
+    `labels_for_random` is how many labels reach the last value of `random`, on the mean curves; it is missing if
+    that is never reached.
     """
-    told: dict[str, dict[str, float]] = {}
+    rows: dict[str, dict[str, float]] = {}
     curves = {strategy: curve(runs, strategy) for strategy in _names(runs)}
     for strategy, (labels, values) in curves.items():
         areas = [aubc(labels.tolist(), row) for row in values]
-        told[strategy] = {"n": len(values), **_spread("aubc", areas), **_spread("final", values[:, -1])}
-        for figure, name in BESIDE.items():
-            shown = [run["rounds"][: len(labels)] for run in _of(runs, strategy)]
-            own = [[entry[figure] for entry in rounds if figure in entry] for rounds in shown]
-            if all(len(row) == len(labels) for row in own):
-                told[strategy] |= _spread(name, [aubc(labels.tolist(), (100 * np.array(row)).tolist()) for row in own])
+        rows[strategy] = {"n": len(values), **_spread("aubc", areas), **_spread("final", values[:, -1])}
+        for figure, name in OTHER_AREAS.items():
+            rounds = [run["rounds"][: len(labels)] for run in _runs_of(strategy, runs)]
+            figures = [[entry[figure] for entry in entries if figure in entry] for entries in rounds]
+            if all(len(row) == len(labels) for row in figures):
+                areas = [aubc(labels.tolist(), (100 * np.array(row)).tolist()) for row in figures]
+                rows[strategy] |= _spread(name, areas)
         if "random" in curves:
             goal = curves["random"][1].mean(axis=0)[-1]
             needed = labels_for(labels, values.mean(axis=0), goal)
-            told[strategy] |= {} if needed is None else {"labels_for_random": round(needed)}
-    return told
+            rows[strategy] |= {} if needed is None else {"labels_for_random": round(needed)}
+    return rows
 
 
 def metric(run: Run) -> str:
-    """The figure that a run's curve shows."""
+    """The name of the metric that a run's curve shows."""
     return next(name for name in NAMES if name in run["rounds"][0])
 
 
 def curve(runs: Sequence[Run], strategy: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Labels (rounds,) and the metric in per cent (runs, rounds) of a strategy.
 
-    Where images could not be read a run may be shorter than others, or have fewer labels at its end: the curve goes as
-    far as all do, over the mean of their labels.
+    With unreadable images, a run may be shorter than others or have fewer labels. The curve then ends with the
+    shortest run, and its labels are the mean over all runs.
     """
-    own = _of(runs, strategy)
-    length = min(len(run["rounds"]) for run in own)
-    labels = np.mean([[float(entry["labels"]) for entry in run["rounds"][:length]] for run in own], axis=0)
-    return labels, np.array([[100 * entry[metric(run)] for entry in run["rounds"][:length]] for run in own])
+    own_runs = _runs_of(strategy, runs)
+    length = min(len(run["rounds"]) for run in own_runs)
+    labels = np.mean([[float(entry["labels"]) for entry in run["rounds"][:length]] for run in own_runs], axis=0)
+    return labels, np.array([[100 * entry[metric(run)] for entry in run["rounds"][:length]] for run in own_runs])
 
 
 def labels_for(labels: NDArray[np.float64], values: NDArray[np.float64], goal: float) -> float | None:
-    """Where a curve first reaches `goal`, between its points by straight lines; None: nowhere."""
+    """The labels at which a curve first reaches `goal`, with linear interpolation; None if it never does."""
     reached = np.flatnonzero(values >= goal)
     if not len(reached):
         return None
@@ -205,22 +214,19 @@ def labels_for(labels: NDArray[np.float64], values: NDArray[np.float64], goal: f
     return float(labels[k - 1] + share * (labels[k] - labels[k - 1]))
 
 
-def _of(runs: Sequence[Run], strategy: str) -> list[Run]:
+def _runs_of(strategy: str, runs: Sequence[Run]) -> list[Run]:
     return sorted((run for run in runs if run["strategy"] == strategy), key=lambda run: run["seed"])
 
 
 def _spread(name: str, values: Sequence[float] | NDArray[np.float64]) -> dict[str, float]:
-    """Mean and standard deviation (of a sample; 0 where there is but one)."""
+    """Mean and standard deviation (of a sample; 0 for a single value)."""
     spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
     return {name: float(np.mean(values)), f"{name}_sd": spread}
 
 
 def _processor() -> str:
-    """Its name where the system tells (Linux), else what Python knows."""
+    """The processor's name: from the system on Linux, else from Python."""
     cpuinfo = Path("/proc/cpuinfo")
-    names = (
-        [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        if (cpuinfo.exists())
-        else []
-    )
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if "model name" in line]
     return names[0] if names else platform.processor() or platform.machine()

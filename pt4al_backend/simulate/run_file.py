@@ -36,8 +36,8 @@ class RunFile:
 
         Args:
             runs: The new ones.
-            describe: What the file says of all runs, beside themselves. Called while no other process may write, so
-                that it may also refuse what it finds, by raising.
+            describe: Returns what the file says about all runs. It is called while no other process may write, and
+                may raise to reject the runs in the file.
         """
         with locked(self.path.with_name(f".{self.path.stem}.lock")):
             saved = self.read()

@@ -1,4 +1,4 @@
-"""One simulated project: the loop that ships, answered by known labels and measured after every round."""
+"""One simulated project: the real loop, with known labels for answers, measured after every round."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pt4al_backend.store.files import replacing
 from pt4al_backend.store.pixels import PixelStore
 from pt4al_backend.store.store import Store
 
-SLICE = 0.5  # seconds of work between two looks
+SLICE = 0.5  # seconds of work between two syncs
 CHUNK = 256  # test images decoded at a time
 KEPT = "kept.json"  # positions of the test images that could be read
 
@@ -35,23 +35,29 @@ Round = dict[str, Any]
 
 @dataclass(frozen=True)
 class Replay:
-    """What is replayed: `pool` is labelled, `test` is only measured on."""
+    """The images of a simulation, and how they are labelled."""
 
     pool: KnownImages
+    """The images to label."""
     test: KnownImages
+    """The images to measure on."""
     rounds: int
     query_size: int
     answers: int
-    """Labels given between two looks of the loop."""
+    """How many labels are given between two syncs of the loop."""
 
 
 class Simulation:
-    """A project with a store of its own. Goes on where a process that was killed has left it."""
+    """A project with its own store. It continues where a process that was killed has stopped."""
 
     def __init__(self, replay: Replay, settings: Settings, show: Callable[[str], None]) -> None:
-        """`show` is called every moment with what is going on."""
+        """Open the store in the settings' data directory.
+
+        Args:
+            show: Called often, with what the simulation is doing.
+        """
         self._replay, self._show = replay, show
-        self._diary = settings.data_dir / "rounds.json"
+        self._rounds_file = settings.data_dir / "rounds.json"
         self._tests_dir = settings.data_dir / "test"
         self._platform = KnownLabels(replay.pool)
         self._store = Store(settings.data_dir)
@@ -69,16 +75,20 @@ class Simulation:
         self._store.close()
 
     def prepare(self) -> list[str]:
-        """Everything before the first label: images, pretext task, first queue, test images.
+        """Do everything before the first label: images, pretext task, first queue, test images.
 
-        Returns what is wrong with images that cannot be read; they are left out.
+        Returns:
+            An error for each image that cannot be read; these are left out.
+
+        Raises:
+            PT4ALError: No test image can be read.
         """
         self._settle()
         tests = PixelStore(self._tests_dir, size=self._workspace.project().image_size)
-        faults = [
+        errors = [
             reason for _, reason in self._store.unreadable(self._workspace.project_id, limit=len(self._replay.pool))
         ]
-        unread: list[str] = []
+        test_errors: list[str] = []
         kept: list[int] = []
         with Decoders() as decoders:
             for start in range(0, len(self._replay.test), CHUNK):
@@ -88,51 +98,58 @@ class Simulation:
                         data = self._replay.test.read(position)
                         pixels.append(decoders.decode(data, size=tests.size).pixels)
                     except UnreadableImageError as error:
-                        unread.append(f"{self._replay.test.name(position)}: {error}")
+                        test_errors.append(f"{self._replay.test.name(position)}: {error}")
                     else:
                         kept.append(position)
                 if pixels:
                     tests.write(np.arange(len(kept) - len(pixels), len(kept)), np.stack(pixels))
                 self._show(f"test images: {min(start + CHUNK, len(self._replay.test))} of {len(self._replay.test)}")
         if not kept:
-            raise PT4ALError(f"None of the test images could be read. The first: {unread[0]}")
+            raise PT4ALError(f"None of the test images could be read. The first: {test_errors[0]}")
         (self._tests_dir / KEPT).write_text(json.dumps(kept))
-        return faults + unread
+        return errors + test_errors
 
-    def play(self, tell: Callable[[list[Round]], None]) -> list[Round]:
-        """Label and train to the end; one entry per round. `tell` hears of the rounds so far, after each."""
+    def play(self, report: Callable[[list[Round]], None]) -> list[Round]:
+        """Label and train to the end.
+
+        Args:
+            report: Called after each round with all rounds so far.
+
+        Returns:
+            An entry per round.
+        """
         rounds = self._rounds()
         self._settle()
         while len(rounds) < self._replay.rounds:
             wanted = (len(rounds) + 1) * self._replay.query_size
             while (labels := self._labels()) < wanted and self._platform.queue:
                 self._answer(min(self._replay.answers, wanted - labels))
-            if labels == (rounds[-1]["labels"] if rounds else 0):  # images that cannot be read made the pool smaller
+            if labels == (rounds[-1]["labels"] if rounds else 0):  # unreadable images made the pool smaller
                 break
             rounds.append(self._measured(len(rounds), labels))
-            with replacing(self._diary) as unfinished:
+            with replacing(self._rounds_file) as unfinished:
                 unfinished.write_text(json.dumps(rounds))
-            tell(rounds)
+            report(rounds)
         return rounds
 
     @property
     def rounds_done(self) -> int:
-        """By processes before this one, too."""
+        """How many rounds are done, including those of earlier processes."""
         return len(self._rounds())
 
     def _rounds(self) -> list[Round]:
-        return json.loads(self._diary.read_text()) if self._diary.exists() else []
+        return json.loads(self._rounds_file.read_text()) if self._rounds_file.exists() else []
 
     def _labels(self) -> int:
         return self._store.totals(self._workspace.project_id).labelled
 
     def _answer(self, count: int) -> None:
-        """Label the first images of the queue, and let the loop do what follows from it."""
+        """Label the first `count` images of the queue, and let the loop do what follows."""
         self._platform.answer(self._platform.queue[:count])
         self._settle()
 
     def _settle(self) -> None:
-        """Turn the loop until nothing is missing."""
+        """Run the loop until there is nothing left to do."""
         working = True
         while working:
             started = time.monotonic()

@@ -1,4 +1,4 @@
-"""What a simulation is given: images whose answers are known."""
+"""The sources of a simulation: images with known labels."""
 
 from __future__ import annotations
 
@@ -16,24 +16,28 @@ from pt4al_backend.settings import Settings
 
 @dataclass(frozen=True)
 class Source:
-    """Where known images are."""
+    """Where the images and their labels are."""
 
     images: Path
     """A directory with one directory per class, a Label Studio export, or a directory whose images have `masks`."""
     masks: Path | None = None
 
     def read(self, settings: Settings) -> tuple[KnownImages, tuple[str, ...]]:
-        """The images with their answers, and a sentence for what of these could not be used.
+        """Read the images.
 
-        `PT4ALError` says what is wrong with them.
+        Returns:
+            The images with their labels, and a sentence for each label that cannot be used.
+
+        Raises:
+            PT4ALError: The images or their labels cannot be read.
         """
         path = self.images.expanduser()
         if self.masks is not None:
             masks = self.masks.expanduser()
-            for given in (path, masks):
-                fault = kind_of(given)
-                if fault and (not given.is_dir() or fault.endswith(BRUSH)):
-                    raise PT4ALError(f"{given} {fault}: {ACCEPTED}.")
+            for directory in (path, masks):
+                fault = kind_of(directory)
+                if fault and (not directory.is_dir() or fault.endswith(BRUSH)):
+                    raise PT4ALError(f"{directory} {fault}: {ACCEPTED}.")
             return read_masks(path, masks), ()
         if fault := kind_of(path):
             raise PT4ALError(f"{path} {fault}: {ACCEPTED}.")

@@ -1,4 +1,4 @@
-"""What is compared: a strategy by name, or with settings of its own, as in `pt4al+order=hard_first+init=scratch`."""
+"""Variants to compare: a strategy, possibly with its own settings, as in `pt4al+order=hard_first+init=scratch`."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pt4al_backend.errors import PT4ALError
 from pt4al_backend.settings import Settings, reason
 
 OF_A_VARIANT = ("order", "uncertainty", "diversity", "init", "train_growth", "main_epochs")
-"""Settings that may differ within a simulation: none that the pretext task depends on, because it is done once."""
+"""Settings that may differ within a simulation. The pretext task, trained only once, depends on none of them."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A strategy and the settings that are its own."""
+    """A strategy and its own settings."""
 
     name: str
     settings: dict[str, str]
 
     def applied_to(self, settings: Settings) -> Settings:
-        """`settings` with those of this variant.
+        """`settings`, changed by those of this variant.
 
         Raises:
-            PT4ALError: one of them has no such value.
+            PT4ALError: The variant has a wrong value.
         """
         try:
             return Settings(**settings.model_dump() | self.settings)
@@ -34,10 +34,14 @@ class Variant:
 
 
 def parse(text: str) -> list[Variant]:
-    """Variants from a comma-separated list."""
+    """The variants in a comma-separated list, each once.
+
+    Raises:
+        PT4ALError: The list is empty, or a setting may not differ.
+    """
     names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     if not names:
-        raise PT4ALError("Name one strategy at least, as in --strategies pt4al,random.")
+        raise PT4ALError("Name at least one strategy, as in --strategies pt4al,random.")
     return [_variant(name) for name in names]
 
 

@@ -240,7 +240,7 @@ def test_answers_of_an_export_that_cannot_be_used_are_reported(tmp_path: Path) -
     printed = io.StringIO()
     with pytest.raises(PT4ALError, match="another --out"):
         command.run(plan, Console(file=printed, soft_wrap=True))
-    assert printed.getvalue().startswith("Could not be used, 1 in all:\nTask 3: ")
+    assert printed.getvalue().startswith("Answers that cannot be used (1 in all):\nTask 3: ")
 
 
 def test_the_test_images_have_the_classes_of_the_pool(tmp_path: Path) -> None:
@@ -291,8 +291,8 @@ def test_rounds_and_queries_fit_the_pool(digits: Path, asked: dict[str, int], cy
         (["--strategies", "random,pt4al+order=hardest"], "pt4al+order=hardest: order is wrong"),
         (["--strategies", "random,pt4al+order=../../elsewhere"], "order is wrong"),
         (["--strategies", "pt4al+seed=3"], "'seed' cannot be set for one strategy"),
-        (["--strategies", ","], "Name one strategy at least"),
-        (["--cycles", 4, "--query-size", 5], "5 images from each of 4 batches are more than the 16 there are"),
+        (["--strategies", ","], "Name at least one strategy"),
+        (["--cycles", 4, "--query-size", 5], "5 images from each of 4 batches are more than the pool of 16"),
         (["--preset", "slow"], "PT4AL_PRESET is wrong"),
         (["--device", "abacus"], "abacus"),
     ],

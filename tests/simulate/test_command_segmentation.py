@@ -73,7 +73,7 @@ def test_wrong_masks_are_one_sentence(drawings: Path, tmp_path: Path, simulate: 
     assert "not in directories named by their classes" in refused(images)  # --masks was forgotten
 
     test = ("--test", drawings / "images")
-    both = "answered as the others are: give --test-masks where --masks is given"
+    both = "need the same kind of labels as the others: use --test-masks together with --masks"
     classes = tmp_path / "classes"
     for name, image in zip(("disc", "square"), sorted(images.iterdir()), strict=False):
         (classes / name).mkdir(parents=True)
@@ -84,11 +84,11 @@ def test_wrong_masks_are_one_sentence(drawings: Path, tmp_path: Path, simulate: 
     (masks / "classes.txt").write_text("disc\nsquare\nnothing")
     other = refused(images, "--masks", masks, *test, "--test-masks", drawings / "masks")
     assert "other classes than the training images: annotate both" in other
-    assert "3 images from each of 2 batches are more than the 3" in refused(images, "--masks", masks)
+    assert "3 images from each of 2 batches are more than the pool of 3" in refused(images, "--masks", masks)
 
     for path in sorted(images.iterdir())[1:]:
         path.unlink()
-    assert "too few images to leave out one to measure on" in refused(images, "--masks", masks).lower()
+    assert "too few images to reserve some for measuring" in refused(images, "--masks", masks).lower()
     (masks / "00.png").write_bytes((images / "00.png").read_bytes())
     assert f"{masks / '00.png'} is not a mask: its pixels have to be class numbers" in refused(images, "--masks", masks)
     (masks / "00.png").write_bytes(b"torn")

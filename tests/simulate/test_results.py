@@ -221,7 +221,7 @@ def test_runs_are_added_to_those_of_a_release_with_another_name_for_the_order(tm
 )
 def test_a_file_that_holds_no_results_is_refused_and_left_alone(tmp_path: Path, content: str) -> None:
     (tmp_path / "results.json").write_text(content, encoding="latin-1")
-    with pytest.raises(PT4ALError, match="holds no results of a simulation: move it away") as raised:
+    with pytest.raises(PT4ALError, match="holds no results of a simulation: move it, or") as raised:
         results(tmp_path)
     assert "\n" not in str(raised.value)
     assert (tmp_path / "results.json").read_text(encoding="latin-1") == content

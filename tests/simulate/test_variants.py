@@ -46,7 +46,7 @@ def test_what_a_variant_may_set_are_settings() -> None:
 
 @pytest.mark.parametrize("text", ["", " , "])
 def test_no_strategy_is_refused(text: str) -> None:
-    with pytest.raises(PT4ALError, match="Name one strategy at least"):
+    with pytest.raises(PT4ALError, match="Name at least one strategy"):
         parse(text)
 
 
