@@ -49,7 +49,7 @@ def test_values_that_were_renamed_stay_accepted(monkeypatch, tmp_path, where, gi
     assert (settings.strategy, settings.method.order) == (strategy, order)
 
 
-def test_a_strategy_that_does_not_exist_is_told_with_those_that_do(tmp_path, monkeypatch):
+def test_an_unknown_strategy_is_an_error_that_lists_the_known_ones(tmp_path, monkeypatch):
     install(tmp_path, monkeypatch, "anything", "query = 3")
     with pytest.raises(PT4ALError, match=r"PT4AL_STRATEGY is wrong: it has to be one of pt4al, .*, typiclust or anyth"):
         load_settings(strategy="rondom")

@@ -1,4 +1,4 @@
-"""Options go before variables, variables before a settings file; what is wrong in any of them is told by its name."""
+"""Options go before variables, variables before a settings file; errors name a setting as its source does."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_who_wins(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_precedence_of_the_sources(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (data_dir / "pt4al.toml").write_text('cycles = 3\nslack = 4\nquery_size = 5\nlabel_studio_url = "http://file/"\n')
     monkeypatch.setenv("PT4AL_SLACK", "40")
     monkeypatch.setenv("LABEL_STUDIO_URL", "http://variable")
@@ -34,7 +34,7 @@ def test_who_wins(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert (there.cycles, there.data_dir) == (8, tmp_path / "other")
 
 
-def test_all_that_is_wrong_is_told_at_once(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_errors_are_reported_at_once(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (data_dir / "pt4al.toml").write_text("cycels = 3\nslack = 0\n")
     monkeypatch.setenv("PORT", "many")
     monkeypatch.setenv("PT4AL_PRESET", "slow")
@@ -44,16 +44,16 @@ def test_all_that_is_wrong_is_told_at_once(data_dir: Path, monkeypatch: pytest.M
         load_settings(seed=-1)
     first, *lines = str(refused.value).splitlines()
     assert first.startswith("7 settings are wrong")
-    told = "\n".join(sorted(lines))
+    message = "\n".join(sorted(lines))
     for word in ("PORT is wrong", "PT4AL_PRESET is wrong", "PT4AL_SEED is wrong", f"slack in {data_dir}/pt4al.toml"):
-        assert word in told
-    assert "has cycels, which is not a setting: did you mean cycles?" in told
-    assert "PT4AL_QUERYSIZE is not a setting: did you mean PT4AL_QUERY_SIZE?" in told
-    assert "both BASIC_AUTH_USER and BASIC_AUTH_PASS" in told
+        assert word in message
+    assert "has cycels, which is not a setting: did you mean cycles?" in message
+    assert "PT4AL_QUERYSIZE is not a setting: did you mean PT4AL_QUERY_SIZE?" in message
+    assert "both BASIC_AUTH_USER and BASIC_AUTH_PASS" in message
 
 
 @pytest.mark.parametrize("text", [b"cycles 3", b"\xff\xfe", b"cycles = 3\ncycles = 4", b"[" * 5000])
-def test_files_that_are_no_toml(data_dir: Path, text: bytes) -> None:
+def test_files_that_are_not_toml(data_dir: Path, text: bytes) -> None:
     (data_dir / "pt4al.toml").write_bytes(text)
     with pytest.raises(PT4ALError, match=r"pt4al.toml is not TOML"):
         load_settings()
@@ -101,7 +101,7 @@ def test_a_file_with_a_secret_should_be_private(data_dir: Path) -> None:
 
 
 def test_what_start_starts_does_not_read_the_file_again(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may have changed, and be wrong, by the time that a process is started anew."""
+    """It may have changed, and be wrong, by the time a process is restarted."""
     (data_dir / "pt4al.toml").write_text("cycles = 3\n")
     settings = load_settings()
     for name, value in supervisor.environment(settings).items():

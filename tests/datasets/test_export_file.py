@@ -88,7 +88,7 @@ def test_other_tags_of_the_config_are_no_answers(tmp_path: Path) -> None:
         ([labelled("nothing to see", "cat")], "No key"),
     ],
 )
-def test_what_cannot_be_used_is_told(tmp_path: Path, content: Any, says: str) -> None:
+def test_what_cannot_be_used_is_named(tmp_path: Path, content: Any, says: str) -> None:
     with pytest.raises(PT4ALError, match=says) as raised:
         read(tmp_path, content)
     assert "\n" not in str(raised.value)
@@ -187,7 +187,7 @@ NORMAL = [labelled(f"/{number}.png", "cat" if number % 2 else "dog") for number 
         ({}, "Entry 41 is left out: it has no data", 40),
     ],
 )
-def test_one_stray_among_many_is_told_and_the_rest_goes_on(tmp_path: Path, stray: Any, says: str, left: int) -> None:
+def test_one_outlier_is_named_and_the_rest_is_read(tmp_path: Path, stray: Any, says: str, left: int) -> None:
     images = read(tmp_path, [*NORMAL, stray])
     assert len(images.images(background=True)) == left
     assert choice_classes(images) == ("cat", "dog")

@@ -13,7 +13,7 @@ from pt4al_backend.datasets.export_keys import frequent, image_key, is_address, 
 from pt4al_backend.errors import PT4ALError
 
 
-def test_the_image_is_told_from_other_data(tmp_path: Path) -> None:
+def test_the_image_is_distinguished_from_other_data(tmp_path: Path) -> None:
     other = {"filename": "a.png", "page": "https://example.com/a.html", "width": 640, "notes": "nice"}
     tasks = [labelled(image, label, **other) for image, label in zip(UPLOADS, ("cat", "dog"), strict=True)]
     tasks[1]["data"]["notes"] = "see https://example.com"
@@ -42,7 +42,7 @@ def test_the_image_is_found_in_nested_data_and_beside_links(tmp_path: Path, data
     assert read(tmp_path, tasks).read(1) == b"cat"
 
 
-def test_several_images_in_a_task_are_told(tmp_path: Path) -> None:
+def test_several_images_in_a_task_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(PT4ALError, match=r"several images each, as a list \(pages\)"):
         read(tmp_path, [labelled("", "cat") | {"data": {"pages": ["/1.png", "/2.png"]}}])
 

@@ -25,7 +25,7 @@ from pt4al_backend.datasets.export_tasks import read_tasks
 from pt4al_backend.errors import PT4ALError
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     for path in (tmp_path / "none.json", tmp_path):
         with pytest.raises(PT4ALError, match="cannot be read"):
             read_export(path, OFFLINE)
@@ -65,7 +65,7 @@ def test_json_min_is_read_where_it_is_plain(tmp_path: Path) -> None:
     assert labels(images) == ["dog", "cat"]
 
 
-def test_one_stray_row_of_json_min_is_told(tmp_path: Path) -> None:
+def test_one_outlier_of_json_min_is_named(tmp_path: Path) -> None:
     rows = [minimal(f"/{number}.png", "cat" if number % 2 else "dog", number=number) for number in range(1, 31)]
     linked = [row | {"page": "https://example.com/7"} for row in rows]
     several = minimal("/a.png", {"choices": ["cat", "dog"]}, number=99)
@@ -91,7 +91,7 @@ def test_json_min_that_may_mean_several_things_is_refused(tmp_path: Path, row: d
         read(tmp_path, [row])
 
 
-def test_json_min_without_answers_is_told(tmp_path: Path) -> None:
+def test_json_min_without_answers_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(PT4ALError, match="contains no labels"):
         read(tmp_path, [minimal("/a.png", "", annotation_id=None)])
 

@@ -27,7 +27,7 @@ def test_directories_are_the_classes(tmp_path: Path) -> None:
     assert [label for _, label in files_by_class(tmp_path)] == ["cat", "cat", "dog"]
 
 
-def test_a_wrong_layout_is_told(tmp_path: Path) -> None:
+def test_a_wrong_layout_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(PT4ALError, match="is not a directory"):
         read_folder(tmp_path / "none")
     write_names(tmp_path, "loose.png")

@@ -58,38 +58,38 @@ def test_a_file_names_the_classes(tmp_path: Path) -> None:
     assert read_masks(tmp_path, tmp_path / "masks").classes == ("sky", "straße", "car")
 
 
-def test_masks_that_cannot_be_used_are_told(tmp_path: Path) -> None:
+def test_masks_that_cannot_be_used_are_errors(tmp_path: Path) -> None:
     masks = tmp_path / "masks"
 
-    def told() -> str:
+    def message() -> str:
         with pytest.raises(PT4ALError) as error:
             read_masks(tmp_path / "images", masks)
         return str(error.value)
 
-    assert told() == f"{masks} is not a directory."
+    assert message() == f"{masks} is not a directory."
     masks.mkdir()
-    assert "images is not a directory" in told()
+    assert "images is not a directory" in message()
     write_names(tmp_path / "images", "a.jpg")
-    assert "No image in" in told() and "PNG files with the names of their images" in told()
+    assert "No image in" in message() and "PNG files with the names of their images" in message()
     write_mask(masks, "a.png", [0, 255])  # black and white, as many are
-    assert "have 1 class: 2 to 255 can be learned" in told() and "255 marks unlabelled pixels" in told()
+    assert "have 1 class: 2 to 255 can be learned" in message() and "255 marks unlabelled pixels" in message()
     write_mask(masks, "a.png", [255, 255])
-    assert "have 0 classes" in told()
+    assert "have 0 classes" in message()
 
     names = masks / "classes.txt"
     names.write_text("sky\nroad\n")
-    assert told() == f"No pixel of the masks in {masks} has a class that {names} names."
+    assert message() == f"No pixel of the masks in {masks} has a class that {names} names."
     (masks / "a.png").write_bytes(png(np.zeros((2, 2, 3), dtype=np.uint8)))
-    assert told() == f"{masks / 'a.png'} is not a mask: its pixels have to be class numbers from 0 to 255."
+    assert message() == f"{masks / 'a.png'} is not a mask: its pixels have to be class numbers from 0 to 255."
     whole = png(np.arange(100, dtype=np.uint8).reshape(10, 10))
     for torn in (b"", b"GIF89a", whole[:45], whole[:50] + b"?" * 8 + whole[58:], whole[:36] + b"\x05" + whole[37:]):
         (masks / "a.png").write_bytes(torn)
-        assert f"{masks / 'a.png'} cannot be read as a PNG file" in told()
+        assert f"{masks / 'a.png'} cannot be read as a PNG file" in message()
     write_mask(masks, "a.png", [0, 1])
     names.write_text("\n".join(map(str, range(256))))
-    assert "have 256 classes" in told()
+    assert "have 256 classes" in message()
     names.write_bytes(b"stra\xdfe\n")
-    assert "classes.txt cannot be read as UTF-8 text" in told()
+    assert "classes.txt cannot be read as UTF-8 text" in message()
     names.unlink()
     write_names(tmp_path / "images", "deep/a.png")
-    assert "have the same name, but masks go by name: rename one" in told()
+    assert "have the same name, but masks go by name: rename one" in message()

@@ -1,4 +1,4 @@
-"""What is no labelled images is told as what it looks like, with what is accepted, in one sentence."""
+"""Whatever is not labelled images: one sentence says what it looks like, and what is accepted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TASK = {"id": 1, "data": {"image": "/1.png"}, "annotations": []}
 TABLE = "image,id,choice,annotator\n/data/upload/1.png,1,cat,1\n/data/upload/2.png,2,dog,1\n"
 
 
-def told(path: Path) -> str:
+def message(path: Path) -> str:
     """The sentence, less the directory that everything is in."""
     with pytest.raises(PT4ALError) as raised:
         Source(path).read(OFFLINE)
@@ -84,9 +84,11 @@ def zipped(*names: str) -> bytes:
         ("export.jsonl", f"{json.dumps(TASK)}\n{json.dumps(TASK)}\n", "JSON Lines, a task per line"),
     ],
 )
-def test_files_are_told_by_what_is_in_them(tmp_path: Path, name: str, content: bytes | str, looks_like: str) -> None:
+def test_files_are_recognised_by_their_content(
+    tmp_path: Path, name: str, content: bytes | str, looks_like: str
+) -> None:
     (tmp_path / name).write_bytes(content.encode() if isinstance(content, str) else content)
-    assert told(tmp_path / name).startswith(f"{name} looks like {looks_like}")
+    assert message(tmp_path / name).startswith(f"{name} looks like {looks_like}")
 
 
 @pytest.mark.parametrize(
@@ -101,42 +103,42 @@ def test_files_are_told_by_what_is_in_them(tmp_path: Path, name: str, content: b
         (["1.png"], "a list of texts"),
     ],
 )
-def test_json_is_told_by_its_keys(tmp_path: Path, content: object, looks_like: str) -> None:
+def test_json_is_recognised_by_its_keys(tmp_path: Path, content: object, looks_like: str) -> None:
     path = tmp_path / "a.json"
     path.write_text(json.dumps(content))
-    assert told(path).endswith(f" but looks like {looks_like}")
+    assert message(path).endswith(f" but looks like {looks_like}")
 
 
-def test_directories_are_told_by_their_names(tmp_path: Path) -> None:
-    assert told(tmp_path / "none") == "none does not exist"
+def test_directories_are_recognised_by_their_names(tmp_path: Path) -> None:
+    assert message(tmp_path / "none") == "none does not exist"
     (tmp_path / "empty" / "deeper").mkdir(parents=True)
-    assert told(tmp_path / "empty") == "empty is an empty directory"
+    assert message(tmp_path / "empty") == "empty is an empty directory"
     yolo = write(tmp_path / "yolo", images__train__1_png=IMAGE, labels__train__1_txt=YOLO, labels__val__2_txt=YOLO)
-    assert told(yolo) == "yolo looks like a data set in the format YOLO"
+    assert message(yolo) == "yolo looks like a data set in the format YOLO"
     for number in range(300):
         (yolo / "images" / "train" / f"{number}.png").touch()
-    assert told(yolo) == "yolo looks like a data set in the format YOLO"
+    assert message(yolo) == "yolo looks like a data set in the format YOLO"
     split = write(tmp_path / "splits", train__images__1_png=IMAGE, val__images__2_png=IMAGE, train__labels__1_txt=YOLO)
-    assert told(split) == "splits looks like a data set in the format YOLO"
+    assert message(split) == "splits looks like a data set in the format YOLO"
     voc = write(tmp_path / "voc", JPEGImages__1_png=IMAGE, SegmentationClass__1_png=IMAGE, Annotations__1_xml=VOC)
-    assert told(voc) == "voc looks like a data set in the format Pascal VOC (XML)"
+    assert message(voc) == "voc looks like a data set in the format Pascal VOC (XML)"
     coco = write(tmp_path / "coco", images__1_png=IMAGE, annotations__instances_json="{}")
-    assert told(coco) == "coco looks like a data set in the format COCO"
+    assert message(coco) == "coco looks like a data set in the format COCO"
     parts = write(tmp_path / "parts", train__cat__1_png=IMAGE, test__cat__2_png=IMAGE)
-    assert told(parts) == (
+    assert message(parts) == (
         "parts contains test and train, which are parts of a data set, not classes "
         "(name one of them, and another with --test)"
     )
     masks = write(tmp_path / "segmented", images__1_png=IMAGE, masks__1_png=IMAGE)
-    assert told(masks) == "segmented contains images and masks, which are parts of a data set, not classes"
+    assert message(masks) == "segmented contains images and masks, which are parts of a data set, not classes"
     loose = write(tmp_path / "loose", **{"1_png": IMAGE, "2_jpg": IMAGE})
-    assert told(loose) == "loose contains images, but not in directories named by their classes"
+    assert message(loose) == "loose contains images, but not in directories named by their classes"
     unpacked = write(tmp_path / "unpacked", export_json="[]")
-    assert told(unpacked) == "unpacked is a directory (name the export in it: export.json)"
-    assert told(write(tmp_path / "documents", notes_pdf="%PDF")) == "documents contains no images"
+    assert message(unpacked) == "unpacked is a directory (name the export in it: export.json)"
+    assert message(write(tmp_path / "documents", notes_pdf="%PDF")) == "documents contains no images"
 
 
-def test_what_may_be_read_is_left_alone(tmp_path: Path) -> None:
+def test_what_may_be_readable_is_accepted(tmp_path: Path) -> None:
     """Whatever lies beside the images of two directories, and classes that are called as parts of data sets are."""
     mixed = write(
         tmp_path / "mixed", train__1_png=IMAGE, bus__1_png=IMAGE, bus__1_txt=YOLO, bus__1_xml=VOC, labels_csv=TABLE
@@ -150,7 +152,7 @@ def test_what_may_be_read_is_left_alone(tmp_path: Path) -> None:
     assert kind_of(tmp_path / "windows.json") == ""
 
 
-def test_masks_that_are_none_are_told(tmp_path: Path) -> None:
+def test_files_that_are_not_masks_are_named(tmp_path: Path) -> None:
     images = write(tmp_path / "images", **{"1_png": IMAGE})
     brush = write(tmp_path / "brush", **{"task-1-annotation-2-by-1-tag-cat-0_png": IMAGE})
     packed = write(tmp_path, masks_zip=zipped("1.png")) / "masks.zip"

@@ -69,7 +69,7 @@ def test_results_that_are_no_objects_are_left_out(results: Any) -> None:
         assert answers == {} and fault == "An annotation is left out: its result is not a list of objects."
 
 
-def test_names_of_any_length_and_kind_are_told_on_a_line() -> None:
+def test_names_of_any_length_and_kind_are_shown_on_a_line() -> None:
     for name in ("ö" * 10_000, "a\nb\ud800", ["x"], {"a": 1}, 5, True):
         answers, (fault,) = read(CONFIGS[1], {"result": [{"from_name": name, "type": "choices", "value": {}}]})
         assert answers == {} and fault.isprintable() and len(fault) < 200

@@ -213,7 +213,7 @@ def test_compressed_bodies(net: Net, body: bytes, encoding: str, says: str | Non
         (299, "/x", "Label Studio answers 299 for /x."),
     ],
 )
-def test_label_studios_refusals_come_with_the_mend(net: Net, status: int, path: str, says: str) -> None:
+def test_label_studios_refusals_come_with_advice(net: Net, status: int, path: str, says: str) -> None:
     studio = net.serve(lambda h: h.reply(status))
     text = reason(net.fetcher(studio.url), path)
     assert text.startswith(f"Label Studio answers {status}")

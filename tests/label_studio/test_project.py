@@ -288,7 +288,7 @@ def deep(levels: int) -> Any:
     return nested
 
 
-def test_ground_truth_is_told(label_studio: Studio, opened: Opener) -> None:
+def test_ground_truth_counts(label_studio: Studio, opened: Opener) -> None:
     """Also where it is given and taken later: Label Studio keeps one per task, and takes what is imported for one."""
     number, (task,) = new_project(label_studio, 1)
     first, *_ = [label_studio.annotate(task, choice) for choice in ("cat", "dog", "dog")]

@@ -80,7 +80,7 @@ def test_one_that_was_refused_is_replaced_once() -> None:
     assert len(exchange.given) == 2
 
 
-def test_a_token_that_expires_meanwhile_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_that_expires_meanwhile_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     exchange = Exchange(300)
     token = PersonalToken(personal_token(), exchange)
     token.access()

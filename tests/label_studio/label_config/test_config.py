@@ -285,14 +285,14 @@ def test_other_controls_do_not_take_an_answer_away() -> None:
 
 
 def test_a_result_reads_back_as_the_answers() -> None:
-    guesses = {"tags": Prediction(("b", "a"), 0.5), "choice": Prediction("dog", 0.75), "gone": Prediction("x", 1.0)}
-    result = EVERYTHING.result(guesses)
+    predictions = {"tags": Prediction(("b", "a"), 0.5), "choice": Prediction("dog", 0.75), "gone": Prediction("x", 1.0)}
+    result = EVERYTHING.result(predictions)
     assert [region["score"] for region in result] == [0.5, 0.75]
     assert EVERYTHING.answers([given(*result)]) == {"tags": ["a", "b"], "choice": "dog"}
 
 
 @pytest.mark.parametrize("value", ["mouse", ("mouse",), (), ("cat", "dog"), np.zeros((2, 2), np.uint8)])
-def test_guesses_that_do_not_fit_the_config_are_left_out(value: object) -> None:
+def test_predictions_that_do_not_fit_the_config_are_left_out(value: object) -> None:
     assert CONFIG.result({"choice": Prediction(value, 0.5)}) == []
 
 

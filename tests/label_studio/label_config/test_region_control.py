@@ -35,7 +35,7 @@ def test_regions_are_those_of_the_newest_that_has_some() -> None:
     assert label(OUTLINING, [given({"type": "relation", "from_id": "a", "to_id": "b"})]) == []
 
 
-def test_unusable_regions_are_told() -> None:
+def test_unusable_regions_are_named() -> None:
     faults: list[str] = []
     answers = OUTLINING.answers([given(polygon("cloud"), polygon("sky"), polygon("sky", image_rotation=90))], faults)
     assert [region["label"] for region in answers["poly"]] == [None, "sky", None]
@@ -48,15 +48,17 @@ def test_unusable_regions_are_told() -> None:
 def test_masks_become_regions_where_the_size_is_known() -> None:
     mask = np.full((40, 40), 3, dtype=np.uint8)
     mask[5:20, 5:20], mask[25:35, 5:35] = 0, 1
-    guess = {"poly+brush": Prediction(mask, 0.5)}
+    prediction = {"poly+brush": Prediction(mask, 0.5)}
     assert (
-        EVERYTHING.result(guess) == EVERYTHING.result({"poly+brush": Prediction("car", 0.5)}, width=60, height=40) == []
+        EVERYTHING.result(prediction)
+        == EVERYTHING.result({"poly+brush": Prediction("car", 0.5)}, width=60, height=40)
+        == []
     )
-    car, sky = EVERYTHING.result(guess, width=60, height=40)
+    car, sky = EVERYTHING.result(prediction, width=60, height=40)
     assert (car["from_name"], car["type"], car["value"]["brushlabels"]) == ("brush", "brushlabels", ["car"])
     assert (sky["from_name"], sky["type"], sky["value"]["polygonlabels"]) == ("poly", "polygonlabels", ["sky"])
     assert [region["label"] for region in EVERYTHING.answers([given(car, sky)])["poly+brush"]] == ["car", "sky"]
-    (large,) = EVERYTHING.result(guess, width=60, height=40, least_region=0.17)
+    (large,) = EVERYTHING.result(prediction, width=60, height=40, least_region=0.17)
     assert large["type"] == "brushlabels"
 
 

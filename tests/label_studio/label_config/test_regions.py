@@ -112,7 +112,7 @@ TRIANGLE = [[0, 0], [9, 0], [0, 9]]
         (polygon([*TRIANGLE, {"x": 1, "y": 2}]), "outside"),
     ],
 )
-def test_what_cannot_be_used_is_told(result: dict[str, Any], says: str) -> None:
+def test_what_cannot_be_used_is_named(result: dict[str, Any], says: str) -> None:
     assert says in fault_of(result)
 
 
@@ -195,9 +195,9 @@ def test_outside_a_region_that_is_left_out_the_background_is_learned() -> None:
 def test_what_was_painted_has_to_fit_the_image(size: tuple[int, int], says: str) -> None:
     """As for a smaller copy of it; of a polygon in per cent the size tells nothing."""
     regions = stored(polygon(LEFT), brush(packed(RIGHT_HALF), "road"))
-    told = misfits(regions, size)
+    sentences = misfits(regions, size)
     mask = draw(regions, CLASSES, side=10, background=True, size=size)
-    assert [says in fault for fault in told] == ([True] if says else [])
+    assert [says in fault for fault in sentences] == ([True] if says else [])
     assert (mask[:, :5] == 0).all() and (mask[:, 5:] == (UNKNOWN if says else 1)).all()
 
 
