@@ -1,7 +1,7 @@
-"""Networks, the pretext task and the main task: PyTorch lives here and only here.
+"""Networks, the pretext task and the main task: the only package that imports PyTorch.
 
 Long computations are generators that yield often and return their result, so that one process
-can do other small work in between. All is determined by its seed.
+can do other small work in between. The seed determines every result.
 """
 
 from pt4al_backend.learning.devices import describe_device, resolve_device

@@ -1,6 +1,6 @@
 """The two backbones: from images to the maps of their stages.
 
-The last stage's maps feed the heads; the last three, averaged, are the features that refits work on.
+The last stage's maps feed the heads; linear probes are fitted on the averages of the last three.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
 _MAP_SIDE = 32
-"""The stem of ResNet9 brings any image to feature maps of at most this side."""
+"""The stem of ResNet9 reduces any image to feature maps of at most this side."""
 _DENSE_STRIDES = ((96, 1), (192, 2), (512, 4))
-"""The same where pixels are told apart: (images up to this side, stride)."""
+"""For pixel-level outputs: (images up to this side, stride)."""
 
 
 class ResNet9(nn.Module):
     """Nine layers after D. Page's DAWNBench network; the cost hardly depends on the image size.
 
-    The stem's stride grows with the image, so that what follows always sees about 32 x 32, or,
-    `dense`, about 96 x 96.
+    The stem's stride grows with the image, so that the stages always see about 32 x 32 pixels, or about 96 x 96 if
+    `dense`.
     """
 
     def __init__(self, *, width: int, image_size: int, dense: bool) -> None:
@@ -33,7 +33,7 @@ class ResNet9(nn.Module):
         self.stage2 = nn.Sequential(_convolution(2 * width, 4 * width), nn.MaxPool2d(2))
         self.stage3 = nn.Sequential(_convolution(4 * width, 8 * width), nn.MaxPool2d(2), _Residual(8 * width))
         self.channels = (2 * width, 4 * width, 8 * width)
-        """Of each stage's maps."""
+        """Number of channels of each stage's maps."""
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """(n, 3, S, S) -> the stages' maps, each (n, channels, s, s), s falling by half."""
@@ -48,8 +48,8 @@ class ResNet9(nn.Module):
 class ResNet18(ResNet):
     """torchvision's ResNet-18, key names included, without its classifier and with stems for small images.
 
-    `kernel` 3 is the stem of the published code (3 x 3, stride 1, no pooling). `kernel` 7 is
-    ImageNet's; up to 64 pixels without its pooling, so that the last maps keep 2 x 2 pixels.
+    `kernel` 3 is the stem of the published code (3 x 3, stride 1, no pooling). `kernel` 7 is ImageNet's; images of
+    up to 64 pixels skip its pooling, so that the last maps keep 2 x 2 pixels.
     """
 
     def __init__(self, *, kernel: int, image_size: int) -> None:
@@ -60,7 +60,7 @@ class ResNet18(ResNet):
         if image_size <= 64:
             self.maxpool = nn.Identity()
         self.channels = (64, 128, 256, 512)
-        """Of each stage's maps."""
+        """Number of channels of each stage's maps."""
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """(n, 3, S, S) -> the stages' maps, each (n, channels, s, s), s falling by half."""
@@ -78,7 +78,7 @@ BACKBONES: dict[str, Callable[[Mapping[str, Any]], Backbone]] = {
     "resnet9": lambda spec: ResNet9(width=spec["width"], image_size=spec["image_size"], dense=spec["dense"]),
     "resnet18": lambda spec: ResNet18(kernel=spec["kernel"], image_size=spec["image_size"]),
 }
-"""Name of a network -> what makes its backbone from a `network_spec`."""
+"""Name of a network -> function that builds its backbone from a `network_spec`."""
 
 
 def _dense_stride(image_size: int) -> int:

@@ -1,4 +1,4 @@
-"""Which processor computes, and how: float32 on a CPU, bf16 training on a GPU."""
+"""The processor that computes, and its precision: float32 on a CPU, bf16 training on a GPU."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def resolve_device(name: str) -> str:
     """The device that `auto`, `cpu`, `cuda` or `cuda:<n>` means on this machine.
 
     Raises:
-        LearningError: the name is unknown, or the GPU it names is not there.
+        LearningError: the name is unknown, or this machine has no such GPU.
     """
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
@@ -25,9 +25,9 @@ def resolve_device(name: str) -> str:
     if kind == "cpu":
         return "cpu"
     if not torch.cuda.is_available():
-        raise LearningError(f"The device {name!r} was asked for, but PyTorch finds no GPU: use auto or cpu.")
+        raise LearningError(f"The device {name!r} cannot be used, since PyTorch finds no GPU: use auto or cpu.")
     if int(index or 0) >= torch.cuda.device_count():
-        raise LearningError(f"The device {name!r} is not there: GPUs are counted from 0; try cuda:0.")
+        raise LearningError(f"The device {name!r} does not exist: GPUs are counted from 0; try cuda:0.")
     return name
 
 
@@ -44,7 +44,7 @@ def is_cuda(device: str) -> bool:
 
 
 def sent(values: Tensor, device: str | torch.device) -> Tensor:
-    """`values` on the device. A GPU fetches them in their turn: a plain copy would wait until it has nothing to do."""
+    """`values` on the device. The copy is queued on a GPU: a plain copy would wait until the GPU is idle."""
     if values.is_cuda or not is_cuda(str(device)):
         return values
     return values.pin_memory().to(device, non_blocking=True)
@@ -52,7 +52,7 @@ def sent(values: Tensor, device: str | torch.device) -> Tensor:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """For many small operations: on a busy machine threads that wait for each other made them ten times slower."""
+    """Compute on one thread: on a busy machine, threads waiting for each other slowed small operations tenfold."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -63,7 +63,7 @@ def one_thread() -> Iterator[None]:
 
 @contextmanager
 def computing(device: str, *, half: bool) -> Iterator[None]:
-    """Reproducible kernels, and bf16 where `half` and a GPU meet. Never held across a yield of a caller."""
+    """Use reproducible kernels, and bf16 on a GPU if `half`. A caller must not yield inside this context."""
     if not is_cuda(device):
         # bf16 is 16 times slower on CPUs without avx512_bf16
         yield

@@ -21,7 +21,7 @@ from pt4al_backend.learning.types import Images
 
 _LARGEST = torch.finfo(torch.float16).max
 _GRID = 24
-"""Cells to a side of the grid over an image in which probes of a segmentation see it, at most."""
+"""At most this many cells per side in the grid on which a segmentation's linear probe is fitted."""
 
 Rows = npt.NDArray[np.int64]
 Half = npt.NDArray[np.float16]
@@ -32,16 +32,16 @@ Encode = Callable[[Tensor], tuple[Tensor, Tensor | None]]
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder(ABC):
-    """A frozen network whose embeddings linear probes are fitted on."""
+    """A frozen network; linear probes are fitted on its embeddings."""
 
     name: str
     """As in `ENCODERS`; the files of its embeddings are named after it."""
     dimension: int
     """Length D of an image's embedding."""
     grid: tuple[int, int] | None
-    """Of patch embeddings: cells to a side G, and length F of a cell's. None: it gives no patch embeddings."""
+    """Cells per side G, and length F of a cell's patch embedding; None if the encoder has no patch embeddings."""
     input_size: int
-    """Side S in pixels at which it sees images; others are resized."""
+    """Side S of its inputs in pixels; images of other sizes are resized."""
     normalisation: Normalisation = IMAGENET
 
     @abstractmethod
@@ -50,14 +50,14 @@ class Encoder(ABC):
 
     @abstractmethod
     def images_per_step(self, device: str) -> int:
-        """How many images are computed between two yields."""
+        """The number of images to compute between two yields."""
 
     def embed(self, images: Images, rows: Rows, *, device: str) -> Iterator[tuple[Rows, Half, Half | None]]:
         """Embed the images in `rows` (n,).
 
         Yields:
-            A chunk at a time: its rows (k,), their embeddings float16 (k, D), and their patch embeddings
-            float16 (k, G, G, F), the average of each cell, or None.
+            For each chunk its rows (k,), their embeddings float16 (k, D), and their patch embeddings float16
+            (k, G, G, F), the average of each cell, or None.
         """
         for chunk, embeddings, maps in self._encoded(images, rows, device=device):
             with torch.inference_mode(), computing(device, half=False):
@@ -70,7 +70,7 @@ class Encoder(ABC):
         """Apply a head on patch embeddings (`fit_pixel_head`, `network_head`) to every pixel of the images in `rows`.
 
         Yields:
-            A chunk at a time: its rows (k,), and logits float16 (k, m, m, classes); m is `mask_side`.
+            For each chunk its rows (k,), and logits float16 (k, m, m, classes); m is `mask_side`.
         """
         weight, bias = (torch.from_numpy(part).to(device) for part in (head.weight, head.bias))
         side = mask_side(images.size)
@@ -94,7 +94,7 @@ class Encoder(ABC):
 
 
 def grid_of(side: int, width: int) -> tuple[int, int]:
-    """The `grid` of an encoder whose maps of patch embeddings are `width` values, `side` to a side."""
+    """The `grid` of an encoder whose maps are `side` x `side` patch embeddings of length `width`."""
     return min(side, _GRID), width
 
 

@@ -1,7 +1,7 @@
 """The encoders by name: the project's own networks, and pretrained ones.
 
-To add a family of encoders, write one module with a subclass of `Encoder` and a function that makes it, and enter that
-function in `ENCODERS`.
+To add a family of encoders, write one module with a subclass of `Encoder` and a function that makes it, and add that
+function to `ENCODERS`.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from pt4al_backend.learning.timm_encoder import timm_encoder
 from pt4al_backend.learning.types import Weights
 
 Stored = Callable[[str], Weights]
-"""Name of one of the project's own networks -> the network."""
+"""Name of one of the project's networks -> its weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkEncoder(Encoder):
     """One of the project's own networks.
 
-    An image's embedding are the averaged maps of the last three stages side by side: several layers of a rotation
-    network tell more about classes than its last one. Dense networks give patch embeddings.
+    An image's embedding is the concatenation of the averaged maps of the last three stages: several layers of a
+    rotation network tell more about classes than its last one. Dense networks also give patch embeddings.
     """
 
     spec: dict[str, Any]
     weights: Callable[[], Weights]
-    """Read when they are needed: a network is not kept in memory for as long as it is in use."""
+    """Reads the weights when they are needed, so that they do not stay in memory."""
 
     def load(self, device: str) -> Encode:
         network = for_inference(self.weights(), device)
@@ -73,7 +73,7 @@ ENCODERS: dict[str, Callable[[str, Stored, bool], Encoder]] = {
     "main-": _stored_network,
     "timm:": lambda name, stored, dense: timm_encoder(name, dense=dense),
 }
-"""What a name begins with -> what makes the encoder, given its name, the project's own networks, and `dense`."""
+"""Prefix of a name -> function (name, the project's networks, `dense`) that makes the encoder."""
 
 
 def make_encoder(name: str, *, stored: Stored, dense: bool) -> Encoder:
@@ -81,13 +81,13 @@ def make_encoder(name: str, *, stored: Stored, dense: bool) -> Encoder:
 
     Args:
         name: `timm:NAME` for any network of timm, or one of the project's own networks.
-        stored: gives these.
-        dense: whether patch embeddings are wanted.
+        stored: reads one of the project's own networks.
+        dense: whether patch embeddings are needed.
 
     Raises:
-        LearningError: there is no such encoder, or its weights or its library are not there.
+        LearningError: there is no such encoder, or its weights or its library are missing.
     """
     for prefix, make in ENCODERS.items():
         if name.startswith(prefix):
             return make(name, stored, dense)
-    raise LearningError(f"The encoder {name!r} is unknown: write timm: and the name of one of timm's networks.")
+    raise LearningError(f"The encoder {name!r} is unknown: write timm: and the name of a network in timm.")

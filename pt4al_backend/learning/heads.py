@@ -1,4 +1,4 @@
-"""What stands on a backbone: one head per output, from the stages' maps to logits."""
+"""Heads: one per output on a backbone, from the stages' maps to logits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ClassHead(nn.Module):
     """Logits (n, classes) of the last stage's averaged maps."""
 
     def __init__(self, channels: Sequence[int], classes: int, *, side: int) -> None:
-        """There is no mask, whatever the `side`."""
+        """`side` is ignored: there is no mask."""
         super().__init__()
         self.fc = nn.Linear(channels[-1], classes)
 
@@ -33,8 +33,8 @@ class ClassHead(nn.Module):
 class MaskHead(LRASPPHead):
     """Logits of every pixel: Lite R-ASPP on the first and the last stage (Howard et al., ICCV 2019, section 6.4).
 
-    The layers are torchvision's. Their classifiers are linear and so is the upsampling between them,
-    so the last stage is classified before it is upsampled: the same logits for less work.
+    The layers are torchvision's. Both the classifiers and the upsampling between them are linear, so this class
+    classifies the last stage before upsampling it: the same logits for less work.
     """
 
     def __init__(self, channels: Sequence[int], classes: int, *, side: int) -> None:
@@ -48,11 +48,11 @@ class MaskHead(LRASPPHead):
         return upsampled(low + upsampled(high, low.shape[-1]), self._side)
 
     def features(self, maps: Sequence[Tensor]) -> Tensor:
-        """What the two classifiers see, side by side: (n, F, s, s) at the first stage's resolution."""
+        """The inputs of both classifiers, concatenated: (n, F, s, s) at the first stage's resolution."""
         return side_by_side([maps[0], self._gated(maps[-1])])
 
     def classifier(self) -> tuple[Tensor, Tensor]:
-        """The two classifiers as one on `features`: weight (classes, F), bias (classes,)."""
+        """Both classifiers as a single one on `features`: weight (classes, F), bias (classes,)."""
         low, high = self.low_classifier, self.high_classifier
         return torch.cat([low.weight, high.weight], dim=1).flatten(1), low.bias + high.bias
 
@@ -62,7 +62,7 @@ class MaskHead(LRASPPHead):
 
 
 def side_by_side(maps: Sequence[Tensor]) -> Tensor:
-    """Maps of several resolutions as one, at that of the first."""
+    """Maps of several resolutions, concatenated at the resolution of the first."""
     side = maps[0].shape[-1]
     return torch.cat([upsampled(each, side) for each in maps], dim=1)
 
@@ -70,7 +70,7 @@ def side_by_side(maps: Sequence[Tensor]) -> Tensor:
 def upsampled(maps: Tensor, side: int) -> Tensor:
     """Maps (..., s, s) -> (..., side, side), bilinear.
 
-    As two matrix products: PyTorch's own kernel adds up its gradients in any order on a GPU.
+    Computed as two matrix products: PyTorch's own kernel sums gradients in no fixed order on a GPU.
     """
     if maps.shape[-1] == side:
         return maps

@@ -1,7 +1,7 @@
 """From stored pixels to network inputs: reading, augmenting, normalising, rotating.
 
-All randomness comes from generators named by (seed, purpose, counter), so any step of a
-training can be done again without doing the ones before it.
+All randomness comes from generators identified by (seed, purpose, counter), so any training step can be repeated
+without repeating the steps before it.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ from pt4al_backend.learning.devices import is_cuda, sent
 from pt4al_backend.learning.types import Images
 
 INIT, ORDER, AUGMENT = range(3)
-"""What random numbers are drawn for."""
+"""The purposes of random numbers."""
 
 _CACHE_SHARE = 0.4
-"""Of the free GPU memory, at most this much holds pixels; the rest is for the network."""
+"""Largest fraction of the free GPU memory that holds pixels; the rest is for the network."""
 
 
 def generator(seed: int, *path: int) -> torch.Generator:
-    """A CPU generator of its own for every (seed, path)."""
+    """A separate CPU generator for every (seed, path)."""
     state = np.random.SeedSequence(seed % 2**64, spawn_key=path).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state >> 1))
 
 
 class Normalisation(NamedTuple):
-    """What a network takes for the mean and the standard deviation of red, green and blue, 0..1."""
+    """The mean and the standard deviation of red, green and blue that a network expects, 0..1."""
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
 
 IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""Fixed, whatever the images are, so that a network reads new ones as it read the old ones."""
+"""The same for every pool, so that a network sees new images as it saw earlier ones."""
 
 
 class Pixels:
     """The pixels of `rows` as uint8 tensors (n, S, S, 3) on the device, by position in `rows`.
 
-    On a GPU every image is copied once and stays, if all fit; on a CPU nothing is kept.
+    On a GPU every image is copied once and stays, if all fit; on a CPU nothing is cached.
     """
 
     def __init__(self, images: Images, rows: npt.NDArray[np.int64], device: str) -> None:
@@ -72,14 +72,14 @@ class Pixels:
 
 
 class Crop(NamedTuple):
-    """What is cut out of n images: rows (n, S) and columns (n, S), in pixels of the image they lie in or beside."""
+    """Crops of n images: rows (n, S) and columns (n, S) in pixels; they may lie outside the image."""
 
     down: Tensor
     across: Tensor
 
 
 def random_crop(n: int, size: int, *, generator: torch.Generator) -> Crop:
-    """Images moved by up to an eighth of their side (4 pixels at 32), and half of them flipped."""
+    """Crops shifted by up to an eighth of the side (4 pixels at 32), half of them flipped."""
     most = size // 8
     top, left = torch.randint(0, 2 * most + 1, (2, n, 1), generator=generator) - most
     flip = torch.rand(n, 1, generator=generator) < 0.5
@@ -88,9 +88,9 @@ def random_crop(n: int, size: int, *, generator: torch.Generator) -> Crop:
 
 
 def cut(values: Tensor, crop: Crop, *, outside: int = 0) -> Tensor:
-    """`values` (n, side, side, ...) of images, cut as `crop` says; `outside` is what lies beside an image.
+    """Crop `values` (n, side, side, ...) of images; `outside` fills the pixels outside an image.
 
-    Masks coarser than the images move to the nearest of their pixels.
+    Masks coarser than the images are shifted to their nearest pixel.
     """
     n, side = values.shape[:2]
     size = crop.down.shape[1]
@@ -98,8 +98,8 @@ def cut(values: Tensor, crop: Crop, *, outside: int = 0) -> Tensor:
     down = (crop.down[:, of_image] * side // size)[:, :, None]
     across = (crop.across[:, of_image] * side // size)[:, None, :]
     inside = (down >= 0) & (down < side) & (across >= 0) & (across < side)
-    which = torch.arange(n, device=values.device)[:, None, None]
-    moved = values[which, down.clamp(0, side - 1), across.clamp(0, side - 1)]
+    image = torch.arange(n, device=values.device)[:, None, None]
+    moved = values[image, down.clamp(0, side - 1), across.clamp(0, side - 1)]
     return moved.masked_fill(~inside.view(inside.shape + (1,) * (values.ndim - 3)), outside)
 
 
@@ -118,7 +118,7 @@ def _statistics(device: torch.device, normalisation: Normalisation) -> tuple[Ten
 
 
 class Colours(NamedTuple):
-    """What n images' colours are changed by: a factor (n, 1, 1, 1), and an offset of each channel (n, 3, 1, 1)."""
+    """Colour changes of n images: a factor (n, 1, 1, 1), and an offset per channel (n, 3, 1, 1)."""
 
     contrast: Tensor
     offset: Tensor
@@ -136,14 +136,14 @@ def recoloured(inputs: Tensor, colours: Colours) -> Tensor:
 
 
 def rotated(inputs: Tensor) -> Tensor:
-    """(n, 3, S, S) -> (4n, 3, S, S): all images turned by 0, then by 90, 180, 270 degrees to the left.
+    """(n, 3, S, S) -> (4n, 3, S, S): all images rotated by 0, then 90, 180, 270 degrees counterclockwise.
 
-    The pretext task (PT4AL, section 3.1): `rotation_labels(n)` are the answers.
+    The inputs of the pretext task (PT4AL, section 3.1); `rotation_labels(n)` are its labels.
     """
-    turned = torch.cat([torch.rot90(inputs, k, (2, 3)) for k in range(4)])
-    return turned.contiguous(memory_format=torch.channels_last)
+    rotations = torch.cat([torch.rot90(inputs, k, (2, 3)) for k in range(4)])
+    return rotations.contiguous(memory_format=torch.channels_last)
 
 
 def rotation_labels(n: int, *, device: str) -> Tensor:
-    """int64 (4n,): the quarter turn of each input of `rotated`."""
+    """int64 (4n,): the number of quarter turns of each image in `rotated`."""
     return torch.arange(4, device=device).repeat_interleave(n)

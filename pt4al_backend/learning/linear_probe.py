@@ -1,4 +1,4 @@
-"""The refit: a linear classifier on frozen features, fitted in well under a second."""
+"""The linear probe: a linear classifier on frozen embeddings, fitted in well under a second."""
 
 from __future__ import annotations
 
@@ -21,14 +21,17 @@ from pt4al_backend.learning.targets import check_targets
 from pt4al_backend.learning.types import Output, Weights
 
 _FLOPS_PER_SECOND = 30e9
-"""What L-BFGS gets out of two cores, with room for a busy machine."""
+"""Throughput of L-BFGS on two cores, with a margin for a busy machine."""
 _LEAST_ITERATIONS, _MOST_ITERATIONS = 20, 100
 _FOLDS = 5
 _PIXEL_PRIOR = 0.1
-"""Tried 0.01 to 10 on 3 to 62 images of CamVid: beside the sum of the images' mean losses."""
+"""Strength of the L2 penalty, relative to the sum of the images' mean losses.
+
+Best of 0.01 to 10 on 3 to 62 images of CamVid.
+"""
 _PIXEL_ITERATIONS = 40
 _PIXEL_FLOPS_PER_SECOND = 10e9
-"""Of one core, as cells are many and classes few. If there are more cells than time, some are drawn."""
+"""Throughput on one core, since cells are many and classes few. A sample is drawn if there are too many cells."""
 _MASKS_AT_ONCE = 16
 
 LossOf = Callable[[Tensor], Tensor]
@@ -54,28 +57,29 @@ def fit_head(
 ) -> Head:
     """Logistic regression with an L2 penalty on standardised features, by L-BFGS.
 
-    Multinomial for a `single` output, one regression per class for a `multiple` one. The number of
-    iterations follows from the size of the problem and `seconds` on two CPU cores, not from a clock:
-    the same labels give the same head on a busy machine. Large problems take longer than that: with
-    fewer than some 20 iterations more labels would make it worse.
+    Multinomial for a `single` output, one regression per class for a `multiple` one. The number of iterations
+    follows from the size of the problem, not from a clock: the same labels give the same head on a busy machine.
 
     Args:
-        features: float (n, D), of answered images.
+        features: float (n, D), of labelled images.
         targets: int64 (n,), each in [0, classes), or int8 (n, classes) of 0 and 1.
+        output: what the head predicts.
+        seconds: intended time on two CPU cores. Large problems take longer: with fewer than about 20 iterations,
+            more labels would make the head worse.
 
     Raises:
-        LearningError: no or impossible targets.
+        LearningError: the targets are empty or invalid.
     """
     check_targets(targets, output, images=len(features))
     if (targets < 0).any():
-        raise LearningError("A head is fitted on answers alone: leave out the images that are unanswered.")
-    answers = torch.from_numpy(targets)
+        raise LearningError("Some images have no label for this output: leave out the images without one.")
+    labels = torch.from_numpy(targets)
 
     probe = _probe_of(output)
     prior, on_bias = probe.prior, probe.bias_prior
 
     def loss(logits: Tensor) -> Tensor:
-        return probe.loss(logits, answers)
+        return probe.loss(logits, labels)
 
     n, width = features.shape
     affordable = seconds * _FLOPS_PER_SECOND / (6 * n * width * output.classes)
@@ -87,43 +91,44 @@ def fit_head(
 def fit_pixel_head(
     grid: npt.NDArray[np.floating], shares: npt.NDArray[np.float32], *, balance: float = 0.0, seconds: float = 0.7
 ) -> Head:
-    """As `fit_head`, for the cells of images whose pixels were classified.
+    """Like `fit_head`, for the cells of segmented images.
 
     Args:
-        grid: float (n, G, G, F), the cells' features.
-        shares: float32 (n, G, G, classes), each class's share of a cell's pixels, as `mask_shares`
-            gives them; a cell of unanswered pixels has none and is left out.
+        grid: float (n, G, G, F), the cells' patch embeddings.
+        shares: float32 (n, G, G, classes), each class's fraction of a cell's pixels (`mask_shares`); a cell whose
+            fractions are all 0 is unlabelled and ignored.
         balance: how much more a rare class counts, as in training (`MainRecipe.balance`).
+        seconds: intended time on one CPU core.
 
     Raises:
-        LearningError: no cell was answered.
+        LearningError: no cell is labelled.
     """
     classes, width = shares.shape[-1], grid.shape[-1]
-    answered = np.flatnonzero(shares.any(axis=-1))
-    if len(answered) == 0:
+    labelled = np.flatnonzero(shares.any(axis=-1))
+    if len(labelled) == 0:
         raise LearningError("There is nothing to learn from yet: label at least one image.")
     most = int(seconds * _PIXEL_FLOPS_PER_SECOND / (6 * width * classes * _PIXEL_ITERATIONS))
-    if len(answered) > most:
-        answered = np.sort(np.random.default_rng(0).permutation(answered)[:most])
-    weights = torch.from_numpy(shares.reshape(-1, classes)[answered])
+    if len(labelled) > most:
+        labelled = np.sort(np.random.default_rng(0).permutation(labelled)[:most])
+    weights = torch.from_numpy(shares.reshape(-1, classes)[labelled])
     weights = weights / weights.sum()
     weights = weights * class_weights(weights.sum(dim=0), balance=balance)
 
     def loss(logits: Tensor) -> Tensor:
         return -(weights * logits.log_softmax(dim=1)).sum()
 
-    cells = grid.reshape(-1, width)[answered]
+    cells = grid.reshape(-1, width)[labelled]
     return _fitted(cells, loss, classes, iterations=_PIXEL_ITERATIONS, penalty=_PIXEL_PRIOR / len(grid))
 
 
 @one_thread()
 def mask_shares(masks: npt.NDArray[np.uint8], classes: int, grid: int) -> npt.NDArray[np.float32]:
-    """Masks (n, m, m) as each class's share of a cell's pixels: float32 (n, G, G, classes), G = `grid`."""
+    """Each class's fraction of a cell's pixels in masks (n, m, m): float32 (n, G, G, classes), G = `grid`."""
     shares = np.empty((len(masks), grid, grid, classes), dtype=np.float32)
-    every = torch.arange(classes)[:, None, None]
+    numbers = torch.arange(classes)[:, None, None]
     for start in range(0, len(masks), _MASKS_AT_ONCE):
-        chosen = torch.from_numpy(masks[start : start + _MASKS_AT_ONCE])[:, None] == every
-        cells = F.adaptive_avg_pool2d(chosen.float(), grid)
+        one_hot = torch.from_numpy(masks[start : start + _MASKS_AT_ONCE])[:, None] == numbers
+        cells = F.adaptive_avg_pool2d(one_hot.float(), grid)
         shares[start : start + _MASKS_AT_ONCE] = cells.permute(0, 2, 3, 1).numpy()
     return shares
 
@@ -131,26 +136,23 @@ def mask_shares(masks: npt.NDArray[np.uint8], classes: int, grid: int) -> npt.ND
 def out_of_fold(
     features: npt.NDArray[np.floating], targets: npt.NDArray[np.integer], output: Output
 ) -> npt.NDArray[np.integer]:
-    """What heads that did not see an image's label say it is: like `targets`, by cross-validation.
+    """Cross-validated predictions, shaped like `targets`: each from a head that did not see the image's label.
 
-    -1 where there are too few labels to leave some out.
+    All -1 if there are too few labels to leave some out.
     """
-    guessed = np.full_like(targets, -1)
+    predictions = np.full_like(targets, -1)
     if len(targets) < _FOLDS:
-        return guessed
+        return predictions
     fold = np.random.default_rng(0).permutation(len(targets)) % _FOLDS
     for k in range(_FOLDS):
-        seen = fold != k
-        logits = fit_head(features[seen], targets[seen], output).logits(features[~seen])
-        guessed[~seen] = _probe_of(output).answers(logits)
-    return guessed
+        train = fold != k
+        logits = fit_head(features[train], targets[train], output).logits(features[~train])
+        predictions[~train] = _probe_of(output).predict(logits)
+    return predictions
 
 
 def network_head(weights: Weights, k: int) -> Head:
-    """The network's own head of output k, as a head on the features of the same network.
-
-    That is on pooled features, or, of a dense output, on the features of pixels.
-    """
+    """The network's own head for output k, as a `Head` on the network's embeddings (patch embeddings if dense)."""
     head: Any = for_inference(weights, "cpu").heads[k]
     last, bias = (values.detach().numpy().copy() for values in head.classifier())
     dense = type_of(Output(**weights.spec["outputs"][k])).dense
@@ -163,7 +165,7 @@ def network_head(weights: Weights, k: int) -> Head:
 def _probe_of(output: Output) -> Probe:
     probe = type_of(output).probe
     if probe is None:
-        raise LearningError(f"A head for {output.kind} is fitted on the cells of images: use fit_pixel_head.")
+        raise LearningError(f"A head for {output.kind} needs the cells of images: use fit_pixel_head.")
     return probe
 
 
@@ -176,9 +178,9 @@ def _fitted(
     penalty: float,
     on_bias: float = 1.0,
 ) -> Head:
-    """The head of the least loss and L2 penalty on standardised features (n, D).
+    """The head that minimises the loss plus an L2 penalty on standardised features (n, D).
 
-    `on_bias` is the bias' penalty relative to the weights'.
+    `on_bias` is the penalty on the bias relative to that on the weights.
     """
     x = torch.from_numpy(features.astype(np.float32))
     mean, scale = x.mean(dim=0), x.std(dim=0, correction=0).clamp(min=1e-6)
@@ -196,5 +198,5 @@ def _fitted(
         return total.item()
 
     optimiser.step(closure)
-    own = weight.detach() / scale[:, None]
-    return Head(own.numpy(), (bias.detach() - mean @ own).numpy())
+    unscaled = weight.detach() / scale[:, None]
+    return Head(unscaled.numpy(), (bias.detach() - mean @ unscaled).numpy())

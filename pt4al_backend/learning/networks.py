@@ -1,4 +1,4 @@
-"""A network is a backbone and one head per output; and the way between a module and a `Weights` value."""
+"""Networks: a backbone and one head per output; conversion between modules and `Weights`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pt4al_backend.learning.output_types import head_for, type_of
 from pt4al_backend.learning.types import Arrays, Output, Weights
 
 _COUNTER = "num_batches_tracked"
-"""BatchNorm counts its steps; with a fixed momentum nothing reads the count, so it is not kept."""
+"""BatchNorm's count of steps; nothing reads it if the momentum is fixed, so it is not stored."""
 _POOLED_STAGES = 3
 
 
@@ -36,18 +36,18 @@ class Network(nn.Module):
         self.embedding_size = sum(backbone.channels[-_POOLED_STAGES:])
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(n, 3, S, S) -> each output's logits: (n, classes), of a segmentation (n, classes, m, m)."""
+        """(n, 3, S, S) -> each output's logits: (n, classes), or (n, classes, m, m) for a segmentation."""
         maps = self.backbone(x)
         return [head(maps) for head in self.heads]
 
     def pooled(self, maps: Sequence[Tensor]) -> Tensor:
-        """The averaged maps of the last three stages side by side: (n, embedding_size)."""
+        """The averaged maps of the last three stages, concatenated: (n, embedding_size)."""
         return torch.cat([stage.mean(dim=(2, 3)) for stage in maps[-_POOLED_STAGES:]], dim=1)
 
     def pixel_features(self, maps: Sequence[Tensor]) -> Tensor:
-        """The features of every pixel of the first stage: (n, F, s, s).
+        """The features of every pixel at the first stage's resolution: (n, F, s, s).
 
-        They are what the mask head's classifiers see; without a mask head, all stages side by side.
+        With a mask head, the inputs of its classifiers; otherwise all stages, concatenated.
         """
         for head in self.heads:
             if isinstance(head, MaskHead):
@@ -56,7 +56,7 @@ class Network(nn.Module):
 
 
 def mask_side(image_size: int) -> int:
-    """Side m of masks: half the image's."""
+    """Side m of masks: half that of the image."""
     return image_size // 2
 
 
@@ -69,10 +69,16 @@ def network_spec(
     kernel: int = 3,
     dense: bool = False,
 ) -> dict[str, Any]:
-    """The JSON that `build` makes a network from; `width` is used by resnet9, `kernel` by resnet18.
+    """The JSON that `build` makes a network from.
 
-    `dense` keeps finer maps, to tell pixels apart: of resnet9, whose maps are else too coarse. A dense
-    resnet18 gets ImageNet's stem, without which larger images cost too much.
+    Args:
+        network: a name in `BACKBONES`.
+        width: channels of the stem; used by resnet9.
+        image_size: side of the images in pixels.
+        outputs: what the network predicts.
+        kernel: size of the stem's kernel; used by resnet18.
+        dense: for pixel-level outputs. resnet9 keeps finer maps, since its usual ones are too coarse; resnet18 gets
+            ImageNet's stem, without which larger images cost too much.
     """
     return {
         "network": network,
@@ -88,13 +94,13 @@ def build(spec: Mapping[str, Any]) -> Network:
     """The network a spec describes, without values (on torch's meta device).
 
     Raises:
-        LearningError: the spec is not one of `network_spec`.
+        LearningError: the spec does not come from `network_spec`.
     """
     if not isinstance(spec.get("outputs"), list):
-        raise LearningError("The saved network was written by another version of this program. Train it anew.")
+        raise LearningError("The saved network was written by another version of this program. Train it again.")
     outputs = [Output(each["kind"], each["classes"]) for each in spec["outputs"]]
     if sum(type_of(output).dense for output in outputs) > 1:
-        raise LearningError("A network answers one segmentation: put the labels of all of them into one.")
+        raise LearningError("A network can learn only one segmentation: put the labels of all segmentations into one.")
     if spec["network"] not in BACKBONES:
         raise LearningError(f"The network {spec['network']!r} is unknown: choose {' or '.join(BACKBONES)}.")
     with torch.device("meta"):
@@ -121,28 +127,28 @@ def to_weights(network: nn.Module, spec: Mapping[str, Any]) -> Weights:
 
 
 def to_arrays(network: nn.Module) -> Arrays:
-    """Copies of all values of a network, by name."""
+    """Copies of all parameters and buffers of a network, by name."""
     state = network.state_dict()
     return {name: _copied(tensor) for name, tensor in state.items() if not name.endswith(_COUNTER)}
 
 
 def load_arrays(network: nn.Module, arrays: Arrays) -> None:
-    """Put `arrays` into `network`.
+    """Load `arrays` into `network`.
 
     Raises:
-        LearningError: names or shapes are not those of the network.
+        LearningError: the names or shapes do not match the network.
     """
     try:
         network.load_state_dict({name: torch.tensor(array) for name, array in arrays.items()})
     except RuntimeError as error:
-        raise LearningError(f"The saved network does not fit: {error}. Train it anew.") from error
+        raise LearningError(f"The saved network does not fit: {error}. Train it again.") from error
 
 
 def load_backbone(network: Network, arrays: Arrays) -> None:
-    """Put the backbone of another network's `arrays` into `network`, whose heads keep what they have.
+    """Load the backbone of another network's `arrays` into `network`, whose heads stay unchanged.
 
     Raises:
-        LearningError: names or shapes are not those of the network.
+        LearningError: the names or shapes do not match the network.
     """
     heads = {name: array for name, array in to_arrays(network).items() if not name.startswith("backbone.")}
     load_arrays(network, heads | {name: array for name, array in arrays.items() if name.startswith("backbone.")})
@@ -169,11 +175,11 @@ def pixel_shape(spec: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def forward_flops(spec: Mapping[str, Any]) -> float:
-    """Floating-point operations of one image's way through the network."""
+    """Floating-point operations of one image's forward pass."""
     return _forward_flops(json.dumps(spec))
 
 
-@cache  # counting takes longer than to compute a few images
+@cache  # counting takes longer than computing a few images
 def _forward_flops(spec_json: str) -> float:
     spec = json.loads(spec_json)
     with FlopCounterMode(display=False) as counter, torch.inference_mode():

@@ -1,6 +1,6 @@
-"""What a network has for an output of each type: a head, a loss, and how its answers are checked and fitted.
+"""The types of output: for each its head, its loss, the check of its targets, and its linear probe.
 
-A new type is a line in `OUTPUT_TYPES`, under the name of its label type. The rest of that is in `labelling`.
+A new type is a line in `OUTPUT_TYPES`, under the name of its label type, which `labelling` defines.
 """
 
 from __future__ import annotations
@@ -20,30 +20,31 @@ from pt4al_backend.learning.heads import ClassHead, MaskHead
 from pt4al_backend.learning.types import MULTIPLE, SEGMENTATION, SINGLE, Array, Output
 
 _PRIOR = 15.0
-"""Strength of the L2 penalty beside the sum of the labels' losses: it fades as labels come in.
+"""Strength of the L2 penalty relative to the sum of the labels' losses: it fades as labels come in.
 
-Fits a grid of penalties tried on CIFAR-10 pretext features: 0.2 to 0.5 did best at 100 labels,
-0.02 to 0.05 at 1,000, 0.003 at 5,000 (one seed).
+Chosen from a grid of penalties on CIFAR-10 pretext embeddings: 0.2 to 0.5 was best at 100 labels, 0.02 to 0.05 at
+1,000, 0.003 at 5,000 (one seed).
 """
 _MULTIPLE_PRIOR, _MULTIPLE_BIAS_PRIOR = 7.5, 1.0
-"""For one regression per class: half, as a softmax of two classes spreads one difference over two logits.
+"""For one regression per class: half, since a softmax of two classes spreads one difference over two logits.
 
-Most classes are absent from most images, and the bias has to be free to say so: with one prior for both,
-a refit on 20 labels of ten classes was right in 83 % of its answers, with these in 93 % (digits, one seed).
+Most classes are absent from most images, and the bias must be free to express that: with one prior for both,
+a linear probe fitted on 20 labels of ten classes predicted 83 % of the labels correctly, with these 93 % (digits,
+one seed).
 """
 
 
 class Probe(NamedTuple):
-    """How a linear probe is fitted on answers about whole images."""
+    """How a linear probe is fitted on labels of whole images."""
 
     loss: Callable[[Tensor, Tensor], Tensor]
-    """Logits (n, classes) and answers (n, ...) -> their mean loss."""
+    """Logits (n, classes) and targets (n, ...) -> their mean loss."""
     prior: float
-    """Strength of the L2 penalty on the weights ..."""
+    """Strength of the L2 penalty on the weights."""
     bias_prior: float
-    """... and on the bias."""
-    answers: Callable[[Array], Array]
-    """Logits (n, classes) -> the likeliest answers (n, ...)."""
+    """Strength of the L2 penalty on the bias."""
+    predict: Callable[[Array], Array]
+    """Logits (n, classes) -> the most likely labels (n, ...)."""
 
 
 @dataclass(frozen=True)
@@ -53,58 +54,66 @@ class OutputType:
     head: Callable[..., ClassHead | MaskHead]
     """(channels of the stages, classes, side of masks) -> a module from the stages' maps to logits."""
     losses: Callable[[Tensor, Tensor, Tensor | None], Tensor]
-    """Logits, answers and weights (classes,) or None -> the losses (n,), 0 where it is unanswered."""
+    """Logits, targets and weights (classes,) or None -> the losses (n,), 0 for unlabelled images."""
     dtype: type[np.generic]
-    """Of answers, as the losses take them."""
-    flaw: Callable[[Array, int], str] = lambda answers, classes: "Labels must be masks."
-    """What answers to so many classes that come as an array (n, ...) should be and are not; "" if nothing is wrong."""
+    """The data type of targets that the losses expect."""
+    flaw: Callable[[Array, int], str] = lambda targets, classes: "Labels must be masks."
+    """(targets as an array (n, ...), number of classes) -> a sentence saying what is wrong; "" if nothing is."""
     probe: Probe | None = None
-    """None where the parts of an image are told apart: there cells of a grid are fitted (`fit_pixel_head`)."""
+    """None for pixel-level outputs, whose linear probe is fitted on the cells of a grid (`fit_pixel_head`)."""
 
     @property
     def dense(self) -> bool:
-        """Whether the parts of an image are told apart: its answers are masks."""
+        """Whether the output is at pixel level: its targets are masks."""
         return self.probe is None
 
 
-def _no_class_numbers(answers: Array, classes: int) -> str:
-    if answers.ndim != 1 or answers.min() < -1 or answers.max() >= classes:
+def _flaw_of_class_numbers(targets: Array, classes: int) -> str:
+    if targets.ndim != 1 or targets.min() < -1 or targets.max() >= classes:
         return f"Labels must be class indices from 0 to {classes - 1}, or -1 for none."
     return ""
 
 
-def _no_chosen_classes(answers: Array, classes: int) -> str:
-    shape = (len(answers), classes)
-    if answers.shape != shape or not (np.isin(answers, (0, 1)).all(axis=1) | (answers == -1).all(axis=1)).all():
+def _flaw_of_chosen_classes(targets: Array, classes: int) -> str:
+    shape = (len(targets), classes)
+    if targets.shape != shape or not (np.isin(targets, (0, 1)).all(axis=1) | (targets == -1).all(axis=1)).all():
         return f"Labels must be rows of {classes} zeros and ones, or of -1 for none."
     return ""
 
 
-def _each_class(logits: Tensor, answers: Tensor) -> Tensor:
-    return F.binary_cross_entropy_with_logits(logits, answers.float(), reduction="sum") / len(logits)
+def _binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    return F.binary_cross_entropy_with_logits(logits, targets.float(), reduction="sum") / len(logits)
 
 
-def _likeliest(logits: Array) -> Any:
+def _most_likely(logits: Array) -> Any:
     return logits.argmax(axis=1)
 
 
 OUTPUT_TYPES = {
     SINGLE: OutputType(
-        ClassHead, losses.of_one_class, np.int64, _no_class_numbers, Probe(F.cross_entropy, _PRIOR, _PRIOR, _likeliest)
+        ClassHead,
+        losses.of_one_class,
+        np.int64,
+        _flaw_of_class_numbers,
+        Probe(F.cross_entropy, _PRIOR, _PRIOR, _most_likely),
     ),
     MULTIPLE: OutputType(
         ClassHead,
         losses.of_any_classes,
         np.float32,
-        _no_chosen_classes,
-        Probe(_each_class, _MULTIPLE_PRIOR, _MULTIPLE_BIAS_PRIOR, lambda logits: logits > 0),
+        _flaw_of_chosen_classes,
+        Probe(_binary_cross_entropy, _MULTIPLE_PRIOR, _MULTIPLE_BIAS_PRIOR, lambda logits: logits > 0),
     ),
     SEGMENTATION: OutputType(MaskHead, losses.of_pixels, np.int64),
 }
 
 
 def type_of(output: Output) -> OutputType:
-    """Raises `LearningError` where there is no such type."""
+    """The type of an output.
+
+    Raises:
+        LearningError: there is no such type.
+    """
     if output.kind not in OUTPUT_TYPES:
         *names, last = OUTPUT_TYPES
         raise LearningError(f"The output {output.kind!r} is unknown: choose {', '.join(names)} or {last}.")
@@ -112,19 +121,24 @@ def type_of(output: Output) -> OutputType:
 
 
 def head_for(output: Output, channels: Sequence[int], *, side: int) -> ClassHead | MaskHead:
-    """The head for an output on stages of so many `channels`; masks are `side` pixels wide."""
+    """The head for an output on stages with these `channels`; masks are `side` pixels wide."""
     return type_of(output).head(channels, output.classes, side=side)
 
 
 def image_losses(
     outputs: Iterable[Output],
     logits: Iterable[Tensor],
-    answers: Iterable[Tensor],
+    targets: Iterable[Tensor],
     weights: Iterable[Tensor | None],
 ) -> Tensor:
-    """The losses (n,) of n images: the sum over the outputs that each answers, given the logits and answers of each.
+    """The losses (n,) of n images, summed over the outputs that each is labelled for.
 
-    `weights` (classes,) of a dense output are its pixels', by class; None: all alike.
+    Args:
+        outputs: what the network predicts.
+        logits: of each output.
+        targets: of each output.
+        weights: (classes,) of each dense output, the weights of its pixels by class; None: all count alike.
     """
-    each = zip(outputs, logits, answers, weights, strict=True)
-    return torch.stack([type_of(output).losses(said, truth, weight) for output, said, truth, weight in each]).sum(dim=0)
+    each = zip(outputs, logits, targets, weights, strict=True)
+    losses = [type_of(output).losses(predicted, target, weight) for output, predicted, target, weight in each]
+    return torch.stack(losses).sum(dim=0)

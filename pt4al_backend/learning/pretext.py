@@ -24,7 +24,7 @@ from pt4al_backend.learning.types import SINGLE, Checkpoint, Images, Output, Pro
 
 _ROTATIONS = 4
 SAVE_SECONDS = 20.0
-"""At most this much training is lost by a kill."""
+"""A kill loses at most this much training."""
 
 
 def train_pretext(
@@ -39,17 +39,23 @@ def train_pretext(
 ) -> Generator[Progress, None, Weights]:
     """Train the rotation network on the pool; returns its weights.
 
-    Goes on from `checkpoint` if that was written by the same training (rows, recipe, seed), and
-    ends with the same weights, bit for bit, as if it had not been interrupted.
+    Resumes from `checkpoint` if the same training (rows, recipe, seed) wrote it, and ends with the same weights, bit
+    for bit, as without the interruption.
 
     Args:
+        images: the pixels.
         rows: int64 (n,), the pool.
+        recipe: the network and its training.
+        seed: determines the result.
+        device: `cpu`, `cuda` or `cuda:<n>`.
+        checkpoint: where progress is saved.
+        save_seconds: time between two saves, in seconds.
 
     Raises:
         LearningError: the pool is empty, or the training diverged.
     """
     if len(rows) == 0:
-        raise LearningError("There are no images to train on: import some that can be read.")
+        raise LearningError("There are no images to train on: import readable images.")
     spec = network_spec(
         recipe.network,
         width=recipe.width,
@@ -81,7 +87,7 @@ def pretext_losses(
 ) -> Generator[Progress, None, npt.NDArray[np.float64]]:
     """Each image's pretext loss, float64 (n,): the mean cross-entropy over its four rotations.
 
-    Cross-entropy is taken in float64, so that losses near zero still sort.
+    Cross-entropy is computed in float64, so that losses near zero still sort.
     """
     network = for_inference(weights, device)
     chunk = images_per_step(weights.spec, device=device, inputs_per_image=_ROTATIONS, training=False)
@@ -97,12 +103,12 @@ def pretext_losses(
 
 
 class _Rotations:
-    """The pretext task: the images are all it needs."""
+    """The pretext task, which needs nothing but images."""
 
-    def answers(self, positions: npt.NDArray[np.int64], random: torch.Generator) -> list[Tensor]:
+    def loss_inputs(self, positions: npt.NDArray[np.int64], random: torch.Generator) -> list[Tensor]:
         return []
 
-    def losses(self, network: Network, inputs: Tensor, crop: Crop | None, answers: list[Tensor]) -> Tensor:
+    def losses(self, network: Network, inputs: Tensor, crop: Crop | None, loss_inputs: list[Tensor]) -> Tensor:
         return _losses(network, inputs)
 
 
@@ -115,5 +121,5 @@ def _losses(network: Network, inputs: Tensor) -> Tensor:
 
 
 def _fingerprint(rows: npt.NDArray[np.int64], recipe: PretextRecipe, seed: int) -> str:
-    told = json.dumps([asdict(recipe), seed]).encode() + np.ascontiguousarray(rows, dtype=np.int64).tobytes()
-    return hashlib.sha256(told).hexdigest()
+    contents = json.dumps([asdict(recipe), seed]).encode() + np.ascontiguousarray(rows, dtype=np.int64).tobytes()
+    return hashlib.sha256(contents).hexdigest()

@@ -1,4 +1,4 @@
-"""ImageNet weights of ResNet-18 as a start for the main task, from a file the caller provides."""
+"""ImageNet weights of ResNet-18 as an initialisation of the main task, from a file that the caller provides."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pt4al_backend.learning.types import Weights
 def load_imagenet(path: str | PathLike[str]) -> Weights:
     """The weights in a safetensors file with torchvision's or timm's names, for images of any size.
 
-    The classifier is left out: the network has no heads.
+    The classifier is dropped: the network has no heads.
 
     Raises:
         LearningError: there is no such file, or it is not a ResNet-18.
     """
     try:
-        found = load_file(path)
+        tensors = load_file(path)
     except (OSError, SafetensorError) as error:
         raise LearningError(f"{path} cannot be read as a safetensors file ({error}).") from error
     spec = network_spec("resnet18", width=64, kernel=7, image_size=224, outputs=[])
@@ -29,10 +29,10 @@ def load_imagenet(path: str | PathLike[str]) -> Weights:
     for name, expected in build(spec).backbone.state_dict().items():
         if name.endswith("num_batches_tracked"):
             continue
-        if name not in found or found[name].shape != expected.shape:
+        if name not in tensors or tensors[name].shape != expected.shape:
             raise LearningError(
                 f"{path} is not a ResNet-18: {name} is missing or has another shape. "
                 "Use a safetensors file of torchvision's or timm's resnet18."
             )
-        arrays[f"backbone.{name}"] = found[name].float().numpy()
+        arrays[f"backbone.{name}"] = tensors[name].float().numpy()
     return Weights(arrays, spec)

@@ -1,7 +1,7 @@
 """Every number of the two presets, in one place.
 
-`paper` is the protocol of PT4AL (Yi et al., ECCV 2022) and its published code; `fast` is made
-for a person who waits, on two CPU cores or on a GPU.
+`paper` is the protocol of PT4AL (Yi et al., ECCV 2022) and its published code; `fast` keeps the wait short, on two CPU
+cores or on a GPU.
 """
 
 from __future__ import annotations
@@ -16,20 +16,23 @@ from pt4al_backend.learning.devices import is_cuda
 from pt4al_backend.learning.networks import forward_flops
 
 SIZES = (32, 48, 64, 96, 128, 224)
-"""Image sides on offer, in pixels ..."""
+"""Possible image sides, in pixels."""
 DENSE_SIZES = (32, 48, 64, 96, 128, 192, 256, 384, 512)
-"""... and where pixels are told apart."""
+"""Possible image sides for pixel-level outputs, in pixels."""
 
 _CPU_FLOPS_PER_STEP = 40e9
-"""About 0.3 s on two cores: how much is computed between two yields."""
+"""Floating-point operations between two yields: about 0.3 s on two cores."""
 _LEAST_INPUTS = 32
 """BatchNorm needs this many inputs for usable statistics, even if a step then takes longer."""
 _GPU_INPUTS = 1024
-"""Inputs of one inference step on a GPU; fills it without filling its memory ..."""
+"""Inputs of one inference step on a GPU, enough to keep it busy without filling its memory."""
 _DENSE_GPU_INPUTS = 128
-"""... where images and maps are larger."""
+"""The same for pixel-level outputs, where images and maps are larger."""
 _GPU_FLOPS_PER_STEP = 2.6e12
-"""Fewer inputs where one of them is dear, as large ones are to ResNet-18: its maps then take about 15 GB in float32."""
+"""Limits the inputs when a single one is expensive, as large images are for ResNet-18.
+
+Its maps then take about 15 GB in float32.
+"""
 
 
 @dataclass(frozen=True)
@@ -43,23 +46,23 @@ class TaskRecipe:
     """Images in a step of the optimiser; a pretext step sees each in four rotations."""
     epochs: int
     least_steps: int
-    """A small set gets more epochs until it has this many steps ..."""
+    """Small sets are trained for more epochs, to reach this many steps."""
     most_steps: int
-    """... and a large one fewer, but at least one."""
+    """Large sets are trained for fewer epochs, to stay below this many steps, but for at least one."""
     learning_rate: float
     weight_decay: float
     nesterov: bool
     drops: tuple[int, ...] | None
-    """Epochs after which the learning rate falls to a tenth; None: one cycle, up and down to zero."""
+    """Epochs after which the learning rate drops to a tenth; None: one cycle, up and down to zero."""
     augment: bool
     """Random crop and horizontal flip."""
     recolour: float = 0.0
     """Strength of random changes of contrast and colour."""
     dense: bool = False
-    """Finer maps, to tell pixels apart."""
+    """Finer maps, for pixel-level outputs."""
 
     def epochs_for(self, images: int) -> int:
-        """How many epochs a set of `images` is trained for."""
+        """The number of epochs for a training set of this many `images`."""
         per_epoch = max(steps_per_epoch(images, batch=self.batch), 1)
         steps = min(max(self.epochs * per_epoch, self.least_steps), self.most_steps)
         return max(1, round(steps / per_epoch))
@@ -77,21 +80,26 @@ class MainRecipe(TaskRecipe):
     mixup: bool = False
     """Train on mixtures of two images and their labels (Zhang et al., ICLR 2018), Beta(1/2, 1/2)."""
     balance: float = 0.0
-    """Of a segmentation: how much more a pixel of a rare class counts; 1: all classes count alike."""
+    """For segmentations: how much more a pixel of a rare class counts; 1: all classes count alike."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a preset is on a device."""
+    """The recipes of a preset on a device."""
 
     pretext: PretextRecipe
     main: MainRecipe
 
 
 def recipes(preset: str, *, device: str, pool: int, image_size: int, dense: bool = False) -> Recipe:
-    """The recipes of a preset for a pool of so many images, with its pretext epochs settled.
+    """The recipes of a preset.
 
-    `dense` ones are for projects that ask for segmentations.
+    Args:
+        preset: `fast` or `paper`.
+        device: `cpu`, `cuda` or `cuda:<n>`.
+        pool: number of images; determines the pretext epochs.
+        image_size: side of the images in pixels.
+        dense: for projects with segmentations.
 
     Raises:
         LearningError: there is no such preset.
@@ -107,11 +115,10 @@ def recipes(preset: str, *, device: str, pool: int, image_size: int, dense: bool
 
 
 def choose_image_size(median_side: int, *, preset: str, device: str, dense: bool = False) -> int:
-    """The side at which a pool is learned from, given the median of its images' shorter sides.
+    """The side in pixels at which a pool is stored, given the median of its images' shorter sides.
 
-    The next size up, so that little is thrown away and little is invented, within what the
-    device can train: 64 on a CPU (32 for the ResNet-18 of `paper`, four times as dear), 224 on a GPU;
-    192 and 512 where pixels are told apart.
+    The next larger size, so that resizing loses and invents little, up to what the device can train: 64 on a CPU (32
+    for the ResNet-18 of `paper`, which is four times as expensive), 224 on a GPU; 192 and 512 for pixel-level outputs.
     """
     sizes = DENSE_SIZES if dense else SIZES
     largest = sizes[-1] if is_cuda(device) else 192 if dense else 32 if preset == "paper" else 64
@@ -123,7 +130,7 @@ def steps_per_epoch(images: int, *, batch: int) -> int:
 
 
 def images_per_step(spec: Mapping[str, Any], *, device: str, inputs_per_image: int, training: bool) -> int:
-    """How many images are computed between two yields."""
+    """The number of images to compute between two yields."""
     return affordable_images(
         forward_flops(spec),
         dense=spec["dense"],
@@ -136,7 +143,7 @@ def images_per_step(spec: Mapping[str, Any], *, device: str, inputs_per_image: i
 def affordable_images(
     flops: float, *, dense: bool, device: str, inputs_per_image: int = 1, training: bool = False
 ) -> int:
-    """The same for any network, by what a forward pass costs; a backward pass costs twice that."""
+    """The same for any network, given the `flops` of a forward pass; a backward pass costs twice that."""
     if is_cuda(device):
         most = _DENSE_GPU_INPUTS if dense else _GPU_INPUTS
         return max(1, int(min(most, _GPU_FLOPS_PER_STEP / flops)) // inputs_per_image)
@@ -149,8 +156,8 @@ def _paper(image_size: int, dense: bool) -> Recipe:
     network: dict[str, Any] = {"network": "resnet18", "width": 64, "image_size": image_size, "dense": dense}
     sgd: dict[str, Any] = {"learning_rate": 0.1, "weight_decay": 5e-4, "nesterov": False}
     return Recipe(
-        # the published code drops the rate at 30, 60, 90, left over from 120 epochs: never within 15;
-        # its rotation loader does not augment
+        # The published code drops the rate at 30, 60, 90, left over from 120 epochs: never within 15.
+        # Its rotation loader does not augment.
         PretextRecipe(**network, **sgd, **unlimited, batch=256, epochs=15, drops=(), augment=False),
         MainRecipe(**network, **sgd, **unlimited, batch=128, epochs=200, drops=(160,), augment=True),
     )
@@ -164,7 +171,7 @@ _FAST: dict[str, Any] = {
     "augment": True,
     "recolour": 0.3,
 }
-"""What all recipes of `fast` have in common."""
+"""Values that all recipes of `fast` share."""
 
 
 def _fast_cpu(image_size: int) -> Recipe:
@@ -174,9 +181,9 @@ def _fast_cpu(image_size: int) -> Recipe:
         PretextRecipe(
             **network,
             **{**_FAST, "learning_rate": 0.05},
-            batch=32,  # many steps for little computing
+            batch=32,  # many steps at little cost
             epochs=15,
-            least_steps=800,  # 200 images and fewer still learn their edges
+            least_steps=800,  # enough for a network to learn edges from 200 images or fewer
             most_steps=1800,  # bounds the wait for the first queue, for any pool up to 57,600 images
         ),
         MainRecipe(
@@ -185,15 +192,15 @@ def _fast_cpu(image_size: int) -> Recipe:
             batch=64,
             epochs=40,
             least_steps=250,
-            most_steps=1000,  # bounds the time, however many labels
+            most_steps=1000,  # bounds the time for any number of labels
             mixup=True,
         ),
     )
 
 
 def _fast_gpu(image_size: int) -> Recipe:
-    # width 64 is Page's own, wider than a CPU can train; augmentation as measured on CPUs; of the rest only the
-    # whole was measured on a GPU (benchmarks/results/cifar10_full_fast), no number against another
+    # Page's width of 64, more than a CPU can train; augmentation as measured on CPUs. The recipe was measured on a GPU
+    # only as a whole (benchmarks/results/cifar10_full_fast), not number by number.
     network: dict[str, Any] = {"network": "resnet9", "width": 64, "image_size": image_size}
     sgd: dict[str, Any] = {**_FAST, "batch": 128}
     return Recipe(
@@ -203,8 +210,8 @@ def _fast_gpu(image_size: int) -> Recipe:
 
 
 def _dense_cpu(image_size: int) -> Recipe:
-    # maps of 96 x 96 cost nine times those of 32 x 32, so fewer images in a step, and fewer steps;
-    # what each choice is worth: benchmarks/decisions/preset_segmentation.py
+    # Maps of 96 x 96 cost nine times as much as those of 32 x 32, so a step has fewer images, and there are fewer
+    # steps. What each choice is worth: benchmarks/decisions/preset_segmentation.py.
     network: dict[str, Any] = {"network": "resnet9", "width": 16, "image_size": image_size, "dense": True}
     sgd: dict[str, Any] = {**_FAST, "batch": 16}
     return Recipe(
@@ -214,7 +221,7 @@ def _dense_cpu(image_size: int) -> Recipe:
 
 
 def _dense_gpu(image_size: int) -> Recipe:
-    # as on a CPU, wider and longer; not measured on a GPU yet
+    # As on a CPU, but wider and longer; not measured on a GPU yet.
     network: dict[str, Any] = {"network": "resnet9", "width": 64, "image_size": image_size, "dense": True}
     sgd: dict[str, Any] = {**_FAST, "batch": 32}
     return Recipe(

@@ -1,4 +1,4 @@
-"""Answers, as they come in: checked, and read a batch at a time."""
+"""Targets: check them, and read them a batch at a time."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ _NOTHING = "There is nothing to learn from yet: label at least one image."
 
 
 def check_targets(targets: Array, output: Output, *, images: int) -> None:
-    """Refuse answers to an output that is not dense which are not what `Targets` says; -1 is allowed.
+    """Check the targets of an output that is not dense against `Targets`; -1 is allowed.
 
     Raises:
-        LearningError: with what is wrong.
+        LearningError: they are invalid; the message says what is wrong.
     """
     if images == 0:
         raise LearningError(_NOTHING)
     if len(targets) != images:
-        raise LearningError(f"{images} images came with {len(targets)} labels; there must be one for each.")
+        raise LearningError(f"{images} images came with {len(targets)} labels; each image needs one.")
     if flaw := type_of(output).flaw(targets, output.classes):
         raise LearningError(flaw)
 
 
 def check_all(targets: Sequence[Targets], outputs: Sequence[Output], *, images: int) -> None:
-    """Refuse answers that a network with `outputs` cannot learn from.
+    """Check that a network with `outputs` can learn from the targets.
 
     Raises:
-        LearningError: with what is wrong.
+        LearningError: it cannot; the message says what is wrong.
     """
     if len(targets) != len(outputs):
-        raise LearningError(f"{len(outputs)} outputs came with answers to {len(targets)}.")
+        raise LearningError(f"{len(outputs)} outputs came with labels for {len(targets)}: each output needs labels.")
     pairs = zip(targets, outputs, strict=True)
     arrays = [(target, output) for target, output in pairs if isinstance(target, np.ndarray)]
     for target, output in arrays:
@@ -47,11 +47,11 @@ def check_all(targets: Sequence[Targets], outputs: Sequence[Output], *, images: 
         raise LearningError(_NOTHING)
 
 
-class Answers:
-    """The answers to one output by position."""
+class TargetReader:
+    """Reads the targets of one output by position."""
 
     def __init__(self, targets: Targets, output: Output, *, side: int) -> None:
-        """`side` is that of the masks of a segmentation."""
+        """`side` is the side of a segmentation's masks."""
         self._output, self._type, self._side = output, type_of(output), side
         self._targets: Tensor | Masks
         if isinstance(targets, np.ndarray):
@@ -60,19 +60,19 @@ class Answers:
             self._targets = targets
 
     def __call__(self, positions: npt.NDArray[np.int64]) -> Tensor:
-        """On the CPU: int64 (k,); float32 (k, classes); or uint8 (k, side, side)."""
+        """Targets on the CPU: int64 (k,), float32 (k, classes) or uint8 (k, side, side)."""
         if isinstance(self._targets, Tensor):
             return self._targets[positions]
         masks = np.array(self._targets.read(positions), dtype=np.uint8)
         if masks.shape != (len(positions), self._side, self._side):
-            raise LearningError(f"Masks came as {masks.shape}; they must be {self._side} x {self._side}.")
+            raise LearningError(f"Masks have the shape {masks.shape}; they must be {self._side} x {self._side}.")
         if masks.max(where=masks != IGNORE, initial=0) >= self._output.classes:
             last = self._output.classes - 1
             raise LearningError(f"Masks must hold class indices from 0 to {last}, or {IGNORE} for none.")
         return torch.from_numpy(masks)
 
-    def cut(self, answers: Tensor, crop: Crop | None) -> Tensor:
-        """Answers, cut as the images were: int64 (k,), float32 (k, classes) or int64 (k, side, side)."""
+    def crop(self, targets: Tensor, crop: Crop | None) -> Tensor:
+        """Targets, cropped like the images: int64 (k,), float32 (k, classes) or int64 (k, side, side)."""
         if not self._type.dense:
-            return answers
-        return (answers if crop is None else cut(answers, crop, outside=IGNORE)).long()
+            return targets
+        return (targets if crop is None else cut(targets, crop, outside=IGNORE)).long()

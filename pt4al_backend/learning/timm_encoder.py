@@ -21,19 +21,19 @@ from pt4al_backend.learning.inputs import Normalisation
 from pt4al_backend.learning.recipes import affordable_images
 
 _FINEST_STRIDE = 4
-"""Pixels to a side of the finest patch embeddings: finer maps hold edges and cost memory."""
+"""Stride in pixels of the finest patch embeddings: finer maps only show edges, and cost memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TimmEncoder(Encoder):
-    """A network of timm, with its own pooling for an image's embedding.
+    """A network of timm. Its own pooling gives an image's embedding.
 
-    Patch embeddings are a convolutional network's stages side by side, and a transformer's last tokens.
+    Patch embeddings are the concatenated stages of a convolutional network, or the last tokens of a transformer.
     """
 
     model: nn.Module
     flops: float
-    """Of one image."""
+    """Floating-point operations of one image's forward pass."""
 
     def load(self, device: str) -> Encode:
         model = self.model.to(device)
@@ -44,10 +44,10 @@ class TimmEncoder(Encoder):
 
 
 def timm_encoder(name: str, *, dense: bool) -> TimmEncoder:
-    """The network `timm:NAME` with the weights that timm publishes, or `timm:NAME@FILE` with those of a file.
+    """The network `timm:NAME` with the weights that timm publishes, or `timm:NAME@FILE` with those in a file.
 
     Raises:
-        LearningError: timm does not know it or is not installed, or the weights cannot be had.
+        LearningError: timm is not installed or has no such network, or the weights cannot be loaded.
     """
     architecture, _, file = name.removeprefix("timm:").partition("@")
     if find_spec("timm") is None:
@@ -72,7 +72,7 @@ def _model(architecture: str, file: Path | None) -> Any:
 
     try:
         model: Any = timm.create_model(architecture, num_classes=0)
-    except RuntimeError as error:  # what timm raises for a name it does not know
+    except RuntimeError as error:  # timm raises it for unknown names
         raise LearningError(f"timm has no network {architecture!r} ({error}): choose one of timm's names.") from error
     _load(model, architecture, file or _published(architecture, model.pretrained_cfg))
     return model.eval().requires_grad_(False)
@@ -80,23 +80,23 @@ def _model(architecture: str, file: Path | None) -> Any:
 
 def _load(model: nn.Module, architecture: str, path: Path) -> None:
     try:
-        lacking, _ = model.load_state_dict(load_file(path), strict=False)  # a classifier is left out
+        missing, _ = model.load_state_dict(load_file(path), strict=False)  # a classifier is ignored
     except (OSError, SafetensorError, RuntimeError) as error:
         raise LearningError(f"{path} does not hold the weights of {architecture} as safetensors: {error}") from error
-    lacking = [name for name in lacking if not name.endswith("num_batches_tracked")]
-    if lacking:
-        raise LearningError(f"{path} does not hold the weights of {architecture}: {lacking[0]} is missing.")
+    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+    if missing:
+        raise LearningError(f"{path} does not hold the weights of {architecture}: {missing[0]} is missing.")
 
 
 def _published(architecture: str, config: dict[str, Any]) -> Path:
-    """The weights that timm publishes, from the cache of huggingface_hub or fetched into it."""
+    """The weights that timm publishes, from the cache of huggingface_hub or downloaded into it."""
     from huggingface_hub import hf_hub_download
 
     if not config.get("hf_hub_id"):
         raise LearningError(f"timm publishes no weights for {architecture}: use timm:{architecture}@FILE.safetensors.")
     try:
         return Path(hf_hub_download(config["hf_hub_id"], "model.safetensors"))
-    except Exception as error:  # httpx, OSError, and the hub's own kinds
+    except Exception as error:  # errors of httpx, OSError, and the hub's own
         raise LearningError(
             f"The weights of {architecture} cannot be fetched ({type(error).__name__}): connect this machine to "
             f"huggingface.co, or use a file as timm:{architecture}@FILE.safetensors."
@@ -107,7 +107,7 @@ def _encode(model: Any, inputs: Tensor, *, dense: bool) -> tuple[Tensor, Tensor 
     if not dense:
         return model.forward_head(model.forward_features(inputs), pre_logits=True), None
     last, maps = model.forward_intermediates(inputs, norm=True, output_fmt="NCHW")
-    by_side = {each.shape[-1]: each for each in maps}  # of each resolution the last
+    by_side = {each.shape[-1]: each for each in maps}  # the last map of each resolution
     finest = math.ceil(inputs.shape[-1] / _FINEST_STRIDE)
     chosen = [by_side[side] for side in sorted(by_side, reverse=True) if side <= finest]
     return model.forward_head(last, pre_logits=True), side_by_side(chosen)

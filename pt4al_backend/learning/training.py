@@ -1,4 +1,4 @@
-"""The training loop both tasks share: a generator that can be left and taken up at any step."""
+"""The training loop that both tasks share: a generator that can be interrupted and resumed at any step."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ from pt4al_backend.learning.types import Arrays, Progress
 
 _MOMENTUM = 0.9
 _WARM_UP = 0.2
-"""Share of a one-cycle schedule in which the learning rate rises."""
+"""Fraction of a one-cycle schedule in which the learning rate rises."""
 
 
 class Task(Protocol):
     """What a network is trained to do."""
 
-    def answers(self, positions: npt.NDArray[np.int64], random: torch.Generator) -> list[Tensor]:
-        """All that the losses of the images at `positions` (n,) depend on beside the images, on the CPU."""
+    def loss_inputs(self, positions: npt.NDArray[np.int64], random: torch.Generator) -> list[Tensor]:
+        """What the losses of the images at `positions` (n,) depend on besides the images, on the CPU."""
 
-    def losses(self, network: Network, inputs: Tensor, crop: Crop | None, answers: list[Tensor]) -> Tensor:
-        """Losses (n,) of augmented images (n, 3, S, S); `crop` is what was cut out of them.
+    def losses(self, network: Network, inputs: Tensor, crop: Crop | None, loss_inputs: list[Tensor]) -> Tensor:
+        """Losses (n,) of augmented images (n, 3, S, S), which were cropped as `crop` says.
 
-        Of tensors on the device alone: a GPU does not ask anew in every step what is to be computed.
+        They may depend only on tensors on the device: a GPU replays a recording of this computation.
         """
 
 
@@ -54,7 +54,7 @@ class Meter:
     """Turns counted images into `Progress`."""
 
     def __init__(self, *, images: int, epochs: int, before: int = 0) -> None:
-        """`images` are in an epoch; `before` images were done before this process began."""
+        """An epoch has `images` images; `before` images were done before this process started."""
         self._images, self._epochs, self._before, self._seen = images, epochs, before, before
         self._since = time.monotonic()
 
@@ -67,12 +67,12 @@ class Meter:
 
 
 class Training:
-    """A network being trained: `step` says how far it is, `snapshot` is all it takes to go on."""
+    """A network in training: `step` is the number of steps done, `snapshot` holds the state to resume from."""
 
     def __init__(
         self, network: Network, task: Task, *, recipe: TaskRecipe, images: int, seed: int, device: str
     ) -> None:
-        """`images` is how many there are."""
+        """`images` is the size of the training set."""
         self.network = network.to(memory_format=torch.channels_last).to(device).train()
         self.step = 0
         self._task, self._recipe, self._images, self._seed, self._device = task, recipe, images, seed, device
@@ -94,7 +94,7 @@ class Training:
     ) -> Generator[Progress, None, None]:
         """Train to the end, yielding after every `chunk` images or fewer.
 
-        A batch larger than `chunk` is computed in parts whose gradients are added up.
+        A batch larger than `chunk` is split into parts, and their gradients are summed.
 
         Raises:
             LearningError: the training diverged.
@@ -114,7 +114,7 @@ class Training:
             raise LearningError("The training diverged: its weights are no longer numbers. Use another seed.")
 
     def snapshot(self) -> Arrays:
-        """The network's values and the optimiser's momentum, by name."""
+        """The network's parameters and buffers and the optimiser's momentum, by name."""
         network = {f"network.{name}": array for name, array in to_arrays(self.network).items()}
         return network | {
             f"momentum.{name}": self._optimiser.state[parameter]["momentum_buffer"].cpu().numpy().copy()
@@ -122,7 +122,7 @@ class Training:
         }
 
     def resume(self, arrays: Arrays, *, step: int) -> None:
-        """Go on from the snapshot that was taken after `step` steps."""
+        """Resume from the snapshot that was taken after `step` steps."""
         network = {name.partition(".")[2]: a for name, a in arrays.items() if name.startswith("network.")}
         load_arrays(self.network, network)
         for name, parameter in self.network.named_parameters():
@@ -142,24 +142,24 @@ class Training:
         return self._order[1][self._start(k) : self._start(k + 1)]
 
     def _drawn(self, positions: npt.NDArray[np.int64], size: int, *, part: int) -> list[Tensor]:
-        """What is drawn for a part of a batch, and what its losses depend on; `_add_gradients` takes it apart."""
+        """The random augmentation of a part of a batch and its loss inputs; `_add_gradients` unpacks them."""
         random = generator(self._seed, AUGMENT, self.step, part)
         drawn: list[Tensor] = []
         if self._recipe.augment:
             drawn += random_crop(len(positions), size, generator=random)
         if self._recipe.recolour:
             drawn += random_colours(len(positions), strength=self._recipe.recolour, generator=random)
-        return drawn + self._task.answers(positions, random)
+        return drawn + self._task.loss_inputs(positions, random)
 
     def _backward(self, part: list[Tensor], *, batch: int) -> None:
-        """Add the gradients of a part of a batch of so many images."""
+        """Add the gradients of a part of a batch; the whole batch has `batch` images."""
         if self._graphs is not None and len(part[0]) == batch:
             self._graphs(part)
         else:
             self._add_gradients([sent(each, self._device) for each in part], batch=batch)
 
     def _add_gradients(self, part: Sequence[Tensor], *, batch: int | None = None) -> None:
-        """Add those of a batch, or of a part of one, whose tensors are on the device: images, and what was drawn."""
+        """Add the gradients of a batch or a part of one: images and the result of `_drawn`, all on the device."""
         images, *drawn = part
         crop = Crop(drawn.pop(0), drawn.pop(0)) if self._recipe.augment else None
         colours = Colours(drawn.pop(0), drawn.pop(0)) if self._recipe.recolour else None

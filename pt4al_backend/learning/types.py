@@ -1,4 +1,4 @@
-"""What goes in and out of the learning room: numpy arrays, small frozen values and three protocols."""
+"""The types in the interface of `learning`: numpy arrays, small frozen values and three protocols."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ Arrays = dict[str, Array]
 
 SINGLE, MULTIPLE, SEGMENTATION = "single", "multiple", "segmentation"
 IGNORE = 255
-"""In a mask: a pixel that nobody answered."""
+"""In a mask: an unlabelled pixel."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a long computation is; yielded often, so that other work fits in between."""
+    """The progress of a long computation; yielded often, so that other work fits in between."""
 
     done: float
     """Fraction of the work that is finished, 0..1."""
     epoch: int
-    """The epoch under way, counted from 1."""
+    """The current epoch, counted from 1."""
     epochs: int
     images_per_second: float
     """Since this computation was started or resumed, in wall-clock time."""
@@ -31,7 +31,7 @@ class Progress:
 
 
 class Images(Protocol):
-    """The pixels of a pool, decoded, square and all of one size."""
+    """The decoded pixels of a pool: square images of the same size."""
 
     @property
     def size(self) -> int:
@@ -43,32 +43,32 @@ class Images(Protocol):
 
 @dataclass(frozen=True)
 class Output:
-    """One thing a network says about every image."""
+    """One thing that a network predicts for every image."""
 
     kind: str
     """`single`: one class; `multiple`: any number of classes; `segmentation`: a class for every pixel."""
     classes: int
-    """Of a segmentation with the background, which is a class like the others."""
+    """Number of classes; in a segmentation the background, if there is one, counts like the others."""
 
 
 class Masks(Protocol):
-    """The answers to a segmentation."""
+    """The targets of a segmentation."""
 
     def read(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
-        """Class indices (k, m, m), IGNORE where unanswered, of the images at `positions` (k,); m is `mask_side`."""
+        """Class indices (k, m, m) of the images at `positions` (k,), IGNORE if unlabelled; m is `mask_side`."""
 
 
 Targets = Array | Masks
-"""The answers to one output, for n images.
+"""The labels for one output of n images.
 
-`single`: int64 (n,), -1 = unanswered. `multiple`: int8 (n, classes) of 0 and 1, a row of -1 = unanswered.
+`single`: int64 (n,), -1 = unlabelled. `multiple`: int8 (n, classes) of 0 and 1, a row of -1 = unlabelled.
 `segmentation`: `Masks`.
 """
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A trained network: its tensors by name, and what rebuilds the module around them."""
+    """A trained network: its tensors by name, and the specification of its module."""
 
     arrays: Arrays
     spec: dict[str, Any]
@@ -76,7 +76,7 @@ class Weights:
 
 
 class Checkpoint(Protocol):
-    """Where a training under way is kept; a save replaces the one before, all or nothing."""
+    """The saved state of an unfinished training; a save replaces the previous one atomically."""
 
     def load(self) -> tuple[Arrays, dict[str, Any]] | None: ...
 

@@ -1,4 +1,4 @@
-"""What a GPU computes; nothing here runs without one."""
+"""Computation on a GPU; these tests need one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_the_same_seed_gives_the_same_weights() -> None:
     assert same(finish(pretext(MemoryCheckpoint())), finish(pretext(MemoryCheckpoint())))
 
 
-def test_a_training_goes_on_where_it_was_left() -> None:
+def test_a_training_resumes_where_it_stopped() -> None:
     checkpoint = MemoryCheckpoint()
     for _ in islice(pretext(checkpoint), 9):
         pass
@@ -47,7 +47,7 @@ def test_losses_are_those_of_a_cpu() -> None:
     np.testing.assert_allclose(*found, rtol=0.02, atol=0.01)
 
 
-def test_digits_are_learnt() -> None:
+def test_digits_are_learned() -> None:
     images, targets = digits()
     rows, others = np.arange(300), np.arange(300, 1300)
     recipe = small(epochs=30).main
@@ -67,7 +67,7 @@ def test_digits_are_learnt() -> None:
     assert (answers == targets[others]).mean() > 0.8
 
 
-def test_shapes_are_learnt_pixel_by_pixel() -> None:
+def test_shapes_are_learned_pixel_by_pixel() -> None:
     images, masks = shapes(48)
     rows = np.arange(32)
     recipe = small(64, dense=True, epochs=30).main

@@ -1,4 +1,4 @@
-"""A segmentation from end to end: shapes on noise are found, by training and by a refit."""
+"""A segmentation from end to end: a trained network and a linear probe find shapes on noise."""
 
 from dataclasses import replace
 
@@ -160,7 +160,7 @@ def test_masks_that_answer_nothing_do_no_harm():
     assert all(np.isfinite(array).all() for array in weights.arrays.values())
 
 
-def test_several_questions_are_learnt_together_from_partial_answers():
+def test_several_questions_are_learned_together_from_partial_labels():
     present = np.stack([(MASKS == 0).any(axis=(1, 2)), (MASKS == 1).any(axis=(1, 2))], axis=1)
     more = ((MASKS == 0).mean(axis=(1, 2)) > (MASKS == 1).mean(axis=(1, 2))).astype(np.int64)
     targets = [more[TAUGHT], present[TAUGHT].astype(np.int8), MASKS[TAUGHT].copy()]

@@ -65,7 +65,7 @@ def test_ten_thousand_labels_of_a_thousand_classes_take_bounded_time():
 
 
 @pytest.mark.parametrize(("targets", "says"), [([], "label at least one"), ([2], "0 to 1")])
-def test_impossible_targets_are_refused(targets, says):
+def test_invalid_targets_are_refused(targets, says):
     with pytest.raises(LearningError, match=says):
         fit_head(np.zeros((len(targets), 4), np.float16), np.array(targets, dtype=np.int64), single(2))
 
@@ -77,11 +77,11 @@ def test_network_head_says_what_the_network_says():
     with torch.inference_mode():
         expected = for_inference(weights, "cpu")(normalised(torch.from_numpy(images.pixels)))
     for k, logits in enumerate(expected):
-        own = network_head(weights, k).logits(embeddings_of(weights, images, rows))
-        np.testing.assert_allclose(own, logits.numpy(), atol=0.02)  # features are kept as float16
+        found = network_head(weights, k).logits(embeddings_of(weights, images, rows))
+        np.testing.assert_allclose(found, logits.numpy(), atol=0.02)  # embeddings are stored as float16
 
 
-def test_answers_out_of_fold_are_those_of_separable_classes():
+def test_separable_classes_are_predicted_out_of_fold():
     features, targets = clusters(120, 6)
     guessed = out_of_fold(features, targets, single(6))
     assert guessed.dtype == np.int64 and guessed.shape == (120,)
@@ -89,7 +89,7 @@ def test_answers_out_of_fold_are_those_of_separable_classes():
     assert np.array_equal(guessed, out_of_fold(features, targets, single(6)))
 
 
-def test_an_answer_out_of_fold_does_not_know_the_images_own_label():
+def test_an_out_of_fold_prediction_ignores_the_images_own_label():
     features, targets = clusters(60, 3)
     guessed = out_of_fold(features, targets, single(3))
     for image in range(0, 60, 7):
@@ -135,20 +135,20 @@ def test_a_class_of_several_is_fitted_as_if_alone():
     np.testing.assert_allclose(together.logits(features)[:, 2], alone.logits(features)[:, 0], atol=0.05)
 
 
-def test_classes_that_are_never_or_always_there():
+def test_classes_that_are_never_or_always_present():
     features, _ = clusters(20, 2)
     logits = fit_head(features, np.tile(np.array([[0, 1]], np.int8), (20, 1)), multiple(2)).logits(features)
     assert (logits[:, 0] < 0).all() and (logits[:, 1] > 0).all() and np.isfinite(logits).all()
 
 
-def test_unanswered_images_are_refused():
+def test_unlabelled_images_are_refused():
     features, _ = clusters(2, 2)
     for targets, output in ((np.array([0, -1]), single(2)), (np.array([[0, 1], [-1, -1]]), multiple(2))):
-        with pytest.raises(LearningError, match="leave out the images"):
+        with pytest.raises(LearningError, match="leave out the images without one"):
             fit_head(features, targets, output)
 
 
-def test_answers_out_of_fold_of_several_classes():
+def test_out_of_fold_predictions_of_several_classes():
     features, targets = several(120, 3)
     guessed = out_of_fold(features, targets, multiple(3))
     assert guessed.dtype == np.int8 and guessed.shape == targets.shape
@@ -197,7 +197,7 @@ def test_rare_classes_may_count_more():
     assert found[0] < 0.1 < found[1] < found[2]
 
 
-def test_cells_that_are_unanswered_have_no_weight():
+def test_unlabelled_cells_have_no_weight():
     grid, shares = cells(4)
     changed = grid.copy()
     shares[:, :3], changed[:, :3] = 0, 7

@@ -83,7 +83,7 @@ def test_damaged_weights_are_refused():
     ("targets", "classes", "says"),
     [([], 2, "label at least one"), ([-1], 2, "label at least one"), ([0, 2], 2, "0 to 1"), ([0, -2], 2, "0 to 1")],
 )
-def test_impossible_targets_are_refused(targets, classes, says):
+def test_invalid_targets_are_refused(targets, classes, says):
     with pytest.raises(LearningError, match=says):
         next(training(targets, classes))
 
@@ -139,7 +139,7 @@ def test_an_image_that_answers_nothing_is_no_mistake():
     assert finish(training([0, -1, 1, -1], 2))
 
 
-def test_digits_are_told_by_several_properties():
+def test_several_properties_of_digits_are_learned():
     images, digit = digits()
     taught, rest = np.arange(300), np.arange(300, 600)
     properties = np.stack([digit % 2 == 0, digit < 5, digit % 3 == 0, digit == 7], axis=1).astype(np.int8)
@@ -154,11 +154,11 @@ def test_digits_are_told_by_several_properties():
         device="cpu",
     )
     weights = finish(work)
-    own = network_head(weights, 0)
-    refitted = fit_head(embeddings_of(weights, images, taught), properties[taught], multiple(4))
-    for head in (own, refitted):
-        found = head.logits(embeddings_of(weights, images, rest)) > 0
-        assert (found == properties[rest]).mean() > 0.85  # 0.63 if always the commoner answer
+    network = network_head(weights, 0)
+    probe = fit_head(embeddings_of(weights, images, taught), properties[taught], multiple(4))
+    for head in (network, probe):
+        predictions = head.logits(embeddings_of(weights, images, rest)) > 0
+        assert (predictions == properties[rest]).mean() > 0.85  # 0.63 if always the more common label
 
 
 @pytest.mark.parametrize(
@@ -168,10 +168,10 @@ def test_digits_are_told_by_several_properties():
         ([multiple(2)], [np.array([[0, 1], [1, -1]])], "rows of 2 zeros and ones"),
         ([multiple(3)], [np.array([[0, 1], [1, 0]])], "rows of 3 zeros and ones"),
         ([multiple(2)], [np.full((2, 2), -1)], "label at least one"),
-        ([single(2), multiple(2)], [np.array([0, 1])], "2 outputs came with answers to 1"),
+        ([single(2), multiple(2)], [np.array([0, 1])], "2 outputs came with labels for 1"),
     ],
 )
-def test_impossible_answers_are_refused(outputs, targets, says):
+def test_invalid_labels_of_several_outputs_are_refused(outputs, targets, says):
     with pytest.raises(LearningError, match=says):
         next(train_main(IMAGES, np.arange(2), outputs, targets, recipe=small().main, init=None, seed=0, device="cpu"))
 

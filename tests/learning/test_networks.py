@@ -96,7 +96,7 @@ def test_unknown_network_is_refused():
 
 def test_a_network_of_an_older_version_is_refused():
     older = Weights({}, {"network": "resnet9", "width": 8, "kernel": 3, "image_size": 32, "outputs": 5})
-    with pytest.raises(LearningError, match="Train it anew"):
+    with pytest.raises(LearningError, match="Train it again"):
         for_inference(older, "cpu")
 
 
@@ -106,5 +106,5 @@ def test_unknown_output_is_refused():
 
 
 def test_a_second_segmentation_is_refused():
-    with pytest.raises(LearningError, match="one segmentation"):
+    with pytest.raises(LearningError, match="only one segmentation"):
         build(network_spec("resnet9", width=8, image_size=32, outputs=[SHAPES, SHAPES]))
