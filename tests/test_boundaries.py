@@ -226,6 +226,17 @@ def test_no_file_name_occurs_twice() -> None:
     assert [name for name, count in names.items() if count > 1] == []
 
 
+def test_every_module_has_its_tests_in_the_same_place() -> None:
+    """`tests/store/test_files.py` for `pt4al_backend/store/files.py`."""
+    missing = []
+    for module in modules():
+        place = module.relative_to(ROOT / PACKAGE)
+        tests = ROOT / "tests" / place.parent / f"test_{place.name.lstrip('_')}"
+        if place.stem != "__init__" and not tests.exists():
+            missing.append(str(tests.relative_to(ROOT)))
+    assert missing == []
+
+
 @pytest.mark.parametrize("library", ONLY_IN)
 def test_only_these_rooms_import(library: str) -> None:
     trespassers = [str(path) for path in modules() if library in targets(path) and room(path) not in ONLY_IN[library]]
