@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from pt4al_backend import learning
-from pt4al_backend.active_learning.sort_pool import begin_training_anew
+from pt4al_backend.active_learning.sort_pool import invalidate_training
 from pt4al_backend.active_learning.workspace import Job, Progress, Workspace, is_dense, threads
 from pt4al_backend.errors import LabelStudioError, PT4ALError, UnreadableImageError
 from pt4al_backend.store.decoders import DecodedImage, Decoders
@@ -23,27 +23,27 @@ from pt4al_backend.store.tables import Project
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-IN_FLIGHT = 64  # images asked for at a time
-SAMPLE = 64  # images that decide at which size the project's images are learnt
-PATIENCE = 60.0  # seconds for which an image is tried that the platform itself fails at
-AT_A_TIME = 0.1  # seconds for which images that arrive are gathered, to be kept in one transaction
+IN_FLIGHT = 64  # images fetched at a time
+SAMPLE = 64  # images that decide at which size the networks see the project's images
+PATIENCE = 60.0  # seconds for which an image that the platform itself fails at is tried again
+AT_A_TIME = 0.1  # seconds for which arriving images are collected, to be stored in one transaction
 
 
 @dataclass(frozen=True)
 class Fetchers:
-    """What one project's images are fetched and decoded with. Its own: bad images hold up no other project's."""
+    """The threads and decoders of one project. No other project shares them, so bad images do not delay others."""
 
     workspace: Workspace
     threads: ThreadPoolExecutor
     decoders: Decoders
 
     def decoded(self, task: int, value: str, *, size: int) -> DecodedImage:
-        """An image of a task."""
+        """Fetch and decode the image of a task."""
         limit = int(self.workspace.settings.max_image_megapixels * 1e6)
         return self._read(task, value, lambda data: self.decoders.decode(data, size=size, max_pixels=limit))
 
     def shorter_side(self, task: int, value: str) -> int:
-        """Of the upright image, in pixels."""
+        """The shorter side of the upright image, in pixels."""
         return self._read(task, value, lambda data: min(self.decoders.probe_size(data)))
 
     def _read(self, task: int, value: str, read: Callable[[bytes], T]) -> T:
@@ -56,7 +56,7 @@ class Fetchers:
 
 
 def fetch_images(workspace: Workspace) -> Job:
-    """Fetch and decode every image that is waiting; set aside, with the reason, what cannot be read."""
+    """Fetch and decode all waiting images; those that cannot be read are excluded, with the reason."""
     with threads(workspace.settings.fetch_workers) as executor, Decoders() as decoders:
         yield from _fetch_all(Fetchers(workspace, executor, decoders))
 
@@ -65,18 +65,18 @@ def _fetch_all(fetchers: Fetchers) -> Job:
     workspace = fetchers.workspace
     project = workspace.project()
     if not project.image_size:
-        _remove_files(workspace)  # of an older release, where its database was migrated
+        _remove_files(workspace)  # files of an older release whose database was migrated
         yield from _choose_size(fetchers)
         project = workspace.project()
         if not project.image_size:
-            return  # nothing can be read: all is set aside now
+            return  # no image can be read, and all are excluded now
     failing: dict[tuple[int, str], LabelStudioError] = {}
     done, started = 0, time.monotonic()
     total = workspace.store.totals(workspace.project_id).waiting
     for arrived in _concurrently(fetchers, _waiting(workspace), partial(fetchers.decoded, size=project.image_size)):
         failing |= {item: outcome for item, outcome in arrived if isinstance(outcome, LabelStudioError)}
         if arrived:
-            _keep(workspace, project, arrived)
+            _store_images(workspace, project, arrived)
         done += len(arrived)
         seconds = time.monotonic() - started
         yield Progress(
@@ -84,12 +84,12 @@ def _fetch_all(fetchers: Fetchers) -> Job:
             f"{done} of {total} images, {done / seconds:.0f} images/s",
             max(total - done, 0) * seconds / max(done, 1),
         )
-    yield from _set_aside(fetchers, failing)
+    yield from _exclude(fetchers, failing)
 
 
-def start_anew(workspace: Workspace, why: str) -> Job:
-    """Fetch all images again: the project asks for something that needs them in another size, or they are gone."""
-    yield Progress(0.0, f"starting anew: {why}")
+def start_over(workspace: Workspace, reason: str) -> Job:
+    """Fetch all images again, because the project needs them at another size or their files are missing."""
+    yield Progress(0.0, f"starting again: {reason}")
     _remove_files(workspace)
     workspace.store.fetch_again(workspace.project_id)
 
@@ -99,13 +99,13 @@ def _remove_files(workspace: Workspace) -> None:
     workspace.pixels(workspace.project()).remove()
 
 
-def asks_otherwise(project: Project) -> bool:
-    """Whether the images and networks there are do not suit what the project asks now."""
+def needs_other_images(project: Project) -> bool:
+    """Whether the stored images and networks do not suit the project's current questions."""
     return bool(project.image_size) and project.dense != is_dense(project)
 
 
 def _waiting(workspace: Workspace) -> Iterator[tuple[int, str]]:
-    """(task id, image value) of what is to be fetched. A page at a time: a value may be an image in itself (data:)."""
+    """Task id and image value of all waiting images, read page by page: a value may contain an image (data:)."""
     after = -1
     while page := workspace.store.waiting_images(workspace.project_id, after=after):
         yield from page
@@ -113,9 +113,9 @@ def _waiting(workspace: Workspace) -> Iterator[tuple[int, str]]:
 
 
 def _choose_size(fetchers: Fetchers) -> Job:
-    """Choose at which size the project is learnt, from its first images; always the same ones, killed or not.
+    """Choose the size of the stored images from the project's first images, which are the same ones after a kill.
 
-    Where none of those can be read, or the platform has failed at them for long, the next ones stand for them.
+    If none of them can be read, or the platform has failed at them for long, the next ones are used.
     """
     workspace = fetchers.workspace
     dense = is_dense(workspace.project())
@@ -124,8 +124,8 @@ def _choose_size(fetchers: Fetchers) -> Job:
         return
     sides, failing = yield from _sides(fetchers, workspace.store.first_images(workspace.project_id, SAMPLE))
     others = (image for image in _waiting(workspace) if image not in failing)
-    at_others = not sides and (not failing or bool(_late(workspace, failing)))
-    while at_others and not sides and (sample := list(itertools.islice(others, SAMPLE))):
+    try_others = not sides and (not failing or bool(_late(workspace, failing)))
+    while try_others and not sides and (sample := list(itertools.islice(others, SAMPLE))):
         sides, more = yield from _sides(fetchers, sample)
         failing |= more
     if sides:
@@ -140,7 +140,7 @@ def _choose_size(fetchers: Fetchers) -> Job:
 def _sides(
     fetchers: Fetchers, sample: Sequence[tuple[int, str]]
 ) -> Generator[Progress, None, tuple[list[int], dict[tuple[int, str], LabelStudioError]]]:
-    """The shorter sides of those that can be read, and those that the platform itself fails at."""
+    """The shorter sides of readable images, and the images that the platform itself fails at."""
     workspace = fetchers.workspace
     sides: list[int] = []
     failing: dict[tuple[int, str], LabelStudioError] = {}
@@ -149,7 +149,7 @@ def _sides(
         sides += [outcome for _, outcome in arrived if not isinstance(outcome, PT4ALError)]
         failing |= {item: outcome for item, outcome in arrived if isinstance(outcome, LabelStudioError)}
         workspace.store.images_done(workspace.project_id, ready={}, failed=_failed(arrived))
-        yield Progress(0.0, "looking at the first images")
+        yield Progress(0.0, "measuring the first images")
     return sides, failing
 
 
@@ -159,10 +159,14 @@ Arrived = list[tuple[tuple[int, str], "T | UnreadableImageError | LabelStudioErr
 def _concurrently(
     fetchers: Fetchers, items: Iterator[tuple[int, str]], work: Callable[[int, str], T]
 ) -> Iterator[Arrived[T]]:
-    """Run `work(task, value)` for all, a bounded number at a time; yield what arrived, every 0.1 s or sooner.
+    """Run `work(task, value)` for all items, a limited number at a time.
 
-    An unreadable image arrives as its error, whatever it makes us raise, and so does one that the platform itself fails
-    at although it answers otherwise. What is not the image's fault ends all, after what arrived was yielded.
+    Yields:
+        What arrived, every `AT_A_TIME` seconds or sooner. An image that cannot be read arrives as its error, whatever
+        the code raised for it, and so does an image that the platform fails at although it answers other requests.
+
+    Raises:
+        PT4ALError: Something else failed. What arrived is yielded before.
     """
     pending: dict[Future[T], tuple[int, str]] = {}
     try:
@@ -193,15 +197,15 @@ def _concurrently(
             if broken is not None:
                 raise broken
             if failed:
-                fetchers.workspace.platform.project()  # raises where it is not the images that are in trouble
+                fetchers.workspace.platform.project()  # raises if the whole platform fails, not only at these images
                 yield failed
     finally:
         for future in pending:
             future.cancel()
 
 
-def _set_aside(fetchers: Fetchers, failed: dict[tuple[int, str], LabelStudioError]) -> Job:
-    """Set aside what the platform has failed at for long, if it can still read other images; else raise the error."""
+def _exclude(fetchers: Fetchers, failed: dict[tuple[int, str], LabelStudioError]) -> Job:
+    """Exclude images that the platform has failed at for long, if it can read other images; else raise the error."""
     workspace = fetchers.workspace
     late = _late(workspace, failed)
     readable = workspace.store.readable_image(workspace.project_id) if late else None
@@ -210,7 +214,7 @@ def _set_aside(fetchers: Fetchers, failed: dict[tuple[int, str], LabelStudioErro
         while not read.done():
             with workspace.unlocked():
                 wait([read], timeout=AT_A_TIME)
-            yield Progress(0.0, "looking whether other images can be read")
+            yield Progress(0.0, "checking whether other images can be read")
         if read.exception() is None:
             workspace.store.images_done(
                 workspace.project_id, ready={}, failed={task: (value, str(late[task, value])) for task, value in late}
@@ -224,7 +228,7 @@ def _set_aside(fetchers: Fetchers, failed: dict[tuple[int, str], LabelStudioErro
 def _late(
     workspace: Workspace, failed: dict[tuple[int, str], LabelStudioError]
 ) -> dict[tuple[int, str], LabelStudioError]:
-    """Those of `failed` that the platform has failed at for long."""
+    """Those images of `failed` that the platform has failed at for `PATIENCE` seconds."""
     now, since = time.monotonic(), workspace.failing_since
     for image in since.keys() - failed.keys():
         del since[image]
@@ -234,28 +238,28 @@ def _late(
 
 
 def _failed(arrived: Arrived[T]) -> dict[int, tuple[str, str]]:
-    """Task id -> image value and reason, of what cannot be read."""
+    """Image value and reason of each task whose image cannot be read."""
     return {
         task: (value, str(outcome)) for (task, value), outcome in arrived if isinstance(outcome, UnreadableImageError)
     }
 
 
-def _keep(workspace: Workspace, project: Project, arrived: Arrived[DecodedImage]) -> None:
-    found = [(item, outcome) for item, outcome in arrived if not isinstance(outcome, PT4ALError)]
-    found.sort(key=lambda entry: entry[0][0])
-    if found:
-        rows = workspace.store.reserve_rows(workspace.project_id, [task for (task, _), _ in found])
-        there = rows >= 0  # a task may have been deleted meanwhile
-        if (rows[there] < project.next_row).any():  # in place of other images
-            begin_training_anew(workspace)
-        workspace.pixels(project).write(rows[there], np.stack([image.pixels for _, image in found])[there])
+def _store_images(workspace: Workspace, project: Project, arrived: Arrived[DecodedImage]) -> None:
+    images = [(item, outcome) for item, outcome in arrived if not isinstance(outcome, PT4ALError)]
+    images.sort(key=lambda entry: entry[0][0])
+    if images:
+        rows = workspace.store.reserve_rows(workspace.project_id, [task for (task, _), _ in images])
+        exists = rows >= 0  # a task may have been deleted meanwhile
+        if (rows[exists] < project.next_row).any():  # they replace other images
+            invalidate_training(workspace)
+        workspace.pixels(project).write(rows[exists], np.stack([image.pixels for _, image in images])[exists])
         masks = workspace.masks(project)
         if masks is not None:
-            masks.forget(rows[there])  # they were drawn for images of the old ones' sizes
+            masks.forget(rows[exists])  # they were drawn for images of other sizes
         if project.pretext_generation:
-            workspace.networks.embeddings(project).forget(rows[there])
-    notes = {task: image.note for (task, _), image in found if image.note}
+            workspace.networks.embeddings(project).forget(rows[exists])
+    notes = {task: image.note for (task, _), image in images if image.note}
     for task, note in notes.items():
         logger.warning("project %d, task %d: %s", project.number, task, note)
-    ready = {task: (value, image.width, image.height) for (task, value), image in found}
+    ready = {task: (value, image.width, image.height) for (task, value), image in images}
     workspace.store.images_done(workspace.project_id, ready=ready, failed=_failed(arrived), notes=notes)

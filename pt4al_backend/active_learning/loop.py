@@ -1,11 +1,11 @@
 """The active-learning loop of one project.
 
-It keeps no list of things to do: each time it compares what is with what should be and does
-the next missing thing, so nothing can be lost, doubled or done in the wrong order.
+It keeps no list of jobs: it compares the current state with the wanted one and does the next missing thing, so no job
+can get lost, run twice or run in the wrong order.
 
-`look` asks the platform what changed; `steer` does what is quick (refit, rank, publish);
-`work` does a slice of what is slow (images, pretext, training). The worker calls all three
-in turn, for every project, so nothing quick ever waits for anything slow.
+`sync` gets changes from the platform, `update_queue` does the quick things (fit probes, rank, publish), and `work` does
+a slice of the slow ones (images, pretext task, training). The worker calls all three in turn, for every project, so
+nothing quick waits for anything slow.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pt4al_backend.active_learning.draw_masks import draw_a_few, draw_masks, previews, undrawn
 from pt4al_backend.active_learning.embed import embed
-from pt4al_backend.active_learning.fetch_images import asks_otherwise, fetch_images, start_anew
+from pt4al_backend.active_learning.fetch_images import fetch_images, needs_other_images, start_over
 from pt4al_backend.active_learning.fit_probes import refit
 from pt4al_backend.active_learning.pool_predictions import PoolPredictions, Previews
 from pt4al_backend.active_learning.publish import Publisher, may_be_open
@@ -37,19 +37,21 @@ from pt4al_backend.store.tables import Project
 
 logger = logging.getLogger(__name__)
 
-GROWN = 1.5  # the pool has outgrown its pretext network when it is so many times as large
-AT_ONCE = 2000  # images that nobody waits for, embedded before it is asked again what is missing
-FEW_LABELS = 10  # the main network is not trained anew within a round for fewer new labels than these
+GROWN = 1.5  # the pretext task is trained again when the pool has grown by this factor
+AT_ONCE = 2000  # images to embed in one job when no ranking waits for them
+FEW_LABELS = 10  # fewer new labels than this do not start another training within a round
 
 
 @dataclass
 class Current:
-    """The job under way and the stage it shows as."""
+    """The current job and the stage that it is shown as."""
 
     stage: str
     job: Job
-    part: bool = False  # the rest follows: nothing is to be ranked before
+    part: bool = False
+    """Whether another job does the rest; the pool is ranked only after that."""
     shown_at: float = 0.0
+    """When its progress was last shown, by the monotonic clock."""
 
 
 class ProjectLoop:
@@ -60,32 +62,34 @@ class ProjectLoop:
         self._sync, self._publisher = Sync(workspace), Publisher(workspace)
         self._current: Current | None = None
         self._window: Window | None = None
-        self._stale = True  # the ranking may be out of date for a reason that no label shows
+        self._stale = True  # the ranking may be out of date for a reason other than new labels
         self._query: tuple[int, str, NDArray[np.int64]] = (-1, "", np.empty(0, np.int64))  # round, encoder, tasks
-        self._lacking: int | None = None  # labels_revision at which embeddings lacked, until the next job is chosen
-        self._rested: tuple[object, ...] | None = None  # what the project was like when nothing was missing
-        self.last_stage = ""  # of the last job that was worked on
-        self.failing = False  # an error is shown as the stage until it is mended
+        self._lacking: int | None = None  # labels_revision at which embeddings were missing, until the next job
+        self._complete: tuple[object, ...] | None = None  # the situation in which nothing was missing
+        self.last_stage = ""
+        """The stage of the last job that was worked on."""
+        self.failing = False
+        """Whether the stage shows an error, until that is fixed."""
 
     @property
-    def has_looked(self) -> bool:
-        """Whether all that the platform shows was taken in, so that there is something to go by."""
+    def is_synced(self) -> bool:
+        """Whether all tasks of the platform are in the store."""
         return self._sync.complete
 
     @property
     def busy_with(self) -> str:
-        """What is under way, in a word."""
+        """The stage of the current job; "" if there is none."""
         current = self._current
         return current.stage if current else ""
 
     def close(self) -> None:
-        """Abandon the job under way."""
+        """Abandon the current job."""
         if self._current:
             self._current.job.close()
             self._current = None
 
     def reconnect(self, platform: LabellingPlatform) -> None:
-        """Go on with another platform, and close the one before. Only what asks it something is interrupted."""
+        """Replace the platform and close the old one. Only what uses the platform is interrupted."""
         if self._current and self._current.stage == tables.IMAGES:
             self.close()
         self._sync.interrupt()
@@ -93,26 +97,30 @@ class ProjectLoop:
         if before is not platform:
             before.close()
 
-    # What the platform says
+    # Changes on the platform
 
-    def look(self) -> bool:
-        """Take in what changed on the platform, or a part of it. True if anything did."""
-        result = self._sync.look()
-        if result.asks_anew:
-            self.close()  # a training learns what was asked before
+    def sync(self) -> bool:
+        """Store the platform's changes, or a part of them.
+
+        Returns:
+            Whether anything changed.
+        """
+        result = self._sync.sync()
+        if result.questions_changed:
+            self.close()  # a training would use the old questions
         self._publisher.note(result.info)
         self._stale |= result.reconfigured
-        if not self.has_looked:
+        if not self.is_synced:
             total = result.info.tasks
-            done = min(result.tasks, total)  # some come twice
+            done = min(result.tasks, total)  # some are listed twice
             self._show(tables.IMAGES, Progress(done / max(total, 1), f"{done} of {total} tasks listed"))
         return result.changed
 
-    # What is quick
+    # Quick things
 
-    def steer(self) -> None:
-        """Refit, rank and publish, as far as each is due; then delete what is out."""
-        if not self.has_looked:
+    def update_queue(self) -> None:
+        """Fit probes, rank the pool and publish the window, each if it is due; then delete superseded versions."""
+        if not self.is_synced:
             return
         window = self._newest_window()
         if window is not None and window.picks:
@@ -120,9 +128,9 @@ class ProjectLoop:
         self._publisher.sweep()
 
     def _newest_window(self) -> Window | None:
-        """None where there is nothing to choose from yet."""
+        """The window for the newest labels; None if the pool cannot be ranked yet."""
         project = self.workspace.project()
-        if not project.pretext_generation or asks_otherwise(project):
+        if not project.pretext_generation or needs_other_images(project):
             return None
         if self._stale or self._window is None or project.ranked_revision != project.labels_revision:
             if not self._can_choose(project):
@@ -131,7 +139,7 @@ class ProjectLoop:
         return self._window
 
     def _can_choose(self, project: Project) -> bool:
-        """Whether all is there for a first queue; from then on there is always one. Quick while it stays a no."""
+        """Whether the first queue can be chosen; later ones always can. A negative answer is cached."""
         settings = self.workspace.settings
         if project.model_version or not chosen_strategy(settings, dense=project.dense).needs_embeddings:
             return True
@@ -143,7 +151,7 @@ class ProjectLoop:
         return not len(missing)
 
     def _missing(self, project: Project, pool: PoolArrays, scheduled: Schedule) -> NDArray[np.int64]:
-        """Rows that the next rankings need and that are not embedded yet."""
+        """Rows that the next rankings need and that have no embeddings yet."""
         return self.workspace.networks.embeddings(project).missing(scheduled.rows(pool))
 
     def _rank(self, project: Project) -> None:
@@ -183,45 +191,48 @@ class ProjectLoop:
         return lambda positions: previews(self.workspace, pool, predictions, positions)
 
     def _kept(self, scheduled: Schedule, project: Project, pool: PoolArrays) -> NDArray[np.int64] | None:
-        """The query under way, where it is chosen as a whole and there is something left of it.
+        """What is left of the current query, if the strategy chooses queries as a whole; otherwise None.
 
-        One that was chosen while candidates had no embeddings yet is not kept.
+        A query that was chosen while candidates lacked embeddings is not kept.
         """
         round_, encoder, tasks = self._query
-        now = (scheduled.round.number, self.workspace.networks.encoder_name(project))
-        if not scheduled.strategy.at_once or (round_, encoder) != now:
+        current = (scheduled.round.number, self.workspace.networks.encoder_name(project))
+        if not scheduled.strategy.at_once or (round_, encoder) != current:
             return None
         unlabelled = pool.task[~pool.labelled & ~pool.skipped]
         left = tasks[np.isin(tasks, unlabelled)]
         return left if len(left) else None
 
-    # What is slow
+    # Slow things
 
     def work(self, seconds: float) -> bool:
-        """Work on the next missing thing for so long. False if nothing is missing.
+        """Work on the next missing thing for so long.
 
-        While tasks are left to be looked at nothing is done: a part of them is no pool to learn from.
+        It waits until all tasks are synced: some of them would be the wrong pool to train on.
+
+        Returns:
+            False if nothing is missing.
         """
-        if not self.has_looked:
+        if not self.is_synced:
             return True
         if self._current is None:
             situation = self._situation()
-            if self._rested == situation:
+            if self._complete == situation:
                 return False
-            self._rested = self._lacking = None
+            self._complete = self._lacking = None
             self._current = self._next()
         if self._current is None:
-            if self._situation() == situation:  # else it is looked at anew: not all that changed may have been seen
-                self._rested = situation
+            if self._situation() == situation:  # otherwise something changed that `_next` may have missed
+                self._complete = situation
             return False
         current, self.last_stage = self._current, self._current.stage
-        until = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds
         try:
-            while time.monotonic() < until:
-                step = next(current.job)
+            while time.monotonic() < deadline:
+                progress = next(current.job)
                 if time.monotonic() - current.shown_at >= 0.5:
                     current.shown_at = time.monotonic()
-                    self._show(current.stage, step)
+                    self._show(current.stage, progress)
         except StopIteration:
             self._current = None
             self._stale |= not current.part
@@ -231,7 +242,7 @@ class ProjectLoop:
         return True
 
     def _situation(self) -> tuple[object, ...]:
-        """All that decides what is missing: as long as it stays the same, there is no need to look closely."""
+        """Everything that decides what is missing: while it stays the same, `_next` need not run again."""
         project = self.workspace.project()
         return (
             project.labels_revision,
@@ -251,11 +262,11 @@ class ProjectLoop:
         if project.train_requested_at > project.retried_at:  # Start Training is also "try again"
             workspace.store.retry_unreadable(project.id)
             workspace.store.update(project.id, retried_at=project.train_requested_at)
-        if asks_otherwise(project):
-            return Current(tables.IMAGES, start_anew(workspace, "the questions have changed"))
+        if needs_other_images(project):
+            return Current(tables.IMAGES, start_over(workspace, "the questions have changed"))
         if workspace.has_lost_files(project):
-            logger.warning("project %d: its images or networks are gone from the disk; starting anew", project.number)
-            return Current(tables.IMAGES, start_anew(workspace, "images or networks are gone from the disk"))
+            logger.warning("project %d: files of its images or networks are missing; starting again", project.number)
+            return Current(tables.IMAGES, start_over(workspace, "files of images or networks are missing"))
         totals = workspace.store.totals(workspace.project_id)
         if totals.waiting:
             return Current(tables.IMAGES, fetch_images(workspace))
@@ -271,12 +282,12 @@ class ProjectLoop:
             return Current(tables.PRETEXT, score_late_images(workspace))
         if not cut_as_wanted(project, workspace.settings):
             return Current(tables.PRETEXT, recut(workspace))
-        aside = tables.READY_STAGE if project.model_version else tables.PRETEXT
+        stage = tables.READY_STAGE if project.model_version else tables.PRETEXT
         missing = self._missing(project, pool, schedule(pool, project, workspace.settings))
         if len(missing):
-            return Current(aside, embed(workspace, missing))
+            return Current(stage, embed(workspace, missing))
         if undrawn(workspace, project):
-            return Current(aside, draw_masks(workspace))
+            return Current(stage, draw_masks(workspace))
         labelled = int(pool.labelled.sum())
         if self._training_due(project, labelled):
             return Current(tables.TRAINING, train_main(workspace))
@@ -285,40 +296,40 @@ class ProjectLoop:
         )
         if len(rest):
             return Current(tables.READY_STAGE, embed(workspace, rest[:AT_ONCE]), part=len(rest) > AT_ONCE)
-        if project.model_version or self._everything_is_answered:
+        if project.model_version or self._everything_is_labelled:
             self._rest(tables.READY_STAGE, "")
         return None
 
     @property
-    def _everything_is_answered(self) -> bool:
+    def _everything_is_labelled(self) -> bool:
         return self._window is not None and not self._window.picks
 
     def _nothing_readable(self) -> str:
         (task, reason), *_ = self.workspace.store.unreadable(self.workspace.project_id, limit=1)
         return (
             f"None of the images could be read. Task {task}: {reason} "
-            "Mend that, then press Start Training in the project's Model settings."
+            "Fix this, then press Start Training in the project's Model settings."
         )
 
     def _training_due(self, project: Project, labelled: int) -> bool:
-        asked = project.train_requested_at > project.main_requested_at
-        if asked and not labelled:  # there is nothing to learn from: the wish is forgotten
+        requested = project.train_requested_at > project.main_requested_at
+        if requested and not labelled:  # there is nothing to train on, so the request is dropped
             self.workspace.store.update(project.id, main_requested_at=project.train_requested_at)
         if not labelled:
             return False
         growth = self.workspace.settings.train_growth
         more = growth > 0 and labelled >= max(growth * project.main_labels, project.main_labels + FEW_LABELS)
-        less = growth > 0 and project.main_labels >= max(growth * labelled, labelled + FEW_LABELS)  # taken back
+        fewer = growth > 0 and project.main_labels >= max(growth * labelled, labelled + FEW_LABELS)  # many removed
         round_complete = project.round > max(project.main_round, 0)
-        return more or less or round_complete or asked
+        return more or fewer or round_complete or requested
 
-    def _show(self, stage: str, step: Progress) -> None:
+    def _show(self, stage: str, progress: Progress) -> None:
         self.workspace.store.update(
             self.workspace.project_id,
             **({} if self.failing else {"stage": stage}),
-            stage_progress=step.done,
-            stage_detail=step.detail,
-            eta_seconds=step.eta_seconds,
+            stage_progress=progress.done,
+            stage_detail=progress.detail,
+            eta_seconds=progress.eta_seconds,
         )
 
     def _rest(self, stage: str, detail: str) -> None:
@@ -334,5 +345,5 @@ class ProjectLoop:
 
 
 def _waiting(pool: PoolArrays) -> set[int]:
-    """Tasks that can still be labelled."""
+    """Tasks that are neither labelled nor skipped."""
     return set(pool.task[~pool.labelled & ~pool.skipped].tolist())

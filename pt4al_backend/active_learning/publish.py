@@ -1,8 +1,8 @@
-"""What the platform serves: publish a window, and delete the windows before it when nobody needs them any more.
+"""Publishes a window to the platform, and deletes the older versions that nobody needs any more.
 
-Label Studio's editor makes each new annotation a child of the prediction it showed, and refuses
-the annotation ("parent_prediction: Invalid pk") when that prediction is gone (fact 35). So a version is
-not deleted while an annotator may have one of its images open.
+Label Studio's editor makes each new annotation a child of the prediction it showed, and rejects the annotation
+("parent_prediction: Invalid pk") if that prediction was deleted (fact 35). So a version is not deleted while an
+annotator may have one of its images open.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from pt4al_backend.store.tables import Project
 
 logger = logging.getLogger(__name__)
 
-HEAD = 10  # images of a window that may have been handed out: LS serves one of the first unlocked ones
-RECENT = 10  # versions that stay whatever happened to their images
-LOCKED = 86400.0  # seconds for which Label Studio keeps a task for the annotator it was handed to (TASK_LOCK_TTL)
-MOST_PREDICTIONS = 20_000  # of versions that stay for their images' sake, together
+HEAD = 10  # first images of a window that may be open: Label Studio serves one of the first unlocked ones
+RECENT = 10  # newest versions, which stay in any case
+LOCKED = 86400.0  # seconds for which Label Studio reserves a task for the annotator it was served to (TASK_LOCK_TTL)
+MOST_PREDICTIONS = 20_000  # of all versions that stay because of open images
 
 
 class Publisher:
-    """Publishes for one project. Which versions must stay is in the project's row, so that a kill loses none."""
+    """Publishes the windows of one project. The project's row says which versions must stay, so a kill loses none."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._serving = ""  # the version the platform says it serves
-        self._overlap = 1  # annotations it wants of each task
-        self._swept = True  # whether versions that are out are gone, or are left until the next one is published
+        self._serving = ""  # the version that the platform serves
+        self._overlap = 1  # how many annotations of each task the platform wants
+        self._swept = True  # whether superseded versions were deleted, or stay until the next one is published
 
     def note(self, info: ProjectInfo) -> None:
-        """What the platform serves now."""
+        """Remember what the platform serves now."""
         self._serving, self._overlap = info.model_version, info.overlap
 
     def publish(self, window: Window) -> None:
-        """See to it that `window` is what is served."""
+        """Publish `window`, unless it is what the platform serves already."""
         project, served = self._workspace.project(), self._serving
         if served != window.version:
             self._workspace.platform.publish(window)
@@ -52,7 +52,7 @@ class Publisher:
             self._replace(project, window, served)
 
     def sweep(self) -> None:
-        """Delete versions that are out, some of them at a time. The queue is there: no project fails at this."""
+        """Delete superseded versions, some at a time. An error is logged and stops no project: the queue is there."""
         if self._swept:
             return
         project = self._workspace.project()
@@ -65,12 +65,14 @@ class Publisher:
             logger.warning("project %d: old predictions could not be deleted. %s", project.number, error)
 
     def _replace(self, project: Project, window: Window, served: str) -> None:
-        """Write down that `window` is published, and which versions stay beside it.
+        """Store that `window` is published, and which older versions stay.
 
-        `served` is another than the row's where a process was killed between the switch and the row.
+        Args:
+            served: The version that was served before. It is not the row's if a process was killed between publishing
+                and storing.
         """
-        handed_out = {task for entry in project.retired for task in entry["head"]} | set(project.published)
-        still_open = self._workspace.store.still_open(project.id, handed_out, overlap=self._overlap)
+        served_tasks = {task for entry in project.retired for task in entry["head"]} | set(project.published)
+        still_open = self._workspace.store.still_open(project.id, served_tasks, overlap=self._overlap)
         retired = retire(project.retired, project.model_version, project.published, still_open)
         if served and served not in (project.model_version, window.version):
             retired.append({"version": served, "head": [], "predictions": 0, "at": time.time()})
@@ -83,11 +85,16 @@ class Publisher:
 
 
 def may_be_open(retired: Sequence[dict[str, Any]], published: Sequence[int], waiting: Set[int]) -> list[int]:
-    """Those of `waiting` that were handed out, as far as can be known, and may be open; the likeliest first.
+    """The tasks that an annotator may have open, the likeliest first.
 
-    Label Studio hands out a task that was opened and left again from its lock, whatever the order says by then
-    (fact 37), and does not tell which tasks are locked (fact 40). It hands out the first task of a queue, or one of
-    the first few where several people label; of the queues, the newest counts most.
+    Label Studio serves a task that was opened and left again from its lock, whatever the order is by then (fact 37),
+    and does not say which tasks are locked (fact 40). It serves the first task of a queue, or one of the first few if
+    several people label. Newer queues count more than older ones.
+
+    Args:
+        retired: The versions that stay, oldest first.
+        published: The tasks of the current window, in their order.
+        waiting: The tasks that can still be labelled.
     """
     now = time.time()
     heads = [published, *(entry["head"] for entry in reversed(retired) if now - entry["at"] < LOCKED)]
@@ -111,12 +118,17 @@ def version_name(round_: int, labelled: int, picks: Sequence[Pick]) -> str:
 def retire(
     retired: Sequence[dict[str, Any]], version: str, published: Sequence[int], still_open: Set[int]
 ) -> list[dict[str, Any]]:
-    """The versions that must stay when `version`, whose queue was `published`, is replaced. Oldest first.
+    """The versions that must stay when `version` is replaced, oldest first.
 
-    They are the most recent ones, and those at whose front there is an image that somebody may have open:
-    one of `still_open`, the tasks that wait for an annotation. Which version such an image was opened under
-    cannot be known, as an image that is not answered at once is at the front of many. Where that is too many
-    predictions, the oldest go.
+    The newest ones stay, and those with an image among their first that somebody may have open. Nobody knows under
+    which version such an image was opened, because one that stays unlabelled is among the first of many. If they have
+    too many predictions together, the oldest go.
+
+    Args:
+        retired: The versions that stayed so far, oldest first.
+        version: The version to replace; "" for none.
+        published: The tasks of its window, in their order.
+        still_open: The tasks that still wait for an annotation.
     """
     now, entries = time.time(), [*retired]
     if version:
@@ -126,7 +138,7 @@ def retire(
     predictions = 0
     for age, entry in enumerate(reversed(entries)):
         waiting = now - entry["at"] < LOCKED and not still_open.isdisjoint(entry["head"])
-        predictions += entry.get("predictions", 0) if waiting or age < RECENT else 0  # early builds did not count
+        predictions += entry.get("predictions", 0) if waiting or age < RECENT else 0  # missing in old databases
         if age < RECENT or (waiting and predictions <= MOST_PREDICTIONS):
             kept.append(entry)
     return kept[::-1]

@@ -1,4 +1,4 @@
-"""The pretext task and the batches that come of it (PT4AL, sections 3.1 and 3.2)."""
+"""Trains the pretext task, sorts the pool by its loss and cuts it into batches (PT4AL, sections 3.1 and 3.2)."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def pretext(workspace: Workspace) -> Job:
             learning.train_pretext(
                 pixels, row, recipe=recipe, seed=workspace.settings.seed, device=workspace.device, checkpoint=checkpoint
             ),
-            "learning rotations",
+            "training on rotations",
             until=0.9,
         )
-        pool = workspace.store.pool(project)  # some may have gone, and others come
+        pool = workspace.store.pool(project)  # images may have been added or removed meanwhile
         losses = yield from follow(
             learning.pretext_losses(weights, pixels, pool.row, device=workspace.device),
             "measuring the pretext loss",
@@ -46,7 +46,7 @@ def pretext(workspace: Workspace) -> Job:
         if not np.isfinite(losses).all():
             raise LearningError("The pretext training diverged. Set PT4AL_SEED to another number.")
     except LearningError:
-        checkpoint.delete()  # else it would go wrong again from where it is
+        checkpoint.delete()  # otherwise the training would resume from a bad state
         raise
     if len(pool):
         known = int(np.isin(task, pool.task).sum())
@@ -58,7 +58,7 @@ def pretext(workspace: Workspace) -> Job:
             **_cut(workspace, pool.task, losses, trained_on=known or len(pool)),
             pretext_generation=generation,
             pretext_pool=known,
-            main_round=-1,  # rounds are counted anew
+            main_round=-1,  # rounds are counted again
         )
     checkpoint.delete()
     snapshot.unlink()
@@ -66,21 +66,21 @@ def pretext(workspace: Workspace) -> Job:
 
 
 def _unfinished(workspace: Workspace, project: Project) -> tuple[Path, Path]:
-    """The files that a training which was interrupted goes on from: its pool, and its checkpoint."""
+    """The files from which an interrupted training resumes: its pool, and its checkpoint."""
     name = f"pretext-{project.pretext_generation + 1}"
     return workspace.networks.path(f"{name}.pool.safetensors"), workspace.networks.path(
         f"{name}.checkpoint.safetensors"
     )
 
 
-def begin_training_anew(workspace: Workspace) -> None:
-    """Images that an interrupted training has learnt from show something else now."""
+def invalidate_training(workspace: Workspace) -> None:
+    """Make an interrupted training start again, because some of its images were replaced."""
     for path in _unfinished(workspace, workspace.project()):
         path.unlink(missing_ok=True)
 
 
 def recut(workspace: Workspace) -> Job:
-    """Cut the batches anew from the losses there are, because the settings ask for other ones."""
+    """Cut the batches again from the known losses, because the settings have changed."""
     project = workspace.project()
     pool = workspace.store.pool(project)
     yield Progress(0.0, "cutting batches")
@@ -89,13 +89,13 @@ def recut(workspace: Workspace) -> Job:
 
 
 def cut_as_wanted(project: Project, settings: Settings) -> bool:
-    """Whether the batches are cut as the settings ask."""
+    """Whether the batches are cut according to the settings."""
     cut = (project.cycles, current_name(project.order))
     return cut == (min(settings.cycles, project.pretext_pool), settings.method.order)
 
 
 def _pool_snapshot(path: Path, pool: PoolArrays) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The images a training began with, so that it can go on after a kill although others came and some went."""
+    """The images that a training started with, so that it can resume although images were added or removed."""
     loaded = load_arrays(path)
     if loaded is not None and 1.5 * np.isin(loaded[0]["task"], pool.task).sum() > len(pool):
         return loaded[0]["task"], loaded[0]["row"]
@@ -106,7 +106,7 @@ def _pool_snapshot(path: Path, pool: PoolArrays) -> tuple[NDArray[np.int64], NDA
 def _cut(
     workspace: Workspace, task: NDArray[np.int64], losses: NDArray[np.float64], *, trained_on: int
 ) -> dict[str, Any]:
-    """The batch of each image, and the project's columns that say how they were cut."""
+    """The batch of each image, and the project's columns that say how the batches were cut."""
     settings = workspace.settings
     cycles = min(settings.cycles, trained_on)
     order = settings.method.order
@@ -118,7 +118,7 @@ def _cut(
 
 
 def score_late_images(workspace: Workspace) -> Job:
-    """Score images that came after the batches were cut, and let each join the batch its loss belongs to."""
+    """Measure the loss of images that came after the batches were cut, and add each to the batch of its loss."""
     project = workspace.project()
     pool = workspace.store.pool(project)
     late = np.isnan(pool.loss)
@@ -132,7 +132,7 @@ def score_late_images(workspace: Workspace) -> Job:
         ),
         "measuring the pretext loss of new images",
     )
-    if late.all():  # the whole pool was replaced: this will do until the network is trained anew
+    if late.all():  # the whole pool was replaced: these batches serve until the network is trained again
         columns = _cut(workspace, pool.task, losses, trained_on=len(pool))
         workspace.store.save_batches(
             workspace.project_id, task=pool.task, loss=losses, **columns, pretext_pool=0, main_round=-1

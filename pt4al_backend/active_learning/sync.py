@@ -1,9 +1,8 @@
-"""What changed on the labelling platform since the last look.
+"""Brings the changes on the labelling platform since the last sync into the store.
 
-The platform's changes are taken in as they come, by a cursor; where its counts say that something was missed, all
-tasks are looked at again. Many changes are taken in by several looks, as other projects wait for each, and a look
-that fails or is killed in between is gone on with. What is known is in the store: a sync remembers only what it has
-already said and tried.
+A cursor marks the platform's changes that are stored. If the platform's counts show that a change was missed, all tasks
+are listed again. Many changes take several syncs, so that other projects need not wait, and a sync that fails or is
+killed is resumed. Everything that is known is in the store; a `Sync` remembers only what it has logged and tried.
 """
 
 from __future__ import annotations
@@ -22,108 +21,118 @@ from pt4al_backend.store.tables import Project
 
 logger = logging.getLogger(__name__)
 
-AT_A_TIME = 2.0  # seconds for which a look takes in tasks
-PATIENCE = 2  # looks in a row after which the platform counts otherwise, before all tasks are looked at again
+AT_A_TIME = 2.0  # seconds for which one sync stores tasks
+PATIENCE = 2  # syncs in a row after which the counts differ, before all tasks are listed again
 
 
 @dataclass(frozen=True)
 class SyncResult:
-    """What a look found."""
+    """The result of a sync."""
 
-    changed: bool  # anything did
-    reconfigured: bool  # the label config did
-    asks_anew: bool  # what is asked did: nothing was learnt of that yet
+    changed: bool
+    """Whether anything changed."""
+    reconfigured: bool
+    """Whether the label config changed."""
+    questions_changed: bool
+    """Whether the questions changed, so that no network was trained for them yet."""
     info: ProjectInfo
-    tasks: int = 0  # how many of them have been taken in as they are now
+    tasks: int = 0
+    """How many tasks are stored as they are now."""
 
 
 class Sync:
-    """Takes the changes of one project into the store."""
+    """Brings the changes of one project into the store."""
 
     def __init__(self, workspace: Workspace) -> None:
-        self.complete = False  # whether all tasks have been taken in as the project is configured now
+        self.complete = False
+        """Whether all tasks are stored as the project is configured now."""
         self._workspace = workspace
         self._addresses = Addresses(workspace)
         self._pages: Iterator[tuple[list[TaskState], str]] | None = None  # those that are left
-        self._everything = False  # whether they are of all tasks
-        self._listed = 0  # tasks that came with them
-        self._told: set[tuple[int, str]] = set()  # tasks, in these versions, whose notes have been logged
-        self._announced = -1  # tasks the project has, as the store was told
+        self._listing_all = False  # whether the pages are of all tasks
+        self._listed = 0  # tasks on the pages so far
+        self._logged: set[tuple[int, str]] = set()  # tasks and their versions whose notes have been logged
+        self._announced = -1  # the number of tasks that the store has been given
         self._miscounts = 0
-        self._accepted: tuple[int, ...] = ()  # a difference of the counts that looking at everything did not mend
+        self._accepted: tuple[int, ...] = ()  # a difference of the counts that listing all tasks did not remove
 
-    def look(self) -> SyncResult:
-        """Ask the platform. What is raised here loses nothing: what was taken in is before the cursor."""
+    def sync(self) -> SyncResult:
+        """Get changes from the platform. An error loses nothing, because the cursor marks what is stored."""
         workspace, project = self._workspace, self._workspace.project()
         info = workspace.platform.project()
         if info.tasks != self._announced:
             workspace.store.announce(workspace.project_id, tasks=info.tasks)
             self._announced = info.tasks
-        asked = [question.as_json() for question in info.questions]
-        asks_anew = asked != project.questions
-        result = SyncResult(True, asks_anew or info.label_config != project.label_config, asks_anew, info)
-        if result.reconfigured or self._miscounts >= PATIENCE:
-            self._start_over(result, asked)
-            return result  # the tasks come with the next looks: should one fail, this has been told
-        changed = self._take_in(project, info)
+        questions = [question.as_json() for question in info.questions]
+        questions_changed = questions != project.questions
+        reconfigured = questions_changed or info.label_config != project.label_config
+        result = SyncResult(True, reconfigured, questions_changed, info)
+        if reconfigured or self._miscounts >= PATIENCE:
+            self._start_over(result, questions)
+            return result  # the tasks come with the next syncs; if one fails, this result has been returned
+        changed = self._store_tasks(project, info)
         totals = workspace.store.totals(workspace.project_id)
         if not self.complete:
-            return replace(result, tasks=self._listed if self._everything else totals.tasks)
+            return replace(result, tasks=self._listed if self._listing_all else totals.tasks)
         if totals.tasks > info.tasks and self._remove_missing():
             changed, totals = True, workspace.store.totals(workspace.project_id)
-        shown = {"title": info.title, "notes": list(info.notes), "looked_at": project.wake_at}
-        if any(getattr(project, name) != value for name, value in shown.items()):  # else nothing has changed
-            workspace.store.update(workspace.project_id, **shown)
+        columns = {"title": info.title, "notes": list(info.notes), "looked_at": project.wake_at}
+        if any(getattr(project, name) != value for name, value in columns.items()):  # no needless write
+            workspace.store.update(workspace.project_id, **columns)
         self._compare(totals, info, settled=not changed)
         changed |= self._addresses.compare(project)
         return replace(result, changed=changed, tasks=totals.tasks)
 
     def interrupt(self) -> None:
-        """Ask for no more of the pages under way: the next look goes on from the cursor."""
+        """Drop the pages that are left: the next sync continues from the cursor."""
         self._pages = None
 
-    def _start_over(self, result: SyncResult, asked: list[dict[str, Any]]) -> None:
-        """Look at all tasks again, as they are `asked` about now."""
-        self._pages, self._everything, self._listed = None, True, 0
+    def _start_over(self, result: SyncResult, questions: list[dict[str, Any]]) -> None:
+        """List all tasks again, with the current questions."""
+        self._pages, self._listing_all, self._listed = None, True, 0
         self._miscounts, self.complete = 0, False
         self._workspace.store.update(
             self._workspace.project_id,
-            cursor="",  # in one transaction with what is asked: a pass that is killed begins again, or goes on
+            cursor="",  # in one transaction with the questions, so that a kill at any moment does no harm
             label_config=result.info.label_config,
-            questions=asked,
-            **({"main_labels": 0, "main_round": -1} if result.asks_anew else {}),  # it has learnt nothing of that
+            questions=questions,
+            **({"main_labels": 0, "main_round": -1} if result.questions_changed else {}),  # not trained for them yet
         )
 
-    def _take_in(self, project: Project, info: ProjectInfo) -> bool:
-        """Take in tasks for a moment. Whether any was new or changed; `complete` says whether none is left."""
+    def _store_tasks(self, project: Project, info: ProjectInfo) -> bool:
+        """Store changed tasks for `AT_A_TIME` seconds, and set `complete` if none is left.
+
+        Returns:
+            Whether any task was new or changed.
+        """
         workspace = self._workspace
         if self._pages is None:
-            self._everything |= not project.cursor
+            self._listing_all |= not project.cursor
             self._pages = workspace.platform.tasks(project.cursor or None)
         regions = next((question.name for question in info.questions if question.label_type.has_regions), "")
-        changed, until = False, time.monotonic() + AT_A_TIME
+        changed, deadline = False, time.monotonic() + AT_A_TIME
         try:
             for states, cursor in self._pages:
                 changed |= workspace.store.apply(workspace.project_id, states, regions=regions)
                 workspace.store.update(workspace.project_id, cursor=cursor)
-                self._tell(project, states)
+                self._log_notes(project, states)
                 self._listed += len(states)
-                if time.monotonic() >= until:
+                if time.monotonic() >= deadline:
                     self.complete = False
                     return changed
         except BaseException:
-            self._pages = None  # the next look goes on from the cursor
+            self._pages = None  # the next sync continues from the cursor
             raise
         self._pages, self.complete = None, True
         return changed
 
-    def _tell(self, project: Project, states: Sequence[TaskState]) -> None:
-        """Log, once, what of the annotations cannot be used."""
+    def _log_notes(self, project: Project, states: Sequence[TaskState]) -> None:
+        """Log, once, which annotations cannot be used."""
         for state in states:
-            for note in state.notes if (state.id, state.version) not in self._told else ():
+            for note in state.notes if (state.id, state.version) not in self._logged else ():
                 logger.warning("project %d, task %d: %s", project.number, state.id, note)
             if state.notes:
-                self._told.add((state.id, state.version))
+                self._logged.add((state.id, state.version))
 
     def _remove_missing(self) -> bool:
         missing = self._workspace.platform.missing(self._workspace.store.task_ids(self._workspace.project_id))
@@ -132,10 +141,10 @@ class Sync:
         return bool(missing)
 
     def _compare(self, totals: Totals, info: ProjectInfo, *, settled: bool) -> None:
-        """Counts that stay different while nothing changes mean that a change was missed."""
+        """Compare the counts: if they differ while nothing changes, a change was missed."""
         difference = (totals.tasks - info.tasks, totals.annotations - info.annotations, totals.cancelled - info.skipped)
-        if self._everything:
+        if self._listing_all:
             self._accepted = difference
-        self._everything, self._listed = False, 0
+        self._listing_all, self._listed = False, 0
         wrong = any(difference) and difference != self._accepted
         self._miscounts = self._miscounts + 1 if wrong and settled else 0

@@ -87,12 +87,12 @@ class ProjectSlot:
     """The address of its Label Studio, and the token that came with it."""
     woken_at: float
     """The wake-up that the connection is from."""
-    look: Attempt = field(default_factory=Attempt)
-    steer: Attempt = field(default_factory=Attempt)
+    sync: Attempt = field(default_factory=Attempt)
+    update_queue: Attempt = field(default_factory=Attempt)
     work: Attempt = field(default_factory=Attempt)
     interval: float = 0.0
     """Seconds until the next sync."""
-    looked_for: float = 0.0
+    synced_for: float = 0.0
     """The wake-up that the last sync answered."""
     gone_since: float | None = None
     """When the project was first missing in Label Studio; None if it exists."""
@@ -101,7 +101,7 @@ class ProjectSlot:
     shown: tuple[str, bool] | None = None
     """The error in the project's row; None if that may be another."""
 
-    def look_at(self) -> bool:
+    def sync_project(self) -> bool:
         """Sync the project, or stop all its work if it is not connected.
 
         Returns:
@@ -109,7 +109,7 @@ class ProjectSlot:
         """
         if self.loop.workspace.platform.is_connected():
             self.unconnected_since = None
-            return self.loop.look()
+            return self.loop.sync()
         self.unconnected_since = self.unconnected_since or time.monotonic()
         self.loop.close()
         return False
@@ -123,7 +123,7 @@ class ProjectSlot:
         """The first error of a step, and whether it may disappear by itself."""
         if self.is_disconnected:
             return NOT_CONNECTED, False
-        for step in (self.look, self.steer, self.work):
+        for step in (self.sync, self.update_queue, self.work):
             if step.error:
                 return step.error, step.transient
         return "", True
@@ -233,12 +233,12 @@ class Worker:
             return False
         slot = self._slots[project_id]
         started = time.monotonic()
-        self._look(slot, wake_at)
+        self._sync(slot, wake_at)
         busy = False
         if slot.is_disconnected and not self._was_synced(project_id):
             self._forget(slot)
-        elif slot.loop.has_looked and slot.unconnected_since is None:
-            self._try(slot, slot.steer, slot.loop.steer)
+        elif slot.loop.is_synced and slot.unconnected_since is None:
+            self._try(slot, slot.update_queue, slot.loop.update_queue)
             # At least as long as the quick steps took: a slow Label Studio must not starve training.
             share = min(max(SLICE, time.monotonic() - started), SLICE_MOST)
             busy = self._try(slot, slot.work, lambda: slot.loop.work(share)) or False
@@ -281,28 +281,28 @@ class Worker:
             self._slots[project_id] = ProjectSlot(ProjectLoop(workspace), project.number, connection, wake_at)
         else:
             slot.loop.reconnect(platform)
-            slot.connection, slot.woken_at, slot.look, slot.shown = connection, wake_at, Attempt(), None
+            slot.connection, slot.woken_at, slot.sync, slot.shown = connection, wake_at, Attempt(), None
         return True
 
-    def _look(self, slot: ProjectSlot, wake_at: float) -> None:
+    def _sync(self, slot: ProjectSlot, wake_at: float) -> None:
         """Sync when woken, or every few seconds: often while things change, rarely while they do not."""
-        woken = wake_at != slot.looked_for and not slot.look.failures
-        if not woken and time.monotonic() < slot.look.not_before:
+        woken = wake_at != slot.synced_for and not slot.sync.failures
+        if not woken and time.monotonic() < slot.sync.not_before:
             return
-        changed = self._try(slot, slot.look, slot.look_at)
-        if slot.look.failures:
+        changed = self._try(slot, slot.sync, slot.sync_project)
+        if slot.sync.failures:
             return
-        slot.gone_since, slot.looked_for = None, wake_at
+        slot.gone_since, slot.synced_for = None, wake_at
         longer = min(slot.interval * 1.3, self._settings.idle_interval)
         slot.interval = self._settings.poll_interval if changed or woken or not longer else longer
         # If tasks are left, the next turn continues with them.
-        complete = slot.loop.has_looked or slot.unconnected_since is not None
-        slot.look.not_before = time.monotonic() + (slot.interval if complete else 0.0)
+        complete = slot.loop.is_synced or slot.unconnected_since is not None
+        slot.sync.not_before = time.monotonic() + (slot.interval if complete else 0.0)
         if changed or woken:  # the cause of a failure may be fixed now
-            slot.steer.not_before = slot.work.not_before = 0.0
+            slot.update_queue.not_before = slot.work.not_before = 0.0
 
     def _try(self, slot: ProjectSlot, step: Attempt, action: Callable[[], bool | None]) -> bool | None:
-        if step is not slot.look and time.monotonic() < step.not_before:
+        if step is not slot.sync and time.monotonic() < step.not_before:
             return None
         try:
             result = action()

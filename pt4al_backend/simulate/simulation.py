@@ -153,8 +153,8 @@ class Simulation:
         working = True
         while working:
             started = time.monotonic()
-            self._loop.look()
-            self._loop.steer()
+            self._loop.sync()
+            self._loop.update_queue()
             chosen = time.monotonic()
             working = self._loop.work(SLICE)
             ended = time.monotonic()
@@ -163,7 +163,7 @@ class Simulation:
             self._other += chosen - started if trained else ended - started
             project = self._workspace.project()
             self._show(f"{project.stage_detail} {time_left(project.eta_seconds)}" if working else "choosing images")
-        self._loop.steer()
+        self._loop.update_queue()
 
     def _measured(self, number: int, labels: int) -> Round:
         project = self._workspace.project()

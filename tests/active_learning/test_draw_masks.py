@@ -55,11 +55,11 @@ def test_regions_that_change_are_drawn_again(segmented: QuestionRig) -> None:
     everywhere = [[0.0, 0.0], [100.0, 0.0], [100.0, 100.0], [0.0, 100.0]]
     square = {"label": "square", "width": SIDE, "height": SIDE, "points": everywhere}
     rig.platform.answer(2, mask=[square])
-    rig.look()  # few enough for a refit not to wait
+    rig.sync()  # few enough for a refit not to wait
     mask = rig.drawn(2)
     assert mask is not None and (mask == 1).all()
     rig.platform.answer(*range(2, 9), mask=[square | {"label": "disc"}])
-    rig.look()
+    rig.sync()
     assert rig.drawn(3) is None
     assert rig.loop.busy_with == "" and rig.predictions().views  # a refit on the others does not wait for them
     rig.settle()
@@ -78,11 +78,11 @@ def test_a_mask_is_of_the_regions_it_was_drawn_from(segmented: QuestionRig) -> N
     square = {"label": "square", "width": SIDE, "height": SIDE, "points": [[0, 0], [100, 0], [100, 100], [0, 100]]}
     tasks = range(2, 9)
     rig.platform.answer(*tasks, mask=[square | {"label": "disc"}])
-    rig.loop.look()
+    rig.loop.sync()
     drawing = draw_masks(rig.workspace)
     next(drawing)
     rig.platform.answer(8, mask=[square])
-    rig.loop.look()
+    rig.loop.sync()
     assert len(list(drawing)) == 6
     rig.platform.answer(8, mask=[square | {"label": "disc"}])
     rig.settle()

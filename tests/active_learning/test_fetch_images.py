@@ -32,7 +32,7 @@ def broken(platform, *tasks):
 
 def work_on(rig):
     """Until there is nothing to do, or an error."""
-    rig.look()
+    rig.sync()
     while rig.loop.work(0.5):
         pass
 
@@ -134,7 +134,7 @@ def test_no_image_is_set_aside_while_the_platform_is_down(rig):
     def image(task, value):
         raise LabelStudioUnavailableError("The platform is down; it is tried again.")
 
-    rig.look()
+    rig.sync()
     healthy, rig.platform.image, rig.platform.down = rig.platform.image, image, True
     for _ in range(10):
         with pytest.raises(LabelStudioUnavailableError):
@@ -165,7 +165,7 @@ def test_a_config_that_names_another_image_field_fetches_the_images_anew(settled
     task = next(iter(settled.pool().task.tolist()))
     settled.platform.states[task] = replace(settled.platform.states[task], image="digit:700")
     settled.platform.classes = (*settled.platform.classes, "another")
-    settled.look()
+    settled.sync()
     assert (task, "digit:700") in settled.store.waiting_images(settled.id)
     settled.settle()
 
@@ -180,7 +180,7 @@ def test_everything_starts_anew_for_a_segmentation_and_back(tmp_path: Path) -> N
         before = list(rig.platform.queue)
 
         rig.platform.questions = (MASK,)
-        rig.look()
+        rig.sync()
         assert rig.platform.queue == before  # stays until there is another
         rig.settle()
         project = rig.project

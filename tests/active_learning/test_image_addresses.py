@@ -25,7 +25,7 @@ class Rig:
         self.id = self.store.connect(url="http://x", number=1, created="1", access_token="", label_config="").id
         self.sync = Sync(Workspace(self.id, self.store, self.platform, Settings(), "cpu"))
         while not self.sync.complete:
-            self.sync.look()
+            self.sync.sync()
         self.read()
 
     def read(self, *, failed=()):
@@ -36,7 +36,7 @@ class Rig:
     def set_aside(self, *tasks):
         for task in tasks:
             self.platform.show(task, f"digit:{task}")
-        self.sync.look()
+        self.sync.sync()
         self.read(failed=tasks)
 
     def waiting(self):
@@ -46,7 +46,7 @@ class Rig:
         """Look as an idle project is looked at. Whether any look found a change."""
         changed, until = False, self.now + seconds
         while self.now < until:
-            changed |= self.sync.look().changed
+            changed |= self.sync.sync().changed
             self.now += every
         return changed
 
@@ -88,28 +88,28 @@ def test_all_addresses_are_noticed_within_ten_minutes_and_seldom_asked_for(rig):
 def test_start_training_looks_at_all_at_once(rig):
     rig.platform.show_without_a_trace(TASKS, "digit:1")
     rig.store.wake([rig.id], train=True)
-    assert rig.sync.look().changed
+    assert rig.sync.sync().changed
     assert rig.waiting() == {TASKS: "digit:1"}
     compared = rig.platform.compared
-    assert not rig.sync.look().changed
+    assert not rig.sync.sync().changed
     assert rig.platform.compared == compared, "once"
 
 
 def test_a_look_takes_a_part_of_many(rig, monkeypatch):
     monkeypatch.setattr(image_addresses, "A_MOMENT", 0.0)
-    rig.now += image_addresses.SET_ASIDE_EVERY
+    rig.now += image_addresses.EXCLUDED_EVERY
     for part in range(1, TASKS // 10 + 1):
-        rig.sync.look()
+        rig.sync.sync()
         assert rig.platform.compared == 10 * part
 
 
 def test_many_that_were_set_aside_take_turns(rig, monkeypatch):
-    monkeypatch.setattr(image_addresses, "SET_ASIDE", 2)
+    monkeypatch.setattr(image_addresses, "EXCLUDED_AT_A_TIME", 2)
     monkeypatch.setattr(image_addresses, "ALL_EVERY", 1e9)
     rig.looks_for(100)
     rig.set_aside(1, 2, 3, 4, 5)
     rig.platform.show_without_a_trace(5, "digit:1")
-    assert rig.looks_for(3 * (image_addresses.SET_ASIDE_EVERY + 8))
+    assert rig.looks_for(3 * (image_addresses.EXCLUDED_EVERY + 8))
     assert set(rig.waiting()) == {5}
 
 
@@ -130,7 +130,7 @@ def test_no_project_fails_at_it(rig, caplog):
 def test_a_new_address_is_fetched_whatever_became_of_the_old_one(rig):
     rig.set_aside(2)
     rig.platform.show(1, "digit:5")
-    rig.sync.look()
+    rig.sync.sync()
     assert rig.store.readdress(rig.id, {1: "a", 2: "b", 3: "c", 4: "digit:3", 999: "d"})
     assert rig.waiting() == {1: "a", 2: "b", 3: "c"}
     assert not rig.store.readdress(rig.id, {1: "a", 2: "b", 3: "c"})

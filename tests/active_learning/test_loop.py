@@ -50,7 +50,7 @@ def test_a_strategy_of_another_package_chooses(tmp_path, monkeypatch):
         hardest = [task for task in pool.task[np.argsort(pool.rank)].tolist() if task in set(pool.task[~pool.labelled])]
         assert rig.platform.queue == hardest[: 6 + 5 - labels]
         rig.platform.label(rig.platform.queue[0])
-        rig.look()
+        rig.sync()
     rig.close()
 
 
@@ -59,7 +59,7 @@ def test_a_query_that_is_chosen_as_a_whole_stays_while_it_is_labelled(tmp_path):
     rig.settle()
     before = list(rig.platform.queue)
     rig.platform.label(before[0])
-    rig.look()
+    rig.sync()
     assert rig.platform.queue[:5] == before[1:6]
     rig.close()
 
@@ -76,7 +76,7 @@ def test_a_large_query_is_chosen_as_a_whole_and_published_in_parts(tmp_path, mon
     for task in whole:
         assert rig.platform.queue[0] == task
         rig.platform.label(task)
-        rig.look()
+        rig.sync()
     rig.close()
 
 
@@ -100,7 +100,7 @@ def test_annotating_goes_through_the_rounds_and_ends_in_one_pool(rig):
         task = rig.platform.queue[0]
         assert rig.pool().batch[rig.pool().task == task][0] == min(rig.project.round, 3) or rig.project.round >= 4
         rig.platform.label(task)
-        rig.look()
+        rig.sync()
         rounds.append(rig.project.round)
         assert rig.project.model_version == rig.platform.model_version
     assert rounds == sorted(rounds)
@@ -114,14 +114,14 @@ def test_labels_skips_and_deletions_end_in_the_right_queue(settled):
     first, second, third = settled.platform.queue[:3]
     settled.platform.skip(first)
     settled.platform.delete(second)
-    settled.look()
+    settled.sync()
     assert not {first, second} & set(settled.platform.queue)
     assert second not in settled.pool().task
     settled.platform.label(third)
-    settled.look()
+    settled.sync()
     assert third not in settled.platform.queue
     settled.platform.unlabel(third)
-    settled.look()
+    settled.sync()
     assert third in settled.platform.queue
 
 
@@ -129,7 +129,7 @@ def test_nothing_new_means_nothing_published(settled):
     settled.settle()
     published = len(settled.platform.published)
     for _ in range(3):
-        settled.look()
+        settled.sync()
     assert len(settled.platform.published) == published
 
 
@@ -142,7 +142,7 @@ def test_a_project_that_was_labelled_before_is_ready_with_nothing_to_publish(tmp
     assert rig.project.stage == "ready"
     rig.settle()
     without_pool(monkeypatch, rig)
-    rig.loop.steer()
+    rig.loop.update_queue()
     assert rig.loop.work(0.1) is False
     rig.close()
 
@@ -150,12 +150,12 @@ def test_a_project_that_was_labelled_before_is_ready_with_nothing_to_publish(tmp
 def test_the_pool_is_not_read_at_every_turn_while_first_features_are_missing(tmp_path, monkeypatch):
     rig = Rig(tmp_path, strategy="typiclust")
     while not rig.project.pretext_generation:
-        rig.look()
+        rig.sync()
         rig.loop.work(0.5)
-    rig.loop.steer()
+    rig.loop.update_queue()
     with monkeypatch.context() as patch:
         without_pool(patch, rig)
-        rig.loop.steer()
+        rig.loop.update_queue()
     assert rig.platform.published == []
     rig.settle()
     assert len(rig.platform.published) == 1
@@ -166,7 +166,7 @@ def test_an_idle_turn_is_cheap(settled, monkeypatch):
     settled.settle()
     settled.loop.work(0.1)
     without_pool(monkeypatch, settled)
-    settled.look()
+    settled.sync()
     assert settled.loop.work(0.1) is False
 
 

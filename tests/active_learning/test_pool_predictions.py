@@ -39,7 +39,7 @@ def test_partial_answers_to_two_questions(tmp_path: Path) -> None:
     with opened(tmp_path, EMPTY, PRESENT, train_growth=0) as rig:
         rig.settle()
         rig.platform.answer(1, 2, 8, only=["empty"])
-        rig.look()
+        rig.sync()
         assert {name for pick in rig.picks.values() for name in pick.guesses} == {"empty"}
         rig.platform.answer(3, 4, only=["present"])
         rig.platform.answer(16)
@@ -63,7 +63,7 @@ def test_partial_answers_to_two_questions(tmp_path: Path) -> None:
             assert arrays.predictions_at(position, asked) == pick.guesses  # /predict says the same
 
         rig.platform.answer(3, only=["empty", "present"])  # the other half
-        rig.look()
+        rig.sync()
         assert rig.store.answers(rig.id)[3] == {"empty": "no", "present": shapes_on(2)}
 
 

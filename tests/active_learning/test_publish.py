@@ -100,7 +100,7 @@ def replace_version(platform):
 
 def test_a_switched_version_is_switched_back(settled):
     settled.platform.model_version = "somebody else's"
-    settled.look()
+    settled.sync()
     assert settled.platform.model_version == settled.project.model_version
 
 
@@ -123,7 +123,7 @@ def test_without_pre_annotations_the_order_is_published_anew(tmp_path):
 def test_a_version_that_may_be_open_is_kept(settled):
     before = settled.platform.model_version
     settled.platform.label(settled.platform.queue[0])
-    settled.look()
+    settled.sync()
     assert settled.platform.model_version != before
     assert before in settled.platform.versions
 
@@ -134,20 +134,20 @@ def test_a_version_is_kept_while_a_second_annotator_may_have_its_images_open(rig
     versions = [rig.platform.model_version]
     for task in rig.platform.queue[:12] + list(range(1, 5)):
         rig.platform.label(task)
-        rig.look()
+        rig.sync()
         versions.append(rig.platform.model_version)
     assert versions[0] != versions[1]
     assert set(versions) <= set(rig.platform.versions)
     rig.platform.overlap = 1
     rig.platform.label(rig.platform.queue[0])
-    rig.look()
+    rig.sync()
     assert versions[0] not in rig.platform.versions
 
 
 def test_a_version_that_was_served_when_a_process_was_killed_stays_a_while(settled):
     killed = replace_version(settled.platform)
     settled.platform.label(settled.platform.queue[0])
-    settled.look()
+    settled.sync()
     assert settled.platform.model_version != killed
     assert killed in settled.platform.versions
     assert settled.project.retired[-1]["version"] == killed
@@ -161,15 +161,15 @@ def test_versions_that_cannot_be_deleted_do_no_harm_and_go_later(settled, caplog
     settled.store.update(settled.id, retired=retired)
     for task in settled.platform.queue[: RECENT + 4]:
         settled.platform.label(task)
-        settled.look()
+        settled.sync()
         assert settled.project.model_version == settled.platform.model_version
     assert "could not be deleted. 504" in caplog.text
     lasting = len(settled.platform.versions)
     settled.platform.deletes = 1
     settled.platform.label(settled.platform.queue[0])
-    settled.look()
+    settled.sync()
     assert len(settled.platform.versions) == lasting  # one came, one went
     for _ in range(lasting):
-        settled.look()
+        settled.sync()
     kept = {settled.project.model_version, *(entry["version"] for entry in settled.project.retired)}
     assert set(settled.platform.versions) == kept

@@ -167,7 +167,7 @@ def test_an_image_that_may_be_open_keeps_a_prediction_behind_the_window(tmp_path
     pool = rig.pool()
     for task in [task for task in pool.task[pool.batch == 0].tolist() if task != left][:6]:
         rig.platform.label(task)
-    rig.look()
+    rig.sync()
     window = rig.platform.published[-1]
     tasks, opened = [[pick.task for pick in picks] for picks in (window.picks, window.opened)]
     assert rig.project.round == 1
@@ -176,9 +176,9 @@ def test_an_image_that_may_be_open_keeps_a_prediction_behind_the_window(tmp_path
     assert rig.project.published == tasks
     published = len(rig.platform.published)
     rig.loop._stale = True
-    rig.look()
+    rig.sync()
     assert len(rig.platform.published) == published, "the same order is not published again"
     rig.platform.label(left)
-    rig.look()
+    rig.sync()
     assert left not in [pick.task for pick in rig.platform.published[-1].opened]
     rig.close()

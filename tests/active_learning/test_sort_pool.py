@@ -45,7 +45,7 @@ def train_until_a_checkpoint(rig, monkeypatch):
         patched.setattr(learning, "train_pretext", partial(learning.train_pretext, save_seconds=0.0))
         files = [rig.store.models_dir(rig.id) / f"pretext-1.{kind}.safetensors" for kind in ("checkpoint", "pool")]
         while not files[0].exists():
-            rig.loop.look()
+            rig.loop.sync()
             rig.loop.work(0.01)
     assert rig.loop.busy_with == "pretext"
     return files
@@ -67,7 +67,7 @@ def test_a_pool_that_is_replaced_as_a_whole_is_cut_anew_and_then_learnt(tmp_path
         rig.platform.delete(task)
     rig.platform.add(range(101, 104))  # fewer than batches
     while len(rig.platform.published) == published:
-        rig.look()
+        rig.sync()
         rig.loop.work(0.01)
     assert rig.project.pretext_generation == 1, "nobody waits for the network to be trained anew"
     for _ in range(2):
@@ -98,7 +98,7 @@ def test_a_pool_of_which_much_is_replaced_is_learnt_anew(tmp_path, gone, generat
 def test_a_pool_that_is_replaced_while_it_is_learnt_is_learnt_anew(tmp_path, killed, left):
     rig = Rig(tmp_path, n=40)
     while rig.loop.busy_with != "pretext":
-        rig.loop.look()
+        rig.loop.sync()
         rig.loop.work(0.01)
     for task in range(left + 1, 41):
         rig.platform.delete(task)
@@ -145,7 +145,7 @@ def test_a_killed_pretext_training_begins_anew_where_its_images_have_changed(tmp
     rig.loop = rig.new_loop()
     rig.platform.show(1, "digit:100")
     while rig.loop.busy_with != "pretext":
-        rig.loop.look()
+        rig.loop.sync()
         rig.loop.work(0.01)
     assert pool.stat().st_mtime_ns > began
     assert not checkpoint.exists()

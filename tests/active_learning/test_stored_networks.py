@@ -164,7 +164,7 @@ def test_paper_serves_what_the_network_as_trained_is_unsure_of_for_a_whole_round
     ]
     for k in range(1, 4):
         rig.platform.label(rig.platform.queue[0])
-        rig.look()
+        rig.sync()
         assert rig.platform.queue[: 6 - k] == unsure[k:6]
     rig.close()
 
@@ -177,7 +177,7 @@ def test_paper_asks_a_refit_where_the_network_learnt_other_questions(tmp_path, m
     assert rig.workspace.sources(rig.project, "main-1").own[QUESTION].bias.shape == (10,)
     assert rig.workspace.sources(rig.project, "pretext-1").own == {}
     rig.platform.classes = rig.platform.classes[:6]
-    rig.look()
+    rig.sync()
     assert rig.workspace.sources(rig.project, "main-1").own == {}
     assert {pick.guesses[QUESTION].value for pick in rig.platform.published[-1].picks} <= set("012345")
     rig.close()

@@ -43,8 +43,8 @@ class PagedRig:
         return self.store.totals(self.id).tasks
 
     def turn(self, seconds=0.5):
-        self.loop.look()
-        self.loop.steer()
+        self.loop.sync()
+        self.loop.update_queue()
         return self.loop.work(seconds)
 
     def settle(self):
@@ -104,16 +104,16 @@ def fail_once(platform, after):
 def test_a_pass_goes_on_where_it_failed_or_was_killed(paged):
     fail_once(paged.platform, after=2)
     with pytest.raises(LabelStudioUnavailableError):
-        while not paged.loop.has_looked:
-            paged.loop.look()
+        while not paged.loop.is_synced:
+            paged.loop.sync()
     assert paged.known() == 20
     assert paged.loop.work(0.5) and not paged.project.image_size
-    paged.loop.look()
+    paged.loop.sync()
     assert paged.known() == 30
     paged.restart()
-    paged.loop.look()
+    paged.loop.sync()
     assert paged.known() == 40
-    assert not paged.loop.has_looked
+    assert not paged.loop.is_synced
     paged.settle()
     assert (paged.platform.full_listings, paged.known(), paged.project.pretext_pool) == (1, 60, 60)
 
@@ -131,7 +131,7 @@ def test_other_questions_are_about_all_tasks_before_anything_is_made_of_them(pag
     if killed:
         paged.restart()
         paged.turn()
-    assert not paged.loop.has_looked
+    assert not paged.loop.is_synced
     assert len(paged.platform.published) == published
     paged.settle()
     answers = [answer[QUESTION] for answer in paged.store.answers(paged.id).values()]
@@ -152,10 +152,10 @@ def test_other_questions_are_learnt_although_the_tasks_cannot_be_listed_at_once(
     paged.settings = paged.settings.model_copy(update={"main_epochs": 1})
     paged.loop.workspace.settings = paged.settings
     paged.platform.classes = paged.platform.classes[:6]
-    paged.loop.look()
+    paged.loop.sync()
     fail_once(paged.platform, after=0)
     with pytest.raises(LabelStudioUnavailableError):
-        paged.loop.look()
+        paged.loop.sync()
     assert paged.loop.busy_with == ""
     paged.settle()
     assert paged.project.main_labels == len(paged.store.answers(paged.id)) < 30
@@ -186,9 +186,9 @@ def test_a_project_in_which_nothing_happens_does_not_change(paged):
 def test_a_changed_config_drops_labels_of_classes_that_are_gone(settled):
     task = settled.platform.queue[0]
     settled.platform.label(task)
-    settled.look()
+    settled.sync()
     settled.platform.classes = tuple(c for c in settled.platform.classes if c != settled.platform.truth(task))
-    settled.look()
+    settled.sync()
     assert settled.project.questions[0]["classes"] == list(settled.platform.classes)
     assert not settled.pool().labelled[settled.pool().task == task][0]
 
@@ -197,25 +197,25 @@ def test_the_pool_is_listed_whole_only_once(rig):
     rig.settle()
     for task in rig.platform.queue[:4]:
         rig.platform.label(task)
-        rig.look()
+        rig.sync()
     rig.platform.delete(rig.platform.queue[0])
-    rig.look()
+    rig.sync()
     assert rig.platform.full_listings == 1
 
 
 def test_a_platform_that_is_down_loses_nothing(settled):
     settled.platform.down = True
     with pytest.raises(LabelStudioUnavailableError):
-        settled.look()
+        settled.sync()
     settled.platform.down = False
-    settled.look()
+    settled.sync()
     assert settled.project.model_version == settled.platform.model_version
 
 
 def test_an_answer_without_a_usable_class_leaves_the_queue(settled):
     task = settled.platform.queue[0]
     settled.platform.label(task, "no such class")
-    settled.look()
+    settled.sync()
     assert task not in [pick.task for pick in settled.platform.published[-1].picks]
 
 
@@ -225,13 +225,13 @@ def test_what_cannot_be_used_is_told_once(tmp_path: Path, caplog: pytest.LogCapt
         rig.settle()
         rig.platform.note(3, said)
         for _ in range(3):
-            rig.look()
+            rig.sync()
         rig.platform.questions = (replace(MASK, name="brush"),)  # every task is read again
-        rig.look()
+        rig.sync()
         assert caplog.messages == [f"project 1, task 3: {said}"]
         assert rig.store.notes(rig.id) == [(3, said)]
         rig.platform.note(3)
-        rig.look()
+        rig.sync()
         assert rig.store.notes(rig.id) == []
 
 
@@ -241,5 +241,5 @@ def test_notes_follow_the_config(tmp_path: Path) -> None:
         rig.settle()
         rig.platform.states[3] = replace(rig.platform.states[3], notes=("It has a label that is gone.",))
         rig.platform.questions = (replace(MASK, classes=("square", "disc")),)
-        rig.look()
+        rig.sync()
         assert rig.store.notes(rig.id) == [(3, "It has a label that is gone.")]

@@ -29,7 +29,7 @@ def test_other_classes_are_trained_from_the_start(tmp_path):
 def test_a_training_that_learns_what_was_asked_before_is_given_up(tmp_path):
     rig = Rig(tmp_path, n=60, main_epochs=60)
     label_half(rig)
-    rig.look()
+    rig.sync()
     while rig.loop.busy_with != "training":
         rig.loop.work(0.01)
     rig.loop.work(0.1)
@@ -71,7 +71,7 @@ def test_start_training_does_not_wait_for_features_that_nobody_waits_for(rig, mo
     monkeypatch.setattr(loop, "AT_ONCE", 10)
     rig.settle()
     rig.platform.label(rig.platform.queue[0])
-    rig.look()
+    rig.sync()
 
     def missing():
         return len(rig.loop.workspace.networks.embeddings(rig.project).missing(rig.pool().row))
@@ -81,7 +81,7 @@ def test_start_training_does_not_wait_for_features_that_nobody_waits_for(rig, mo
         rig.loop.work(0.01)
     rig.store.wake([rig.id], train=True)
     while rig.loop.busy_with != "training":
-        rig.look()
+        rig.sync()
         rig.loop.work(0.01)
     assert missing() > 0
     rig.settle()
@@ -103,11 +103,11 @@ def test_start_training_is_seen_whenever_it_comes(rig, monkeypatch):
     rig.platform.label(rig.platform.queue[0])
     monkeypatch.setattr(rig.loop, "_training_due", while_it_looks)
     while not rig.project.train_requested_at:
-        rig.look()
+        rig.sync()
         rig.loop.work(0.5)
     monkeypatch.undo()
     for _ in range(20):
-        rig.look()
+        rig.sync()
         rig.loop.work(0.5)
     assert rig.project.main_generation == 1
 

@@ -18,9 +18,9 @@ def test_what_somebody_deleted_to_make_room_is_made_again(tmp_path, lost):
     rig.platform.label(rig.platform.queue[0])
     shutil.rmtree(tmp_path / lost)
     for _ in range(2000):
-        rig.loop.look()
+        rig.loop.sync()
         with contextlib.suppress(PT4ALError):  # shown until it is mended
-            rig.loop.steer()
+            rig.loop.update_queue()
         if not rig.loop.work(0.5):
             break
     rig.settle()

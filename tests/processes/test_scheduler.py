@@ -74,7 +74,7 @@ def test_projects_take_turns_and_one_that_is_down_stops_no_other(rig):
     assert "down" in one.error and one.stage == "waiting"
     assert other.error == ""
     first.down = False
-    rig.worker._slots[one.id].look.not_before = 0  # as if its waiting time were over
+    rig.worker._slots[one.id].sync.not_before = 0  # as if its waiting time were over
     rig.turn_until(lambda: first.published and stages(rig) == {"ready"})
     assert rig.store.projects()[0].error == ""
 
@@ -89,7 +89,7 @@ def test_a_project_that_stays_away_is_forgotten(rig, monkeypatch):
 
     def forgotten():
         for slot in rig.worker._slots.values():
-            slot.look.not_before = 0
+            slot.sync.not_before = 0
         return [project.id for project in rig.store.projects()] == [second.id]
 
     rig.turn_until(forgotten)
@@ -194,7 +194,7 @@ def test_an_error_nobody_foresaw_is_shown_and_tried_again(rig, caplog):
     assert "ZeroDivisionError" in rig.store.project(first.id).error
     assert rig.store.project(first.id).stage == "error"
     platform.project = healthy
-    rig.worker._slots[first.id].look.not_before = 0
+    rig.worker._slots[first.id].sync.not_before = 0
     rig.turn_until(lambda: platform.published)
     assert rig.store.project(first.id).error == ""
 

@@ -115,9 +115,9 @@ class QuestionRig:
     def settle(self) -> None:
         """Turn the loop until nothing is missing."""
         for _ in range(2000):
-            self.look()
+            self.sync()
             if not self.loop.work(0.5):
-                self.loop.steer()
+                self.loop.update_queue()
                 return
         raise AssertionError("the loop does not come to rest")
 
@@ -126,11 +126,11 @@ class QuestionRig:
         self.store.wake([self.id], train=True)
         self.settle()
 
-    def look(self) -> None:
-        self.loop.look()
-        while not self.loop.has_looked:
-            self.loop.look()
-        self.loop.steer()
+    def sync(self) -> None:
+        self.loop.sync()
+        while not self.loop.is_synced:
+            self.loop.sync()
+        self.loop.update_queue()
 
     def predictions(self) -> PoolPredictions:
         """Of the newest network, refitted to all answers there are."""

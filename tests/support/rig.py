@@ -42,18 +42,18 @@ class Rig:
     def settle(self) -> None:
         """Turn the loop until nothing is missing."""
         for _ in range(2000):
-            self.loop.look()
-            self.loop.steer()
+            self.loop.sync()
+            self.loop.update_queue()
             if not self.loop.work(0.5):
-                self.loop.steer()
+                self.loop.update_queue()
                 return
         raise AssertionError("the loop does not come to rest")
 
-    def look(self) -> None:
-        self.loop.look()
-        while not self.loop.has_looked:
-            self.loop.look()
-        self.loop.steer()
+    def sync(self) -> None:
+        self.loop.sync()
+        while not self.loop.is_synced:
+            self.loop.sync()
+        self.loop.update_queue()
 
     def close(self) -> None:
         self.loop.close()

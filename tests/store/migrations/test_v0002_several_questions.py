@@ -48,8 +48,8 @@ def test_the_project_goes_on_with_what_it_published(migrated: Workspace) -> None
         platform.label(task)
     loop = ProjectLoop(migrated)
     for _ in range(200):
-        loop.look()
-        loop.steer()
+        loop.sync()
+        loop.update_queue()
         if not loop.work(0.5):
             break
     project = migrated.project()
