@@ -38,7 +38,7 @@ class Table:
     rounds: int = 0
     preset: str = "fast"
     answers: int = 20
-    """Labels given between two looks of the loop."""
+    """Labels given between two syncs of the loop."""
 
 
 TABLES = {
@@ -87,7 +87,7 @@ TABLES = {
     ),
     "own_500": Table("CIFAR-10, 500 images", "cifar10:500", 10, 10, OWN, 5),
     "own_2000": Table("CIFAR-10, 2,000 images", "cifar10:2000", 10, 40, OWN, 5),
-    # as many as the queue holds: with 50,000 images every look takes long
+    # as many as the queue holds: with 50,000 images every sync takes long
     "cifar10_full_fast": Table(
         "CIFAR-10, 50,000 images, fast", "cifar10:50000", 10, 1000, "pt4al,random,margin", answers=1000
     ),

@@ -61,7 +61,7 @@ def test_sets_of_one_name_stand_side_by_side(tmp_path: Path) -> None:
     assert yours.images[-1].path.name == "yours.png"
 
 
-def test_the_order_is_the_seeds(tmp_path: Path) -> None:
+def test_the_order_depends_on_the_seed(tmp_path: Path) -> None:
     for number in range(20):
         _picture(tmp_path / "pets" / ("cat", "dog")[number % 2] / f"{number}.png")
     folder = read_folder(tmp_path / "pets", tmp_path / "images")
@@ -69,7 +69,7 @@ def test_the_order_is_the_seeds(tmp_path: Path) -> None:
     assert set(folder.shuffled(seed=0)) == set(folder.images)
 
 
-def test_a_wrong_layout_is_told(tmp_path: Path) -> None:
+def test_a_wrong_layout_is_reported(tmp_path: Path) -> None:
     root, document_root = tmp_path / "pets", tmp_path / "images"
     with pytest.raises(PT4ALError, match="is not a directory"):
         read_folder(root, document_root)
@@ -87,6 +87,6 @@ def test_class_names_are_escaped() -> None:
     assert [choice.get("value") for choice in choices] == names
 
 
-def test_digits_are_chosen_by_their_own_keys() -> None:
+def test_each_digit_is_chosen_with_its_key() -> None:
     choices = ElementTree.fromstring(label_config("0123456789")).iter("Choice")
     assert all(choice.get("hotkey") == choice.get("value") for choice in choices)

@@ -40,7 +40,7 @@ def test_a_terminal_needs_no_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     assert printed(to) == ""
 
 
-def test_what_is_waited_for_is_told_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_is_shown_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(messages, "EVERY", 0.0)
     to = console()
     with waiting_for(to, "Starting") as tick:
@@ -48,7 +48,7 @@ def test_what_is_waited_for_is_told_without_a_terminal(monkeypatch: pytest.Monke
     assert printed(to).splitlines() == ["Starting …", "Starting: 0 s"]
 
 
-def test_stages_are_told_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stages_are_shown_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(messages, "EVERY", 0.0)
     to = console()
     with Stages(to) as stages:

@@ -24,7 +24,7 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
     return load_settings(data_dir=tmp_path)
 
 
-def test_a_port_that_was_asked_for_is_taken_or_refused(settings: Settings) -> None:
+def test_a_port_that_was_asked_for_is_used_or_rejected(settings: Settings) -> None:
     with socket.create_server((HERE, 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(PT4ALError, match=f"Port {port} on {HERE} is in use"):
@@ -56,14 +56,14 @@ def test_the_demo_touches_no_state_but_its_own(tmp_path: Path) -> None:
     assert own.image_size == 0
 
 
-def test_digits_are_learnt_small_unless_a_size_is_set(tmp_path: Path) -> None:
+def test_digits_are_small_in_training_unless_a_size_is_set(tmp_path: Path) -> None:
     ports = servers.Ports(label_studio=8085, backend=9095)
     for mine, size in ((load_settings(data_dir=tmp_path), 32), (load_settings(data_dir=tmp_path, image_size=64), 64)):
         own = servers.demo_settings(mine, tmp_path, host=HERE, ports=ports, token="t", image_size=32)
         assert own.image_size == size
 
 
-def test_a_state_of_a_newer_version_gives_way(tmp_path: Path) -> None:
+def test_state_of_a_newer_version_is_deleted(tmp_path: Path) -> None:
     mine = load_settings(data_dir=tmp_path / "backend")
     Store(mine.data_dir).close()
     kept = mine.data_dir / "kept"

@@ -73,7 +73,7 @@ def test_a_stubborn_child_is_killed_after_the_patience(tmp_path: Path) -> None:
     assert time.monotonic() - began < 5
 
 
-def test_a_guarded_program_ends_when_asked_and_tells_its_exit_code() -> None:
+def test_a_guarded_program_ends_when_asked_and_passes_on_its_exit_code() -> None:
     sleeper = Child(guarded(SLEEP), environment={})
     wait_until("the program to run", lambda: psutil.Process(sleeper.pid).children(), seconds=5)
     time.sleep(0.3)

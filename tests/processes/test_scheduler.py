@@ -79,7 +79,7 @@ def test_projects_take_turns_and_one_that_is_down_stops_no_other(rig):
     assert rig.store.projects()[0].error == ""
 
 
-def test_a_project_that_stays_away_is_forgotten(rig, monkeypatch):
+def test_a_project_that_stays_missing_is_forgotten(rig, monkeypatch):
     first, second = rig.store.projects()
     rig.turn_until(lambda: all(platform.published for platform in rig.platforms.values()))
     rig.platforms[first.id].gone = True
@@ -106,7 +106,7 @@ def test_a_reset_project_starts_again_from_nothing(rig):
     rig.turn_until(lambda: rig.platforms[again.id].published)
 
 
-def test_a_project_that_is_not_connected_rests_and_goes_on_when_it_is(rig, monkeypatch):
+def test_a_disconnected_project_rests_and_resumes_when_it_is_connected(rig, monkeypatch):
     monkeypatch.setattr("pt4al_backend.processes.scheduler.SETTLED", math.inf)
     first, second = rig.platforms.values()
     rig.turn_until(lambda: first.published and stages(rig) == {"ready"})
@@ -116,7 +116,9 @@ def test_a_project_that_is_not_connected_rests_and_goes_on_when_it_is(rig, monke
     second.label(second.queue[0])
     rig.turn_until(lambda: second.published[-1].version.split("-")[2] == "n1")
     project = rig.store.projects()[0]
-    assert (project.error, project.stage, len(first.published)) == ("", "ready", seen), "a moment is not told of"
+    assert (project.error, project.stage, len(first.published)) == ("", "ready", seen), (
+        "a moment without a connection is not reported"
+    )
     monkeypatch.setattr("pt4al_backend.processes.scheduler.SETTLED", 0.0)
     rig.store.wake([project.id], train=True)
     rig.turn_until(lambda: "Not connected in Label Studio" in rig.store.project(project.id).error)
@@ -129,7 +131,7 @@ def test_a_project_that_is_not_connected_rests_and_goes_on_when_it_is(rig, monke
     assert (project.error, project.main_generation) == ("", 1)
 
 
-def test_who_is_not_connected_when_the_worker_starts_rests(tmp_path, monkeypatch):
+def test_a_project_that_is_disconnected_when_the_worker_starts_rests(tmp_path, monkeypatch):
     rig = Rig(tmp_path, 30)
     rig.turn_until(lambda: stages(rig) == {"ready"})
     rig.worker.close()
@@ -148,7 +150,7 @@ def test_who_is_not_connected_when_the_worker_starts_rests(tmp_path, monkeypatch
     rig.close()
 
 
-def test_a_training_ends_when_its_project_is_not_connected_any_more(rig):
+def test_a_training_ends_when_its_project_is_disconnected(rig):
     project, platform = rig.store.projects()[0], rig.platforms[1]
     rig.turn_until(lambda: "project 1: " in rig.worker.busy_with)
     platform.connected = False
@@ -157,7 +159,7 @@ def test_a_training_ends_when_its_project_is_not_connected_any_more(rig):
     assert platform.published == [] and rig.store.project(project.id).pretext_generation == 0
 
 
-def test_who_never_was_connected_is_forgotten(rig, monkeypatch):
+def test_a_project_that_was_never_connected_is_forgotten(rig, monkeypatch):
     monkeypatch.setattr("pt4al_backend.processes.scheduler.SETTLED", math.inf)
     first, second = rig.store.projects()
     rig.platforms[first.id].connected = False
@@ -185,7 +187,7 @@ def test_tasks_that_are_left_come_with_the_next_turns(rig, monkeypatch):
     assert len(others) > 20 and others[1:] == [40] * (len(others) - 1), "the other project has its turns between"
 
 
-def test_an_error_nobody_foresaw_is_shown_and_tried_again(rig, caplog):
+def test_an_unexpected_error_is_shown_and_the_step_is_tried_again(rig, caplog):
     first = rig.store.projects()[0]
     platform = rig.platforms[first.id]
     healthy, platform.project = platform.project, lambda: 1 / 0
@@ -236,7 +238,7 @@ def test_a_new_token_is_used_at_once(rig):
     assert rig.store.project(first.id).error == ""
 
 
-def test_what_was_wrong_with_an_old_token_is_not_shown_any_longer(rig, caplog):
+def test_the_error_of_an_old_token_is_no_longer_shown(rig, caplog):
     caplog.set_level(logging.CRITICAL)
     first = connect(rig, "old")
     rig.turn_until(lambda: rig.store.project(first.id).stage == "ready")
@@ -294,7 +296,7 @@ def test_a_new_token_while_tasks_are_listed_or_images_are_fetched(rig, monkeypat
     assert rig.store.project(first.id).error == ""
 
 
-def test_the_connections_of_projects_that_are_left_are_closed(tmp_path):
+def test_the_connections_of_disconnected_projects_are_closed(tmp_path):
     rig = Rig(tmp_path, 30, 40)
     first, second = rig.store.projects()
     rig.turn_until(lambda: all(platform.published for platform in rig.platforms.values()))

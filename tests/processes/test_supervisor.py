@@ -39,7 +39,7 @@ def _alive(backend: Backend) -> bool:
     return _healthy(backend) and backend.status()["worker"]["alive"]
 
 
-def test_restarts_what_dies_and_ends_cleanly(start_backend: StartBackend) -> None:
+def test_restarts_what_ends_and_ends_cleanly(start_backend: StartBackend) -> None:
     backend = start_backend(None)
     worker = backend.status()["worker"]
     assert worker["alive"] or worker["starting"]
@@ -74,14 +74,14 @@ def test_a_killed_supervisor_leaves_no_process_behind(start_backend: StartBacken
     assert not psutil.wait_procs(family, timeout=120)[1]  # at low priority, which takes long on a busy machine
 
 
-def test_a_port_in_use_is_told_before_anything_starts(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_before_anything_starts(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         settings = Settings(host="127.0.0.1", port=taken.getsockname()[1], data_dir=tmp_path)
         with pytest.raises(PT4ALError, match=r"Port \d+ on 127.0.0.1 is in use\. .* --port"):
             supervisor.start(settings)
 
 
-def test_a_second_backend_on_one_data_directory_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_backend_on_one_data_directory_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeat, "ENDING", 0.3)
     settings = Settings(host="127.0.0.1", port=free_port(), data_dir=tmp_path)
     with heartbeat.only_worker(tmp_path), pytest.raises(PT4ALError, match="Another worker already runs"):

@@ -55,7 +55,7 @@ def test_they_work_one_at_a_time_in_the_order_of_their_turns(projects):
     assert projects.done == [0, 1, 2, 3] * 3
 
 
-def test_who_waits_for_an_answer_is_not_waited_for(projects):
+def test_nobody_waits_for_a_project_that_waits_for_a_response(projects):
     for _ in range(3):
         for which, thread in enumerate(projects.threads):
             thread.submit(projects.turn(which, asks=which == 1))
@@ -70,7 +70,7 @@ def test_who_waits_for_an_answer_is_not_waited_for(projects):
     assert projects.done[-1] == 1 and projects.threads[1].has_more
 
 
-def test_what_a_turn_raises_is_raised_once_by_the_next(projects):
+def test_the_error_of_a_turn_is_raised_once_by_the_next(projects):
     thread = projects.threads[0]
     thread.submit(lambda: 1 / 0 > 0)
     projects.lock.wait_until_free()
@@ -81,7 +81,7 @@ def test_what_a_turn_raises_is_raised_once_by_the_next(projects):
     assert projects.done == [0]
 
 
-def test_who_leaves_takes_a_last_turn_after_the_one_under_way(projects):
+def test_a_project_that_leaves_takes_a_last_turn_after_the_current_one(projects):
     thread = projects.threads[0]
     thread.submit(projects.turn(0, asks=True))
     projects.lock.wait_until_free()
@@ -103,7 +103,7 @@ def test_nobody_works_after_the_end(projects):
     assert projects.done == [0, 1, 2, 3]
 
 
-def test_others_threads_are_not_at_the_lock(projects):
+def test_other_threads_do_not_hold_the_lock(projects):
     with projects.lock.held():
         left = threading.Thread(target=lambda: projects.lock.released().__enter__())
         left.start()

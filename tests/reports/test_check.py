@@ -118,7 +118,7 @@ def test_wrong_address_or_token(label_studio: Studio, tmp_path: Path, change: di
 
 
 @pytest.mark.alone
-def test_nobody_waits_for_a_label_studio_that_does_not_answer(tmp_path: Path) -> None:
+def test_a_label_studio_that_does_not_answer_does_not_delay_the_rest(tmp_path: Path) -> None:
     over = threading.Event()
 
     def never(_asked: Any) -> Reply:
@@ -135,14 +135,14 @@ def test_nobody_waits_for_a_label_studio_that_does_not_answer(tmp_path: Path) ->
     assert check.LEAST <= seconds < check.SECONDS + 1
 
 
-def test_something_else_at_the_address(tmp_path: Path) -> None:
+def test_another_server_at_the_address(tmp_path: Path) -> None:
     with answering(lambda asked: Reply.json({"hello": "world"})) as server:
         finding = found(settings_for(None, tmp_path, label_studio_url=server.url, label_studio_api_key="key"))
         assert finding["Label Studio"].ok is False and "is not a Label Studio" in finding["Label Studio"].message
 
 
 def test_projects_that_were_connected(label_studio: Studio, tmp_path: Path) -> None:
-    """With the token of their own Label Studio, and what that says of its connection."""
+    """With the token of their own Label Studio, and its view of the connection."""
     number = label_studio.create_project("connected", CONFIG)
     created = datetime.fromisoformat(label_studio.project(number)["created_at"].replace("Z", "+00:00"))
     with answering(lambda asked: Reply.json({"status": "UP", "model_version": "pt4al-1"})) as backend:

@@ -94,7 +94,7 @@ def test_labels_of_several_questions(store: Store, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("question", [SEEN, AREA], ids=["multiple", "segmentation"])
-def test_nothing_is_a_label_where_it_is_the_answer(store: Store, tmp_path: Path, question: dict[str, Any]) -> None:
+def test_an_empty_answer_is_a_label(store: Store, tmp_path: Path, question: dict[str, Any]) -> None:
     project = add_project(store)
     store.update(project.id, questions=[question])
     states = [state(1, answers={question["name"]: []}), state(2)]
@@ -121,8 +121,8 @@ ODD = [
 ]
 
 
-def test_no_cell_is_a_formula_and_all_read_back(store: Store, tmp_path: Path) -> None:
-    """One ' goes before what a spreadsheet would run; who takes one off each cell that has one gets what was there."""
+def test_no_cell_is_a_formula_and_all_texts_can_be_restored(store: Store, tmp_path: Path) -> None:
+    """A ' is put before each formula; removing one ' from each cell that begins with one restores the text."""
     project = add_project(store)
     store.update(project.id, questions=[*QUESTIONS, {"name": "=kind", "kind": "single", "classes": ODD}])
     answers = [{"kind": text, "=kind": text} for text in ODD]
@@ -166,7 +166,7 @@ def test_the_newest_network_is_exported_with_its_questions(store: Store, tmp_pat
 
 
 @pytest.mark.parametrize("what", ["batches", "labels", "model"])
-def test_an_output_that_cannot_be_written_is_told(store: Store, tmp_path: Path, what: str) -> None:
+def test_an_output_that_cannot_be_written_is_reported(store: Store, tmp_path: Path, what: str) -> None:
     project = _sorted_project(store)
     save_arrays(store.models_dir(project.id) / "pretext-1.safetensors", {"w": np.zeros(1)}, {})
     store.update(project.id, pretext_generation=1)

@@ -1,4 +1,4 @@
-"""Commands beside a running backend go by its settings, and never by a secret that is for another place."""
+"""Commands use the settings of the running backend, but never a secret that is for another place."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ URL, TOKEN = "http://label-studio.example", "t0p-s3cret-token"
 
 
 def command(*arguments: object, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """A command of ours in a shell that has only these variables set."""
+    """Run a command in a shell that has only these variables set."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
     return subprocess.run(
         [sys.executable, "-m", "pt4al_backend.cli", *map(str, arguments)],
@@ -44,7 +44,7 @@ def settings_of(data_dir: Path, **more: Any) -> Settings:
     return Settings(data_dir=data_dir, **{"label_studio_url": "", "label_studio_api_key": "", **more})
 
 
-def test_what_is_told_is_private_and_holds_no_secret(tmp_path: Path) -> None:
+def test_the_record_is_private_and_holds_no_secret(tmp_path: Path) -> None:
     theirs = settings_of(
         tmp_path,
         label_studio_url=URL,
@@ -72,17 +72,17 @@ def test_what_is_told_is_private_and_holds_no_secret(tmp_path: Path) -> None:
 
 
 def test_a_token_is_used_for_its_own_label_studio_only(tmp_path: Path) -> None:
-    told = Presence(settings_of(tmp_path, label_studio_url=URL, label_studio_api_key=TOKEN), "worker")
+    presence = Presence(settings_of(tmp_path, label_studio_url=URL, label_studio_api_key=TOKEN), "worker")
     for url, known in ((URL, "mine"), ("http://elsewhere.example", ""), ("", "")):
         found = find_backend(settings_of(tmp_path, label_studio_url=url, label_studio_api_key="mine"))
         assert found.settings.label_studio_api_key.get_secret_value() == known
         assert found.running is not None
         assert found.running.missing == (() if known else ("label_studio_api_key",))
-    told.close()
+    presence.close()
 
 
 def test_check_does_not_miss_a_token_that_start_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on standard input, where nobody sees it any more: whether the backend runs now, or has ended."""
+    """On standard input, for example, where it cannot be read again; whether the backend runs or has ended."""
     monkeypatch.setattr(check, "FIND_DEVICE", "print('a CPU')")  # torch takes seconds
     presence = Presence(settings_of(tmp_path, label_studio_url=URL, label_studio_api_key=TOKEN), "web")
     for says in ("The backend has one", "it was given to `start`"):
@@ -95,7 +95,7 @@ def test_check_does_not_miss_a_token_that_start_was_given(tmp_path: Path, monkey
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"pid": 1}', '{"pid": 1, "settings": [], "withheld": 5}'])
-def test_files_that_tell_nothing(tmp_path: Path, text: str) -> None:
+def test_records_that_cannot_be_read(tmp_path: Path, text: str) -> None:
     (tmp_path / "web.running.json").write_text(text)
     own = settings_of(tmp_path)
     assert find_backend(own).settings == own
@@ -103,16 +103,16 @@ def test_files_that_tell_nothing(tmp_path: Path, text: str) -> None:
     assert find_backend(own).settings.cycles == 7
 
 
-def test_what_another_release_told(tmp_path: Path) -> None:
+def test_the_record_of_another_release(tmp_path: Path) -> None:
     Presence(settings_of(tmp_path, cycles=7), "web").close()
     file = tmp_path / "web.running.json"
-    told = json.loads(file.read_text())
-    told["settings"]["unheard_of"] = told["settings"].pop("slack")
-    file.write_text(json.dumps(told))
+    record = json.loads(file.read_text())
+    record["settings"]["unheard_of"] = record["settings"].pop("slack")
+    file.write_text(json.dumps(record))
     assert find_backend(settings_of(tmp_path)).settings.cycles == 7
 
 
-def test_the_demo_is_found_where_nothing_else_is(tmp_path: Path) -> None:
+def test_the_demo_is_found_if_there_is_nothing_else(tmp_path: Path) -> None:
     own = settings_of(tmp_path)
     ports = servers.Ports(label_studio=8081, backend=9091)
     demo = servers.demo_settings(own, tmp_path / "demo", host="127.0.0.1", ports=ports, token=TOKEN)
@@ -143,8 +143,8 @@ def test_status_is_that_of_the_backend_not_of_the_shell(tmp_path: Path) -> None:
         assert "query of 20" in command("status", cwd=tmp_path, **shell).stdout
 
 
-def test_check_beside_a_backend_checks_with_its_settings(tmp_path: Path) -> None:
-    """Also its token, which is nowhere but in that process."""
+def test_check_uses_the_settings_of_the_backend(tmp_path: Path) -> None:
+    """Including its token, which only that process has."""
     (tmp_path / "pt4al-data").mkdir()
     secrets = {"PT4AL_LABEL_STUDIO_URL": "http://127.0.0.1:1", "LABEL_STUDIO_API_KEY": TOKEN}
     with serve(None, data_dir=tmp_path / "pt4al-data" / "demo" / "backend", command="web", environment=secrets) as web:
@@ -158,7 +158,7 @@ def test_check_beside_a_backend_checks_with_its_settings(tmp_path: Path) -> None
     assert "PT4AL_LABEL_STUDIO_URL" in findings["settings"].message, "the shell says there is none"
 
 
-def test_export_and_reset_do_not_mean_the_demo(tmp_path: Path) -> None:
+def test_export_and_reset_are_not_about_the_demo(tmp_path: Path) -> None:
     store = Store(tmp_path / "pt4al-data" / DEMO)
     add_ranked(store)
     Presence(settings_of(store.data_dir), "web").close()

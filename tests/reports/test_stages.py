@@ -6,7 +6,7 @@ from pt4al_backend.reports.stages import STAGES, time_left
 from pt4al_backend.store import tables
 
 
-def test_every_stage_has_words() -> None:
+def test_every_stage_has_a_title() -> None:
     stages = {tables.WAITING, tables.IMAGES, tables.PRETEXT, tables.TRAINING, tables.READY_STAGE, tables.ERROR}
     assert STAGES.keys() == stages
 

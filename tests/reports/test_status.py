@@ -106,7 +106,7 @@ def test_a_project(store: Store, tmp_path: Path) -> None:
         (["multiple", "single", "segmentation"], "multi-label classification + classification + segmentation"),
     ],
 )
-def test_what_is_learnt(store: Store, tmp_path: Path, kinds: list[str], shown: str) -> None:
+def test_the_task_type_names_every_label_type(store: Store, tmp_path: Path, kinds: list[str], shown: str) -> None:
     project = add_project(store)
     questions = [{"name": f"q{k}", "kind": kind, "classes": ["a", "b"]} for k, kind in enumerate(kinds)]
     store.update(project.id, questions=questions)
@@ -132,7 +132,7 @@ def test_notes_of_the_config_and_of_the_first_tasks(store: Store, tmp_path: Path
     json.dumps(answer, allow_nan=False)
 
 
-def test_notes_of_what_was_not_drawn_last_as_long_as_the_answer(store: Store) -> None:
+def test_notes_about_undrawn_regions_last_as_long_as_the_answer(store: Store) -> None:
     project = add_project(store)
     store.apply(project.id, [state(1, "cat", notes=("no label",)), state(2, "cat")])
     ready = {task: (f"/data/upload/{task}.png", 30, 20) for task in (1, 2)}
@@ -159,7 +159,7 @@ def test_no_secret_is_shown(store: Store, tmp_path: Path) -> None:
     assert "the-api-key" not in shown
 
 
-def test_a_project_the_worker_has_not_seen(store: Store, tmp_path: Path) -> None:
+def test_a_project_that_the_worker_has_not_seen(store: Store, tmp_path: Path) -> None:
     project = add_project(store)
     assert (reread(store, project).stage, reread(store, project).stage_detail) == ("waiting", "for the worker")
     (shown,) = status(store, settings_in(tmp_path, cycles=4))["projects"]
@@ -172,23 +172,23 @@ def test_heartbeats(age: float, alive: bool) -> None:
     assert not is_alive(None)
 
 
-def test_a_worker_that_starts_lives_and_ends(store: Store) -> None:
-    def told() -> tuple[bool, bool]:
+def test_a_worker_starts_runs_and_ends(store: Store) -> None:
+    def starting_and_alive() -> tuple[bool, bool]:
         worker = health(store).worker
         return worker["starting"], worker["alive"]
 
-    assert told() == (False, False)
+    assert starting_and_alive() == (False, False)
     store.worker_starts()
-    assert told() == (True, False)
+    assert starting_and_alive() == (True, False)
     store.beat(device="cpu", busy_with="")
-    assert told() == (False, True)
+    assert starting_and_alive() == (False, True)
     store.worker_starts()  # another one, that is refused: two would undo each other's work
-    assert told() == (False, True)
+    assert starting_and_alive() == (False, True)
     store.worker_ends()
-    assert told() == (False, False)
+    assert starting_and_alive() == (False, False)
 
 
-def test_a_starved_worker_is_told_of_where_something_is_computed(store: Store, tmp_path: Path) -> None:
+def test_a_starved_worker_is_reported_while_it_computes(store: Store, tmp_path: Path) -> None:
     project = add_ranked(store)
     store.beat(device="cpu", busy_with="project 12: training", cpu=CpuUse(got=0.12, wanted=1.0))
     for stage, detail, eta in [("ready", "", 9.0), ("training", "epoch 3, the worker gets 12% of a core: ", None)]:
@@ -202,7 +202,7 @@ def test_a_starved_worker_is_told_of_where_something_is_computed(store: Store, t
     assert status(store, settings_in(tmp_path))["worker"]["starved"] == "", "who rests waits for nothing"
 
 
-def test_what_the_worker_waits_for_stops_every_project(store: Store, tmp_path: Path) -> None:
+def test_trouble_of_the_worker_stops_every_project(store: Store, tmp_path: Path) -> None:
     add_ranked(store)
     store.beat(device="cpu", busy_with="", trouble="The disk is full.")
     answer = status(store, settings_in(tmp_path))

@@ -37,7 +37,7 @@ def _shown(projects: list[dict[str, Any]], worker: dict[str, Any]) -> str:
     return capture.get()
 
 
-def test_shows_what_a_project_is_at() -> None:
+def test_shows_the_progress_of_a_project() -> None:
     text = _shown([PROJECT], WORKER)
     assert "12 Cats [not markup] at http://label-studio.example" in text
     assert "Training the pretext task" in text
@@ -47,7 +47,7 @@ def test_shows_what_a_project_is_at() -> None:
     assert "Worker on CPU, 2 threads: project 12: learning rotations" in text
 
 
-def test_times_are_those_of_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_times_are_in_the_readers_zone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time.tzset()
     try:
@@ -57,7 +57,7 @@ def test_times_are_those_of_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
         time.tzset()
 
 
-def test_shows_what_is_wrong() -> None:
+def test_shows_errors() -> None:
     trouble = PROJECT | {"stage": "error", "error": "Label Studio cannot be reached."}
     text = _shown([trouble], {"alive": False, "device": "", "busy_with": ""})
     assert "Stopped by an error" in text
@@ -66,7 +66,7 @@ def test_shows_what_is_wrong() -> None:
     assert "Settings > Model" in _shown([], WORKER)
 
 
-def test_shows_what_keeps_the_worker_from_working() -> None:
+def test_shows_why_the_worker_does_not_work() -> None:
     gone = {"alive": False, "device": "", "busy_with": ""}
     assert _shown([PROJECT], gone | {"starting": True}).endswith("The worker is starting.\n")
     starved = "the worker gets 12% of a core: other processes, or a limit, take the rest"

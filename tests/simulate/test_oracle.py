@@ -49,7 +49,7 @@ def test_tasks_are_numbered_from_one_and_show_the_images() -> None:
     assert platform.missing([1, 2, 3]) == set()
 
 
-def test_answers_are_the_truth_and_are_told_once() -> None:
+def test_answers_are_the_truth_and_are_listed_once() -> None:
     platform = known()
     _, cursor = changed(platform, None)
     before = {state.id: state.version for state in changed(platform, None)[0]}
@@ -92,7 +92,7 @@ def test_a_cursor_between_two_pages_leaves_nothing_out() -> None:
     assert [state.id for state in first + rest] == list(range(1, 2501))
 
 
-def test_the_queue_is_the_window_less_what_was_answered() -> None:
+def test_the_queue_is_the_window_without_answered_tasks() -> None:
     platform = known()
     assert platform.queue == []
     assert platform.project().model_version == ""

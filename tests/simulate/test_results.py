@@ -79,10 +79,10 @@ def test_a_summary_by_hand() -> None:
         run("random", 1, 0.4, 0.6, 0.8),
         run("pt4al", 0, 0.3, 0.7, 0.7, balanced=0.25),  # area 60
     ]
-    told = summary(runs)
-    assert list(told) == ["random", "pt4al"]
+    rows = summary(runs)
+    assert list(rows) == ["random", "pt4al"]
     # random ends at 70 on average; pt4al is at 40, 70, 80 on average and so reaches that with 20 labels
-    assert told["pt4al"] == pytest.approx(
+    assert rows["pt4al"] == pytest.approx(
         {
             "n": 2,
             "aubc": 65,
@@ -96,22 +96,22 @@ def test_a_summary_by_hand() -> None:
             "labels_for_random": 20,
         }
     )
-    assert told["random"]["aubc"] == pytest.approx(50)
-    assert told["random"]["labels_for_random"] == 30
+    assert rows["random"]["aubc"] == pytest.approx(50)
+    assert rows["random"]["labels_for_random"] == 30
     labels, values = curve(runs, "pt4al")
     assert labels.tolist() == [10, 20, 30]
     np.testing.assert_allclose(values, [[30, 70, 70], [50, 70, 90]])  # by seed
 
 
 def test_a_figure_is_rounded_once() -> None:
-    told = summary([run("random", seed, value, value) for seed, value in enumerate((0.49446, 0.49446, 0.49448))])
-    assert f"{told['random']['aubc']:.1f}" == "49.4"  # 49.447; by way of 49.45 it would be 49.5
+    rows = summary([run("random", seed, value, value) for seed, value in enumerate((0.49446, 0.49446, 0.49448))])
+    assert f"{rows['random']['aubc']:.1f}" == "49.4"  # 49.447; by way of 49.45 it would be 49.5
 
 
-def test_one_run_has_no_spread_and_what_is_never_reached_is_left_out() -> None:
-    told = summary([run("random", 0, 0.2, 0.9), run("margin", 0, 0.3, 0.8)])
-    assert told["margin"]["aubc_sd"] == told["margin"]["final_sd"] == 0.0
-    assert "labels_for_random" not in told["margin"]
+def test_one_run_has_no_spread_and_an_unreached_goal_is_left_out() -> None:
+    rows = summary([run("random", 0, 0.2, 0.9), run("margin", 0, 0.3, 0.8)])
+    assert rows["margin"]["aubc_sd"] == rows["margin"]["final_sd"] == 0.0
+    assert "labels_for_random" not in rows["margin"]
     assert "labels_for_random" not in summary([run("margin", 0, 0.3, 0.8)])["margin"]
 
 
@@ -121,8 +121,8 @@ def test_runs_may_differ_in_length_and_labels() -> None:
     labels, values = curve([run("random", 0, 0.2, 0.4, 0.6), short, lacking], "random")
     assert labels.tolist() == [10, 19]
     np.testing.assert_allclose(values, [[20, 40], [40, 60], [50, 70]])
-    told = summary([run("random", 0, 0.2, 0.4, 0.6), short, lacking])
-    assert told["random"]["final"] == pytest.approx(170 / 3)
+    rows = summary([run("random", 0, 0.2, 0.4, 0.6), short, lacking])
+    assert rows["random"]["final"] == pytest.approx(170 / 3)
 
 
 def test_what_is_shown(tmp_path: Path) -> None:
@@ -146,13 +146,13 @@ def test_long_names_are_shown_whole_on_a_narrow_terminal(tmp_path: Path) -> None
     assert "".join(parts) == name
 
 
-def test_nothing_is_said_of_random_where_it_was_not_run(tmp_path: Path) -> None:
+def test_nothing_is_compared_with_random_unless_it_was_run(tmp_path: Path) -> None:
     kept = results(tmp_path)
     kept.add(run("pt4al", 0, 0.3, 0.6, 0.7))
     assert "never" not in shown(kept)
 
 
-def test_when_and_on_what_the_runs_were_made(tmp_path: Path) -> None:
+def test_the_dates_and_processors_of_the_runs(tmp_path: Path) -> None:
     kept = results(tmp_path)
     assert kept.made == {}
     kept.add(run("pt4al", 0, 0.3, 0.6, 0.7))
@@ -181,7 +181,7 @@ def test_finished_runs_are_kept(tmp_path: Path) -> None:
     assert {"date", "pt4al-backend", "python", "torch", "numpy", "processor", "cores"} <= set(saved["environment"])
 
 
-def test_results_of_another_config_are_refused(tmp_path: Path) -> None:
+def test_results_of_another_config_are_rejected(tmp_path: Path) -> None:
     results(tmp_path).add(run("pt4al", 0, 0.3))
     before = (tmp_path / "results.json").read_text()
     with pytest.raises(PT4ALError, match="made with another pool and query_size: choose another --out, or delete it"):
@@ -219,7 +219,7 @@ def test_runs_are_added_to_those_of_a_release_with_another_name_for_the_order(tm
         json.dumps({"config": CONFIG, "runs": [{"seed": 0}]}),
     ],
 )
-def test_a_file_that_holds_no_results_is_refused_and_left_alone(tmp_path: Path, content: str) -> None:
+def test_a_file_that_holds_no_results_is_rejected_and_left_alone(tmp_path: Path, content: str) -> None:
     (tmp_path / "results.json").write_text(content, encoding="latin-1")
     with pytest.raises(PT4ALError, match="holds no results of a simulation: move it, or") as raised:
         results(tmp_path)
@@ -227,7 +227,7 @@ def test_a_file_that_holds_no_results_is_refused_and_left_alone(tmp_path: Path, 
     assert (tmp_path / "results.json").read_text(encoding="latin-1") == content
 
 
-def test_what_another_has_added_is_taken_in(tmp_path: Path) -> None:
+def test_runs_that_another_process_added_are_read(tmp_path: Path) -> None:
     mine, other = results(tmp_path), results(tmp_path)
     mine.add(run("pt4al", 0, 0.3))
     assert not other.has("pt4al", 0)
@@ -238,7 +238,7 @@ def test_what_another_has_added_is_taken_in(tmp_path: Path) -> None:
     assert [entry["seed"] for entry in mine.runs] == [0, 1, 2]
 
 
-def test_two_that_add_runs_at_a_time_lose_none(tmp_path: Path) -> None:
+def test_two_processes_that_add_runs_at_the_same_time_lose_none(tmp_path: Path) -> None:
     def add(strategy: str) -> None:
         kept = results(tmp_path)  # as a process of its own would
         for seed in range(20):

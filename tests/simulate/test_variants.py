@@ -45,7 +45,7 @@ def test_what_a_variant_may_set_are_settings() -> None:
 
 
 @pytest.mark.parametrize("text", ["", " , "])
-def test_no_strategy_is_refused(text: str) -> None:
+def test_no_strategy_is_rejected(text: str) -> None:
     with pytest.raises(PT4ALError, match="Name at least one strategy"):
         parse(text)
 
@@ -60,7 +60,7 @@ def test_no_strategy_is_refused(text: str) -> None:
         ("pt4al+strategy=random", "strategy"),
     ],
 )
-def test_what_a_variant_may_not_set_is_refused(text: str, key: str) -> None:
+def test_settings_that_a_variant_may_not_set_are_rejected(text: str, key: str) -> None:
     with pytest.raises(PT4ALError, match=f"{key!r} cannot be set for one strategy") as raised:
         parse(text)
     assert all(name in str(raised.value) for name in OF_A_VARIANT)
@@ -75,7 +75,7 @@ def test_what_a_variant_may_not_set_is_refused(text: str, key: str) -> None:
         ("pt4al+main_epochs=-1", "main_epochs is wrong"),
     ],
 )
-def test_a_value_that_does_not_exist_is_told(text: str, says: str) -> None:
+def test_a_wrong_value_is_reported(text: str, says: str) -> None:
     [variant] = parse(text)
     with pytest.raises(PT4ALError, match=says) as raised:
         variant.applied_to(Settings())
