@@ -1,1 +1,1 @@
-"""Which images to label next: numpy only, no I/O, no state."""
+"""Choosing the images to label next: numpy only, no I/O, no state."""

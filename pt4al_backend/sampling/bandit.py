@@ -1,8 +1,8 @@
-"""Which batch to query next, by Thompson sampling instead of in a fixed order; within the batch as PT4AL does.
+"""Choose the batch to query by Thompson sampling instead of in a fixed order; within the batch choose as PT4AL does.
 
-After Kim & Lee, "Interpreting pretext tasks for active learning: a reinforcement learning approach"
-(Scientific Reports 14:25774, 2024): batches are a bandit's arms, rewards are discounted. The reward here
-is our own choice: an image pays where the model that did not see its label is wrong about it.
+After Kim & Lee, "Interpreting pretext tasks for active learning: a reinforcement learning approach" (Scientific
+Reports 14:25774, 2024): batches are the arms of a bandit, rewards are discounted. The reward differs from the paper:
+an image pays if a model that did not see its label predicts it wrongly.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pt4al_backend.sampling.strategy import Strategy
 
 
 def variant(diversity: str, dense: bool) -> Strategy:
-    """The bandit that chooses within a batch as PT4AL with this `diversity` does."""
+    """The bandit that chooses within a batch like PT4AL with this `diversity`."""
     within = pt4al.variant(diversity, dense)
     return Strategy(
         partial(query, within=within.query_of(1)),
@@ -29,7 +29,7 @@ def variant(diversity: str, dense: bool) -> Strategy:
 
 
 def query(candidates: Candidates, n: int, *, within: Query) -> Positions:
-    """The images of the arm that is drawn, as `within` serves them."""
+    """The images of the drawn arm, in the order of the strategy `within`."""
     arms = np.unique(candidates.batch[candidates.open])
     if not len(arms):
         return np.empty(0, dtype=np.int64)
@@ -47,10 +47,16 @@ def draw(
     memory: int,
     seed: list[int],
 ) -> int:
-    """One of `arms`, drawn from Beta posteriors of the share of mistakes in each.
+    """Draw one of `arms` by Beta posteriors of the error rate in each.
 
-    `batch` and `wrong` (0 to 1) are (l,), one entry per label. All evidence together weighs as much as `memory`
-    labels at most: what each tells fades as others come in, and the draw never settles for good.
+    The weight of a label fades as others come in, so the draw never settles for good.
+
+    Args:
+        batch: (l,) the batch of each labelled image.
+        wrong: (l,) how wrong the prediction of its label is, 0 to 1.
+        arms: the batches to choose from.
+        memory: total weight of all labels, at most.
+        seed: determines the draw.
     """
     discount = min(1.0, memory / max(len(batch), 1))
     mistakes = np.array([wrong[batch == arm].sum() for arm in arms])

@@ -9,10 +9,17 @@ from pt4al_backend.sampling.orders import Order
 
 
 def hardest_first(losses: NDArray[np.floating], ids: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Positions that sort by loss, highest first, as numbers; equal losses by id.
+    """Sort by loss, highest first, as numbers; equal losses by id.
 
-    `losses` and `ids` are (n,); the answer is an (n,) permutation. `ValueError` if a
-    loss is not a number: such an image has no place in the order.
+    Args:
+        losses: (n,)
+        ids: (n,)
+
+    Returns:
+        The sorted positions, a permutation (n,).
+
+    Raises:
+        ValueError: a loss is not a finite number, so its image has no place in the order.
     """
     if not np.isfinite(losses).all():
         raise ValueError("a pretext loss is not a finite number")
@@ -20,11 +27,17 @@ def hardest_first(losses: NDArray[np.floating], ids: NDArray[np.integer]) -> NDA
 
 
 def cut(n: int, *, cycles: int, order: Order, seed: int) -> NDArray[np.int64]:
-    """The batch of each rank: (n,) values in [0, cycles), for ranks counted hardest first.
+    """The batch of each rank: (n,) values in [0, cycles), for ranks counted from the hardest image.
 
-    `hard_first` is the paper's: batch 0 holds the hardest `n / cycles`. `easy_first`
-    turns that round. `round_robin` gives batch k every `cycles`-th image, so that each batch
-    spans all losses; `shuffled` ignores the losses. Sizes differ by one at most.
+    Sizes differ by one at most.
+
+    Args:
+        n: number of images.
+        cycles: number of batches.
+        order: `hard_first`, as in the paper: batch 0 holds the hardest `n / cycles`; `easy_first`: the reverse;
+            `round_robin`: batch k holds every `cycles`-th image, so that each batch spans all losses; `shuffled`:
+            independent of the losses.
+        seed: for `shuffled`.
     """
     ranks = np.arange(n)
     if order == "round_robin":
@@ -45,10 +58,20 @@ def join(
     cycles: int,
     order: Order,
 ) -> NDArray[np.int64]:
-    """The batch each late image belongs to: (m,) from its loss, given the (n,) images already in batches.
+    """The batch of each image that arrives after the pool was cut.
 
-    Sorted orders: the batch of the image just above it in the sorted list. `round_robin` and
-    `shuffled`, where a loss belongs to every batch: the smallest batches, hardest image first.
+    In sorted orders it joins the batch of the image just above it in the sorted list. In `round_robin` and `shuffled`,
+    where any loss fits any batch, the hardest image joins the smallest batch first.
+
+    Args:
+        new_losses: (m,) of the new images.
+        losses: (n,) of the images already in batches.
+        batches: (n,) the batch of each of these.
+        cycles: number of batches.
+        order: how the batches were cut.
+
+    Returns:
+        (m,) values in [0, cycles).
     """
     if order in ("round_robin", "shuffled"):
         return _fill_smallest(new_losses, np.bincount(batches, minlength=cycles))
@@ -67,5 +90,5 @@ def _fill_smallest(new_losses: NDArray[np.floating], sizes: NDArray[np.integer])
 
 
 def query_size_for(pool: int, *, cycles: int) -> int:
-    """A fifth of a batch, as on CIFAR-10 in the paper (1,000 of 5,000), but 10 to 1,000."""
+    """A fifth of a batch, as on CIFAR-10 in the paper (1,000 of 5,000), but at least 10 and at most 1,000."""
     return int(np.clip(pool // (5 * cycles), 10, 1000))

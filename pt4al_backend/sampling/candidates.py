@@ -1,4 +1,4 @@
-"""The images a query is taken from, and what is known of them: all that a query strategy gets to see."""
+"""Candidates: the images that a query is taken from, with everything that a query strategy may use."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Positions = NDArray[np.int64]
 
 
 class InvalidQuery(Exception):
-    """What a strategy returned is no query; the text follows on its name."""
+    """A strategy returned an invalid query; the text continues a sentence that starts with its name."""
 
 
 class Source(Protocol):
-    """What is costly to know, asked for only where a strategy uses it. Positions are those in the pool."""
+    """Data that is expensive to compute, requested only if a strategy uses it. Positions refer to the pool."""
 
     def embeddings(self, positions: Positions) -> NDArray[np.floating]:
         """See `Candidates.embeddings`."""
@@ -35,33 +35,38 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Candidates:
-    """The images a query is taken from: one batch of PT4AL's or, for most other strategies, the whole pool.
+    """The images that a query is taken from: one batch in PT4AL, the whole pool for most other strategies.
 
-    Arrays have one entry per image, labelled and skipped ones too; a position is a place in these arrays, 0 to m - 1.
+    Arrays have one entry per image, including labelled and skipped ones; a position is an index into these arrays,
+    0 to m - 1.
     """
 
     pool_positions: Positions
-    """(m,) where each is in the pool; for `source`, not for strategies."""
+    """(m,) each image's position in the pool; for `source`, not for strategies."""
     batch: NDArray[np.integer]
-    """(m,) which batch of the sorted pool each is in."""
+    """(m,) each image's batch of the sorted pool."""
     rank: NDArray[np.integer]
-    """(m,) place in the pool sorted by pretext loss, hardest first."""
+    """(m,) each image's place in the pool sorted by pretext loss, hardest first."""
     uncertainty: NDArray[np.floating]
-    """(m,) high where the model is unsure; NaN where it predicts nothing."""
+    """(m,) high if the model is uncertain; NaN without a prediction."""
     random_key: NDArray[np.floating]
-    """(m,) random numbers in [0, 1), but the same image always has the same."""
+    """(m,) a random number in [0, 1) per image, stable across runs."""
     open: NDArray[np.bool_]
-    """(m,) what can still be labelled: a query is taken from these."""
+    """(m,) True for images that can still be labelled: a query is taken from these."""
     query_size: int
+    """Number of images per query."""
     round: int
+    """The current round, counted from 0."""
     seed: int
+    """For random choices."""
     source: Source
+    """Computes the properties below; not for strategies."""
 
     def __len__(self) -> int:
         return len(self.rank)
 
     def __getitem__(self, positions: Positions) -> Candidates:
-        """These of the candidates: what is costly is then known of these alone."""
+        """The candidates at these positions: expensive data is then computed only for them."""
         return replace(
             self,
             pool_positions=self.pool_positions[positions],
@@ -74,40 +79,40 @@ class Candidates:
 
     @cached_property
     def embeddings(self) -> NDArray[np.floating]:
-        """(m, D); a row is NaN where it is not computed yet."""
+        """(m, D); rows that are not computed yet are NaN."""
         return self.source.embeddings(self.pool_positions)
 
     @cached_property
     def known(self) -> Positions:
-        """(k,) the positions whose embeddings are computed."""
+        """(k,) the positions whose embeddings have been computed."""
         return np.flatnonzero(np.isfinite(self.embeddings).all(axis=1))
 
     @cached_property
     def gradients(self) -> NDArray[np.floating] | None:
-        """(m, outputs) the loss's gradient by the logits, if what the model predicts were the label.
+        """(m, outputs) the gradient of the loss with respect to the logits, if the predicted label were correct.
 
-        NaN where the embedding is not computed yet. None before the first label.
+        Rows whose embeddings are not computed yet are NaN. None before the first label.
         """
         return self.source.gradients(self.pool_positions)
 
     @cached_property
     def labelled_embeddings(self) -> NDArray[np.floating]:
-        """(l, D) of all labelled images of the pool."""
+        """(l, D) the embeddings of all labelled images in the pool."""
         return self.source.labelled_embeddings()
 
     @cached_property
     def out_of_fold_errors(self) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
-        """(l,) the batch of each labelled image of the pool, and how wrong, 0 to 1, a model is that did not see it."""
+        """(l,) the batch of each labelled image in the pool, and (l,) its cross-validated error, 0 to 1."""
         return self.source.out_of_fold_errors()
 
     def most_uncertain_first(self) -> Positions:
-        """All open images, most uncertain first; where the model predicts nothing, afterwards, by rank."""
+        """All open images, most uncertain first; those without a prediction last, by rank."""
         uncertainty = np.nan_to_num(self.uncertainty, nan=-np.inf)
         ordered = np.lexsort((self.rank, -uncertainty))
         return ordered[self.open[ordered]]
 
     def serving_order(self, query: Positions) -> Positions:
-        """All open images: `query`, then the others, most uncertain first.
+        """All open images: first `query`, then the others, most uncertain first.
 
         Raises:
             InvalidQuery: `query` is not an array of distinct positions of open images.
@@ -125,14 +130,15 @@ class Candidates:
 
 
 Query = Callable[[Candidates, int], Positions]
-"""Candidates, and how many images are wanted -> positions of open ones in serving order: as many, if there are.
+"""(candidates, number n of wanted images) -> positions of open images in serving order.
 
-They may be fewer, where no more can be told apart, and more. All other open images follow, most uncertain first.
+Usually n, but fewer if the strategy cannot distinguish more, or more. All other open images follow, most uncertain
+first.
 """
 
 
 def random_key(tasks: NDArray[np.integer], *, seed: int) -> NDArray[np.float64]:
-    """A random number in [0, 1) for each task id (n,): the same whatever other tasks there are."""
+    """A random number in [0, 1) for each task id (n,), independent of the other tasks."""
     mixed = np.asarray(tasks, dtype=np.uint64) + np.uint64(seed * 0x9E3779B97F4A7C15 % 2**64)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # SplitMix64
         mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)

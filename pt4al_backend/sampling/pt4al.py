@@ -1,7 +1,7 @@
 """PT4AL: each round queries one batch of the pool sorted by pretext loss (Yi, Seo, Park, Choi, ECCV 2022, section 3.3).
 
-As published a query is the most uncertain of its batch (`diversity=off`); the other variants avoid images like one
-another.
+As published, a query takes the most uncertain images of its batch (`diversity=off`); the other variants avoid similar
+images.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ WITHIN_A_BATCH: dict[str, Query] = {
     "coverage": coverage.query,
     "gradients": badge.query,
 }
-"""By the setting `diversity`."""
+"""Value of the setting `diversity` -> strategy within a batch."""
 
 
 def variant(diversity: str, dense: bool) -> Strategy:
     """PT4AL with this `diversity`.
 
-    `dense`: pixels are told apart. There typical images are no better a start than the paper's, which is there
-    sooner (`benchmarks/decisions/first_queries.py`).
+    `dense` is True for pixel-level labels. There typical images make no better first query than the paper's, which
+    needs no embeddings and so is ready sooner (`benchmarks/decisions/first_queries.py`).
     """
     starts_typical = diversity != "off" and not dense
     return Strategy(

@@ -1,7 +1,7 @@
-"""The round, its query, and the score by which the queue is sorted.
+"""The round, its query, and the scores that sort the queue.
 
-Nothing here remembers anything: the round follows from which images of which batch are
-labelled, so labels that change, vanish or come out of turn need no special care.
+This module keeps no state: the round follows from the labels in each batch, so labels that change, disappear or arrive
+out of order need no special treatment.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from pt4al_backend.sampling.candidates import Positions
 
 MOST_PUBLISHED = 120
-"""Images of a window at most: a large query is published in parts, since each costs Label Studio time (fact 6)."""
+"""Largest size of a window: a large query is published in parts, since each image costs Label Studio time (fact 6)."""
 
 LAST_PLACE = 1.0
-"""Queue score of what should not be labelled now: labelled, skipped, unreadable, unknown."""
+"""Queue score of images that should not be labelled now: labelled, skipped, unreadable or unknown ones."""
 
 
 @dataclass(frozen=True)
 class Pool:
-    """The pool, one entry per image, all arrays (n,)."""
+    """The pool: arrays (n,) with one entry per image."""
 
     batch: NDArray[np.integer]
     labelled: NDArray[np.bool_]
@@ -31,47 +31,50 @@ class Pool:
 
     @property
     def open(self) -> NDArray[np.bool_]:
-        """What can still be labelled."""
+        """(n,) True for images that can still be labelled."""
         return ~self.labelled & ~self.skipped
 
 
 @dataclass(frozen=True)
 class Round:
-    """What is to be queried now; positions in the pool."""
+    """The current round; positions refer to the pool."""
 
     number: int
+    """Counted from 0."""
     cycles: int
-    """Batches that rounds go through."""
+    """Number of batches."""
     members: Positions
-    """The images that the round's query is taken from, labelled and skipped ones too."""
+    """The images that the round's query is taken from, including labelled and skipped ones."""
     ahead: tuple[Positions, ...]
-    """Those of the rounds after it, round by round."""
+    """The members of each later round."""
     left: int
-    """Images of the query that are still to be labelled."""
+    """Number of images of the query that still need a label."""
 
     def wanted(self, *, slack: int, at_once: bool) -> int:
-        """How many images a strategy is asked for.
+        """The number of images to request from a strategy.
 
-        `at_once`: all that is left of the query and no more, since how many are chosen together matters. Else as many
-        as are published, since the rest is chosen again before its turn.
+        Args:
+            slack: size of the buffer that is published after the query.
+            at_once: request exactly the rest of the query, since the size of a batch matters to the strategy.
+                Otherwise request as many as are published, since the others are chosen again before their turn.
         """
         return self.left if at_once else min(self.left + slack, _most(slack))
 
 
 @dataclass(frozen=True)
 class Queue:
-    """What is served; positions in the pool."""
+    """The images to serve; positions refer to the pool."""
 
     query: Positions
-    """What is left of the round's query, which may be more than a window holds, in serving order."""
+    """The rest of the round's query in serving order; it may be larger than the window."""
     window: Positions
-    """What is published now, in serving order."""
+    """The images to publish now, in serving order."""
     scores: NDArray[np.float64]
-    """(n,) the queue scores of the pool."""
+    """(n,) the queue score of each image in the pool."""
 
 
 def current_round(pool: Pool, *, cycles: int, query_size: int) -> int:
-    """The first batch with fewer labels than the query asks, or, behind the last batch, `cycles` + full queries."""
+    """The first batch with fewer labels than a query; after the last batch, `cycles` + the number of full queries."""
     labelled = np.bincount(pool.batch[pool.labelled], minlength=cycles)
     available = np.bincount(pool.batch[~pool.skipped | pool.labelled], minlength=cycles)
     quota = np.minimum(query_size, available)
@@ -82,34 +85,34 @@ def current_round(pool: Pool, *, cycles: int, query_size: int) -> int:
 
 
 def next_round(pool: Pool, *, cycles: int, query_size: int) -> Round:
-    """The round that is due: its own batch, and behind the last batch what is left of all."""
+    """The round that is due: it queries its own batch, or the rest of the pool after the last batch."""
     now = current_round(pool, cycles=cycles, query_size=query_size)
-    behind = np.flatnonzero(pool.batch < now)
+    earlier = np.flatnonzero(pool.batch < now)
     batches = [np.flatnonzero(pool.batch == batch) for batch in range(now, cycles)]
-    members, *ahead = [*batches, behind]
+    members, *ahead = [*batches, earlier]
     done = int(pool.labelled[pool.batch == now].sum()) if now < cycles else 0
     return Round(now, cycles, members, tuple(ahead), max(query_size - done, 0))
 
 
 def build(now: Round, orders: Sequence[Positions], *, pool_size: int, slack: int) -> Queue:
-    """Scores and window: what is left of the round's query, then `slack` more from the batches ahead.
+    """Compute the queue scores and the window: the rest of the round's query, then a buffer from later batches.
 
     Args:
-        now: the round.
-        orders: its open images in serving order, then those of each batch ahead.
-        pool_size: number of images.
-        slack: how many images are published behind the query.
+        now: the current round.
+        orders: its open images in serving order, then those of each later round.
+        pool_size: number of images n.
+        slack: size of the buffer that is published after the query.
     """
     scores = np.full(pool_size, LAST_PLACE)
     for ahead, order in enumerate(orders):
         scores[order] = (ahead + np.arange(len(order)) / max(len(order), 1)) / now.cycles
     current, *later = orders
-    # Where the batches ahead run out, the buffer comes from the query's own.
+    # If later batches run out, the buffer comes from the query's own batch.
     buffer = np.concatenate([*later, current[now.left :]])[:slack]
     window = np.concatenate([current[: now.left], buffer]).astype(np.int64)[: _most(slack)]
     return Queue(current[: now.left], window[np.argsort(scores[window], kind="stable")], scores)
 
 
 def _most(slack: int) -> int:
-    """Images of a window at most."""
+    """Largest size of a window."""
     return max(MOST_PUBLISHED, slack)

@@ -1,4 +1,4 @@
-"""Random sampling: what every other strategy is compared with."""
+"""Random sampling: the baseline of all comparisons."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from pt4al_backend.sampling.candidates import Candidates, Positions
 
 
 def query(candidates: Candidates, n: int) -> Positions:
-    """At random; an image keeps its place whatever else is labelled."""
+    """In random order; labels do not change the order of the other images."""
     ordered = np.argsort(candidates.random_key, kind="stable")
     return ordered[candidates.open[ordered]]

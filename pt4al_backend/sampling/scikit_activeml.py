@@ -1,4 +1,4 @@
-"""Strategies of scikit-activeml, an optional extra, as our own are called. They take seconds, not milliseconds."""
+"""Adapter for strategies of scikit-activeml, an optional extra. They take seconds, not milliseconds."""
 
 from __future__ import annotations
 
@@ -10,9 +10,17 @@ from pt4al_backend.sampling.candidates import Candidates, Positions
 
 
 def choose(strategy: Any, candidates: Candidates, n: int) -> Positions:
-    """What a strategy of `skactiveml.pool` picks among the open candidates whose embeddings are known.
+    """Let a strategy of `skactiveml.pool` choose among the open candidates whose embeddings are known.
 
-    `strategy` takes -1 for a missing label. Embeddings are standardised; all labels count as one class.
+    Embeddings are standardised; all labels count as one class.
+
+    Args:
+        strategy: -1 must be its missing label.
+        candidates: the images to choose from.
+        n: how many to choose.
+
+    Returns:
+        At most `n` positions.
     """
     open_ = np.flatnonzero(candidates.open)
     waiting = candidates[open_]
@@ -21,13 +29,13 @@ def choose(strategy: Any, candidates: Candidates, n: int) -> Positions:
     if not n:
         return positions[:0]
     labelled = candidates.labelled_embeddings
-    everything = np.concatenate([embeddings, labelled]).astype(np.float64)
-    everything = (everything - everything.mean(axis=0)) / (everything.std(axis=0) + 1e-6)
+    samples = np.concatenate([embeddings, labelled]).astype(np.float64)
+    samples = (samples - samples.mean(axis=0)) / (samples.std(axis=0) + 1e-6)
     labels = np.concatenate([np.full(len(embeddings), -1), np.zeros(len(labelled), dtype=int)])
     try:
-        picks = strategy.query(everything, labels, batch_size=n)
-    except UnboundLocalError:  # scikit-activeml 1.0.1, TypiClust: every cluster has a label, so no image stands out
+        picks = strategy.query(samples, labels, batch_size=n)
+    except UnboundLocalError:  # raised by TypiClust in scikit-activeml 1.0.1 if every cluster has a label
         picks = []
-    # TypiClust's picks may repeat themselves when clusters run out.
-    once = np.array(list(dict.fromkeys(np.asarray(picks).tolist())), dtype=np.int64)
-    return positions[once]
+    # TypiClust may pick an image twice when clusters run out.
+    distinct = np.array(list(dict.fromkeys(np.asarray(picks).tolist())), dtype=np.int64)
+    return positions[distinct]

@@ -1,9 +1,9 @@
-"""Query strategies by name: the values of `PT4AL_STRATEGY`. All train the same networks; only the choice differs.
+"""Query strategies by name: the values of `PT4AL_STRATEGY`. All use the same networks; only the choice differs.
 
-A strategy is a function `query(candidates, n) -> positions`: which `n` of these images should be labelled next? A new
-one is a file here and a line in `STRATEGIES`.
+A strategy is a function `query(candidates, n) -> positions` that chooses `n` of these images to label next. To add
+one, write a file here and a line in `STRATEGIES`.
 
-Strategies of other packages come in by the entry-point group `pt4al.strategies`. In that package's `pyproject.toml`:
+Other packages register strategies in the entry-point group `pt4al.strategies`. In that package's `pyproject.toml`:
 
     [project.entry-points."pt4al.strategies"]
     hardest = "my_package:query"
@@ -14,21 +14,21 @@ and in `my_package.py`:
         by_loss = candidates.rank.argsort()
         return by_loss[candidates.open[by_loss]][:n]
 
-`PT4AL_STRATEGY=hardest` then chooses it. The entry point names
+`PT4AL_STRATEGY=hardest` then selects it. The entry point refers to one of these:
 
-* such a function. It is asked for the whole pool in every round, again after every label, and not before the embeddings
-  of the pool are computed; or
-* a `pt4al_backend.sampling.strategy.Strategy`, whose fields say otherwise: `at_once` where a query should stay as
-  it was chosen (a slow strategy, or one that draws at random), `batches` where it should choose within PT4AL's
-  batches, `first` where another function chooses in round 0.
+* Such a function. The backend calls it with the whole pool in every round, again after every label, and only once the
+  embeddings of the pool have been computed.
+* A `pt4al_backend.sampling.strategy.Strategy`, whose fields change that: `at_once` keeps a query as it was chosen (for
+  a slow or a random strategy), `batches` restricts it to PT4AL's batches, `first` is another function for round 0.
 
-A function may read these of `candidates` (m images, labelled ones too): `open`, `uncertainty`, `rank`, `batch`,
-`random_key`, each (m,); `embeddings` (m, D), `known`, `gradients`, `labelled_embeddings`, `out_of_fold_errors`, which
-are computed when they are read; `query_size`, `round`, `seed`; `len(candidates)`; `candidates[positions]`, these images
-alone. `Candidates` says what each is. It returns positions (0 to m - 1) of open images, none twice, the first to be
-labelled first: `n` of them, fewer where it cannot tell more apart, or more. Whatever it leaves out follows, most
-uncertain first. What is drawn at random should follow from `candidates.seed` or `candidates.random_key`, so that a run
-can be repeated.
+A function may use these attributes of `candidates` (m images, including labelled ones): `open`, `uncertainty`, `rank`,
+`batch`, `random_key`, each (m,); `embeddings` (m, D), `known`, `gradients`, `labelled_embeddings`,
+`out_of_fold_errors`, which are computed on first access; `query_size`, `round`, `seed`; `len(candidates)`; and
+`candidates[positions]`, a subset. The class `Candidates` documents each of them.
+
+A function returns distinct positions (0 to m - 1) of open images in the order in which to label them: `n`, or fewer if
+it cannot distinguish more, or more. All other open images follow, most uncertain first. Random choices should derive
+from `candidates.seed` or `candidates.random_key`, so that a run can be repeated.
 """
 
 from __future__ import annotations
@@ -64,23 +64,28 @@ STRATEGIES: dict[str, Strategy | Variants] = {
 
 
 PACKAGES = {"skactiveml": "scikit-activeml"}
-"""What to install for a module of another name."""
+"""Module -> package that contains it, if the names differ."""
 
 
 class StrategyError(Exception):
-    """A strategy cannot be used; the text says why and what to do."""
+    """A strategy is unusable; the text says why and what to do."""
 
 
 def names() -> tuple[str, ...]:
-    """All there are: ours, then those of other packages."""
+    """All strategies: first our own, then those of other packages."""
     return (*STRATEGIES, *sorted(_of_others().keys() - STRATEGIES))
 
 
 def find(name: str, *, diversity: str, dense: bool) -> Strategy:
-    """The strategy of that name, in the variant for the setting `diversity`; `dense`: where pixels are told apart.
+    """The strategy of that name.
+
+    Args:
+        name: one of `names()`.
+        diversity: the setting of that name.
+        dense: whether labels are at pixel level.
 
     Raises:
-        StrategyError: there is none, or what it needs is not installed or fails.
+        StrategyError: there is no such strategy, or its package is not installed or cannot be imported.
     """
     entry = STRATEGIES.get(name) or _loaded(name)
     chosen = entry if isinstance(entry, Strategy) else entry(diversity, dense)
@@ -106,10 +111,10 @@ def _loaded(name: str) -> Strategy:
     package = entry.dist.name if entry.dist else entry.module
     try:
         loaded = entry.load()
-    except Exception as error:  # whatever a stranger's module does when it is imported
+    except Exception as error:  # importing another package may raise anything
         raise StrategyError(
             f"The strategy {name} of the package {package} cannot be imported "
-            f"({type(error).__name__}: {error}): repair that package, or choose another with PT4AL_STRATEGY."
+            f"({type(error).__name__}: {error}): fix that package, or choose another with PT4AL_STRATEGY."
         ) from error
     if isinstance(loaded, Strategy):
         return loaded
@@ -117,5 +122,5 @@ def _loaded(name: str) -> Strategy:
         return Strategy(loaded, needs_embeddings=True)
     raise StrategyError(
         f"The strategy {name} of the package {package} is neither a function query(candidates, n) nor a Strategy "
-        f"({entry.value}): repair that package, or choose another with PT4AL_STRATEGY."
+        f"({entry.value}): fix that package, or choose another with PT4AL_STRATEGY."
     )

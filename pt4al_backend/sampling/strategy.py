@@ -1,4 +1,4 @@
-"""A query strategy, as the table of strategies and the loop know it."""
+"""The description of a query strategy that the table of strategies and the loop use."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ from pt4al_backend.sampling.candidates import Query
 
 @dataclass(frozen=True)
 class Strategy:
-    """How queries are chosen."""
+    """A query strategy."""
 
     query: Query
+    """Chooses the images."""
     first: Query | None = None
-    """What chooses in round 0 instead."""
+    """Chooses the images of round 0; None: `query` does."""
     batches: bool = False
-    """Whether each round has a batch of its own, sorted by pretext loss; else every round has the whole pool."""
+    """Whether each round queries one batch of the pool sorted by pretext loss, instead of the whole pool."""
     uncertainty: str = ""
-    """The measure of uncertainty, where the strategy is named for it; else the setting's."""
+    """The uncertainty measure that the strategy is named after; "": the one that the settings choose."""
     at_once: bool = False
-    """A query is chosen as a whole: what is left of it stays while its images are labelled."""
+    """Whether a query is chosen as a whole and stays the same while people label its images."""
     needs_embeddings: bool = False
-    """The first query too waits until they are computed."""
+    """Whether even the first query has to wait for the embeddings."""
     library: str = ""
-    """An optional module that it needs."""
+    """An optional module that the strategy imports."""
 
     def query_of(self, round: int) -> Query:
-        """What chooses in this round."""
+        """The function that chooses in this round."""
         return self.query if round or self.first is None else self.first
 
 
 Variants = Callable[[str, bool], Strategy]
-"""The setting `diversity`, and whether pixels are told apart -> the strategy that fits."""
+"""(setting `diversity`, whether labels are at pixel level) -> the strategy to use."""

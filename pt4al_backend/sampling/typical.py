@@ -1,7 +1,7 @@
-"""The first query where images are classified: the most typical ones that are unlike one another.
+"""The first query of a classification: typical and diverse images.
 
-As a cold start wants it: "Active Learning on a Budget: Opposite Strategies Suit High and Low Budgets" (Hacohen,
-Dekel, Weinshall, ICML 2022). It is `coverage` with all images equally uncertain.
+They suit a cold start: "Active Learning on a Budget: Opposite Strategies Suit High and Low Budgets" (Hacohen, Dekel,
+Weinshall, ICML 2022). This is `coverage` with equal uncertainties.
 """
 
 from __future__ import annotations
@@ -13,5 +13,5 @@ from pt4al_backend.sampling.coverage import cover
 
 
 def query(candidates: Candidates, n: int) -> Positions:
-    """Typical images that are unlike one another and unlike what is labelled."""
+    """Typical images that differ from one another and from labelled ones."""
     return cover(candidates, np.ones(len(candidates)), n)

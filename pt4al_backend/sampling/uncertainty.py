@@ -1,4 +1,4 @@
-"""How unsure the main model is of an image, from its logits. High = unsure."""
+"""Uncertainty measures of logits; high means uncertain."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def softmax(logits: Floats) -> NDArray[np.float64]:
 
 
 def confidence(logits: Floats) -> NDArray[np.float64]:
-    """1 - the top probability after a softmax over the L2-normalised logits (PT4AL's published code). (n,)
+    """1 - the top probability of a softmax over the L2-normalised logits (PT4AL's published code). (n,)
 
-    Two logits of opposite sign would all be of one length, so with two classes they are taken as they are.
+    Logits of two classes are not normalised: opposite logits would all have the same length afterwards.
     """
     if logits.shape[1] == 2:
         return 1 - softmax(logits).max(axis=1)
@@ -30,7 +30,7 @@ def confidence(logits: Floats) -> NDArray[np.float64]:
 
 
 def margin(logits: Floats) -> NDArray[np.float64]:
-    """1 - (first - second) probability; 0 where there is only one class. (n,)"""
+    """1 - (largest - second-largest probability); 0 with a single class. (n,)"""
     if logits.shape[1] < 2:
         return np.zeros(len(logits))
     top = np.partition(softmax(logits), -2, axis=1)
@@ -51,12 +51,12 @@ UNCERTAINTIES: dict[str, Callable[[Floats], NDArray[np.float64]]] = {
 
 
 def mean_rank(uncertainties: Sequence[Floats]) -> NDArray[np.float64]:
-    """One uncertainty (n,) of several: the mean of the ranks in each, in (0, 1]. NaN where none is known."""
+    """Combine several uncertainties (n,) into one: the mean of each image's ranks, in (0, 1]; NaN if all are NaN."""
     ranks = np.full((len(uncertainties), len(uncertainties[0])), np.nan)
     for rank, uncertainty in zip(ranks, uncertainties, strict=True):
         known = np.flatnonzero(np.isfinite(uncertainty))
         _, tied, counts = np.unique(uncertainty[known], return_inverse=True, return_counts=True)
         last = np.cumsum(counts)
         rank[known] = (last - (counts - 1) / 2)[tied] / max(len(known), 1)
-    known_to = np.isfinite(ranks).sum(axis=0)
-    return np.where(known_to > 0, np.nansum(ranks, axis=0) / np.maximum(known_to, 1), np.nan)
+    counts_known = np.isfinite(ranks).sum(axis=0)
+    return np.where(counts_known > 0, np.nansum(ranks, axis=0) / np.maximum(counts_known, 1), np.nan)

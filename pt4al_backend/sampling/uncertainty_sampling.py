@@ -1,6 +1,6 @@
-"""Uncertainty sampling: what the model is least sure of (Lewis & Gale, SIGIR 1994). PT4AL, section 3.3, in a batch.
+"""Uncertainty sampling: the most uncertain images (Lewis & Gale, SIGIR 1994; within a batch, PT4AL, section 3.3).
 
-What makes an image uncertain is in `uncertainty.py`.
+The measures are in `uncertainty.py`.
 """
 
 from __future__ import annotations
@@ -9,5 +9,5 @@ from pt4al_backend.sampling.candidates import Candidates, Positions
 
 
 def query(candidates: Candidates, n: int) -> Positions:
-    """Most uncertain first; where the model predicts nothing, afterwards, by rank."""
+    """Most uncertain first; images without a prediction last, by rank."""
     return candidates.most_uncertain_first()

@@ -10,7 +10,7 @@ from pt4al_backend.learning.output_types import image_losses
 
 OUTPUTS = [single(3), multiple(2), SHAPES]
 LOGITS = [torch.randn(shape, generator=generator(1)) for shape in ((4, 3), (4, 2), (4, 3, 2, 2))]
-ANSWERS = [
+TARGETS = [
     torch.tensor([0, 2, -1, -1]),
     torch.tensor([[0.0, 1.0], [-1, -1], [1, 1], [-1, -1]]),
     torch.tensor([[0, 1, 2, 2], [0, IGNORE, IGNORE, 1], [IGNORE] * 4, [IGNORE] * 4]).view(4, 2, 2),
@@ -25,16 +25,16 @@ def test_an_images_loss_is_the_sum_over_what_it_answers():
     second = -a[1].log_softmax(0)[2] - (log_p[1, 0, 0, 0] + log_p[1, 1, 1, 1]) / 2
     third = -F.logsigmoid(b[2]).sum()
     expected = torch.stack([first, second, third, torch.tensor(0.0)])
-    torch.testing.assert_close(image_losses(OUTPUTS, LOGITS, ANSWERS, [None] * 3), expected)
+    torch.testing.assert_close(image_losses(OUTPUTS, LOGITS, TARGETS, [None] * 3), expected)
 
 
 @pytest.mark.parametrize("k", range(3))
-def test_what_is_unanswered_moves_nothing(k):
+def test_unlabelled_images_move_nothing(k):
     logits = LOGITS[k].clone().requires_grad_()
-    torch.autograd.backward(image_losses([OUTPUTS[k]], [logits], [ANSWERS[k]], [None]).sum())
+    torch.autograd.backward(image_losses([OUTPUTS[k]], [logits], [TARGETS[k]], [None]).sum())
     moved = logits.grad != 0
-    answered = (ANSWERS[k] >= 0) & (ANSWERS[k] != IGNORE)
-    assert torch.equal(moved, answered[:, None].expand_as(moved) if k != 1 else answered)
+    labelled = (TARGETS[k] >= 0) & (TARGETS[k] != IGNORE)
+    assert torch.equal(moved, labelled[:, None].expand_as(moved) if k != 1 else labelled)
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_choose_image_size(median, preset, device, size):
     ("median", "device", "size"),
     [(20, "cpu", 32), (100, "cpu", 128), (4000, "cpu", 192), (300, "cuda", 384), (4000, "cuda", 512)],
 )
-def test_choose_image_size_where_pixels_are_told_apart(median, device, size):
+def test_choose_image_size_for_pixel_level_outputs(median, device, size):
     assert choose_image_size(median, preset="fast", device=device, dense=True) == size
 
 

@@ -28,7 +28,7 @@ def plan(a_pool, *, cycles, query_size, slack, uncertainty=None, at_once=False):
 
 
 class Planned:
-    """A round's number, and what `build` makes of it."""
+    """The number of a round and its queue."""
 
     def __init__(self, number, queue):
         self.round, self.query, self.window, self.scores = number, queue.query, queue.window, queue.scores
@@ -80,14 +80,14 @@ def test_a_deleted_label_reopens_its_round():
     assert current_round(pool([0, 0, 1, 1], labelled=[2]), cycles=2, query_size=1) == 0
 
 
-def test_behind_the_last_batch_the_rest_is_one_pool():
+def test_after_the_last_batch_the_rest_is_one_pool():
     uncertainty = [0, 0.5, 0, 0.9, 0.1]
     chosen = plan(pool([0, 0, 1, 1, 0], labelled=[0, 2]), uncertainty=uncertainty, cycles=2, query_size=1, slack=1)
     assert chosen.round == 2
     assert chosen.window.tolist() == [3, 1]
 
 
-def test_behind_the_last_batch_a_round_is_a_full_query():
+def test_after_the_last_batch_a_round_is_a_full_query():
     rounds = [current_round(pool([0] * 9, labelled=range(n)), cycles=1, query_size=2) for n in range(7)]
     assert rounds == [0, 0, 1, 1, 2, 2, 3]
 
@@ -96,24 +96,24 @@ def test_when_everything_is_labelled_the_window_is_empty():
     assert len(plan(pool([0, 1], labelled=[0, 1]), cycles=2, query_size=1, slack=5).window) == 0
 
 
-def test_slack_goes_on_into_further_batches():
+def test_the_buffer_continues_into_later_batches():
     chosen = plan(pool([0, 1, 2, 3]), cycles=4, query_size=1, slack=3)
     assert chosen.window.tolist() == [0, 1, 2, 3]
 
 
-def test_slack_of_the_last_batch_comes_from_those_behind():
+def test_the_buffer_of_the_last_batch_comes_from_earlier_ones():
     uncertainty = [0, 0.2, 0.3, 0.9, 0.5]
     chosen = plan(pool([0, 0, 0, 1, 1], labelled=[0]), uncertainty=uncertainty, cycles=2, query_size=1, slack=2)
     assert chosen.window.tolist() == [3, 2, 1]
 
 
-def test_slack_of_a_whole_pool_comes_from_the_pool():
+def test_the_buffer_of_a_whole_pool_comes_from_the_pool():
     chosen = plan(pool([0] * 6), cycles=1, query_size=2, slack=2)
     assert chosen.window.tolist() == [0, 3, 1, 2]
     assert (np.diff(chosen.scores[chosen.window]) > 0).all()
 
 
-def test_when_other_batches_run_out_slack_comes_from_the_querys_own():
+def test_when_other_batches_run_out_the_buffer_comes_from_the_querys_own():
     uncertainty = [0, 0.5, 0.9, 0.8, 0.7, 0.6]
     chosen = plan(pool([0, 0, 1, 1, 1, 1], labelled=[0]), uncertainty=uncertainty, cycles=2, query_size=1, slack=3)
     assert chosen.window[0] == 2

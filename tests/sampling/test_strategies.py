@@ -234,7 +234,7 @@ def test_another_package_does_not_replace_one_of_ours(tmp_path, monkeypatch):
     assert find("random", diversity="off", dense=False) is STRATEGIES["random"]
 
 
-def test_a_name_that_does_not_exist_is_told_with_those_that_do():
+def test_the_error_about_an_unknown_name_lists_the_known_ones():
     with pytest.raises(StrategyError, match="There is no strategy rondom: choose one of pt4al, random, "):
         find("rondom", diversity="off", dense=False)
 

@@ -21,7 +21,7 @@ def test_confidence_is_the_papers_softmax_over_normalised_logits():
 
 
 def test_confidence_tells_images_of_two_classes_apart():
-    # A refitted head's two logits are opposite: normalised, all images would be alike.
+    # A linear probe's two logits are opposite: normalised, all images would be alike.
     torn, sure = confidence(np.array([[0.1, -0.1], [2.0, -2.0]]))
     assert torn > sure + 0.3
 
