@@ -1,1 +1,1 @@
-"""What people are asked about an image and what they answer: a file per label type, and the labelling platform."""
+"""Questions, label types (one file each), and the protocol of a labelling platform."""

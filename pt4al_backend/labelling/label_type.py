@@ -1,6 +1,6 @@
-"""What there is to say about a label type. A new one is a subclass in a file of its own, and a line in `label_types`.
+"""The base class of label types. A new one is a subclass in its own file, and a line in `label_types`.
 
-What its networks are made of is in `learning`, by its name: a line in `OUTPUT_TYPES` there.
+Its head and its loss are in `learning`: a line in `OUTPUT_TYPES` under the same name.
 """
 
 from __future__ import annotations
@@ -17,114 +17,125 @@ from pt4al_backend.labelling.questions import Answers, Prediction, Question
 
 Floats = NDArray[np.floating[Any]]
 Measure = Callable[[Floats], NDArray[np.float64]]
-"""An uncertainty measure: (n,) of logits (n, classes) that exclude one another."""
+"""An uncertainty measure: logits (n, classes) of mutually exclusive classes -> (n,)."""
 
 
 class MaskStore(Protocol):
-    """Where answers that are regions have been drawn, by row."""
+    """Stores the masks drawn from regions, by row."""
 
     @property
     def side(self) -> int:
-        """Of a mask, in pixels."""
+        """Side of a mask in pixels."""
 
     def has(self, rows: NDArray[np.int64], digests: Sequence[str]) -> NDArray[np.bool_]:
-        """(n,) whether the mask of each row was drawn from the regions with this digest."""
+        """(n,) whether the mask in each row was drawn from the regions with this digest."""
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """(n, side, side) of rows that have all been drawn."""
+        """The masks (n, side, side) in these rows, all of which must have been drawn."""
 
 
 @dataclass(frozen=True)
 class Drawings:
-    """Where the drawn answers about n images are."""
+    """The location of the masks of n images."""
 
     rows: NDArray[np.int64]
-    """(n,) of `masks`."""
+    """(n,) each image's row in `masks`."""
     masks: MaskStore | None
-    """None where no question's answers are regions."""
+    """None if no question is answered with regions."""
     background: bool
     """Whether pixels outside all regions are a class of their own."""
 
 
 class Masks(Protocol):
-    """Answers that are drawn, of n images, as a network learns them."""
+    """Training targets of n images that are masks."""
 
     @property
     def drawn(self) -> NDArray[np.bool_]:
-        """(n,) which of them are there."""
+        """(n,) whether each image has a mask."""
 
     def read(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Class numbers (k, side, side), `segmentation.UNKNOWN` where there is nothing to learn."""
+        """Class numbers (k, side, side), `segmentation.UNKNOWN` for pixels to ignore."""
 
 
 Targets = NDArray[Any] | Masks
-"""The answers to one question about n images, as a network learns them: an array (n, ...), negative where a question
-was not answered; or masks."""
+"""Training targets of one question for n images: an array (n, ...), negative for unlabelled images; or masks."""
 
 
 class LabelType(ABC):
-    """One type of answer. It has no state: what differs from question to question is in `Question`."""
+    """A label type. It has no state: what differs between questions is in `Question`."""
 
     name: ClassVar[str]
-    """In the database, in networks and in `learning.OUTPUT_TYPES`. Never changes."""
+    """The name in the database, in networks and in `learning.OUTPUT_TYPES`. Never changes."""
     title: ClassVar[str]
-    """What people read."""
+    """The name that people read."""
     dense: ClassVar[bool] = False
-    """Whether the parts of an image are told apart: it is learnt from finer maps, and asked of the cells of a grid."""
+    """Whether labels are at pixel level: networks use finer maps, and linear probes the cells of a grid."""
     has_regions: ClassVar[bool] = False
-    """Whether its answers are lists of regions. The store keeps these apart, with their digest in their place, and they
-    are drawn before they are learnt."""
+    """Whether its answers are lists of regions.
+
+    The store replaces such an answer by a digest and keeps the regions separately. For training they are drawn as
+    masks.
+    """
     usual_uncertainty: ClassVar[str] = ""
-    """The uncertainty measure that suits it best, whatever the preset; "": the preset's."""
+    """The uncertainty measure that suits it best, regardless of the preset; "": the preset's."""
     metric: ClassVar[str] = ""
-    """The one of `figures` that curves show, by its name in `results.json`; "": it cannot be simulated."""
+    """The metric in `figures` that curves show, by its name in `results.json`; "": it cannot be simulated."""
     metric_title: ClassVar[str] = ""
-    """What people read there."""
+    """The metric's name that people read."""
 
     def outputs(self, question: Question, *, background: bool) -> int:
-        """How many numbers a network gives for a question. `background`: pixels outside all regions are a class."""
+        """The number of logits for a question. `background`: pixels outside all regions form a class."""
         return len(question.classes)
 
     @abstractmethod
     def targets(self, question: Question, answers: Sequence[Answers], drawings: Drawings) -> Targets:
-        """The answers (n of them) to a question; of those that are regions the `drawings`."""
+        """The training targets of a question for n images.
+
+        Args:
+            question: the question.
+            answers: n answers.
+            drawings: the masks of those answers that are regions.
+        """
 
     @abstractmethod
     def uncertainty(self, logits: Floats, measure: Measure) -> NDArray[np.float64]:
-        """(n,) of logits (n, ..., outputs)."""
+        """The uncertainty (n,) of logits (n, ..., outputs)."""
 
     @abstractmethod
     def errors(self, logits: Floats) -> NDArray[np.float64]:
-        """What the logits (n, ..., outputs) predict, less the model's own answer: (n, outputs).
+        """Predicted probabilities minus the predicted label (n, outputs), given logits (n, ..., outputs).
 
-        The gradient of the loss of that answer with respect to the logits; about 1 long where the model is unsure.
+        This is the gradient of the loss with respect to the logits, if the prediction were the label. Its length is
+        about 1 if the model is uncertain.
         """
 
-    # Predictions that are kept for the whole pool
+    # Predictions that are stored for the whole pool
 
     def unpredicted(self, images: int, classes: int) -> NDArray[np.integer]:
-        """The array that `predicted` is kept in; (0,) where nothing is kept."""
+        """An empty array for the results of `predicted`; (0,) if nothing is stored."""
         return np.zeros(0, np.uint8)
 
     def predicted(self, logits: Floats) -> tuple[NDArray[np.floating], NDArray[np.integer]] | None:
-        """Probabilities (n,) and what is kept of logits (n, outputs); None where nothing is."""
+        """Probabilities (n,) and the predictions to store, given logits (n, outputs); None if nothing is stored."""
         return None
 
-    def value(self, question: Question, kept: NDArray[np.integer]) -> Any:
-        """The answer that one entry of what `predicted` keeps stands for."""
-        raise NotImplementedError(f"No predictions of {self.title} are kept.")
+    def value(self, question: Question, stored: NDArray[np.integer]) -> Any:
+        """The answer that one stored prediction stands for."""
+        raise NotImplementedError(f"Predictions of {self.title} are not stored.")
 
-    # Predictions that are made for the window alone
+    # Predictions that are computed for the window only
 
     def seen(self, logits: Floats) -> Prediction:
-        """The prediction of one image's logits (m, m, outputs). Of dense types."""
+        """The prediction from one image's logits (m, m, outputs); only for dense types."""
         raise NotImplementedError(f"{self.title} is not predicted pixel by pixel.")
 
     # Simulations
 
-    def figures(self, classes: int, found: Iterable[tuple[Any, Floats]]) -> dict[str, float]:
-        """How good predictions are, 0 to 1, given the truth about images and the logits of each.
+    def figures(self, classes: int, results: Iterable[tuple[Any, Floats]]) -> dict[str, float]:
+        """Metrics of predictions, 0 to 1, by name.
 
-        Of dense types the logits are (m, m, outputs), of others (outputs,).
+        Args:
+            classes: number of classes.
+            results: the true label and the logits of each image: (m, m, outputs) for dense types, else (outputs,).
         """
         raise NotImplementedError(f"{self.title} cannot be simulated.")

@@ -1,4 +1,4 @@
-"""The label types there are. A new one: a file beside this one, and a line here."""
+"""The table of label types. A new one is a file beside this one, and a line here."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ LABEL_TYPES: dict[str, LabelType] = {
     "multiple": MULTIPLE,
     "segmentation": SEGMENTATION,
 }
-"""By the name they are stored under."""
+"""Stored name -> label type."""
 
 
 def questions_of(fields: Iterable[dict[str, Any]]) -> tuple[Question, ...]:
-    """Questions from their fields, as they are stored."""
+    """Questions from their stored fields (`Question.as_json`)."""
     return tuple(Question(entry["name"], LABEL_TYPES[entry["kind"]], tuple(entry["classes"])) for entry in fields)

@@ -1,6 +1,6 @@
-"""Multiple choice: any number of classes for an image, each there or not.
+"""Multiple choice: any number of classes for an image.
 
-An answer is a list of classes, in the config's order.
+An answer is a list of classes, in the label config's order.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class MultipleChoice(LabelType):
     usual_uncertainty = "entropy"
 
     def targets(self, question: Question, answers: Sequence[Answers], drawings: Drawings) -> NDArray[np.int8]:
-        """(n, classes) of 0 and 1, rows of -1 where it was not answered."""
+        """(n, classes) of 0 and 1; rows of -1 for unlabelled images."""
         return chosen_classes(question, answers)
 
     def uncertainty(self, logits: Floats, measure: Measure) -> NDArray[np.float64]:
@@ -32,18 +32,18 @@ class MultipleChoice(LabelType):
         return error_of_labels(logits)
 
     def unpredicted(self, images: int, classes: int) -> NDArray[np.uint8]:
-        """0 and 1 (n, classes)."""
+        """(n, classes) of 0 and 1."""
         return np.zeros((images, classes), np.uint8)
 
     def predicted(self, logits: Floats) -> tuple[NDArray[np.floating], NDArray[np.integer]]:
         return (1 / (1 + np.exp(-np.abs(logits)))).mean(axis=1), (logits > 0).astype(np.uint8)
 
-    def value(self, question: Question, kept: NDArray[np.integer]) -> tuple[str, ...]:
-        return tuple(name for name, chosen in zip(question.classes, kept.tolist(), strict=True) if chosen)
+    def value(self, question: Question, stored: NDArray[np.integer]) -> tuple[str, ...]:
+        return tuple(name for name, chosen in zip(question.classes, stored.tolist(), strict=True) if chosen)
 
 
 def chosen_classes(question: Question, answers: Sequence[Answers]) -> NDArray[np.int8]:
-    """(n, classes) of 0 and 1, rows of -1 where the question was not answered."""
+    """(n, classes) of 0 and 1; rows of -1 for images without an answer to the question."""
     chosen = np.full((len(answers), len(question.classes)), -1, dtype=np.int8)
     for row, answer in zip(chosen, answers, strict=True):
         if question.name in answer:
@@ -52,14 +52,14 @@ def chosen_classes(question: Question, answers: Sequence[Answers]) -> NDArray[np
 
 
 def of_labels(logits: Floats, measure: Measure) -> NDArray[np.float64]:
-    """(n,) of logits (n, classes) of independent labels: the mean of `measure` over the labels, each there or not."""
+    """The mean uncertainty (n,) of independent labels, each absent or present, given logits (n, classes)."""
     n, classes = logits.shape
-    there_or_not = np.stack([np.zeros(n * classes), logits.reshape(-1)], axis=1)
-    return measure(there_or_not).reshape(n, classes).mean(axis=1)
+    absent_or_present = np.stack([np.zeros(n * classes), logits.reshape(-1)], axis=1)
+    return measure(absent_or_present).reshape(n, classes).mean(axis=1)
 
 
 def error_of_labels(logits: Floats) -> NDArray[np.float64]:
-    """Of labels that do not exclude one another (n, classes)."""
+    """`LabelType.errors` of independent labels, given logits (n, classes)."""
     errors = 1 / (1 + np.exp(-logits.astype(np.float64))) - (logits > 0)
     return 2 * errors / np.sqrt(logits.shape[1])
 

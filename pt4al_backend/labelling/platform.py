@@ -1,4 +1,4 @@
-"""What the loop needs of a labelling platform. Label Studio is one; a table of known labels is another."""
+"""The protocol of a labelling platform: Label Studio, or known labels in a simulation."""
 
 from __future__ import annotations
 
@@ -14,62 +14,83 @@ from pt4al_backend.labelling.questions import Answers, Prediction, Question
 
 @dataclass(frozen=True)
 class Drawing:
-    """A segmentation, drawn."""
+    """A segmentation drawn as a mask."""
 
     mask: NDArray[np.uint8]
-    """(side, side) class numbers, `len(question.classes)` where no region is, 255 where that is not known."""
+    """(side, side) class numbers, `len(question.classes)` outside all regions, 255 if unknown."""
     notes: tuple[str, ...] = ()
-    """One sentence for whatever of it could not be drawn."""
+    """A sentence for each part that could not be drawn."""
 
 
 @dataclass(frozen=True)
 class ProjectInfo:
-    """A project as the platform shows it now."""
+    """The current state of a project on the platform."""
 
     title: str
     label_config: str
-    questions: tuple[Question, ...]  # one at least
+    questions: tuple[Question, ...]
+    """At least one."""
     tasks: int
-    annotations: int  # submitted, not skipped
+    """Number of tasks."""
+    annotations: int
+    """Number of submitted annotations, without skipped ones."""
     skipped: int
-    model_version: str  # the prediction version that orders the queue
-    notes: tuple[str, ...] = ()  # one sentence for whatever of the label config is not learnt
-    overlap: int = 1  # annotations, of as many people, that are wanted of each task
+    """Number of skipped annotations."""
+    model_version: str
+    """The prediction version that orders the queue."""
+    notes: tuple[str, ...] = ()
+    """A sentence for each part of the label config that is not learned."""
+    overlap: int = 1
+    """Number of annotations, each by a different person, that a task needs."""
 
 
 @dataclass(frozen=True)
 class TaskState:
-    """One task as the platform shows it now."""
+    """The current state of a task on the platform."""
 
     id: int
-    image: str  # the image's value: a path or URL
-    version: str  # changes whenever the task or its annotations change
-    answers: Answers  # empty: not labelled, or with classes that are gone
-    skipped: bool  # annotated without an answer: skipped, left empty, or with classes that are gone
+    image: str
+    """The image's value: a path or URL."""
+    version: str
+    """Changes whenever the task or its annotations change."""
+    answers: Answers
+    """Empty if the task is not labelled, or only with classes that no longer exist."""
+    skipped: bool
+    """Annotated without an answer: skipped, left empty, or with classes that no longer exist."""
     annotations: int
+    """Number of submitted annotations."""
     cancelled: int
-    notes: tuple[str, ...] = ()  # one sentence for whatever of its annotations could not be used
+    """Number of skipped annotations."""
+    notes: tuple[str, ...] = ()
+    """A sentence for each part of its annotations that could not be used."""
 
 
 @dataclass(frozen=True)
 class Pick:
-    """One image of the window. `score` orders the queue, low first."""
+    """One image of the window."""
 
     task: int
+    """Its id."""
     score: float
-    guesses: dict[str, Prediction] = field(default_factory=dict)  # by name of the question
-    width: int = 0  # of the upright image, in pixels; 0: not known, then masks are not published
+    """Orders the queue; the lowest is served first."""
+    guesses: dict[str, Prediction] = field(default_factory=dict)
+    """Name of a question -> its prediction."""
+    width: int = 0
+    """Width of the upright image in pixels; 0 if unknown, in which case masks are not published."""
     height: int = 0
+    """Height, likewise."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """What is to be published: the query plus a little slack, in serving order."""
+    """The images to publish: the query plus a small buffer, in serving order."""
 
     version: str
+    """The prediction version."""
     picks: tuple[Pick, ...]
+    """The images in serving order."""
     opened: tuple[Pick, ...] = ()
-    """Behind all of them: images that are not in the window, and that somebody may have open since an earlier one."""
+    """Images of earlier windows that somebody may still have open; they rank behind all others."""
 
 
 class LabellingPlatform(Protocol):
@@ -80,51 +101,59 @@ class LabellingPlatform(Protocol):
     """
 
     def is_connected(self) -> bool:
-        """Whether people want the project served: one that they do not is left alone. Asked before every look."""
+        """Whether people want the backend to serve the project; otherwise it must not touch it. Asked at every sync."""
         ...
 
     def project(self) -> ProjectInfo:
-        """The project now. `UnsupportedConfigError` if its label config cannot be learnt."""
+        """The current state of the project.
+
+        Raises:
+            UnsupportedConfigError: its label config cannot be learned.
+        """
         ...
 
     def tasks(self, since: str | None) -> Iterator[tuple[list[TaskState], str]]:
-        """Pages of tasks that changed after the cursor `since` (None: all), each with the cursor behind it."""
+        """Pages of tasks that changed after the cursor `since` (None: all tasks), each with the next cursor."""
         ...
 
     def missing(self, known: Sequence[int]) -> set[int]:
-        """Those of the sorted task ids `known` that do not exist any more."""
+        """Those of the sorted task ids `known` that no longer exist."""
         ...
 
     def images_behind(self, task: int) -> dict[int, str]:
-        """Task id -> image value of some tasks, the next ones by id; empty where there is none behind `task`."""
+        """Task id -> image value of the next few tasks by id; empty if `task` is the last."""
         ...
 
     def images_of(self, tasks: Sequence[int]) -> dict[int, str]:
-        """Task id -> image value of those of `tasks` that exist."""
+        """Task id -> image value of those `tasks` that exist."""
         ...
 
     def image(self, task: int, value: str) -> bytes:
-        """The bytes of a task's image; `UnreadableImageError` with the reason if there are none. Thread-safe."""
+        """The bytes of a task's image. Thread-safe.
+
+        Raises:
+            UnreadableImageError: there are none; the message gives the reason.
+        """
         ...
 
     def image_name(self, task: int, value: str) -> str:
-        """What people know a task's image by, without secrets; "" where it has no name. Thread-safe."""
+        """The name of a task's image for people, without secrets; "" if it has none. Thread-safe."""
         ...
 
     def drawing(
         self, question: Question, regions: Sequence[dict[str, Any]], *, side: int, size: tuple[int, int]
     ) -> Drawing:
-        """Regions drawn at `side` x `side` pixels; `size`: width and height of the image, 0 where not known."""
+        """Draw regions at `side` x `side` pixels; `size` is the width and height of the image, 0 if unknown."""
         ...
 
     def publish(self, window: Window) -> None:
-        """Make `window` the queue. Those before it stay valid until they are swept."""
+        """Make `window` the queue. Earlier queues stay valid until `sweep` deletes them."""
         ...
 
     def sweep(self, keep: Collection[str]) -> bool:
-        """Delete queues of ours whose versions are not in `keep`, for about two seconds. True if none is left."""
+        """Delete our queues whose versions are not in `keep`, for about two seconds. True once all are deleted."""
         ...
 
     def close(self) -> None:
-        """Close all connections: nothing more is asked. Whoever still waits for an image gets an error."""
+        """Close all connections; pending requests for images fail with an error."""
         ...

@@ -1,4 +1,4 @@
-"""What people are asked about an image, what they answer, and what the model predicts."""
+"""Questions about an image, people's answers, and the model's predictions."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from pt4al_backend.labelling.label_type import LabelType
 
 Answers = dict[str, Any]
-"""Name of a question -> its answer, as JSON; what was not answered is absent. Each label type says what its are."""
+"""Name of a question -> its answer as JSON; unanswered questions are absent. Each label type defines its format."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """One thing that people answer about every image, and the main task learns."""
+    """A question that people answer about every image; the main task learns the answers."""
 
     name: str
     label_type: LabelType
@@ -22,15 +22,15 @@ class Question:
     """In the label config's order."""
 
     def as_json(self) -> dict[str, Any]:
-        """As it is stored: `label_types.questions_of` reads it."""
+        """The stored form, which `label_types.questions_of` reads."""
         return {"name": self.name, "kind": self.label_type.name, "classes": list(self.classes)}
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model thinks the answer to a question is."""
+    """The model's prediction of the answer to a question."""
 
     value: Any
-    """A class; a tuple of classes; a mask uint8 (m, m) of class numbers, `len(classes)` where no region is."""
+    """A class; a tuple of classes; or a mask uint8 (m, m) of class numbers, `len(classes)` outside all regions."""
     probability: float
-    """Of the value; of a mask the mean over its pixels."""
+    """The probability of the value; for a mask the mean over its pixels."""

@@ -1,9 +1,9 @@
 """Segmentation: a class for every pixel.
 
-An answer is a list of regions, a later one on top of those before it, each `{"label", "width", "height"}` (of the
-image, in pixels; a polygon may have none) with `"rle"` (Label Studio's brush format in base64) or `"points"` (corners
-of a polygon, in per cent of width and height). The `"label"` of a region that was left out is None: its pixels teach
-nothing. Where it has neither `"rle"` nor `"points"` nothing is known of those outside the other regions.
+An answer is a list of regions; later ones cover earlier ones. Each has `"label"`, `"width"` and `"height"` (of the
+image, in pixels; a polygon may lack them), and either `"rle"` (Label Studio's brush format in base64) or `"points"`
+(corners of a polygon, in per cent of width and height). A region whose `"label"` is None was excluded: its pixels are
+ignored in training. If it has neither `"rle"` nor `"points"`, all pixels outside the other regions are ignored.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pt4al_backend.labelling.single import error_of_one
 from pt4al_backend.sampling.uncertainty import softmax
 
 UNKNOWN = 255
-"""In a mask: nothing is known of this pixel, and nothing to be learnt."""
+"""In a mask: the label of this pixel is unknown, so training ignores it."""
 
 
 class Segmentation(LabelType):
@@ -38,7 +38,7 @@ class Segmentation(LabelType):
         return len(question.classes) + background
 
     def targets(self, question: Question, answers: Sequence[Answers], drawings: Drawings) -> DrawnMasks:
-        """Those that have been drawn."""
+        """The masks that have been drawn."""
         masks, rows = drawings.masks, drawings.rows
         assert masks is not None
         drawn = drawn_masks(question, answers, rows, masks)
@@ -55,36 +55,43 @@ class Segmentation(LabelType):
         shares = softmax(logits.reshape(-1, logits.shape[-1])).reshape(logits.shape)
         return Prediction(shares.argmax(axis=-1).astype(np.uint8), float(shares.max(axis=-1).mean()))
 
-    def figures(self, classes: int, found: Iterable[tuple[NDArray[np.uint8], Floats]]) -> dict[str, float]:
-        """The truth are masks (height, width); what is none of the classes is not known."""
-        return {"mean_iou": mean_iou(classes, found)}
+    def figures(self, classes: int, results: Iterable[tuple[NDArray[np.uint8], Floats]]) -> dict[str, float]:
+        """True labels are masks (height, width); other values than class numbers mean unlabelled pixels."""
+        return {"mean_iou": mean_iou(classes, results)}
 
 
 class DrawnMasks:
-    """Answers that have been drawn, as a network learns them."""
+    """Training targets that are masks."""
 
     def __init__(
         self, masks: MaskStore, rows: NDArray[np.int64], drawn: NDArray[np.bool_], ignored: int | None
     ) -> None:
-        """`rows` (n,) of the mask file; those not `drawn` teach nothing, nor do pixels of the class `ignored`."""
+        """Training ignores images without a mask, and pixels of one class.
+
+        Args:
+            masks: the store of the masks.
+            rows: (n,) in the store.
+            drawn: (n,) whether each image has a mask.
+            ignored: the class whose pixels are ignored; None: no class.
+        """
         self.drawn = drawn
         self._masks, self._rows, self._ignored = masks, rows, ignored
 
     def read(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """(k, side, side) class numbers, `UNKNOWN` where there is nothing to learn."""
+        """Class numbers (k, side, side), `UNKNOWN` for pixels to ignore."""
         side = self._masks.side
-        found = np.full((len(positions), side, side), UNKNOWN, dtype=np.uint8)
+        classes = np.full((len(positions), side, side), UNKNOWN, dtype=np.uint8)
         drawn = self.drawn[positions]
-        found[drawn] = self._masks.read(self._rows[positions[drawn]])
+        classes[drawn] = self._masks.read(self._rows[positions[drawn]])
         if self._ignored is not None:
-            found[found == self._ignored] = UNKNOWN
-        return found
+            classes[classes == self._ignored] = UNKNOWN
+        return classes
 
 
 def drawn_masks(
     question: Question, answers: Sequence[Answers], rows: NDArray[np.int64], masks: MaskStore
 ) -> NDArray[np.bool_]:
-    """(n,) whether the regions of each image were answered and drawn; their digests stand in `answers`."""
+    """(n,) whether each image has regions that have been drawn; `answers` hold their digests."""
     digests = [answer.get(question.name) for answer in answers]
     drawn = np.array([digest is not None for digest in digests], dtype=bool)
     drawn[drawn] = masks.has(rows[drawn], [digest for digest in digests if digest is not None])
@@ -92,40 +99,41 @@ def drawn_masks(
 
 
 def of_pixels(logits: Floats, measure: Measure) -> NDArray[np.float64]:
-    """(n,) of logits (n, height, width, classes): the mean of `measure` over the pixels."""
+    """The mean uncertainty (n,) of the pixels, given logits (n, height, width, classes)."""
     return measure(logits.reshape(-1, logits.shape[-1])).reshape(len(logits), -1).mean(axis=1)
 
 
 def error_of_pixels(logits: Floats) -> NDArray[np.float64]:
-    """The mean over the pixels of images (n, G, G, classes)."""
+    """`LabelType.errors` (n, classes), the mean over the cells, given logits (n, G, G, classes)."""
     errors = error_of_one(logits.reshape(-1, logits.shape[-1]))
     return errors.reshape(len(logits), -1, logits.shape[-1]).mean(axis=1)
 
 
-def mean_iou(classes: int, found: Iterable[tuple[NDArray[np.uint8], Floats]]) -> float:
-    """Over the classes that occur, at the masks' own resolution; pixels that are not labelled do not count.
+def mean_iou(classes: int, results: Iterable[tuple[NDArray[np.uint8], Floats]]) -> float:
+    """Mean intersection over union of the classes that occur, at the masks' resolution; unlabelled pixels do not count.
 
     Args:
-        found: of each image the true mask (height, width) and logits (m, m, classes or more).
+        classes: number of classes.
+        results: the true mask (height, width) and the logits (m, m, classes or more) of each image.
 
     Raises:
         PT4ALError: no pixel is labelled.
     """
     confusion = np.zeros((classes, classes), dtype=np.int64)
-    for truth, logits in found:
+    for truth, logits in results:
         known = truth < classes
-        guess = _enlarged(logits[..., :classes], height=truth.shape[0], width=truth.shape[1]).argmax(axis=0)
-        pairs = classes * truth[known].astype(np.int64) + guess[known]
+        predicted = _enlarged(logits[..., :classes], height=truth.shape[0], width=truth.shape[1]).argmax(axis=0)
+        pairs = classes * truth[known].astype(np.int64) + predicted[known]
         confusion += np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
     both, either = confusion.diagonal(), confusion.sum(axis=0) + confusion.sum(axis=1) - confusion.diagonal()
     occurs = confusion.sum(axis=1) > 0
     if not occurs.any():
-        raise PT4ALError("No pixel of the test masks is labelled, so there is nothing to measure: give others.")
+        raise PT4ALError("No pixel of the test masks is labelled, so there is nothing to measure: use other masks.")
     return float((both[occurs] / either[occurs]).mean())
 
 
 def _enlarged(logits: Floats, *, height: int, width: int) -> NDArray[np.float32]:
-    """Logits (m, m, classes) as (classes, height, width), linearly between their middles."""
+    """Logits (m, m, classes) as (classes, height, width), by bilinear interpolation."""
     planes = map(Image.fromarray, np.moveaxis(logits, -1, 0).astype(np.float32))
     return np.stack([np.asarray(plane.resize((width, height), Image.Resampling.BILINEAR)) for plane in planes])
 

@@ -21,7 +21,7 @@ class SingleChoice(LabelType):
     metric = metric_title = "accuracy"
 
     def targets(self, question: Question, answers: Sequence[Answers], drawings: Drawings) -> NDArray[np.int64]:
-        """Class numbers (n,), -1 where it was not answered."""
+        """Class numbers (n,), -1 for unlabelled images."""
         return class_numbers(question, answers)
 
     def uncertainty(self, logits: Floats, measure: Measure) -> NDArray[np.float64]:
@@ -37,29 +37,27 @@ class SingleChoice(LabelType):
     def predicted(self, logits: Floats) -> tuple[NDArray[np.floating], NDArray[np.integer]]:
         return softmax(logits).max(axis=1), logits.argmax(axis=1)
 
-    def value(self, question: Question, kept: NDArray[np.integer]) -> str:
-        return question.classes[int(kept)]
+    def value(self, question: Question, stored: NDArray[np.integer]) -> str:
+        return question.classes[int(stored)]
 
-    def figures(self, classes: int, found: Iterable[tuple[int, Floats]]) -> dict[str, float]:
-        """The share of images whose class is right, of all and as the mean over the classes."""
-        pairs = [(truth, int(logits.argmax())) for truth, logits in found]
-        truths, right = (
-            np.array(values) for values in zip(*((truth, truth == own) for truth, own in pairs), strict=True)
-        )
+    def figures(self, classes: int, results: Iterable[tuple[int, Floats]]) -> dict[str, float]:
+        """Accuracy over all images, and the mean accuracy of the classes."""
+        pairs = [(truth, truth == int(logits.argmax())) for truth, logits in results]
+        truths, correct = (np.array(values) for values in zip(*pairs, strict=True))
         return {
-            "accuracy": float(right.mean()),
-            "balanced_accuracy": float(np.mean([right[truths == target].mean() for target in np.unique(truths)])),
+            "accuracy": float(correct.mean()),
+            "balanced_accuracy": float(np.mean([correct[truths == target].mean() for target in np.unique(truths)])),
         }
 
 
 def class_numbers(question: Question, answers: Sequence[Answers]) -> NDArray[np.int64]:
-    """(n,), -1 where the question was not answered."""
+    """(n,), -1 for images without an answer to the question."""
     number = {name: k for k, name in enumerate(question.classes)}
     return np.array([number.get(answer.get(question.name, ""), -1) for answer in answers], dtype=np.int64)
 
 
 def error_of_one(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Of one class out of these (n, classes)."""
+    """`LabelType.errors` of mutually exclusive classes, given logits (n, classes)."""
     errors = softmax(logits)
     errors[np.arange(len(errors)), errors.argmax(axis=1)] -= 1
     return errors
