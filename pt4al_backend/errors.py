@@ -19,6 +19,13 @@ class DataReplacedError(StoreError):
     """Another database has replaced the one that was opened."""
 
 
+class ProjectResetError(PT4ALError):
+    """The project was reset while something was done for it."""
+
+    def __init__(self, project_id: int) -> None:
+        super().__init__(f"Project {project_id} was reset while it was worked on.")
+
+
 class UnsupportedConfigError(PT4ALError):
     """The project's label config asks something PT4AL cannot learn."""
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 from pt4al_backend import learning
 from pt4al_backend.active_learning.stored_networks import StoredNetworks
 from pt4al_backend.active_learning.training_data import ProbeInputs
-from pt4al_backend.errors import PT4ALError
+from pt4al_backend.errors import ProjectResetError
 from pt4al_backend.labelling.label_types import questions_of
 from pt4al_backend.labelling.platform import LabellingPlatform
 from pt4al_backend.labelling.questions import Question
@@ -61,7 +61,7 @@ class Workspace:
         """The project's row now."""
         project = self.store.project(self.project_id)
         if project is None:
-            raise PT4ALError(f"Project {self.project_id} was reset while it was worked on.")
+            raise ProjectResetError(self.project_id)
         return project
 
     def pixels(self, project: Project) -> PixelStore:

@@ -99,7 +99,7 @@ class Store(TaskStore):
 
     def announce(self, project_id: int, *, tasks: int) -> None:
         """How many tasks a project has, listed or not."""
-        with self._session.begin() as session:
+        with self._changing(project_id) as session:
             if session.get(Project, project_id) is not None:  # it may have been forgotten meanwhile
                 session.merge(Announced(project_id=project_id, tasks=tasks))
 
@@ -144,7 +144,7 @@ class Store(TaskStore):
         self, project_id: int, arrays: RankingArrays, *, questions: Sequence[dict[str, Any]], **columns: Any
     ) -> None:
         """Replace a project's ranking, with project `columns` in the same transaction."""
-        with self._session.begin() as session:
+        with self._changing(project_id) as session:
             session.merge(
                 Ranking(project_id=project_id, stamp=time.time(), questions=list(questions), arrays=arrays.to_bytes())
             )

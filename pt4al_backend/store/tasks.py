@@ -5,15 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import and_, case, delete, func, or_, select, update
+from sqlalchemy.exc import IntegrityError, NoResultFound
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.exc import StaleDataError
 
+from pt4al_backend.errors import ProjectResetError
 from pt4al_backend.labelling.platform import TaskState
 from pt4al_backend.labelling.questions import Answers
 from pt4al_backend.store.database import Database
@@ -63,6 +67,22 @@ class Totals:
 class TaskStore(Database):
     """Each method is one transaction."""
 
+    @contextmanager
+    def _changing(self, project_id: int) -> Iterator[Session]:
+        """A transaction that changes a project's rows.
+
+        Raises:
+            ProjectResetError: The project was forgotten meanwhile.
+        """
+        try:
+            with self._session.begin() as session:
+                yield session
+        except (IntegrityError, NoResultFound, StaleDataError):
+            with self._session() as session:
+                if session.get(Project, project_id) is not None:
+                    raise
+            raise ProjectResetError(project_id) from None
+
     def apply(self, project_id: int, states: Sequence[TaskState], *, regions: str = "") -> bool:
         """Take in tasks as Label Studio shows them. True if any was new or changed.
 
@@ -72,7 +92,7 @@ class TaskStore(Database):
         changed in any way.
         """
         changed = False
-        with self._session.begin() as session:
+        with self._changing(project_id) as session:
             ids = [state.id for state in states]
             known = {
                 task.id: task
@@ -104,7 +124,7 @@ class TaskStore(Database):
     def readdress(self, project_id: int, images: Mapping[int, str]) -> bool:
         """Take in image values by task id. An image whose value changed is fetched again. True if any did."""
         changed = False
-        with self._session.begin() as session:
+        with self._changing(project_id) as session:
             for chunk in _chunks(list(images)):
                 for task in session.scalars(select(Task).where(Task.project_id == project_id, Task.id.in_(chunk))):
                     if task.image != images[task.id]:
@@ -153,7 +173,7 @@ class TaskStore(Database):
 
     def reserve_rows(self, project_id: int, ids: Sequence[int]) -> NDArray[np.int64]:
         """Rows of the pixel store for these tasks: their old ones, or new ones. (n,)"""
-        with self._session.begin() as session:
+        with self._changing(project_id) as session:
             project = session.get_one(Project, project_id)
             query = select(Task).where(Task.project_id == project_id, Task.id.in_(ids))
             tasks = {task.id: task for task in session.scalars(query)}
@@ -177,7 +197,7 @@ class TaskStore(Database):
 
         A task whose image changed while it was fetched stays to be fetched.
         """
-        with self._session.begin() as session:
+        with self._changing(project_id) as session:
             for chunk in _chunks(list(ready)):
                 for task in session.scalars(select(Task).where(Task.project_id == project_id, Task.id.in_(chunk))):
                     value, width, height = ready[task.id]
@@ -224,7 +244,7 @@ class TaskStore(Database):
             {"project_id": project_id, "id": int(t), "pretext_loss": float(x), "batch": int(b)}
             for t, x, b in zip(task, loss, batch, strict=True)
         ]
-        with self._session.begin() as session:
+        with self._changing(project_id) as session:
             if rows:
                 query = select(Task.id).where(Task.project_id == project_id, Task.state == READY)
                 existing = set(session.scalars(query))
@@ -302,7 +322,7 @@ class TaskStore(Database):
 
     def note_drawing(self, project_id: int, task_id: int, notes: Sequence[str]) -> None:
         """Remember what of a readable image's regions could not be drawn, in place of what was known of that."""
-        with self._session.begin() as session:
+        with self._changing(project_id) as session:
             task = session.get(Task, (project_id, task_id))
             if task is not None and task.state == READY:
                 task.reason = "\n".join([task.reason.partition("\n")[0], *notes])

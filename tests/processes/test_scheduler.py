@@ -96,6 +96,21 @@ def test_a_project_that_stays_missing_is_forgotten(rig, monkeypatch):
     assert not rig.store.pixels_dir(first.id).exists()
 
 
+def test_a_project_that_is_reset_while_it_is_ranked_ends_without_a_traceback(rig, monkeypatch, caplog):
+    first, second = rig.platforms
+    save_ranking = rig.store.save_ranking
+
+    def reset_before(project_id, *args, **columns):
+        if project_id == first:
+            rig.store.forget(first)
+        save_ranking(project_id, *args, **columns)
+
+    monkeypatch.setattr(rig.store, "save_ranking", reset_before)
+    rig.turn_until(lambda: rig.platforms[second].published and len(rig.store.projects()) == 1)
+    rig.turn_until(lambda: first not in rig.worker._slots)
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 def test_a_reset_project_starts_again_from_nothing(rig):
     first = rig.store.projects()[0]
     rig.turn_until(lambda: rig.platforms[first.id].published)

@@ -1,9 +1,12 @@
 """Tasks in the store."""
 
 import numpy as np
+import pytest
 from support.coloured_shapes import shape_regions
 from support.stored import fetch, state
 
+from pt4al_backend.errors import ProjectResetError
+from pt4al_backend.store.pool_scores import RankingArrays
 from pt4al_backend.store.tasks import regions_digest
 
 
@@ -78,3 +81,23 @@ def test_digests_tell_regions_apart() -> None:
     in_other_order = [dict(reversed(region.items())) for region in first]
     assert regions_digest(first) == regions_digest(in_other_order) != regions_digest(second)
     assert regions_digest([]) != regions_digest(first)
+
+
+def test_what_is_written_for_a_project_that_was_reset_is_an_error(store, project):
+    class Resetting(dict):
+        def __getitem__(self, task):
+            store.forget(project.id)
+            return super().__getitem__(task)
+
+    store.apply(project.id, [state(1)])
+    with pytest.raises(ProjectResetError):
+        store.images_done(project.id, ready=Resetting({1: ("/1.png", 40, 30)}), failed={})
+    ranking = RankingArrays(np.array([1]), np.ones(1), ())
+    for write in (
+        lambda: store.apply(project.id, [state(1)]),
+        lambda: store.reserve_rows(project.id, [1]),
+        lambda: store.save_ranking(project.id, ranking, questions=[]),
+    ):
+        with pytest.raises(ProjectResetError, match=f"Project {project.id} was reset"):
+            write()
+    assert store.projects() == [] and store.task_ids(project.id) == [] and store.ranking(project.id) is None
