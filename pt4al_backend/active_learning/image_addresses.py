@@ -60,7 +60,9 @@ class Addresses:
 
     def _compare_excluded(self) -> bool:
         workspace = self._workspace
-        tasks = workspace.store.set_aside(workspace.project_id, after=self._excluded_after, limit=EXCLUDED_AT_A_TIME)
+        tasks = workspace.store.unreadable_tasks(
+            workspace.project_id, after=self._excluded_after, limit=EXCLUDED_AT_A_TIME
+        )
         self._excluded_after = tasks[-1] if len(tasks) == EXCLUDED_AT_A_TIME else -1
         changed = (
             workspace.store.readdress(workspace.project_id, workspace.platform.images_of(tasks)) if tasks else False

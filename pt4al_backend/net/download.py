@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.store.disk import told
+from pt4al_backend.store.disk import describe
 from pt4al_backend.store.files import replacing
 
 MOST_BYTES = 500_000_000
@@ -39,4 +39,4 @@ def download(url: str, path: Path) -> None:
             "and set PT4AL_IMAGENET_WEIGHTS to its path, or use PT4AL_INIT=pretext."
         ) from error
     except OSError as error:
-        raise PT4ALError(told(error, path)) from error
+        raise PT4ALError(describe(error, path)) from error

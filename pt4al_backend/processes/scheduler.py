@@ -391,5 +391,5 @@ def _message(error: Exception) -> str:
     if isinstance(error, PT4ALError):
         return str(error)
     if isinstance(error, OSError) and error.errno in disk.DISK_ERRORS and error.filename:
-        return disk.told(error, Path(str(error.filename)))
+        return disk.describe(error, Path(str(error.filename)))
     return f"Unexpected {type(error).__name__}; the worker's log has the details."

@@ -26,11 +26,14 @@ logger = logging.getLogger(__name__)
 def save_arrays(path: Path, arrays: Arrays, meta: Meta) -> None:
     """Write arrays of any shape and memory layout, and `meta` (JSON values), in one atomic step.
 
-    After a kill at any moment `path` holds the old or the new content, whole. One process writes a path
-    at a time. Raises PT4ALError where the file cannot be written.
+    After a kill at any moment `path` holds either the old content or the new one, complete. Only one process
+    may write a path at a time.
+
+    Raises:
+        PT4ALError: The file cannot be written.
     """
-    tidy = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    content = save(tidy, metadata={META_KEY: json.dumps(meta)})
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    content = save(contiguous, metadata={META_KEY: json.dumps(meta)})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as unfinished:
@@ -42,7 +45,14 @@ def save_arrays(path: Path, arrays: Arrays, meta: Meta) -> None:
 
 
 def load_arrays(path: Path) -> tuple[Arrays, Meta] | None:
-    """What `save_arrays` wrote; None if there is no such file, PT4ALError if it is not whole."""
+    """Read what `save_arrays` wrote.
+
+    Returns:
+        The arrays and `meta`, or None if there is no such file.
+
+    Raises:
+        PT4ALError: The file is incomplete or was not written by `save_arrays`.
+    """
     try:
         with safe_open(path, framework="numpy") as file:
             meta = json.loads((file.metadata() or {})[META_KEY])
@@ -60,8 +70,10 @@ class CheckpointFile:
         self.path = path
 
     def load(self) -> tuple[Arrays, Meta] | None:
-        """The saved state, or None where training has to start at the beginning: there is no file, or it is
-        damaged, in which case it is deleted and the log says so."""
+        """The saved state, or None if training has to start from the beginning.
+
+        A damaged file is deleted, and the log says so.
+        """
         try:
             return load_arrays(self.path)
         except PT4ALError:
@@ -70,9 +82,13 @@ class CheckpointFile:
             return None
 
     def save(self, arrays: Arrays, meta: Meta) -> None:
-        """Replace the saved state, atomically. Raises PT4ALError where that fails; the old state stays."""
+        """Replace the saved state atomically.
+
+        Raises:
+            PT4ALError: The file cannot be written; the old state stays.
+        """
         save_arrays(self.path, arrays, meta)
 
     def delete(self) -> None:
-        """Forget the saved state, if there is any."""
+        """Delete the saved state, if there is any."""
         self.path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The database behind the store: opening it, and refusing one that cannot be used."""
+"""The database behind the store: opens it, and rejects one that cannot be used."""
 
 from __future__ import annotations
 
@@ -17,23 +17,32 @@ from pt4al_backend.store.sessions import Sessions, damage
 
 FILE = "pt4al.db"
 MARK = ".pt4al"
-"""An empty file by which a data directory is known, where the database is elsewhere."""
+"""An empty file that identifies a data directory whose database is elsewhere."""
 PATIENCE = 3.0
-"""Seconds that a transaction waits for one of another process, where somebody waits for the answer."""
-LITTLE_PATIENCE = 0.1  # seconds, where it has just been in vain: what waits behind others must not add up
-_PROBE_EVERY = 2.0  # seconds between looks at the disk
+"""Seconds that a transaction waits for another process when somebody waits for the response."""
+LITTLE_PATIENCE = 0.1  # seconds, after a wait that was in vain: the waits of a queue of requests must not add up
+_PROBE_EVERY = 2.0  # seconds between checks of the disk
 
 
 class Database:
-    """SQLite in `data_dir`, or whatever `database_url` names."""
+    """SQLite in `data_dir`, or the database at `database_url`."""
 
     @staticmethod
     def exists(data_dir: Path, database_url: str = "") -> bool:
-        """Whether there may be one, so that who only looks need not make one where there is none."""
+        """Whether a database may exist: commands that only read must not create one."""
         return bool(database_url) or (data_dir / FILE).exists()
 
     def __init__(self, data_dir: Path, database_url: str = "", *, patience: float = PATIENCE) -> None:
-        """`patience`: seconds that a transaction waits for one of another process."""
+        """Open the database, and create or migrate its tables.
+
+        Args:
+            data_dir: The data directory; created if it is missing.
+            database_url: An SQLAlchemy URL; "" means SQLite in `data_dir`.
+            patience: Seconds that a transaction waits for another process.
+
+        Raises:
+            PT4ALError: The database or the data directory cannot be used.
+        """
         self.data_dir = data_dir
         _writable(data_dir)
         self._engine = _engine(database_url or f"sqlite:///{data_dir / FILE}", patience)
@@ -49,39 +58,39 @@ class Database:
         self._probed: tuple[float, str] = (-_PROBE_EVERY, "")
 
     def close(self) -> None:
-        """Give back all connections."""
+        """Close all connections."""
         self._engine.dispose()
 
     def require_present(self) -> None:
-        """Raise `StoreError` where the data directory is not the one that was opened."""
+        """Raise `StoreError` unless the data directory is the one that was opened."""
         for files in self._session.opened:
             files.require()
 
     def require_usable(self) -> None:
-        """Raise `StoreError` where the data directory is not the one that was opened, or cannot be written."""
+        """Raise `StoreError` unless the data directory is the one that was opened, and can be written."""
         self.require_present()
         trouble = self.disk_trouble()
         if trouble:
             raise StoreError(trouble)
 
     def disk_trouble(self) -> str:
-        """Why nothing can be written into the data directory; "" if something can. Some seconds old at most."""
+        """Why nothing can be written to the data directory; "" if something can. At most a few seconds old."""
         now = time.monotonic()
         if now - self._probed[0] >= _PROBE_EVERY:
             self._probed = (now, trouble_with(self.data_dir))
         return self._probed[1]
 
     def _opened(self) -> list[OpenedFiles]:
-        found = []
+        opened = []
         url = self._engine.url
         if url.get_backend_name() == "sqlite" and url.database:
             file = Path(url.database)
-            # While a connection is open, and the pool keeps one, so are the two files beside it.
-            found.append(OpenedFiles([file, file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-shm")]))
-        if not found or file.parent != self.data_dir:
+            # The two files beside it exist while a connection is open, and the pool keeps one open.
+            opened.append(OpenedFiles([file, file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-shm")]))
+        if not opened or file.parent != self.data_dir:
             (self.data_dir / MARK).touch()
-            found.append(OpenedFiles([self.data_dir / MARK]))
-        return found
+            opened.append(OpenedFiles([self.data_dir / MARK]))
+        return opened
 
     def _bound_waiting(self, patience: float) -> None:
         @event.listens_for(self._engine, "checkout")
@@ -115,24 +124,24 @@ def _engine(url: str, patience: float) -> Engine:
     if not url.startswith("sqlite"):
         try:
             return create_engine(url, pool_pre_ping=True, pool_timeout=patience, hide_parameters=True)
-        except (SQLAlchemyError, ValueError):  # the address may hold a password: it is not told
+        except (SQLAlchemyError, ValueError):  # the URL may contain a password: do not show it
             raise PT4ALError(
-                "PT4AL_DATABASE_URL is not an address of a database: write it like "
+                "PT4AL_DATABASE_URL is not the URL of a database: write it like "
                 "postgresql+psycopg://user:password@host/name."
             ) from None
         except ModuleNotFoundError as error:
             raise PT4ALError(
                 f"The database of PT4AL_DATABASE_URL needs the Python package {error.name}, which is not installed: "
-                "for PostgreSQL, pip install 'psycopg[binary]' and let the address begin with postgresql+psycopg://."
+                "for PostgreSQL, pip install 'psycopg[binary]' and begin the URL with postgresql+psycopg://."
             ) from None
-    # As many connections as there are threads: none waits for another's while the database is locked. No parameters
-    # are told, for tokens are among them.
+    # As many connections as threads: no thread waits for another's connection while the database is locked. Errors
+    # hide the parameters because some are tokens.
     engine = create_engine(url, connect_args={"timeout": patience}, pool_size=16, max_overflow=-1, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _set_pragmas(connection: Any, _record: Any) -> None:
         connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")  # safe against kill -9; a power cut may lose the last second
+        connection.execute("PRAGMA synchronous=NORMAL")  # survives kill -9; a power cut may lose the last second
         connection.execute("PRAGMA foreign_keys=ON")
 
     return engine

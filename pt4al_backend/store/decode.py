@@ -1,7 +1,7 @@
-"""Image files of any kind to small upright RGB arrays, in this process.
+"""Decodes image files of any format to small upright RGB arrays, in this process.
 
-What a file may cost is not bounded here: files of other people are decoded by `decoders.Decoders`, in processes
-that can be ended.
+Nothing here bounds the time and memory that a file costs: `decoders.Decoders` decodes the files of other people in
+processes that can be killed.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from PIL import Image, UnidentifiedImageError
 from pt4al_backend.errors import UnreadableImageError
 from pt4al_backend.store.cut_files import completed
 
-Image.init()  # registers the formats now, once, instead of in whichever thread opens the first image
+Image.init()  # registers the formats once, now, and not in whichever thread opens the first image
 WANTED = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000", "PPM")  # never EPS: it runs code
 FORMATS = tuple(name for name in WANTED if name in Image.OPEN)
-TURN = {  # EXIF orientation -> what brings the image upright
+TURN = {  # EXIF orientation -> the operation that turns the image upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -34,9 +34,9 @@ TURN = {  # EXIF orientation -> what brings the image upright
 }
 ORIENTATION, SHORT = 0x0112, 3
 TURNED = ("JPEG", "MPO", "PNG", "AVIF")
-"""Formats that Chromium turns by EXIF (of AVIF Pillow hands on the file's own `irot` and `imir` as EXIF): not WebP.
-A TIFF, which no browser shows, is turned by Pillow itself, in its size as in its pixels."""
-ENOUGH = 0.95  # of the rows of a file that ends early
+"""Formats that Chromium turns by EXIF, which do not include WebP. For AVIF, Pillow passes `irot` and `imir` on as EXIF.
+No browser shows TIFF; Pillow itself turns its pixels and its size."""
+ENOUGH = 0.95  # fraction of intact rows from which a file that ends early is used
 DEPTHS = (255, 1023, 4095, 16383, 65535)  # white of 8, 10, 12, 14 and 16 bits
 BAND_PIXELS = 1_000_000
 SILENCE = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
@@ -50,59 +50,85 @@ class OpenImage:
     image: Image.Image
     side: int
     orientation: int
-    """Of EXIF, 1 to 8."""
+    """EXIF orientation, 1 to 8."""
     width: int
-    """Of the upright image."""
+    """Width of the upright image in pixels."""
     height: int
+    """Height of the upright image in pixels."""
 
     def pixels(self) -> tuple[NDArray[np.uint8], str]:
-        """See `decode`, and a note about what is odd with the file, or ""."""
+        """Decode the image.
+
+        Returns:
+            The array described at `decode`, and a note about what is odd about the file, or "".
+
+        Raises:
+            UnreadableImageError: The image cannot be decoded.
+        """
         note = ""
         try:
             small = _small(self.image, self.side)
         except MemoryError:
             raise
-        except Exception as error:  # what decoders raise on hostile bytes is not a closed set
+        except Exception as error:  # decoders may raise anything on hostile bytes
             small, note = self._rescued(error)
         if self.orientation in TURN:
             small = small.transpose(TURN[self.orientation])
         return np.array(small.convert("RGB")), note
 
     def _rescued(self, error: Exception) -> tuple[Image.Image, str]:
-        """As far as it goes, with a note, where nearly all of it is there."""
-        kind, found = self.image.format, None
+        """The image as far as it can be decoded, with a note, if nearly all of it is intact."""
+        format_, partial = self.image.format, None
         try:
-            found = completed(self.data, lambda data: _open(data, max_pixels=None))
-            if found is not None and found[1] >= ENOUGH:
-                note = f"The {kind} file ends early or is damaged: {_share(found[1])} can be read."
-                return _small(_drafted(found[0], self.side), self.side), note
+            partial = completed(self.data, lambda data: _open(data, max_pixels=None))
+            if partial is not None and partial[1] >= ENOUGH:
+                note = f"The {format_} file ends early or is damaged: {_share(partial[1])} can be read."
+                return _small(_drafted(partial[0], self.side), self.side), note
         except MemoryError:
             raise
-        except Exception:  # it is worse: the first error says what
-            found = None
-        lacks = f" ({_share(found[1])} can be read)" if found else ""
-        raise UnreadableImageError(f"The {kind} file is damaged: {_plain(error)}{lacks}.") from error
+        except Exception:  # the file is worse than cut: the first error says more
+            partial = None
+        readable = f" ({_share(partial[1])} can be read)" if partial else ""
+        raise UnreadableImageError(f"The {format_} file is damaged: {_plain(error)}{readable}.") from error
 
 
 def decode(data: bytes, *, size: int, max_pixels: int = 100_000_000) -> NDArray[np.uint8]:
-    """Upright RGB of shape (size, size, 3), the whole image squashed to the square with antialiasing.
+    """Decode an image to upright RGB, squashed to a square with antialiasing.
 
-    Transparency is laid over white, animations give their first frame. Samples of more than 8 bits are
-    scaled by the depth their brightest pixel needs, so a 12-bit scan in a 16-bit file is not black.
-    `max_pixels` is checked on the header, before pixels are decoded; Pillow's own bound of 178 million
-    pixels stays. Raises UnreadableImageError with the reason.
+    Transparency is laid over white; animations give their first frame. Samples of more than 8 bits are
+    scaled by the depth that their brightest pixel needs, so that a 12-bit scan in a 16-bit file is not black.
+
+    Args:
+        data: The bytes of the file.
+        size: Height and width of the result in pixels.
+        max_pixels: The largest width x height, checked on the header before any pixels are decoded. Pillow's own
+            limit of 178 million pixels applies as well.
+
+    Returns:
+        A (size, size, 3) uint8 array.
+
+    Raises:
+        UnreadableImageError: The image cannot be decoded; the text says why.
     """
     return open_image(data, side=size, max_pixels=max_pixels).pixels()[0]
 
 
 def probe_size(data: bytes) -> tuple[int, int]:
-    """Width and height of the upright image, from the header alone. Raises UnreadableImageError."""
+    """Read the width and height of the upright image from the header.
+
+    Raises:
+        UnreadableImageError: The header cannot be read.
+    """
     opened = open_image(data)
     return opened.width, opened.height
 
 
 def open_image(data: bytes, *, side: int = 0, max_pixels: int | None = None) -> OpenImage:
-    """Read the header. Without a `side` pixels cannot be asked for. Raises UnreadableImageError."""
+    """Read the header of an image. Only with a `side` can its pixels be decoded.
+
+    Raises:
+        UnreadableImageError: The header cannot be read, or announces more than `max_pixels`.
+    """
     image = _open(data, max_pixels=max_pixels)
     orientation, (width, height) = _orientation(image), image.size
     if orientation >= 5:
@@ -111,7 +137,7 @@ def open_image(data: bytes, *, side: int = 0, max_pixels: int | None = None) -> 
 
 
 def _open(data: bytes, *, max_pixels: int | None) -> Image.Image:
-    """The image, its pixels not read yet."""
+    """The image, before its pixels are read."""
     if not data:
         raise UnreadableImageError("The file is empty.")
     _silence_pillow()
@@ -136,7 +162,7 @@ def _open(data: bytes, *, max_pixels: int | None) -> Image.Image:
 
 
 def _drafted(image: Image.Image, side: int) -> Image.Image:
-    image.draft(None, (2 * side, 2 * side))  # a JPEG is then read at a fraction of its size
+    image.draft(None, (2 * side, 2 * side))  # a JPEG is then decoded at a fraction of its size
     return image
 
 
@@ -151,17 +177,17 @@ def _share(rows: float) -> str:
 
 
 def _silence_pillow() -> None:
-    """Ignore Pillow's warnings about odd files, which the reasons here replace.
+    """Ignore Pillow's warnings about odd files: our notes and errors replace them.
 
-    Set once and left, unlike `warnings.catch_warnings`, which threads would undo for each other; set again
-    only where somebody has put other filters in front.
+    The filter is installed once and stays: with `warnings.catch_warnings`, threads would undo each other's filters.
+    It is installed again only if somebody put another filter in front.
     """
     if warnings.filters[0] != SILENCE:
         warnings.filterwarnings("ignore", module=SILENCE[3].pattern)
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF orientation as browsers, and so annotators, see it: no XMP, and a damaged one is none."""
+    """EXIF orientation as browsers, and therefore annotators, see it: XMP and damaged EXIF are ignored."""
     raw: object = image.info.get("exif")
     if image.format not in TURNED or not isinstance(raw, bytes):
         return 1
@@ -180,7 +206,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """The loaded image in a mode that can be resized with antialiasing: L, RGB or, premultiplied, RGBa."""
+    """The loaded image in a mode that can be resized with antialiasing: L, RGB or RGBa (premultiplied)."""
     if image.mode.startswith("I") or image.mode == "F":
         return Image.fromarray(_scaled(image))
     if image.has_transparency_data:
@@ -191,14 +217,20 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _scaled(image: Image.Image) -> NDArray[np.uint8]:
-    """(H, W) deep samples as 0..255: unsigned integers by bit depth, floats up to 1.0 by 1.0, anything
-    else from its minimum to its maximum. NaN and infinities are black or white. Band by band, because
-    float copies of a 100 megapixel image would take gigabytes."""
+    """Scale samples of more than 8 bits to 0..255.
+
+    Unsigned integers are scaled by their bit depth, floats up to 1.0 by 1.0, and anything else from its minimum
+    to its maximum. NaN and infinities become black or white. Works in bands, because float copies of a
+    100-megapixel image would take gigabytes.
+
+    Returns:
+        An (H, W) array.
+    """
     low, high = np.inf, -np.inf
     for band in _bands(image):
         finite = band[np.isfinite(band)]
         low, high = float(finite.min(initial=low)), float(finite.max(initial=high))
-    if low > high:  # not one finite sample
+    if low > high:  # no sample is finite
         low = high = 0.0
     if low >= 0 and high <= DEPTHS[-1]:
         low = 0.0
@@ -212,7 +244,7 @@ def _scaled(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _bands(image: Image.Image) -> Iterator[NDArray[np.float64]]:
-    """The image as float64 bands of some rows each."""
+    """The image as float64 bands of a few rows each."""
     rows = max(1, BAND_PIXELS // image.width)
     for top in range(0, image.height, rows):
         bottom = min(top + rows, image.height)
@@ -225,7 +257,7 @@ def _over_white(premultiplied: Image.Image) -> Image.Image:
 
 
 def _what_it_is(data: bytes) -> str:
-    """Why bytes that no decoder knows are no image."""
+    """A sentence about bytes that no decoder recognizes."""
     start = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith((b"<!doctype html", b"<html")):
         return "A web page, not an image: give the address of the image file itself."

@@ -1,9 +1,9 @@
-"""The process that decodes image files of strangers for `decoders.Decoders`, one at a time: `python -m` this.
+"""The process that decodes untrusted image files for `decoders.Decoders`, one at a time; run with `python -m`.
 
-Whatever a file does, it costs no more than this process, which the system ends after some seconds of work and to which
-it gives no more than some memory (on Linux; elsewhere as far as the system can). Standard input is one end of a
-connection: requests come as a line of JSON, with as many bytes behind it as its `length` says, and so go the answers.
-It ends when the other end is closed, and so with the process that asked, whatever it is doing.
+Whatever a file does, it costs no more than this process: the system kills it after some seconds of work and limits its
+memory (on Linux; elsewhere as far as the system can). Standard input is one end of a connection. Requests and responses
+are a line of JSON each, followed by as many bytes as its `length` says. The process exits as soon as the other end is
+closed, and therefore with its parent, whatever it is doing.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ import threading
 from pathlib import Path
 from typing import IO, Any
 
-SECONDS = 10.0  # of work (processor time) on one image: it is the same on a busy machine
-MEMORY = 1_000_000_000  # bytes, for all that this process holds
+SECONDS = 10.0  # of processor time for one image: the same on a busy machine
+MEMORY = 1_000_000_000  # bytes for the whole process
 
 Requests = queue.SimpleQueue[tuple[dict[str, Any], bytes]]
 
 
 def main() -> None:
-    """Answer requests until nobody is there to ask."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the parent, which ends us
+    """Answer requests until the connection is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the parent, which ends this process
     _accept_limits()
     with socket.socket(fileno=os.dup(sys.stdin.fileno())) as connection:
         incoming, outgoing = connection.makefile("rb"), connection.makefile("wb")
@@ -50,7 +50,7 @@ def _serve(requests: Requests, outgoing: IO[bytes]) -> None:
         content = b""
         try:
             if "side" in request:  # a new image
-                signal.setitimer(signal.ITIMER_PROF, SECONDS)  # whose default is the end of the process
+                signal.setitimer(signal.ITIMER_PROF, SECONDS)  # its signal kills the process
                 opened = None
                 opened = open_image(data, side=request["side"], max_pixels=request["max_pixels"])
                 pixels = opened.image.width * opened.image.height
@@ -71,7 +71,7 @@ def _serve(requests: Requests, outgoing: IO[bytes]) -> None:
 
 
 def _read(incoming: IO[bytes], requests: Requests) -> None:
-    # OSError and ValueError: the other end was closed with an answer unread, or in the middle of a request.
+    # OSError and ValueError: the other end was closed with a response unread, or in the middle of a request.
     with contextlib.suppress(OSError, ValueError):
         while line := incoming.readline():
             request = json.loads(line)
@@ -85,15 +85,15 @@ def _send(outgoing: IO[bytes], answer: dict[str, Any], content: bytes = b"") -> 
 
 
 def _accept_limits() -> None:
-    for limit, most in ((resource.RLIMIT_DATA, MEMORY), (resource.RLIMIT_CORE, 0)):
-        with contextlib.suppress(ValueError, OSError):  # the system has a stricter one, or none
-            resource.setrlimit(limit, (most, most))
-    with contextlib.suppress(OSError):  # Linux: where memory runs out, an image is lost and no work
+    for resource_, limit in ((resource.RLIMIT_DATA, MEMORY), (resource.RLIMIT_CORE, 0)):
+        with contextlib.suppress(ValueError, OSError):  # the system has a stricter limit, or none
+            resource.setrlimit(resource_, (limit, limit))
+    with contextlib.suppress(OSError):  # Linux: if memory runs out, kill this process first: only an image is lost
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def _one_thread_each() -> None:
-    """Of AVIF, whose decoder would start as many as there are cores: there are several of this process."""
+    """Limit the AVIF decoder, which would start a thread per core in each of these processes."""
     avif: Any = sys.modules.get("PIL.AvifImagePlugin")
     if avif is not None:
         avif.DEFAULT_MAX_THREADS = 1

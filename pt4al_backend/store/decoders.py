@@ -1,7 +1,7 @@
-"""Decode image files in child processes, so that no file costs more than some seconds, some memory, and itself.
+"""Decodes image files in child processes, so that a hostile file costs only some seconds, some memory, and itself.
 
-Neither `multiprocessing` nor `concurrent.futures`: their answers are pickled, and what has decoded a stranger's
-file is not to be trusted with that; and a worker that dies takes the others' tasks with it.
+Neither `multiprocessing` nor `concurrent.futures` fits: they unpickle what the child sends, and a process that decoded
+an untrusted file cannot be trusted with that; and a worker that dies takes the others' tasks with it.
 """
 
 from __future__ import annotations
@@ -25,36 +25,37 @@ from numpy.typing import NDArray
 from pt4al_backend.errors import PT4ALError, UnreadableImageError
 from pt4al_backend.store.decoder_process import SECONDS
 
-MOST = 4  # processes of one `Decoders`: as many as there are cores, but not more
-PATIENCE = 60.0  # seconds without an answer, also on a machine that gives a process no time
-PIXELS_AT_ONCE = 50_000_000  # decoded at the same time: one takes up to 12 bytes
+MOST = 4  # processes of one `Decoders`: one per core, but no more than this
+PATIENCE = 60.0  # seconds to wait for a response, even on an overloaded machine
+PIXELS_AT_ONCE = 50_000_000  # decoded at the same time: each takes up to 12 bytes
 MAX_PIXELS = 100_000_000
 CLOSED = "No more images are decoded."
 
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """An image that was read."""
+    """A decoded image."""
 
     pixels: NDArray[np.uint8]
     """RGB (side, side, 3), upright."""
     width: int
-    """Of the upright image."""
+    """Width of the upright image in its file, in pixels."""
     height: int
+    """Height of the upright image in its file, in pixels."""
     note: str
-    """One sentence where something is odd with the file, else ""."""
+    """A sentence about what is odd about the file, or ""."""
 
 
 class Decoders:
-    """Child processes that decode, started when they are needed. Any number of threads may share them.
+    """Child processes that decode, started on demand. Any number of threads may share them.
 
-    They end with `close`, or with this process. Who has bad images keeps only their own decoders busy: let those of
-    different people have different ones.
+    They end with `close`, or with this process. Use a `Decoders` per project, so that one with bad images keeps only
+    its own processes busy.
     """
 
     def __init__(self) -> None:
         self._slots = threading.Semaphore(min(_cores(), MOST))
-        self._room = _Room(PIXELS_AT_ONCE)
+        self._budget = _PixelBudget(PIXELS_AT_ONCE)
         self._changing = threading.Lock()
         self._idle: list[_Decoder] = []
         self._all: set[_Decoder] = set()
@@ -67,22 +68,27 @@ class Decoders:
         self.close()
 
     def decode(self, data: bytes, *, size: int, max_pixels: int = MAX_PIXELS) -> DecodedImage:
-        """See `decode.decode`. Raises UnreadableImageError with the reason, also where its decoder has died of it."""
+        """Decode an image as `decode.decode` does, with the same arguments.
+
+        Raises:
+            UnreadableImageError: The image cannot be decoded, or crashed its decoder; the text says why.
+            PT4ALError: The decoders are closed or cannot be started.
+        """
         with self._decoder() as decoder:
             opened, _ = decoder.ask({"side": size, "max_pixels": max_pixels}, data)
-            with self._room.for_pixels(opened["pixels"]):
+            with self._budget.for_pixels(opened["pixels"]):
                 answer, content = decoder.ask({})
         pixels = np.frombuffer(bytearray(content), dtype=np.uint8).reshape(size, size, 3)
         return DecodedImage(pixels, opened["width"], opened["height"], answer["note"])
 
     def probe_size(self, data: bytes) -> tuple[int, int]:
-        """See `decode.probe_size`. Raises as `decode` does."""
+        """Read the size of an image as `decode.probe_size` does. Raises the errors of `decode`."""
         with self._decoder() as decoder:
             opened, _ = decoder.ask({"side": 0, "max_pixels": None}, data)
         return opened["width"], opened["height"]
 
     def close(self) -> None:
-        """End all processes, also those at work: whoever waits for one gets an error."""
+        """Kill all processes, busy or not: whoever waits for one gets an error."""
         with self._changing:
             self._closed, decoders = True, list(self._all)
             self._all.clear()
@@ -106,13 +112,13 @@ class Decoders:
                     decoder.end()
 
     def _taken(self) -> _Decoder:
-        """An idle one, or a new one."""
+        """An idle decoder, or a new one."""
         with self._changing:
             if self._closed:
                 raise PT4ALError(CLOSED)
             while self._idle:
                 decoder = self._idle.pop()
-                if decoder.lives():
+                if decoder.is_alive():
                     return decoder
                 self._all.discard(decoder)
                 decoder.end()
@@ -128,7 +134,7 @@ class Decoders:
 
 
 class _Decoder:
-    """One child process. For one thread at a time, but for `end`."""
+    """A child process. One thread at a time may use it; any thread may call `end`."""
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
@@ -152,10 +158,17 @@ class _Decoder:
             self._receive()
         except (OSError, ValueError):
             code = self.end()
-            raise PT4ALError(f"The process that decodes images does not start ({code}): look into the log.") from None
+            raise PT4ALError(f"The process that decodes images does not start ({code}): see the log.") from None
 
     def ask(self, request: dict[str, Any], data: bytes = b"") -> tuple[dict[str, Any], bytes]:
-        """Its answer to a request. `UnreadableImageError` if that is a refusal, or if the process dies instead."""
+        """Send a request and wait for the response.
+
+        Returns:
+            The JSON of the response, and the bytes after it.
+
+        Raises:
+            UnreadableImageError: The response is an error, or the process died.
+        """
         try:
             self._stream.write(json.dumps(request | {"length": len(data)}).encode() + b"\n")
             self._stream.write(data)
@@ -170,40 +183,40 @@ class _Decoder:
             raise UnreadableImageError(answer["error"])
         return answer, content
 
-    def lives(self) -> bool:
-        """Whether nothing has ended it while it was idle."""
+    def is_alive(self) -> bool:
+        """Whether the process still runs: something may have killed it while it was idle."""
         return self._process.poll() is None
 
     def end(self) -> int:
-        """End the process, whatever it does. How it has ended, as `Popen.returncode` says it."""
+        """Kill the process, whatever it is doing. Returns its exit code, as in `Popen.returncode`."""
         with self._ending:
             self.works = False
-            self._process.kill()  # nothing, where it has ended
+            self._process.kill()  # does nothing if it has exited
             code = self._process.wait()
-            with contextlib.suppress(OSError):  # what could not be sent any more
+            with contextlib.suppress(OSError):  # the rest of the request could not be sent
                 self._stream.close()
             self._connection.close()
             return code
 
     def _receive(self) -> tuple[dict[str, Any], bytes]:
         line = self._stream.readline()
-        answer: dict[str, Any] = json.loads(line)  # ValueError where the process is gone, too
+        answer: dict[str, Any] = json.loads(line)  # ValueError also if the process is gone
         content = self._stream.read(answer["length"])
         if len(content) < answer["length"]:
-            raise ValueError("the process ended while it answered")
+            raise ValueError("the process ended in the middle of a response")
         return answer, content
 
 
-class _Room:
-    """Lets threads work on so many pixels at a time, all together; one image may always."""
+class _PixelBudget:
+    """Limits how many pixels all threads decode at the same time; a larger image is decoded alone."""
 
     def __init__(self, pixels: int) -> None:
-        self._all = self._free = pixels
+        self._total = self._free = pixels
         self._changed = threading.Condition()
 
     @contextmanager
     def for_pixels(self, pixels: int) -> Iterator[None]:
-        wanted = min(pixels, self._all)
+        wanted = min(pixels, self._total)
         with self._changed:
             self._changed.wait_for(lambda: self._free >= wanted)
             self._free -= wanted
@@ -225,5 +238,5 @@ def _why_it_died(code: int) -> str:
 
 
 def _cores() -> int:
-    """Those that this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""What is wrong with a disk, in a sentence, and whether anything is."""
+"""Whether a disk can be written, and a sentence that says why not."""
 
 from __future__ import annotations
 
@@ -7,22 +7,27 @@ import tempfile
 from pathlib import Path
 
 PROBE = 64 * 1024
-"""Bytes that can be written to a disk that is not full: what one small transaction takes."""
+"""Bytes that must fit on a disk: the size of a small transaction."""
 
 _SENTENCES = {
-    errno.ENOSPC: "The disk with {path} is full: free some space, and it goes on by itself.",
-    errno.EDQUOT: "The disk quota for {path} is used up: free some space, and it goes on by itself.",
-    errno.EFBIG: "{path} may not grow any larger: raise the limit on the size of files.",
-    errno.EROFS: "The disk with {path} can only be read: make it writable, and it goes on by itself.",
-    errno.EIO: "The disk with {path} fails (input/output error): look after it.",
-    errno.ENOENT: "{path} is gone: put it back, or start pt4al-backend again to begin with an empty one.",
+    errno.ENOSPC: "The disk with {path} is full: free some space, and work resumes by itself.",
+    errno.EDQUOT: "The disk quota for {path} is used up: free some space, and work resumes by itself.",
+    errno.EFBIG: "{path} cannot grow any larger: raise the limit on file sizes.",
+    errno.EROFS: "The disk with {path} is read-only: make it writable, and work resumes by itself.",
+    errno.EIO: "The disk with {path} fails (input/output error): check or replace it.",
+    errno.ENOENT: "{path} is gone: put it back, or restart pt4al-backend to begin with an empty one.",
 }
-_NOT_ALLOWED = "{path} cannot be written by this user: make it writable, and it goes on by itself."
+_NOT_ALLOWED = "{path} cannot be written by this user: make it writable, and work resumes by itself."
 DISK_ERRORS = frozenset(_SENTENCES) | {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EMFILE}
 
 
-def told(error: OSError, path: Path) -> str:
-    """What is wrong, and what to do. `path`: what could not be written, where the error does not say."""
+def describe(error: OSError, path: Path) -> str:
+    """Say what is wrong and what to do.
+
+    Args:
+        error: The error of a write.
+        path: The file or directory that could not be written.
+    """
     if error.errno in (errno.EACCES, errno.EPERM):
         return _NOT_ALLOWED.format(path=path)
     sentence = _SENTENCES.get(error.errno or 0)
@@ -30,12 +35,14 @@ def told(error: OSError, path: Path) -> str:
 
 
 def trouble_with(directory: Path) -> str:
-    """Why nothing can be written into a directory now; "" if something can."""
+    """Why nothing can be written to a directory now; "" if something can."""
     try:
-        with tempfile.TemporaryFile(dir=directory, buffering=0) as file:  # it has no name that could be left behind
-            left = PROBE
-            while left:
-                left -= file.write(bytes(left)) or 0
+        with tempfile.TemporaryFile(
+            dir=directory, buffering=0
+        ) as file:  # it has no name, so a kill leaves nothing behind
+            remaining = PROBE
+            while remaining:
+                remaining -= file.write(bytes(remaining)) or 0
     except OSError as error:
-        return told(error, directory)
+        return describe(error, directory)
     return ""

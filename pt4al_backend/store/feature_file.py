@@ -1,4 +1,4 @@
-"""Embeddings of a project's images, one row per row of the pixel store, on disk."""
+"""Embeddings of a project's images on disk, one row per row of the pixel store."""
 
 from __future__ import annotations
 
@@ -11,24 +11,33 @@ from pt4al_backend.store.row_file import RowFile
 
 
 class FeatureFile:
-    """float16 embeddings by one encoder. Column 0 is 1 where a row has been written."""
+    """The float16 embeddings of one encoder. Column 0 is 1 if a row has been written."""
 
     def __init__(self, path: Path, *, width: int) -> None:
-        """`width`: values per image. The file appears with the first `write`."""
+        """The first `write` creates the file.
+
+        Args:
+            path: The file.
+            width: Values per image.
+        """
         self.width = width
         self._file = RowFile(path, dtype=np.float16, columns=1 + width, mark=1)
 
     def write(self, rows: NDArray[np.int64], features: NDArray[np.float16]) -> None:
-        """Store (n, width) `features` of `rows`. `PT4ALError` where the disk is full."""
+        """Store the (n, width) `features` of `rows`.
+
+        Raises:
+            PT4ALError: The disk is full or not writable.
+        """
         if len(rows):
             self._file.write(rows, np.ones((len(rows), 1)), features)
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.float16]:
-        """(n, width) features of rows that all have been written."""
+        """The (n, width) features of `rows`, all of which have been written."""
         return self._file.read(rows)
 
     def has(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """(n,) whether each row has been written."""
+        """(n,) booleans: whether each row has been written."""
         return np.asarray(self._file.marks(rows)[:, 0] == 1)
 
     def forget(self, rows: NDArray[np.int64]) -> None:

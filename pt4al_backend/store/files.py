@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and files that one process at a time may hold."""
+"""Atomic writes of files and directories, and file locks."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def replacing(path: Path, *, shared: bool = False) -> Iterator[Path]:
     """Write a file in one atomic step.
 
     Yields a path beside `path` to write to. When the block ends, that file is flushed to disk and takes the place of
-    `path`; when it raises, the file is deleted. After a kill at any moment `path` has its old content or its new one.
+    `path`; if the block raises, the file is deleted. After a kill at any moment `path` has its old or its new content.
 
     Args:
-        path: The file to replace. Its directory exists.
-        shared: Other processes may write it at the same time. Otherwise what a kill leaves is overwritten next time.
+        path: The file to replace, in an existing directory.
+        shared: Other processes may write it at the same time. Otherwise the next write overwrites what a kill left.
     """
     unfinished = _beside(path, shared=shared)
     try:
@@ -34,7 +34,7 @@ def replacing(path: Path, *, shared: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def new_directory(path: Path, *, shared: bool = False) -> Iterator[Path]:
-    """Fill a new directory in one atomic step: yields one beside `path`, which gets its name when the block ends."""
+    """Fill a new directory in one atomic step: yields a directory beside `path`, renamed to it when the block ends."""
     unfinished = _beside(path, shared=shared)
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
@@ -45,7 +45,11 @@ def new_directory(path: Path, *, shared: bool = False) -> Iterator[Path]:
 
 
 def lock(descriptor: int, *, shared: bool = False, wait: bool = True) -> bool:
-    """Lock an open file until it is closed or its process ends. False if others hold it and `wait` is not wanted."""
+    """Lock an open file until it is closed or its process ends.
+
+    Returns:
+        False if others hold the lock and `wait` is false.
+    """
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
@@ -55,7 +59,7 @@ def lock(descriptor: int, *, shared: bool = False, wait: bool = True) -> bool:
 
 @contextmanager
 def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
-    """Hold the lock on a file, which is made if it is missing. Yields what `lock` returns."""
+    """Hold the lock on a file, which is created if it is missing. Yields what `lock` returns."""
     with path.open("a") as file:
         yield lock(file.fileno(), shared=shared, wait=wait)
 

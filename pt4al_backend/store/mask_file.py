@@ -1,4 +1,4 @@
-"""Segmentations of a project's labelled images, drawn at the side they are learnt at, on disk."""
+"""Segmentation masks of a project's labelled images on disk, drawn at the size used in training."""
 
 from __future__ import annotations
 
@@ -13,15 +13,24 @@ from pt4al_backend.store.tasks import DIGEST
 
 
 class MaskFile:
-    """uint8 masks by row of the pixel store, each with the digest of the regions it was drawn from."""
+    """uint8 masks, one per row of the pixel store, each with the digest of the regions it was drawn from."""
 
     def __init__(self, path: Path, *, side: int) -> None:
-        """`side`: of a mask, in pixels. The file appears with the first `write`."""
+        """The first `write` creates the file.
+
+        Args:
+            path: The file.
+            side: Height and width of a mask in pixels.
+        """
         self.side = side
         self._file = RowFile(path, dtype=np.uint8, columns=DIGEST + side * side, mark=DIGEST)
 
     def write(self, row: int, digest: str, mask: NDArray[np.uint8]) -> None:
-        """Store a mask (side, side). `PT4ALError` where the disk is full."""
+        """Store a (side, side) mask.
+
+        Raises:
+            PT4ALError: The disk is full or not writable.
+        """
         self._file.write(np.array([row]), _digits([digest]), mask.reshape(1, -1))
 
     def forget(self, rows: NDArray[np.int64]) -> None:
@@ -29,14 +38,14 @@ class MaskFile:
         self._file.forget(rows)
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """(n, side, side) masks of rows that all have been written."""
+        """The (n, side, side) masks of `rows`, all of which have been written."""
         return self._file.read(rows).reshape(-1, self.side, self.side)
 
     def has(self, rows: NDArray[np.int64], digests: Sequence[str]) -> NDArray[np.bool_]:
-        """(n,) whether the mask of each row was drawn from the regions with this digest."""
+        """(n,) booleans: whether the mask of each row was drawn from the regions with its digest."""
         return np.asarray((self._file.marks(rows) == _digits(digests)).all(axis=1))
 
 
 def _digits(digests: Sequence[str]) -> NDArray[np.uint8]:
-    """(n, DIGEST)"""
+    """The digests as (n, DIGEST) bytes."""
     return np.array([list(bytes.fromhex(digest)) for digest in digests], dtype=np.uint8).reshape(-1, DIGEST)

@@ -1,7 +1,7 @@
-"""The tables made what this release needs: in one transaction, by one process, with a copy of the database beside it.
+"""Creates and migrates the tables: in one transaction, in one process, with a backup of the database beside it.
 
-A database that has them is only looked at. Alembic keeps the revision in its table `alembic_version`; releases before
-that kept a number in `schema`, which is the revision that their tables are.
+A database that is up to date is only read. Alembic keeps the revision in its table `alembic_version`; releases before
+Alembic kept it as a number in `schema`.
 """
 
 from __future__ import annotations
@@ -17,27 +17,28 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, event, inser
 from sqlalchemy.exc import DBAPIError
 
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.store.disk import told
+from pt4al_backend.store.disk import describe
 from pt4al_backend.store.files import locked, replacing
 from pt4al_backend.store.tables import REVISION, Base, Schema
 
 SCRIPTS = Path(__file__).with_name("migrations")
 WORKER_LOCK = "worker.lock"
-"""The file in the data directory that the one worker holds."""
+"""The file in the data directory that the worker keeps locked."""
 PATIENCE = 60.0
-"""Seconds that a process waits for another that migrates."""
+"""Seconds that a process waits while another one migrates."""
 _ADVISORY_LOCK = 0x7074_3461_6C  # of PostgreSQL: "pt4al"
 
 logger = logging.getLogger(__name__)
 
 
 def require_current(engine: Engine, data_dir: Path) -> None:
-    """Make the tables where there are none, and migrate those of an older release.
+    """Create the tables if there are none, and migrate those of an older release.
+
+    An error leaves the database as it was.
 
     Raises:
-        PT4ALError: a newer release has written them, an older one is running, or there is no room for the copy.
-            Nothing has changed then, nor where a migration fails.
-        SQLAlchemyError: the database cannot be used.
+        PT4ALError: A newer release wrote the tables, an older one is running, or the backup cannot be written.
+        SQLAlchemyError: The database cannot be used.
     """
     with engine.connect() as connection:
         before = _revision(connection, data_dir)
@@ -48,7 +49,7 @@ def require_current(engine: Engine, data_dir: Path) -> None:
         with _alone(engine) as connection:
             now = _revision(connection, data_dir)  # another process may have been faster
             if now is None:
-                _make(connection)
+                _create(connection)
             elif now != REVISION:
                 with _no_worker(data_dir):
                     copy = _back_up(connection, now)
@@ -57,15 +58,15 @@ def require_current(engine: Engine, data_dir: Path) -> None:
         if before is None:
             raise
         raise PT4ALError(
-            f"The database of {data_dir} is from an older release and could not be migrated ({error.orig}). It is as "
-            "it was before. Free some disk space, end what else uses it, and start pt4al-backend again."
+            f"The database of {data_dir} is from an older release and could not be migrated ({error.orig}). It is "
+            "unchanged. Free some disk space, stop other programs that use it, and restart pt4al-backend."
         ) from error
     if copy is not None:
         logger.warning("The database of %s is from an older release and was migrated.%s", data_dir, copy)
 
 
 def run_scripts(connection: Connection, since: str | None = None, *, until: str = REVISION) -> None:
-    """Run the scripts after revision `since`, in the connection's transaction."""
+    """Run the migrations after revision `since`, up to `until`, in the connection's transaction."""
     from alembic.migration import MigrationContext
     from alembic.operations import Operations
     from alembic.script import ScriptDirectory
@@ -79,7 +80,7 @@ def run_scripts(connection: Connection, since: str | None = None, *, until: str 
 
 
 def _revision(connection: Connection, data_dir: Path) -> str | None:
-    """What the tables are now; None where there are none, or none that were ever used."""
+    """The revision of the tables; None if there are none, or none that were ever used."""
     tables = inspect(connection)
     if tables.has_table("alembic_version"):
         found = list(connection.scalars(text("SELECT version_num FROM alembic_version")))
@@ -97,8 +98,8 @@ def _revision(connection: Connection, data_dir: Path) -> str | None:
     return found[0]
 
 
-def _make(connection: Connection) -> None:
-    """All tables, and which they are. What a process that was killed made of them before is made again."""
+def _create(connection: Connection) -> None:
+    """Create all tables and record their revision. Replaces what a killed process left."""
     Base.metadata.drop_all(connection)
     Base.metadata.create_all(connection)
     connection.execute(insert(Schema).values(version=int(REVISION)))
@@ -108,15 +109,15 @@ def _make(connection: Connection) -> None:
 
 @contextmanager
 def _alone(engine: Engine) -> Iterator[Connection]:
-    """A transaction that no other process has at the same time, tables made and dropped in it included."""
+    """An exclusive transaction, which also covers creating and dropping tables."""
     if engine.dialect.name != "sqlite":
         with engine.begin() as connection:
             if engine.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
             yield connection
         return
-    # A connection of its own: Python's sqlite3 begins no transaction by itself, and foreign keys stay unchecked, so
-    # that a table can be replaced by another without losing the rows that point to it.
+    # A separate connection: Python's sqlite3 does not begin transactions by itself there, and foreign keys stay
+    # unchecked, so that a table can be replaced without losing the rows that refer to it.
     alone = create_engine(engine.url, poolclass=NullPool, connect_args={"timeout": PATIENCE}, hide_parameters=True)
     event.listen(alone, "connect", _leave_transactions_to_us)
     event.listen(alone, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
@@ -131,17 +132,17 @@ def _leave_transactions_to_us(connection: Any, _record: Any) -> None:
 
 @contextmanager
 def _no_worker(data_dir: Path) -> Iterator[None]:
-    """Meanwhile no worker starts. `PT4ALError` where one runs: it would go on writing the tables that it knows."""
+    """Keep workers from starting. Raises `PT4ALError` if one runs: it would continue to write the old tables."""
     with locked(data_dir / WORKER_LOCK, wait=False) as alone:
         if not alone:
             raise PT4ALError(
-                f"An older version of pt4al-backend is running on {data_dir}: stop it, then start this one again."
+                f"An older version of pt4al-backend is running on {data_dir}: stop it, then restart this one."
             )
         yield
 
 
 def _back_up(connection: Connection, revision: str) -> str:
-    """Copy an SQLite database as it is, for this user only. Returns a sentence that says where the copy is."""
+    """Back up an SQLite database, readable for this user only. Returns a sentence that says where the backup is."""
     if connection.dialect.name != "sqlite" or not connection.engine.url.database:
         return ""
     database = Path(connection.engine.url.database)
@@ -153,9 +154,9 @@ def _back_up(connection: Connection, revision: str) -> str:
             with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(unfinished)) as target:
                 source.backup(target)
     except (OSError, sqlite3.Error) as error:
-        reason = told(error, copy) if isinstance(error, OSError) else f"{error}."
+        reason = describe(error, copy) if isinstance(error, OSError) else f"{error}."
         raise PT4ALError(
-            f"The database {database} is from an older release, and no copy of it can be made before it is migrated: "
-            f"{reason} Nothing has changed. Free some space, then start pt4al-backend again."
+            f"The database {database} is from an older release, and cannot be backed up before it is migrated: "
+            f"{reason} Nothing has changed. Free some space, then restart pt4al-backend."
         ) from error
-    return f" What it was before is in {copy}."
+    return f" A backup of the old one is in {copy}."

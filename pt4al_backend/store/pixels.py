@@ -1,4 +1,4 @@
-"""Decoded images of one project as uint8 rows on disk, addressed by row number."""
+"""Decoded images of one project on disk, as uint8 rows addressed by number."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Pixels = NDArray[np.uint8]
 class PixelStore:
     """(size, size, 3) uint8 images by row number. Any number of processes may read while one writes.
 
-    Every row whose `write` returned is on disk, whatever is killed when. Rows below one that was written read as
-    black: which rows have been written is for the database to know.
+    Every row whose `write` returned is on disk and survives a kill. Unwritten rows below a written one read as black:
+    the database knows which rows have been written.
     """
 
     def __init__(self, directory: Path, *, size: int) -> None:
@@ -30,10 +30,10 @@ class PixelStore:
             self._join_shards()
 
     def write(self, rows: Rows, pixels: Pixels) -> None:
-        """Store `pixels` (n, size, size, 3) at `rows` (n,); on disk when it returns.
+        """Store `pixels` (n, size, size, 3) at `rows` (n,). They are on disk when it returns.
 
         Raises:
-            PT4ALError: the disk is full or not writable; the rows of this call are then undefined.
+            PT4ALError: The disk is full or not writable; the rows of this call are then undefined.
         """
         rows = self._checked(rows)
         if pixels.dtype != np.uint8 or pixels.shape != (len(rows), *self._row_shape):
@@ -48,7 +48,7 @@ class PixelStore:
         """Read the images at `rows` (n,), in that order: (n, size, size, 3) uint8, a copy.
 
         Raises:
-            IndexError: a row has no place on disk.
+            IndexError: A row has no place on disk.
         """
         try:
             return self._file.read(self._checked(rows)).reshape(-1, *self._row_shape)
@@ -71,11 +71,11 @@ class PixelStore:
     @staticmethod
     def _checked(rows: Rows) -> NDArray[np.int64]:
         if np.ndim(rows) != 1 or (len(rows) and np.min(rows) < 0):
-            raise IndexError("Row numbers are a one-dimensional array of numbers from 0 up.")
+            raise IndexError("Row numbers must be a one-dimensional array of numbers from 0 up.")
         return np.asarray(rows, np.int64)
 
     def _join_shards(self) -> None:
-        """Take over the images of earlier releases, which kept them in .npy files of 1,024 each."""
+        """Convert the images of earlier releases, which kept them in .npy files of 1,024 each."""
         shards = sorted(self._directory.glob(f"{self.size}px-*.npy"))
         if not shards:
             return

@@ -1,4 +1,4 @@
-"""The newest opinion on every image of a project, packed into one blob so that it changes in one transaction."""
+"""The newest scores and predictions of a whole pool, packed into one blob so that one transaction replaces them."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from pt4al_backend.labelling.questions import Prediction, Question
 
 @dataclass(frozen=True)
 class PredictionArrays:
-    """What the model thinks the answers to one question are: (n,), by image."""
+    """The predictions for one question; n is the number of images."""
 
     probability: NDArray[np.float32]
-    """NaN where it has no opinion."""
+    """(n,) probability of the predicted value; NaN without a prediction."""
     chosen: NDArray[np.integer]
-    """(n, ...) as the label type keeps them, or (0,) where nothing is kept."""
+    """(n, ...) predicted values as the label type stores them, or (0,) if they are not stored."""
 
     def at(self, position: int, question: Question) -> Prediction | None:
-        """The guess for one image, None where there is none."""
+        """The prediction for the image at `position`; None if there is none."""
         probability = float(self.probability[position])
         if np.isnan(probability) or not len(self.chosen):
             return None
@@ -31,37 +31,41 @@ class PredictionArrays:
 
 @dataclass(frozen=True)
 class RankingArrays:
-    """(n,) arrays, sorted by task id; `guesses` are by question, in the project's order."""
+    """The ranking of a pool of n images, sorted by task id."""
 
     task: NDArray[np.int64]
+    """(n,) task ids."""
     score: NDArray[np.float64]
+    """(n,) queue scores."""
     guesses: tuple[PredictionArrays, ...]
+    """The predictions, one entry per question, in the project's order."""
 
     def to_bytes(self) -> bytes:
         """Packed as safetensors."""
         arrays: dict[str, NDArray[np.generic]] = {"task": self.task, "score": self.score}
-        for k, guess in enumerate(self.guesses):
-            arrays |= {f"probability.{k}": guess.probability, f"chosen.{k}": guess.chosen}
+        for k, predictions in enumerate(self.guesses):
+            arrays |= {f"probability.{k}": predictions.probability, f"chosen.{k}": predictions.chosen}
         return save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> RankingArrays:
-        """What `to_bytes` packed."""
+        """Unpack the result of `to_bytes`."""
         arrays = load(data)
         questions = (len(arrays) - 2) // 2
         guesses = (PredictionArrays(arrays[f"probability.{k}"], arrays[f"chosen.{k}"]) for k in range(questions))
         return cls(arrays["task"], arrays["score"], tuple(guesses))
 
     def find(self, tasks: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Positions of task ids, -1 where unknown."""
+        """The positions of task ids; -1 for those not in the ranking."""
         if not len(self.task):
             return np.full(len(tasks), -1)
         positions = np.minimum(np.searchsorted(self.task, tasks), len(self.task) - 1)
         return np.where(self.task[positions] == tasks, positions, -1)
 
     def predictions_at(self, position: int, questions: Sequence[Question]) -> dict[str, Prediction]:
-        """The guesses for one image, by name of the question."""
-        found = {
-            question.name: guess.at(position, question) for question, guess in zip(questions, self.guesses, strict=True)
+        """The predictions for one image, by name of the question."""
+        predictions = {
+            question.name: arrays.at(position, question)
+            for question, arrays in zip(questions, self.guesses, strict=True)
         }
-        return {name: guess for name, guess in found.items() if guess is not None}
+        return {name: prediction for name, prediction in predictions.items() if prediction is not None}

@@ -1,4 +1,4 @@
-"""What lies in the data directory is for this user only: tokens, images and what was learnt from them."""
+"""Keeps the data directory private to its user: it holds tokens, images and the networks trained on them."""
 
 from __future__ import annotations
 
@@ -17,33 +17,40 @@ logger = logging.getLogger(__name__)
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _DATABASE = (FILE, f"{FILE}-wal", f"{FILE}-shm", f"{FILE}-journal")
-_FILES = (*_DATABASE, MARK, WORKER_LOCK, "web.running.json", "worker.running.json", "cache.db")  # the last: the SDK's
+_FILES = (
+    *_DATABASE,
+    MARK,
+    WORKER_LOCK,
+    "web.running.json",
+    "worker.running.json",
+    "cache.db",
+)  # the last one belongs to the SDK
 _FOLDERS = ("pixels", "models", "demo")
-_IMAGENET = "imagenet."  # what the names of fetched weights begin with
+_IMAGENET = "imagenet."  # prefix of the files of downloaded weights
 
 
 def keep_private(data_dir: Path) -> None:
-    """Let this process, and those it starts, make files that no other user reads; tighten those of earlier runs.
+    """Create files that only this user can read, here and in child processes, and tighten those of earlier runs.
 
-    What we did not make stays as it is; where others can read it, the log says so: it may hold a token.
+    Files of other programs stay as they are. If others can read them, the log says so: they may contain a token.
     """
     os.umask(_OTHERS)
     if not data_dir.is_dir():
         return
-    for path in filter(_is_open, _made_in(data_dir)):
-        with contextlib.suppress(OSError):  # another user's: he decides, and it is told of below
+    for path in filter(_is_open, _created_in(data_dir)):
+        with contextlib.suppress(OSError):  # it belongs to another user, who decides; `_warnings` reports it
             path.chmod(stat.S_IMODE(path.stat().st_mode) & ~_OTHERS)
-    if LIFELINE not in os.environ:  # else the process that started this one has said it
+    if LIFELINE not in os.environ:  # otherwise the parent process has logged them
         for sentence in _warnings(data_dir):
             logger.warning("%s", sentence)
 
 
-def _made_in(data_dir: Path) -> Iterator[Path]:
-    """Where the directory is used for other things too, only what bears a name of ours, with all that is in it."""
+def _created_in(data_dir: Path) -> Iterator[Path]:
+    """The files and directories of this package: the data directory may hold others as well."""
     yield from (data_dir / name for name in _FILES)
     for folder in (data_dir / name for name in _FOLDERS):
         entries = sorted(folder.iterdir()) if folder.is_dir() else []
-        ours = [path for path in entries if _bears_our_name(path) and not path.is_symlink()]
+        ours = [path for path in entries if _has_our_name(path) and not path.is_symlink()]
         if folder.name == "demo" or len(ours) == len(entries):
             yield folder
         for path in ours:
@@ -52,12 +59,12 @@ def _made_in(data_dir: Path) -> Iterator[Path]:
                 yield from (Path(here, name) for name in (*folders, *files))
 
 
-def _bears_our_name(path: Path) -> bool:
+def _has_our_name(path: Path) -> bool:
     return path.name.isdecimal() or path.name.startswith(_IMAGENET)
 
 
 def _is_open(path: Path) -> bool:
-    """Whether it is a file or a directory, and no link, that others may use."""
+    """Whether a path is a file or directory, not a link, that other users may access."""
     try:
         mode = path.lstat().st_mode
     except OSError:
@@ -68,7 +75,7 @@ def _is_open(path: Path) -> bool:
 def _warnings(data_dir: Path) -> Iterator[str]:
     mode = data_dir.stat().st_mode
     if mode & stat.S_IWOTH:
-        yield f"Every user of this machine can change what is in {data_dir}: chmod o-w {data_dir}"
+        yield f"Every user of this machine can change the files in {data_dir}: chmod o-w {data_dir}"
     if mode & stat.S_IXOTH:
         for path in sorted(data_dir.iterdir()):
             if _is_open(path) and path.lstat().st_mode & stat.S_IROTH:

@@ -1,14 +1,15 @@
-"""Rows of equal length in a file that is sparse until they are written: decoded images, embeddings, masks.
+"""Rows of equal length in a sparse file: decoded images, embeddings, masks.
 
-Rows are written and read through the file, not through a map of it. A write to a mapped hole on a full disk, or a
-read of a mapped file on a failing one, is a SIGBUS; through the file both are errors with a sentence. Pages read
-through the file are also never counted as this process's memory. The exception is marks: a few bytes of each of very
-many rows. Median CPU time of 5 calls on 100,000 rows of 1,026 bytes, page cache warm, one core, in ms:
+Rows are read and written with file operations, not through a memory map. A write to a mapped hole on a full disk, or a
+read of a mapped file on a failing one, is a SIGBUS; file operations raise errors instead, and the pages that they read
+never count as this process's memory. Marks are the exception: a few bytes of each of very many rows.
 
-    what                        through the file    through a map for the call
-    64 rows                                 0.07                          0.21
-    4,096 rows                              6.0                           2.7
-    the marks of 100,000 rows             121                             2.8
+Median CPU time of 5 calls on 100,000 rows of 1,026 bytes, page cache warm, one core, in ms:
+
+    what                        file operations    a map for the call
+    64 rows                                0.07                  0.21
+    4,096 rows                             6.0                   2.7
+    the marks of 100,000 rows            121                     2.8
 """
 
 from __future__ import annotations
@@ -28,15 +29,23 @@ from pt4al_backend.errors import PT4ALError
 
 
 class RowFile:
-    """A table of `columns` numbers of one type; the first `mark` of a row say that it has been written.
+    """A table of numbers of one type; the first numbers of a row, its mark, say that it has been written.
 
     A row that was never written reads as zeros. `write` clears the mark first and sets it last, when the rest is on
-    disk: a kill leaves no half-written row that is marked. Any number of processes may read while the threads of one
-    write.
+    disk, so that a kill never leaves a marked row half written. Any number of processes may read while the threads of
+    one process write.
     """
 
     def __init__(self, path: Path, *, dtype: DTypeLike, columns: int, mark: int) -> None:
-        """The file appears with the first `write`. With `mark=0`, its user knows which rows have been written."""
+        """The first `write` creates the file.
+
+        Args:
+            path: The file.
+            dtype: Type of the numbers.
+            columns: Numbers per row.
+            mark: How many of them, the first ones, are the mark; with 0, only the caller knows which rows have been
+                written.
+        """
         self._path = path
         self._growing = threading.Lock()
         self._dtype = np.dtype(dtype)
@@ -45,13 +54,14 @@ class RowFile:
 
     @property
     def rows(self) -> int:
-        """One more than the highest row that has a place on disk."""
+        """The number of rows that have a place on disk, written or not."""
         return self._path.stat().st_size // self._row_bytes if self._path.exists() else 0
 
     def write(self, rows: NDArray[np.int64], marks: NDArray[Any], values: NDArray[Any]) -> None:
         """Store (n, `mark`) `marks` and (n, `columns - mark`) `values`.
 
-        Raises PT4ALError where the disk is full or not writable; these rows are then not there.
+        Raises:
+            PT4ALError: The disk is full or not writable; these rows are then unmarked.
         """
         content = self._checked(rows, values, self._columns - self._mark)
         marks = self._checked(rows, marks, self._mark)
@@ -62,22 +72,22 @@ class RowFile:
             self._put(file, rows, marks, column=0)
 
     def reserve(self, rows: NDArray[np.int64]) -> None:
-        """Make a place for `rows`. Raises as `write` does."""
+        """Make room for `rows`. Raises the errors of `write`."""
         with self._opened(rows):
             pass
 
     def forget(self, rows: NDArray[np.int64]) -> None:
-        """Take the marks of `rows` away. Raises as `write` does."""
+        """Clear the marks of `rows`. Raises the errors of `write`."""
         rows = rows[rows < self.rows]
         if len(rows):
             with self._opened(rows) as file:
                 self._put(file, rows, np.zeros((len(rows), self._mark), dtype=self._dtype), column=0)
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Read what `write` stored beside the marks: (n, `columns - mark`).
+        """Read the values that `write` stored after the marks: (n, `columns - mark`).
 
         Raises:
-            IndexError: one of `rows` has no place on disk.
+            IndexError: One of `rows` has no place on disk.
         """
         values = np.empty((len(rows), self._columns - self._mark), dtype=self._dtype)
         if not len(rows):
@@ -105,7 +115,7 @@ class RowFile:
 
     def _checked(self, rows: NDArray[np.int64], values: NDArray[Any], columns: int) -> NDArray[Any]:
         if values.shape != (len(rows), columns):
-            raise ValueError(f"{(len(rows), columns)} values are wanted, not {values.shape}")
+            raise ValueError(f"{(len(rows), columns)} values are expected, not {values.shape}")
         return np.ascontiguousarray(values, dtype=self._dtype)
 
     @contextmanager

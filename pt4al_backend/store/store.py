@@ -1,8 +1,8 @@
 """Everything that outlives a process, behind small methods. Each method is one transaction.
 
-The web process and the worker meet only here. The web process writes `wake_at`,
-`train_requested_at` and what `/setup` tells; the worker writes the rest. Updates name
-their columns, so neither undoes the other's.
+The web process and the worker communicate only through the store. The web process writes `wake_at`,
+`train_requested_at` and the data of `/setup`; the worker writes everything else. Updates name their columns, so
+neither overwrites what the other wrote.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from pt4al_backend.store.tasks import PoolArrays, TaskStore, Totals
 __all__ = ["PoolArrays", "Store", "Totals"]
 
 UNKNOWN_AT_MOST = 100
-"""Projects of which nothing is known but that somebody asked us to serve them."""
-TICK = 0.001  # seconds between two wake-ups, at least
+"""How many projects may be stored that were connected but never synced: anybody can make a /setup request."""
+TICK = 0.001  # least seconds between two wake-ups
 
 
 class Store(TaskStore):
@@ -38,15 +38,24 @@ class Store(TaskStore):
     def connect(
         self, *, url: str, number: int, created: str, access_token: str, label_config: str, only: bool = False
     ) -> Project:
-        """Remember a project that Label Studio set up, and wake the worker for it.
+        """Store a project that Label Studio set up, and wake the worker for it.
 
-        A name without the time (`created` is "") means the project of that number, whose time may be told later.
-        `only`: there is no Label Studio but that at `url`. A project of the same number and time that is known
-        from another address then is this one.
+        Args:
+            url: Address of its Label Studio.
+            number: Its id there.
+            created: When it was created, in unix seconds. "" means the project with that number; a later request may
+                add the time.
+            access_token: The token of `/setup`; "" keeps a known one.
+            label_config: Its label config; ignored if one is known.
+            only: Whether the Label Studio at `url` is the only one. A project with the same number and time at
+                another address is then the same project.
+
+        Returns:
+            The new or known project.
         """
         try:
             return self._connect(url, number, created, access_token, label_config, only)
-        except IntegrityError:  # another request was first
+        except IntegrityError:  # another request was faster
             return self._connect(url, number, created, access_token, label_config, only)
 
     def _connect(
@@ -80,12 +89,12 @@ class Store(TaskStore):
             return list(session.scalars(select(Project).order_by(Project.id)))
 
     def project(self, project_id: int) -> Project | None:
-        """One project by our own id."""
+        """The project with this id of ours; None if there is none."""
         with self._session() as session:
             return session.get(Project, project_id)
 
     def find(self, number: int, created: str | None = None) -> list[Project]:
-        """Projects by Label Studio's id; several where several Label Studios are served."""
+        """The projects with this id in Label Studio, newest first; several if several Label Studios are served."""
         query = select(Project).where(Project.number == number).order_by(Project.id.desc())
         if created:
             query = query.where(Project.created == created)
@@ -93,18 +102,18 @@ class Store(TaskStore):
             return list(session.scalars(query))
 
     def update(self, project_id: int, **columns: Any) -> None:
-        """Set columns of a project."""
+        """Set columns of a project; does nothing if it was forgotten."""
         with self._session.begin() as session:
             session.execute(update(Project).where(Project.id == project_id).values(updated_at=time.time(), **columns))
 
     def announce(self, project_id: int, *, tasks: int) -> None:
-        """How many tasks a project has, listed or not."""
+        """Store how many tasks a project has, synced or not."""
         with self._changing(project_id) as session:
             if session.get(Project, project_id) is not None:  # it may have been forgotten meanwhile
                 session.merge(Announced(project_id=project_id, tasks=tasks))
 
     def announced(self, project_id: int) -> int:
-        """How many tasks a project was last said to have; 0 while that is not known."""
+        """How many tasks a project has according to the last `announce`; 0 if unknown."""
         with self._session() as session:
             return session.scalar(select(Announced.tasks).where(Announced.project_id == project_id)) or 0
 
@@ -117,7 +126,7 @@ class Store(TaskStore):
             session.execute(update(Project).where(Project.id.in_(list(project_ids))).values(**columns))
 
     def wake_times(self) -> dict[int, float]:
-        """When each project was last woken: what the worker checks many times a second."""
+        """When each project was last woken. The worker asks this many times a second."""
         with self._session() as session:
             return {row.id: row.wake_at for row in session.execute(select(Project.id, Project.wake_at))}
 
@@ -131,11 +140,11 @@ class Store(TaskStore):
             shutil.rmtree(directory, ignore_errors=True)
 
     def pixels_dir(self, project_id: int) -> Path:
-        """Where a project's decoded images live."""
+        """The directory of a project's decoded images."""
         return self.data_dir / "pixels" / str(project_id)
 
     def models_dir(self, project_id: int) -> Path:
-        """Where a project's networks and features live."""
+        """The directory of a project's networks and embeddings."""
         return self.data_dir / "models" / str(project_id)
 
     # Rankings
@@ -143,7 +152,11 @@ class Store(TaskStore):
     def save_ranking(
         self, project_id: int, arrays: RankingArrays, *, questions: Sequence[dict[str, Any]], **columns: Any
     ) -> None:
-        """Replace a project's ranking, with project `columns` in the same transaction."""
+        """Replace a project's ranking, and set project `columns` in the same transaction.
+
+        Raises:
+            ProjectResetError: The project was forgotten meanwhile.
+        """
         with self._changing(project_id) as session:
             session.merge(
                 Ranking(project_id=project_id, stamp=time.time(), questions=list(questions), arrays=arrays.to_bytes())
@@ -151,12 +164,12 @@ class Store(TaskStore):
             session.execute(update(Project).where(Project.id == project_id).values(updated_at=time.time(), **columns))
 
     def ranking_stamp(self, project_id: int) -> float | None:
-        """When the ranking was made; tells a cache whether it is stale."""
+        """When the ranking was made, in unix seconds: tells a cache whether it is stale. None without a ranking."""
         with self._session() as session:
             return session.scalar(select(Ranking.stamp).where(Ranking.project_id == project_id))
 
     def ranking(self, project_id: int) -> tuple[RankingArrays, tuple[Question, ...]] | None:
-        """The newest ranking and the questions its guesses answer."""
+        """The newest ranking and the questions that its predictions answer; None if there is none yet."""
         with self._session() as session:
             ranking = session.get(Ranking, project_id)
         if ranking is None:
@@ -166,19 +179,26 @@ class Store(TaskStore):
     # The worker
 
     def worker_starts(self) -> None:
-        """A worker is being started: it can do nothing yet."""
+        """Record that a worker is being started."""
         with self._session.begin() as session:
             session.merge(Vitals(id=1, starting_at=time.time(), cpu_got=None, cpu_wanted=None, trouble=""))
 
     def beat(self, *, device: str, busy_with: str, trouble: str = "", cpu: tuple[float, float] | None = None) -> None:
-        """The worker lives; this is what it does, why it waits if it does, and what it gets of the processors."""
+        """Record a heartbeat of the worker.
+
+        Args:
+            device: The torch device it runs on.
+            busy_with: What it is doing, for people.
+            trouble: Why it waits; "" if it does not.
+            cpu: The processors that it gets and wants, over the last seconds; None if unknown.
+        """
         got, wanted = cpu or (None, None)
         with self._session.begin() as session:
             session.merge(Worker(id=1, heartbeat_at=time.time(), device=device, busy_with=busy_with))
             session.merge(Vitals(id=1, starting_at=0.0, cpu_got=got, cpu_wanted=wanted, trouble=trouble))
 
     def worker_ends(self) -> None:
-        """The worker ends, on purpose."""
+        """Record that the worker stops on purpose."""
         with self._session.begin() as session:
             session.execute(update(Worker).values(heartbeat_at=0.0))
             session.execute(update(Vitals).values(starting_at=0.0, trouble=""))
@@ -192,12 +212,12 @@ class Store(TaskStore):
         return worker
 
     def vitals(self) -> Vitals:
-        """What else is known of the worker."""
+        """What else is known about the worker."""
         with self._session() as session:
             return session.get(Vitals, 1) or Vitals(id=1, starting_at=0.0, trouble="")
 
     def _touched(self) -> float:
-        """When the worker last touched its lock: it does where the database cannot be written."""
+        """When the worker last touched its lock file, which it does even if the database cannot be written."""
         try:
             return (self.data_dir / WORKER_LOCK).stat().st_mtime
         except OSError:
@@ -205,6 +225,6 @@ class Store(TaskStore):
 
 
 def _to_make_room() -> Select[int]:
-    """Unknown projects that are too many with one more: those that were not woken for longest."""
+    """Projects to delete before another one is stored: never synced, woken the longest time ago, and too many."""
     unknown = select(Project.id).where(Project.title == "", Project.cursor == "")
     return unknown.order_by(Project.wake_at.desc()).offset(UNKNOWN_AT_MOST - 1)

@@ -1,4 +1,4 @@
-"""The tables. One row per project, one per task, one ranking per project, one row for the worker."""
+"""The tables: one row per project, one per task, one ranking per project, one row for the worker."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, LargeBinary,
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 REVISION = "0004"
-"""The newest script of `migrations/`, which makes these tables of older ones."""
+"""The newest migration in `migrations/`, which leads to these tables."""
 
 NEW, READY, UNREADABLE = "new", "ready", "unreadable"
-"""States of a task: its image is to be fetched; is in the pixel store; was set aside with a reason."""
+"""States of a task: its image is still to be fetched, is in the pixel store, or was excluded with a reason."""
 
 WAITING, IMAGES, PRETEXT, TRAINING, READY_STAGE, ERROR = "waiting", "images", "pretext", "training", "ready", "error"
 """Stages of a project, as `/api/status` shows them."""
@@ -30,62 +30,81 @@ class Base(DeclarativeBase):
 
 
 class Schema(Base):
-    """One row: a number by which releases before 0.2.0, which know no migrations, refuse the database."""
+    """One row: the number by which releases before 0.2.0, which know no migrations, reject the database."""
 
     __tablename__ = "schema"
     version: Mapped[int] = mapped_column(primary_key=True)
 
 
 class Project(Base):
-    """A Label Studio project that was connected, and all the loop needs to remember of it."""
+    """A Label Studio project that was connected, and everything that the loop needs to remember about it."""
 
     __tablename__ = "project"
-    # Ids are never used again: a step of the worker may outlive its project.
+    # Ids are never reused: a step of the worker may outlive its project.
     __table_args__ = (UniqueConstraint("label_studio_url", "number", "created"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(primary_key=True)
     label_studio_url: Mapped[str]
-    number: Mapped[int]  # the project's id in Label Studio
-    created: Mapped[str]  # unix seconds as /setup sends them: tells a re-used id from the old project
-    access_token: Mapped[str] = mapped_column(default="")  # of /setup; belongs to label_studio_url
+    number: Mapped[int]
+    """The project's id in Label Studio."""
+    created: Mapped[str]
+    """Unix seconds as /setup sends them: distinguishes a project from an older one with the same id."""
+    access_token: Mapped[str] = mapped_column(default="")
+    """The token of /setup; belongs to `label_studio_url`."""
     title: Mapped[str] = mapped_column(default="")
     label_config: Mapped[str] = mapped_column(default="")
-    questions: Mapped[list[dict[str, Any]]] = mapped_column(default=list)  # fields of `Question`
-    notes: Mapped[list[str]] = mapped_column(default=list)  # what of the label config is not learnt
+    questions: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
+    """The fields of each `Question`."""
+    notes: Mapped[list[str]] = mapped_column(default=list)
+    """Sentences about the parts of the label config that are not learned."""
 
-    # Wake-ups, unix seconds. Written by the web process, read by the worker.
+    # Wake-ups in unix seconds: written by the web process, read by the worker.
     wake_at: Mapped[float] = mapped_column(default=0.0)
     train_requested_at: Mapped[float] = mapped_column(default=0.0)
-    retried_at: Mapped[float] = mapped_column(default=0.0)  # when images that were set aside were last tried again
-    looked_at: Mapped[float] = mapped_column(default=0.0)  # the wake-up that the worker's last look answered
+    retried_at: Mapped[float] = mapped_column(default=0.0)
+    """When excluded images were last tried again."""
+    looked_at: Mapped[float] = mapped_column(default=0.0)
+    """The wake-up that the worker's last sync answered."""
 
-    # What has been seen of Label Studio
+    # The last sync
     cursor: Mapped[str] = mapped_column(default="")
-    labels_revision: Mapped[int] = mapped_column(default=0)  # grows with every change of a label or of the pool
+    """Where the next sync begins, as the platform says it; "" before the first one."""
+    labels_revision: Mapped[int] = mapped_column(default=0)
+    """Grows with every change of a label or of the pool."""
 
     # The pool
     image_size: Mapped[int] = mapped_column(default=0)
-    dense: Mapped[bool] = mapped_column(default=False)  # whether the images are learnt as segmentation needs them
-    next_row: Mapped[int] = mapped_column(default=0)  # first unused row of the pixel store
+    dense: Mapped[bool] = mapped_column(default=False)
+    """Whether the images are prepared for segmentation."""
+    next_row: Mapped[int] = mapped_column(default=0)
+    """The first unused row of the pixel store."""
     cycles: Mapped[int] = mapped_column(default=0)
     query_size: Mapped[int] = mapped_column(default=0)
     order: Mapped[str] = mapped_column(default="")
 
     # Networks. Generation 0: none yet.
     pretext_generation: Mapped[int] = mapped_column(default=0)
-    pretext_pool: Mapped[int] = mapped_column(default=0)  # images it was trained on that are left, at most
+    pretext_pool: Mapped[int] = mapped_column(default=0)
+    """How many of the images that it was trained on still exist, at most."""
     main_generation: Mapped[int] = mapped_column(default=0)
-    main_labels: Mapped[int] = mapped_column(default=0)  # labels it was trained on
-    main_round: Mapped[int] = mapped_column(default=-1)  # round whose labels it has seen
-    main_requested_at: Mapped[float] = mapped_column(default=0.0)  # the request that its training answered
+    main_labels: Mapped[int] = mapped_column(default=0)
+    """How many labels it was trained on."""
+    main_round: Mapped[int] = mapped_column(default=-1)
+    """The round whose labels it has seen."""
+    main_requested_at: Mapped[float] = mapped_column(default=0.0)
+    """The `train_requested_at` that its training answered."""
 
     # The queue
-    ranked_revision: Mapped[int] = mapped_column(default=-1)  # labels_revision the ranking was made from
-    model_version: Mapped[str] = mapped_column(default="")  # what is published now
-    published: Mapped[list[int]] = mapped_column(JSON, default=list)  # its tasks in serving order
-    retired: Mapped[list[dict[str, Any]]] = mapped_column(default=list)  # versions before it that must stay
+    ranked_revision: Mapped[int] = mapped_column(default=-1)
+    """The `labels_revision` that the ranking was made from."""
+    model_version: Mapped[str] = mapped_column(default="")
+    """The version that is published now."""
+    published: Mapped[list[int]] = mapped_column(JSON, default=list)
+    """Its tasks in the order in which they are served."""
+    retired: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
+    """Earlier versions that must not be deleted yet."""
 
-    # What /api/status says
+    # Shown by /api/status
     stage: Mapped[str] = mapped_column(default=WAITING)
     stage_progress: Mapped[float] = mapped_column(default=0.0)
     stage_detail: Mapped[str] = mapped_column(default="for the worker")
@@ -102,29 +121,35 @@ class Task(Base):
     __table_args__ = (Index("task_by_state", "project_id", "state"),)
 
     project_id: Mapped[int] = mapped_column(ForeignKey("project.id", ondelete="CASCADE"), primary_key=True)
-    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)  # in Label Studio
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    """The task's id in Label Studio."""
     image: Mapped[str]
     version: Mapped[str]
-    answers: Mapped[dict[str, Any] | None]  # None: not labelled; of a segmentation a digest of its regions
+    answers: Mapped[dict[str, Any] | None]
+    """The label of each question, for regions their digest; None: not labelled."""
     regions: Mapped[list[dict[str, Any]] | None] = mapped_column(deferred=True)
-    notes: Mapped[list[str]] = mapped_column(default=list)  # what of its annotations could not be used
+    notes: Mapped[list[str]] = mapped_column(default=list)
+    """Sentences about the parts of its annotations that could not be used."""
     skipped: Mapped[bool] = mapped_column(default=False)
     annotations: Mapped[int] = mapped_column(default=0)
     cancelled: Mapped[int] = mapped_column(default=0)
 
     state: Mapped[str] = mapped_column(default=NEW)
-    # Why it is unreadable. Of a readable one, what is odd with its file, and on further lines, what of its regions was
-    # not drawn.
     reason: Mapped[str] = mapped_column(default="")
-    row: Mapped[int | None]  # in the pixel store
-    width: Mapped[int] = mapped_column(default=0)  # of the upright image, in pixels; 0: not known
+    """Why the image is unreadable. If it is readable, what is odd about its file, and on further lines which of its
+    regions could not be drawn."""
+    row: Mapped[int | None]
+    """Its row in the pixel store."""
+    width: Mapped[int] = mapped_column(default=0)
+    """Width of the upright image in pixels; 0: not known."""
     height: Mapped[int] = mapped_column(default=0)
+    """Height of the upright image in pixels; 0: not known."""
     pretext_loss: Mapped[float | None]
     batch: Mapped[int | None]
 
 
 class Announced(Base):
-    """What a platform says of a project before all is listed."""
+    """What the platform says about a project before all its tasks are synced."""
 
     __tablename__ = "announced"
 
@@ -133,18 +158,19 @@ class Announced(Base):
 
 
 class Ranking(Base):
-    """The newest opinion on every image, as arrays: what `/predict` answers from."""
+    """The newest scores and predictions of the whole pool, as arrays: what `/predict` answers from."""
 
     __tablename__ = "ranking"
 
     project_id: Mapped[int] = mapped_column(ForeignKey("project.id", ondelete="CASCADE"), primary_key=True)
-    stamp: Mapped[float]  # unix seconds; changes with every ranking
+    stamp: Mapped[float]
+    """When it was made, in unix seconds; changes with every ranking."""
     questions: Mapped[list[dict[str, Any]]]
     arrays: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class Worker(Base):
-    """The one worker and what it is doing. `id` is always 1."""
+    """The worker and what it is doing. `id` is always 1."""
 
     __tablename__ = "worker"
 
@@ -155,12 +181,16 @@ class Worker(Base):
 
 
 class Vitals(Base):
-    """More of the one worker. `id` is always 1."""
+    """More about the worker. `id` is always 1."""
 
     __tablename__ = "vitals"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    starting_at: Mapped[float] = mapped_column(default=0.0)  # the last sign of a worker that is being started
-    cpu_got: Mapped[float | None]  # in processors, over the last seconds; None: not known
+    starting_at: Mapped[float] = mapped_column(default=0.0)
+    """When a worker last reported that it is being started, in unix seconds."""
+    cpu_got: Mapped[float | None]
+    """Processors that it used over the last seconds; None: not known."""
     cpu_wanted: Mapped[float | None]
-    trouble: Mapped[str] = mapped_column(default="")  # why it waits: the disk, or the database
+    """Processors that it would have used; None: not known."""
+    trouble: Mapped[str] = mapped_column(default="")
+    """Why it waits: the disk or the database cannot be used. "" if they can."""

@@ -24,29 +24,33 @@ from pt4al_backend.store.database import Database
 from pt4al_backend.store.tables import NEW, READY, UNREADABLE, Project, Task
 
 DIGEST = 16
-"""Bytes of the digest that tells regions apart."""
+"""Length in bytes of the digest of an image's regions."""
 
 
 @dataclass(frozen=True)
 class PoolArrays:
-    """All usable images of a project, sorted by task id; arrays are (n,).
-
-    `loss` is NaN and `batch`/`rank` are -1 where not known yet; `labelled`: a question at least is answered.
-    """
+    """All n usable images of a project, sorted by task id."""
 
     task: NDArray[np.int64]
+    """(n,) task ids."""
     row: NDArray[np.int64]
+    """(n,) rows of the pixel store."""
     loss: NDArray[np.float64]
+    """(n,) pretext losses; NaN if not known yet."""
     batch: NDArray[np.int64]
+    """(n,) batches; -1 if not known yet."""
     rank: NDArray[np.int64]
+    """(n,) places by pretext loss, the hardest first; -1 if not known yet."""
     labelled: NDArray[np.bool_]
+    """(n,) whether at least one question is answered."""
     skipped: NDArray[np.bool_]
+    """(n,) whether the task was skipped."""
 
     def __len__(self) -> int:
         return len(self.task)
 
     def in_batches(self) -> PoolArrays:
-        """The part of the pool that is in batches; the rest was not scored yet."""
+        """The part of the pool that is in batches; the rest has no pretext loss yet."""
         inside = (self.batch >= 0) & np.isfinite(self.loss)
         return PoolArrays(**{name: array[inside] for name, array in vars(self).items()})
 
@@ -59,7 +63,8 @@ class Totals:
     annotations: int = 0
     cancelled: int = 0
     labelled: int = 0
-    waiting: int = 0  # images still to be fetched
+    waiting: int = 0
+    """Images that are still to be fetched."""
     pool: int = 0
     unreadable: int = 0
 
@@ -84,12 +89,21 @@ class TaskStore(Database):
             raise ProjectResetError(project_id) from None
 
     def apply(self, project_id: int, states: Sequence[TaskState], *, regions: str = "") -> bool:
-        """Take in tasks as Label Studio shows them. True if any was new or changed.
+        """Store the states of tasks in Label Studio.
 
-        `regions` names the question whose answers are regions, if there is one.
+        The image of a task is fetched again if its value changed, or if it was unreadable and the task changed in
+        any way.
 
-        A task whose image value changed is fetched again, and so is an unreadable one that
-        changed in any way.
+        Args:
+            project_id: The project.
+            states: The states.
+            regions: Name of the question whose answers are regions; "" if there is none.
+
+        Returns:
+            Whether any task is new or changed.
+
+        Raises:
+            ProjectResetError: The project was forgotten meanwhile.
         """
         changed = False
         with self._changing(project_id) as session:
@@ -122,7 +136,7 @@ class TaskStore(Database):
         return changed
 
     def readdress(self, project_id: int, images: Mapping[int, str]) -> bool:
-        """Take in image values by task id. An image whose value changed is fetched again. True if any did."""
+        """Store image values by task id; images whose value changed are fetched again. Returns whether any did."""
         changed = False
         with self._changing(project_id) as session:
             for chunk in _chunks(list(images)):
@@ -134,8 +148,8 @@ class TaskStore(Database):
                 _revise(session, project_id)
         return changed
 
-    def set_aside(self, project_id: int, *, after: int, limit: int) -> list[int]:
-        """Tasks whose images were set aside, sorted: `limit` at most behind `after`."""
+    def unreadable_tasks(self, project_id: int, *, after: int, limit: int) -> list[int]:
+        """Ids of tasks with excluded images, sorted: at most `limit`, beginning after `after`."""
         with self._session() as session:
             query = select(Task.id).where(Task.project_id == project_id, Task.state == UNREADABLE, Task.id > after)
             return list(session.scalars(query.order_by(Task.id).limit(limit)))
@@ -146,33 +160,37 @@ class TaskStore(Database):
             return list(session.scalars(select(Task.id).where(Task.project_id == project_id).order_by(Task.id)))
 
     def remove_tasks(self, project_id: int, ids: Iterable[int]) -> None:
-        """Forget tasks that do not exist any more."""
+        """Delete tasks that no longer exist in Label Studio."""
         with self._session.begin() as session:
             for chunk in _chunks(sorted(ids)):
                 session.execute(delete(Task).where(Task.project_id == project_id, Task.id.in_(chunk)))
             _revise(session, project_id)
 
     def waiting_images(self, project_id: int, *, after: int = -1, limit: int = 256) -> list[tuple[int, str]]:
-        """(task id, image value) of images still to be fetched, by id: `limit` at most behind `after`."""
+        """(task id, image value) of images still to be fetched, sorted: at most `limit`, beginning after `after`."""
         with self._session() as session:
             query = select(Task.id, Task.image).where(Task.project_id == project_id, Task.state == NEW, Task.id > after)
             return [(row.id, row.image) for row in session.execute(query.order_by(Task.id).limit(limit))]
 
     def first_images(self, project_id: int, limit: int) -> list[tuple[int, str]]:
-        """(task id, image value) of the first tasks, whatever their state."""
+        """(task id, image value) of the first `limit` tasks in any state."""
         with self._session() as session:
             query = select(Task.id, Task.image).where(Task.project_id == project_id)
             return [(row.id, row.image) for row in session.execute(query.order_by(Task.id).limit(limit))]
 
     def readable_image(self, project_id: int) -> tuple[int, str] | None:
-        """(task id, image value) of an image that has been read, if there is one."""
+        """(task id, image value) of a readable image; None if there is none."""
         with self._session() as session:
             query = select(Task.id, Task.image).where(Task.project_id == project_id, Task.state == READY)
             row = session.execute(query.order_by(Task.id.desc()).limit(1)).first()
             return None if row is None else (row.id, row.image)
 
     def reserve_rows(self, project_id: int, ids: Sequence[int]) -> NDArray[np.int64]:
-        """Rows of the pixel store for these tasks: their old ones, or new ones. (n,)"""
+        """Assign rows of the pixel store to tasks. A task keeps a row that it has.
+
+        Returns:
+            (n,) rows, -1 for tasks that do not exist.
+        """
         with self._changing(project_id) as session:
             project = session.get_one(Project, project_id)
             query = select(Task).where(Task.project_id == project_id, Task.id.in_(ids))
@@ -192,10 +210,13 @@ class TaskStore(Database):
         failed: Mapping[int, tuple[str, str]],
         notes: Mapping[int, str] | None = None,
     ) -> None:
-        """Mark fetched images: `ready` are task id -> (image value, width, height), `failed` -> (value, reason),
-        `notes` say what is odd with some that are ready.
+        """Store the results of fetching images. A task whose image value changed meanwhile is left to be fetched.
 
-        A task whose image changed while it was fetched stays to be fetched.
+        Args:
+            project_id: The project.
+            ready: Task id -> (image value, width, height), in pixels, of images that were read.
+            failed: Task id -> (image value, reason) of unreadable ones.
+            notes: Task id -> what is odd about the file of an image that was read.
         """
         with self._changing(project_id) as session:
             for chunk in _chunks(list(ready)):
@@ -209,7 +230,7 @@ class TaskStore(Database):
                 session.execute(update(Task).where(*same, Task.state == NEW).values(state=UNREADABLE, reason=reason))
 
     def pool(self, project: Project) -> PoolArrays:
-        """All usable images."""
+        """All usable images of a project."""
         columns = (Task.id, Task.row, Task.pretext_loss, Task.batch, Task.answers.is_not(None), Task.skipped)
         query = select(*columns).where(Task.project_id == project.id, Task.state == READY).order_by(Task.id)
         with self._session() as session:
@@ -236,9 +257,9 @@ class TaskStore(Database):
         batch: NDArray[np.int64],
         **columns: Any,
     ) -> None:
-        """Store losses and batches (and project `columns` that go with them) in one transaction.
+        """Store (n,) losses and batches, and project `columns`, in one transaction.
 
-        A task that was deleted, or whose image changed, meanwhile is left out.
+        Tasks that were deleted, or whose image changed, meanwhile are left out.
         """
         rows = [
             {"project_id": project_id, "id": int(t), "pretext_loss": float(x), "batch": int(b)}
@@ -252,7 +273,7 @@ class TaskStore(Database):
             _revise(session, project_id, **columns)
 
     def fetch_again(self, project_id: int) -> None:
-        """Let every image be fetched again, and forget what was made of the old ones."""
+        """Mark every image to be fetched again, and forget what was computed from the old ones."""
         with self._session.begin() as session:
             session.execute(
                 update(Task)
@@ -271,76 +292,76 @@ class TaskStore(Database):
             )
 
     def retry_unreadable(self, project_id: int) -> None:
-        """Let every image that was set aside be fetched again."""
+        """Mark every excluded image to be fetched again."""
         with self._session.begin() as session:
             session.execute(
                 update(Task).where(Task.project_id == project_id, Task.state == UNREADABLE).values(state=NEW, reason="")
             )
 
     def unreadable(self, project_id: int, limit: int = 20) -> list[tuple[int, str]]:
-        """(task id, reason) of images set aside, by id."""
+        """(task id, reason) of excluded images, sorted: at most `limit`."""
         with self._session() as session:
             query = select(Task.id, Task.reason).where(Task.project_id == project_id, Task.state == UNREADABLE)
             return [(row.id, row.reason) for row in session.execute(query.order_by(Task.id).limit(limit))]
 
     def annotation_counts(self, project_id: int, ids: Sequence[int]) -> dict[int, int]:
-        """How many annotations each of these tasks is known to have."""
+        """Task id -> how many annotations it has, as far as known."""
         with self._session() as session:
             query = select(Task.id, Task.annotations).where(Task.project_id == project_id, Task.id.in_(ids))
             return {row.id: row.annotations for row in session.execute(query)}
 
     def still_open(self, project_id: int, ids: Iterable[int], *, overlap: int = 1) -> set[int]:
-        """Those of `ids` that exist and were annotated by fewer than `overlap` people, or by none."""
-        found: set[int] = set()
-        seen = Task.annotations + Task.cancelled
+        """Those of `ids` that exist and have fewer annotations, skipped ones included, than `overlap` (at least 1)."""
+        open_tasks: set[int] = set()
+        annotations = Task.annotations + Task.cancelled
         with self._session() as session:
             for chunk in _chunks(sorted(ids)):
                 query = select(Task.id).where(Task.project_id == project_id, Task.id.in_(chunk))
-                found.update(session.scalars(query.where(seen < max(overlap, 1))))
-        return found
+                open_tasks.update(session.scalars(query.where(annotations < max(overlap, 1))))
+        return open_tasks
 
     def answers(self, project_id: int) -> dict[int, Answers]:
-        """Task id -> answers of every labelled task, by id. Of a segmentation it is a digest of the regions."""
+        """Task id -> answers of every labelled task, sorted by id. Regions are given by their digest."""
         with self._session() as session:
             query = select(Task.id, Task.answers).where(Task.project_id == project_id, Task.answers.is_not(None))
             return {row.id: row.answers for row in session.execute(query.order_by(Task.id))}
 
     def regions(self, project_id: int, ids: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
-        """Task id -> regions of those of `ids` whose question about regions was answered."""
-        found: dict[int, list[dict[str, Any]]] = {}
+        """Task id -> regions, for those of `ids` that have regions."""
+        regions: dict[int, list[dict[str, Any]]] = {}
         with self._session() as session:
             for chunk in _chunks(ids):
                 query = select(Task.id, Task.regions).where(Task.project_id == project_id, Task.id.in_(chunk))
-                found |= {row.id: row.regions for row in session.execute(query) if row.regions is not None}
-        return found
+                regions |= {row.id: row.regions for row in session.execute(query) if row.regions is not None}
+        return regions
 
     def sizes(self, project_id: int, ids: Sequence[int]) -> dict[int, tuple[int, int]]:
-        """Task id -> width and height of its upright image, (0, 0) where not known."""
+        """Task id -> width and height of its upright image in pixels, (0, 0) if not known."""
         with self._session() as session:
             query = select(Task.id, Task.width, Task.height).where(Task.project_id == project_id, Task.id.in_(ids))
             return {row.id: (row.width, row.height) for row in session.execute(query)}
 
     def note_drawing(self, project_id: int, task_id: int, notes: Sequence[str]) -> None:
-        """Remember what of a readable image's regions could not be drawn, in place of what was known of that."""
+        """Replace the notes about regions of a readable image that could not be drawn."""
         with self._changing(project_id) as session:
             task = session.get(Task, (project_id, task_id))
             if task is not None and task.state == READY:
                 task.reason = "\n".join([task.reason.partition("\n")[0], *notes])
 
     def notes(self, project_id: int, limit: int = 20) -> list[tuple[int, str]]:
-        """(task id, sentence) of what is odd with an image and what could not be used of annotations, by id."""
+        """(task id, sentence) about odd images and unusable parts of annotations, sorted by id: at most `limit`."""
         with self._session() as session:
             odd = and_(Task.state == READY, Task.reason != "")
             reason = case((odd, Task.reason), else_="").label("reason")
             noted = or_(func.json_array_length(Task.notes) > 0, odd)
             query = select(Task.id, Task.notes, reason, Task.answers.is_not(None).label("is_answered"))
             rows = session.execute(query.where(Task.project_id == project_id, noted).order_by(Task.id).limit(limit))
-            found: list[tuple[int, str]] = []
+            notes: list[tuple[int, str]] = []
             for row in rows:
-                of_file, *of_regions = row.reason.split("\n")
-                said = [of_file, *row.notes, *(of_regions if row.is_answered else ())]
-                found += [(row.id, note) for note in said if note]
-        return found[:limit]
+                file_note, *region_notes = row.reason.split("\n")
+                sentences = [file_note, *row.notes, *(region_notes if row.is_answered else ())]
+                notes += [(row.id, sentence) for sentence in sentences if sentence]
+        return notes[:limit]
 
     def totals(self, project_id: int) -> Totals:
         """Counts over all tasks of a project."""
@@ -358,19 +379,19 @@ class TaskStore(Database):
 
 
 def regions_digest(regions: list[dict[str, Any]]) -> str:
-    """What stands for the regions of an image among its answers."""
+    """The digest that stands for an image's regions in its answers."""
     return hashlib.blake2b(json.dumps(regions, sort_keys=True).encode(), digest_size=DIGEST).hexdigest()
 
 
 def _ranks(loss: NDArray[np.float64], task: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(n,) place of each image by loss, hardest first, equal losses by id; -1 without a loss."""
+    """(n,) place of each image by loss, the hardest first, equal losses by task id; -1 without a loss."""
     ranks = np.empty(len(loss), dtype=np.int64)
     ranks[np.lexsort((task, -loss))] = np.arange(len(loss))  # NaN sorts last
     return np.where(np.isnan(loss), -1, ranks)
 
 
 def _stored(answers: Answers, name: str) -> tuple[Answers | None, list[dict[str, Any]] | None]:
-    """The two columns of an answer: regions of the question `name` are kept apart, so that others are quick to read."""
+    """The columns `answers` and `regions`: regions of question `name` are separate, so that answers load quickly."""
     if name not in answers:
         return answers or None, None
     regions = answers[name]

@@ -60,7 +60,7 @@ def rig(tmp_path, monkeypatch):
 
 def test_addresses_of_images_that_were_set_aside_are_noticed_within_a_minute(rig):
     rig.set_aside(3, 38)
-    assert rig.store.set_aside(rig.id, after=-1, limit=10) == [3, 38]
+    assert rig.store.unreadable_tasks(rig.id, after=-1, limit=10) == [3, 38]
     rig.platform.show_without_a_trace(3, "digit:2")
     assert rig.looks_for(60)
     assert rig.waiting() == {3: "digit:2"}

@@ -50,7 +50,7 @@ def test_a_locked_database_is_a_503_in_time_for_everybody(start_backend: Callabl
             assert seconds < BOUND
             assert answer.status_code == 503
             assert answer.json() == {
-                "error": "The database is locked by another program: try again, and end what holds it."
+                "error": "The database is locked by another program: stop that program, or try again."
             }
             assert answer.reason == answer.json()["error"]
         assert requests.get(f"{backend.url}/dashboard", timeout=BOUND).status_code == 200
@@ -69,7 +69,7 @@ def test_a_full_disk_is_a_503_and_on_every_page(start_backend: Callable[..., Bac
         ballast = fill(disk)
         seconds, answer = timed(lambda: setup(backend, 1))
         assert (answer.status_code, seconds < BOUND) == (503, True)
-        assert answer.json()["error"] == f"The disk with {disk} is full: free some space, and it goes on by itself."
+        assert answer.json()["error"] == f"The disk with {disk} is full: free some space, and work resumes by itself."
         wait_until("the status to tell of it", lambda: backend.status()["disk"]["error"], seconds=BOUND)
         shown = backend.project(project.number)
         assert (shown["stage"], shown["error"]) == ("error", answer.json()["error"])

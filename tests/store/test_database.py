@@ -60,9 +60,9 @@ def test_web_and_worker_write_at_the_same_time(tmp_path, store, project):
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("nonsense", "is not an address of a database: write it like postgresql"),
-        ("postgresql://me:hidden@here:port/x", "is not an address of a database: write it like postgresql"),
-        ("oracle+nothing://me:hidden@here/x", "is not an address of a database: write it like postgresql"),
+        ("nonsense", "is not the URL of a database: write it like postgresql"),
+        ("postgresql://me:hidden@here:port/x", "is not the URL of a database: write it like postgresql"),
+        ("oracle+nothing://me:hidden@here/x", "is not the URL of a database: write it like postgresql"),
         ("mysql+pymysql://me:hidden@here/x", "needs the Python package pymysql, which is not installed"),
     ],
 )

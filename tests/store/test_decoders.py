@@ -206,10 +206,10 @@ def test_a_decoder_that_cannot_start_is_not_the_images_fault(monkeypatch: pytest
 
 
 def test_large_images_are_not_all_decoded_at_once() -> None:
-    room, inside, most = decoders._Room(100), [], []
+    budget, inside, most = decoders._PixelBudget(100), [], []
 
     def work(pixels: int) -> None:
-        with room.for_pixels(pixels):
+        with budget.for_pixels(pixels):
             inside.append(pixels)
             most.append(sum(min(pixels, 100) for pixels in list(inside)))
             time.sleep(0.01)

@@ -7,18 +7,20 @@ from pathlib import Path
 import pytest
 from support.disks import fill, mounted
 
-from pt4al_backend.store.disk import DISK_ERRORS, told, trouble_with
+from pt4al_backend.store.disk import DISK_ERRORS, describe, trouble_with
 
 
 @pytest.mark.parametrize("number", sorted(DISK_ERRORS))
 def test_every_trouble_has_a_sentence(number):
-    sentence = told(OSError(number, os.strerror(number)), Path("/data"))
+    sentence = describe(OSError(number, os.strerror(number)), Path("/data"))
     assert "/data" in sentence and sentence.endswith(".")
     assert "Errno" not in sentence
 
 
 def test_who_may_not_write():
-    assert told(PermissionError(errno.EACCES, "x"), Path("/data")).startswith("/data cannot be written by this user")
+    assert describe(PermissionError(errno.EACCES, "x"), Path("/data")).startswith(
+        "/data cannot be written by this user"
+    )
 
 
 def test_a_directory_that_can_be_written_is_left_as_it_was(tmp_path):
@@ -33,6 +35,6 @@ def test_a_directory_that_is_gone(tmp_path):
 def test_a_disk_that_is_full_until_something_is_deleted(tmp_path):
     with mounted(tmp_path / "disk", megabytes=1) as disk:
         ballast = fill(disk)
-        assert trouble_with(disk) == f"The disk with {disk} is full: free some space, and it goes on by itself."
+        assert trouble_with(disk) == f"The disk with {disk} is full: free some space, and work resumes by itself."
         ballast.unlink()
         assert trouble_with(disk) == ""

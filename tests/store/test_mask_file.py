@@ -54,7 +54,7 @@ def test_another_process_sees_it(masks: MaskFile, tmp_path: Path) -> None:
 
 def test_what_is_no_mask_is_not_written(masks: MaskFile) -> None:
     masks.write(6, FIRST, mask(20))
-    with pytest.raises(ValueError, match="are wanted"):
+    with pytest.raises(ValueError, match="are expected"):
         masks.write(5, FIRST, mask(10, side=4))
     with pytest.raises(ValueError, match="non-hexadecimal"):
         masks.write(5, "no digest", mask(10))

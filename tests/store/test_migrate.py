@@ -136,7 +136,7 @@ def test_a_migration_that_fails_changes_nothing(name: str, tmp_path: Path) -> No
     with closing(sqlite3.connect(file)) as database:  # the last statement of the last script
         database.execute("CREATE TRIGGER t BEFORE DELETE ON schema BEGIN SELECT RAISE(ABORT, 'it is too late'); END")
     before = dumped(file)
-    with pytest.raises(PT4ALError, match=r"could not be migrated \(it is too late\). It is as it was before."):
+    with pytest.raises(PT4ALError, match=r"could not be migrated \(it is too late\). It is unchanged."):
         Store(tmp_path)
     assert dumped(file) == before
     with closing(sqlite3.connect(file)) as database:
@@ -171,8 +171,8 @@ def test_tables_of_a_process_that_was_killed_while_it_made_them(tmp_path: Path) 
     ("left", "sentence"),
     [
         (0, r"The disk with .* is full: free some space"),
-        (70_000, r"no copy of it can be made before it is migrated: .* is full. Nothing has changed. Free some space"),
-        (100_000, r"could not be migrated \(.* is full\). It is as it was before. Free some disk space"),
+        (70_000, r"cannot be backed up before it is migrated: .* is full. Nothing has changed. Free some space"),
+        (100_000, r"could not be migrated \(.* is full\). It is unchanged. Free some disk space"),
     ],
 )
 def test_a_full_disk_is_a_sentence_and_loses_nothing(left: int, sentence: str, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def test_what_changes_inside_is_the_same_file(tmp_path, files):
 @pytest.mark.parametrize("name", ["db", "db-wal"])
 def test_a_file_that_is_gone(tmp_path, files, name):
     (tmp_path / name).unlink()
-    with pytest.raises(DataGoneError, match="put it back, or start pt4al-backend again"):
+    with pytest.raises(DataGoneError, match="put it back, or restart pt4al-backend"):
         files.require()
 
 
@@ -38,7 +38,7 @@ def test_another_file_is_taken_once_it_is_no_longer_being_copied(tmp_path, files
         files.require()
     later = time.time() + opened.SETTLED
     monkeypatch.setattr(opened.time, "time", lambda: later)
-    with pytest.raises(DataReplacedError, match="goes on with what is there now"):
+    with pytest.raises(DataReplacedError, match="continues with the new one"):
         files.require()
     (tmp_path / "db").write_text("")
     with pytest.raises(DataGoneError):

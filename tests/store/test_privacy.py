@@ -62,4 +62,4 @@ def test_a_directory_of_this_user_only_needs_no_warning(tmp_path: Path, caplog: 
     assert not caplog.messages
     tmp_path.chmod(0o777)
     keep_private(tmp_path)
-    assert "can change what is in" in caplog.messages[0]
+    assert "can change the files in" in caplog.messages[0]

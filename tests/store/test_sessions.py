@@ -26,7 +26,7 @@ def test_a_locked_database_is_waited_for_once(tmp_path, store, project):
         waited = []
         for _ in range(3):
             began = time.monotonic()
-            with pytest.raises(StoreError, match="locked by another program: try again"):
+            with pytest.raises(StoreError, match="locked by another program: stop that program"):
                 patient.update(project.id, title="x")
             waited.append(time.monotonic() - began)
         assert waited[0] >= 0.5 and patient._session.is_locked
@@ -37,7 +37,7 @@ def test_a_locked_database_is_waited_for_once(tmp_path, store, project):
 def test_what_is_wrong_with_the_database_is_for_the_log(store, project, caplog):
     with store._session.begin() as session:
         session.execute(text("ALTER TABLE project RENAME TO elsewhere"))
-    with caplog.at_level(logging.ERROR), pytest.raises(StoreError, match="does not answer: try again, and look into"):
+    with caplog.at_level(logging.ERROR), pytest.raises(StoreError, match="does not respond: try again, and see"):
         store.projects()
     assert "no such table" in caplog.text
 
