@@ -112,7 +112,7 @@ def test_the_dashboard_shows_when_it_gets_no_news(window, start_backend):
     window.goto(f"{backend.url}/dashboard")
     window.locator("#worker:not(.off)", has_text="Worker on").wait_for()
     window.route("**/dashboard", lambda route: route.fulfill(status=503))
-    window.locator("#worker.off", has_text="answers with error 503").wait_for()
+    window.locator("#worker.off", has_text="responds with error 503").wait_for()
     window.unroute("**/dashboard")
     window.locator("#worker:not(.off)", has_text="Worker on").wait_for()
     backend.stop()

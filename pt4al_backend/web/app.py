@@ -1,4 +1,4 @@
-"""The HTTP app: the SDK's own routes and ours beside them."""
+"""The HTTP app: the routes of the SDK and our own."""
 
 from __future__ import annotations
 
@@ -13,16 +13,20 @@ from pt4al_backend.web.context import open_context
 from pt4al_backend.web.refusals import refusal
 from pt4al_backend.web.sdk import create_sdk_app, load_sdk
 
-_WENT_WRONG = "Something went wrong inside pt4al-backend: its log says what."
+_WENT_WRONG = "Something went wrong inside pt4al-backend: see its log."
 
 
 def create_app(load_model: Callable[[], type], settings: Settings | None = None) -> Flask:
-    """The app, serving the store of `settings` (of the environment by default).
+    """Create the app that serves the store of `settings`.
 
-    `load_model` imports the model class, which needs the SDK, and is called once that is loaded.
+    The SDK keeps one app per process: a second call returns the same one, which then serves the new settings.
 
-    The SDK keeps one app per process, so a second call returns the same one, which then
-    serves the new settings. `PT4ALError` if the settings or the data directory cannot be used.
+    Args:
+        load_model: Imports the model class, which needs the SDK; called after the SDK is loaded.
+        settings: By default those of the environment.
+
+    Raises:
+        PT4ALError: The settings or the data directory cannot be used.
     """
     settings = settings or load_settings()
     security.check_settings(settings)
@@ -31,11 +35,11 @@ def create_app(load_model: Callable[[], type], settings: Settings | None = None)
     app = create_sdk_app(load_model())
     if "pt4al" not in app.extensions:
         app.extensions["pt4al"] = True
-        _add_ours(app)
+        _add_routes(app)
     return app
 
 
-def _add_ours(app: Flask) -> None:
+def _add_routes(app: Flask) -> None:
     from pt4al_backend.web import validation
     from pt4al_backend.web.setup import setup
 
@@ -44,7 +48,7 @@ def _add_ours(app: Flask) -> None:
     app.view_functions["metrics"] = pages.metrics_page
     app.view_functions.pop("get_version", None)
     app.add_url_rule("/versions", "get_version", pages.versions, methods=["GET", "POST"])
-    # First of all: the SDK's own hooks read the body, and must not read what is refused.
+    # In front of the SDK's own hooks, which read the body: they must not read a refused one.
     app.before_request_funcs.setdefault(None, []).insert(0, validation.check)
     app.register_error_handler(StoreError, _store_trouble)
     app.after_request(_finish)
@@ -56,16 +60,16 @@ def _endpoint(app: Flask, path: str) -> str:
 
 
 def _store_trouble(error: StoreError) -> Response:
-    """503 and the sentence: trying again later may help."""
-    answer = refusal(503, str(error))
+    """503 with the error as a sentence: trying again later may help."""
+    response = refusal(503, str(error))
     if request.path == "/dashboard":
         return Response(pages.trouble_page(str(error)), 503, mimetype="text/html")
-    return answer
+    return response
 
 
 def _finish(response: Response) -> Response:
-    """The SDK answers errors with tracebacks; ours carry a sentence. The log has the rest."""
+    """Replace the tracebacks that the SDK sends for errors by a sentence; the log has the details."""
     if response.status_code == 500:
         response = _store_trouble(g.trouble) if "trouble" in g else refusal(500, _WENT_WRONG)
-    response.direct_passthrough = False  # the SDK's own hook, which comes next, reads every body, files too
+    response.direct_passthrough = False  # the SDK's hook, which runs next, reads every body, even files
     return security.add_headers(response)

@@ -1,6 +1,6 @@
-"""What Label Studio sends us, as typed models, and one sentence for whatever is wrong with it.
+"""The request bodies of Label Studio as typed models, and a sentence for whatever is wrong with one.
 
-Anything that is not named here is let go: tasks come with their masks, and nobody reads those.
+Fields not named here are dropped: tasks come with their masks, which nothing reads.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MOST_TASKS = 50_000
 _LARGEST_TASK = 2**63 - 1
 
 _optional = BeforeValidator(lambda value: "" if value is None else value)
-_plain = StringConstraints(strict=True, pattern=r"^[^\x00]*$")  # what a database can hold
+_plain = StringConstraints(strict=True, pattern=r"^[^\x00]*$")  # databases reject NUL
 
 Text = Annotated[str, _plain, _optional]
 ConfigText = Annotated[str, _plain, Field(max_length=MOST_TEXT), _optional]
@@ -36,19 +36,19 @@ Name = Annotated[ProjectName, PlainValidator(ProjectName.parse)]
 
 
 class Cancelled(TypedDict):
-    """All that is read of an annotation."""
+    """The part of an annotation that is read."""
 
     was_cancelled: bool
 
 
 def _cancelled(annotations: object) -> list[Cancelled]:
-    """Of an odd list what can be understood."""
-    known = [one for one in annotations if isinstance(one, dict)] if isinstance(annotations, list) else []
-    return [{"was_cancelled": bool(one.get("was_cancelled"))} for one in known]
+    """The entries of a list that make sense."""
+    entries = annotations if isinstance(annotations, list) else []
+    return [{"was_cancelled": bool(entry.get("was_cancelled"))} for entry in entries if isinstance(entry, dict)]
 
 
 class TaskOutline(TypedDict):
-    """What `predict` reads of a task. A dictionary: 50,000 objects would take twice the time."""
+    """The part of a task that `predict` reads. A dictionary, because 50,000 objects would take twice as long."""
 
     id: Annotated[int, Field(strict=True, ge=0, le=_LARGEST_TASK)]
     project: NotRequired[Any]
@@ -56,16 +56,20 @@ class TaskOutline(TypedDict):
 
 
 class Body(BaseModel):
-    """A body of a request."""
+    """The body of a request."""
 
     model_config = ConfigDict(populate_by_name=True)
 
     SENTENCES: ClassVar[dict[str, str]] = {}
-    """Where something is wrong -> what to send, unless it is a text that is wrong."""
+    """Field -> the sentence for a wrong value, unless a text is expected."""
 
     @classmethod
     def of(cls, body: object) -> Self:
-        """`RefusedError` says what is wrong with the first part that is."""
+        """Check a body.
+
+        Raises:
+            RefusedError: The body is wrong; says what is wrong with its first wrong field.
+        """
         try:
             return cls.model_validate(body)
         except ValidationError as error:
@@ -83,13 +87,13 @@ class Body(BaseModel):
         return RefusedError(400, cls.SENTENCES[names[0]])
 
 
-_NAME_WANTED = 'The project is missing or wrong: send it as "id.created", for example "12.1700000000".'
+_NAME_EXPECTED = 'The project is missing or wrong: send it as "id.created", for example "12.1700000000".'
 
 
 class Versions(Body):
-    """`/versions`, and whatever else names a project alone."""
+    """`/versions`, and every other body that names a project."""
 
-    SENTENCES = {"project": _NAME_WANTED}
+    SENTENCES = {"project": _NAME_EXPECTED}
 
     project: Name
 
@@ -112,7 +116,7 @@ class Predict(Versions):
     """`/predict`."""
 
     SENTENCES = {
-        "project": _NAME_WANTED,
+        "project": _NAME_EXPECTED,
         "tasks": "The tasks are missing or wrong: send a list of objects, each with an integer id.",
     }
 
@@ -125,7 +129,7 @@ def _number(value: object) -> int:
 
 
 def _unix_seconds(created_at: object) -> str:
-    """As in the names of `/setup`: whole seconds; "" if it is no ISO 8601 time."""
+    """The time as in the project names of `/setup`, in whole seconds; "" if it is not an ISO 8601 time."""
     if not isinstance(created_at, str):
         return ""
     try:
@@ -143,12 +147,12 @@ class EventProject(BaseModel):
 
     @property
     def name(self) -> ProjectName:
-        """Without the time where that makes no sense."""
+        """The project's name, without the time if that makes no sense."""
         return ProjectName(self.id, self.created)
 
 
 class Webhook(Body):
-    """`/webhook`, of any event."""
+    """`/webhook` with any event."""
 
     SENTENCES = {"project": "The project is missing or wrong: send an object with an integer id."}
 
@@ -162,6 +166,6 @@ class Webhook(Body):
 
 
 class Event(Webhook):
-    """`/webhook`, of an event that names a project."""
+    """`/webhook` with an event that names a project."""
 
     project: EventProject

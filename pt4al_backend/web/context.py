@@ -1,8 +1,7 @@
-"""What every request of this process works with.
+"""The settings and the store that all requests of this process share.
 
-Both SDK generations make the model object themselves, so nothing can be handed to it:
-settings and store are the process's own. `create_app` sets them; without it they come
-from the environment.
+Both SDK generations create the model object themselves, so nothing can be passed to it: settings and store are global
+in the process. `create_app` sets them; without it they come from the environment.
 """
 
 from __future__ import annotations
@@ -20,29 +19,29 @@ from pt4al_backend.store.store import Store
 
 
 class Rankings:
-    """The newest ranking of each project, read again only when it has changed."""
+    """A cache of each project's newest ranking, which is read again only after it has changed."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._kept: dict[int, tuple[float, RankingArrays, tuple[Question, ...]]] = {}
+        self._cached: dict[int, tuple[float, RankingArrays, tuple[Question, ...]]] = {}
 
     def newest(self, project_id: int) -> tuple[RankingArrays, tuple[Question, ...]] | None:
-        """The ranking and the questions its guesses answer; None before the first."""
+        """The newest ranking and the questions that its predictions answer; None before the first one."""
         stamp = self._store.ranking_stamp(project_id)
-        kept = self._kept.get(project_id)
-        if kept is not None and kept[0] == stamp:
-            return kept[1], kept[2]
+        cached = self._cached.get(project_id)
+        if cached is not None and cached[0] == stamp:
+            return cached[1], cached[2]
         newest = None if stamp is None else self._store.ranking(project_id)
         if stamp is None or newest is None:
-            self._kept.pop(project_id, None)
+            self._cached.pop(project_id, None)
             return None
-        self._kept[project_id] = (stamp, *newest)
+        self._cached[project_id] = (stamp, *newest)
         return newest
 
 
 @dataclass(frozen=True)
 class Context:
-    """Settings, the one store of this process, and its rankings."""
+    """The settings and the store of this process, and the cache of rankings."""
 
     settings: Settings
     store: Store
@@ -54,11 +53,15 @@ logger = logging.getLogger(__name__)
 _lock = threading.Lock()
 _current: Context | None = None
 _reopening = threading.Lock()
-_obstacle = ""  # why another store that took the place of ours cannot be opened
+_obstacle = ""  # why the store that replaced ours cannot be opened
 
 
 def open_context(settings: Settings) -> Context:
-    """Serve this store from now on; the one before is closed. `PT4ALError` if it cannot be used."""
+    """Serve the store of `settings` from now on, and close the one before.
+
+    Raises:
+        PT4ALError: The store cannot be used.
+    """
     with _lock:
         return _open(settings)
 
@@ -69,17 +72,17 @@ def context() -> Context:
 
 
 def require_store() -> None:
-    """Raise `StoreError` unless the store that was opened still is in its place.
+    """Raise `StoreError` unless the store that was opened is still in its place.
 
-    Another one that is there now is opened meanwhile. Never waits: `/health` is answered where nothing may.
+    If another store has replaced it, a thread opens that one. Never waits, because `/health` must always be answered.
     """
-    now = context()
+    current = context()
     try:
-        now.store.require_present()
+        current.store.require_present()
     except DataReplacedError as error:
         if _reopening.acquire(blocking=False):
             logger.warning("%s", error)
-            threading.Thread(target=_reopen, args=(now,), name="reopen").start()
+            threading.Thread(target=_reopen, args=(current,), name="reopen").start()
         raise StoreError(_obstacle or str(error)) from error
 
 

@@ -1,4 +1,4 @@
-"""What a webhook asks for: every event worth looking into leaves a wake-up for the worker."""
+"""Webhooks: every event that may change the queue leaves a wake-up for the worker."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pt4al_backend.web.context import Context
 from pt4al_backend.web.refusals import RefusedError, reason_phrase
 
 START_TRAINING = "START_TRAINING"
-"""The button of the same name in Label Studio."""
+"""The event of the button of the same name in Label Studio."""
 
-JUDGED = "judged"
-"""The key under which `validation` leaves an `Event` in the body that the SDK hands to `fit`."""
+VALIDATED = "validated"
+"""The key under which `validation` puts an `Event` into the body that the SDK passes to `fit`."""
 
 TRAIN_EVENTS = (
     "ANNOTATION_CREATED",
@@ -30,14 +30,14 @@ TRAIN_EVENTS = (
     "PROJECT_UPDATED",
     START_TRAINING,
 )
-"""Events after which the queue may have to change (fact 15)."""
+"""Events that may change the queue (fact 15)."""
 
 
-def judged(event: str, data: Mapping[str, Any]) -> Event | None:
-    """The event as `/webhook` has judged it already, or as it is judged here for who calls `fit` without a request."""
-    found = data.get(JUDGED)
-    if isinstance(found, Event):
-        return found
+def validated(event: str, data: Mapping[str, Any]) -> Event | None:
+    """The event that `/webhook` has validated; without a request, `fit` validates it here. None if it is wrong."""
+    known = data.get(VALIDATED)
+    if isinstance(known, Event):
+        return known
     try:
         return Event.of({"action": event, "project": data.get("project")})
     except RefusedError:
@@ -45,32 +45,36 @@ def judged(event: str, data: Mapping[str, Any]) -> Event | None:
 
 
 def take(context: Context, event: str, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Wake the worker for the event's project, taking the project in first where it is not known.
+    """Wake the worker for the event's project, which is registered first if it is not known.
 
-    The answer is JSON-ready and, where the event is ignored, says why.
+    Returns:
+        The JSON of the response; if the event is ignored, it says why.
+
+    Raises:
+        StoreError: The store cannot be used right now.
     """
     if event not in TRAIN_EVENTS:
         return {"event": event, "ignored": "PT4AL does not learn from this event."}
-    asked = judged(event, data)
-    if asked is None:
+    valid = validated(event, data)
+    if valid is None:
         return {"event": event, "ignored": "The event names no project."}
-    project = asked.project
+    project = valid.project
     try:
-        found = projects.find(context.store, context.settings, project.name) or [_take_in(context, project)]
+        rows = projects.find(context.store, context.settings, project.name) or [_register(context, project)]
     except StoreError:
         raise
     except PT4ALError as error:
-        refusal_log.tell(200, f"{event} is ignored. {reason_phrase(str(error))}")
+        refusal_log.log(200, f"{event} is ignored. {reason_phrase(str(error))}")
         return {"event": event, "ignored": str(error)}
-    context.store.wake([known.id for known in found], train=event == START_TRAINING)
-    return {"event": event, "project": project.id, "woken": len(found)}
+    context.store.wake([row.id for row in rows], train=event == START_TRAINING)
+    return {"event": event, "project": project.id, "woken": len(rows)}
 
 
-def _take_in(context: Context, project: EventProject) -> Project:
-    """An event may come before `/setup`: after a reset, or when the data directory is new.
+def _register(context: Context, project: EventProject) -> Project:
+    """Register a project whose event arrives before `/setup`: after a reset, or with a new data directory.
 
-    Label Studio sends events for models that were removed, too, and anybody may send some: the worker asks it whether
-    the project is connected, and forgets it otherwise.
+    Label Studio also sends events for models that were removed, and anybody may send some: the worker asks Label Studio
+    whether the project is connected, and forgets it if not.
     """
     if not context.settings.label_studio_url:
         raise PT4ALError("This project is not connected yet: press Save on its model in Label Studio's settings.")

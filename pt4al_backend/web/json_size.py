@@ -1,6 +1,6 @@
-"""How much is in a JSON text, counted before anything is built from it.
+"""Counts the values in a JSON text before anything is built from it.
 
-A byte can stand for 50 bytes of objects, so bounding a body's size bounds neither memory nor time.
+A byte can become 50 bytes of objects, so a limit on the size of a body limits neither memory nor time.
 """
 
 from __future__ import annotations
@@ -8,25 +8,31 @@ from __future__ import annotations
 import json
 
 MOST_PARTS = 1_000_000
-"""Objects, lists and strings, keys among them: what takes memory."""
+"""Objects, lists and strings, including keys: the values that take memory."""
 
 MOST_VALUES = 8_000_000
-"""All values. Masks are lists of numbers, and those are small."""
+"""All values. Masks are lists of numbers, which are small."""
 
-_CHUNK = 64 * 2**10  # bytes; other threads get their turn in between
+_CHUNK = 64 * 2**10  # bytes; other threads run in between
 
 
 def holds_too_much(text: bytes) -> bool:
-    """Whether the text, as far as it is JSON, holds more than that. `ValueError` if it is not UTF-8."""
+    """Whether a JSON text holds more than `MOST_PARTS` or `MOST_VALUES`.
+
+    Raises:
+        ValueError: The text is not UTF-8.
+    """
     if json.detect_encoding(text) not in ("utf-8", "utf-8-sig"):
         raise ValueError("not UTF-8")
     parts = values = within = 0
     rest = b""
     for start in range(0, len(text), _CHUNK):
         chunk = rest + text[start : start + _CHUNK]
-        rest = b"\\" if (len(chunk) - len(chunk.rstrip(b"\\"))) % 2 else b""  # it belongs to the next chunk's first
+        rest = (
+            b"\\" if (len(chunk) - len(chunk.rstrip(b"\\"))) % 2 else b""
+        )  # it escapes the first byte of the next chunk
         chunk = chunk.removesuffix(rest).replace(rb"\\", b"").replace(rb"\"", b"")
-        pieces = chunk.split(b'"')  # in turns outside and within strings
+        pieces = chunk.split(b'"')  # alternately outside and inside strings
         outside = b"".join(pieces[within::2])
         quotes = len(pieces) - 1
         parts += outside.count(b"{") + outside.count(b"[") + (quotes + 1 - within) // 2

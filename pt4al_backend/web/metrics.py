@@ -10,19 +10,19 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PROJECT_GAUGES = {
     "labelled": "Tasks with a label.",
     "pool": "Usable images.",
-    "unreadable": "Images set aside because they could not be read.",
+    "unreadable": "Images excluded because they could not be read.",
     "round": "Round that is being labelled, from 0.",
     "cycles": "Number of batches the pool is cut into.",
     "query_size": "Images to label per round.",
     "queue_length": "Published tasks that wait for a label.",
-    "stage_progress": "How far the current stage is, 0 to 1.",
-    "eta_seconds": "Seconds the current stage still takes.",
+    "stage_progress": "Progress of the current stage, 0 to 1.",
+    "eta_seconds": "Seconds that the current stage still takes.",
 }
 
 
 def render(status: Mapping[str, Any]) -> str:
-    """`status` is the answer of `status.status`; values that are not known are left out."""
-    # An id that Label Studio gave away twice names one series: the newer project's.
+    """The metrics of a `status` as `status.status` returns it; unknown values are left out."""
+    # If Label Studio used an id twice, the series is that of the newer project.
     projects = {(project["project"], project["label_studio_url"]): project for project in status["projects"]}
     lines = []
     for name, meaning in _PROJECT_GAUGES.items():

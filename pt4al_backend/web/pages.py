@@ -23,22 +23,22 @@ pages = Blueprint(
 
 @pages.route("/api/status")
 def api_status() -> Response:
-    """What is going on, as JSON."""
+    """The status of all projects as JSON."""
     return jsonify(status(context().store, context().settings))
 
 
 @pages.route("/dashboard")
 def dashboard() -> str:
-    """The same as one plain page."""
+    """The same as a page."""
     store, settings = context().store, context().settings
     now = health(store)
     shown = [
         {
-            **(told := project_status(store, settings, project, now)),
-            "stage_words": STAGES[told["stage"]],
+            **(fields := project_status(store, settings, project, now)),
+            "stage_words": STAGES[fields["stage"]],
             "link": link(settings, project),
-            "remaining": time_left(told["eta_seconds"]),
-            "set_aside": store.unreadable(project.id),
+            "remaining": time_left(fields["eta_seconds"]),
+            "excluded": store.unreadable(project.id),
         }
         for project in store.projects()
     ]
@@ -48,30 +48,30 @@ def dashboard() -> str:
 
 
 def trouble_page(trouble: str) -> str:
-    """The page where nothing but this can be told."""
+    """The page to show when the store cannot be read."""
     return render_template("dashboard.html", projects=[], worker={}, trouble=trouble, address=request.host_url)
 
 
 def link(settings: Settings, project: Project) -> str:
-    """The project's page, at an address that a browser reaches: in Docker that is not the one we use."""
+    """The project's page, at an address that a browser reaches: in Docker, that differs from ours."""
     ours = project.label_studio_url == settings.label_studio_url
     address = (settings.label_studio_link if ours else "") or without_userinfo(project.label_studio_url)
     return f"{address}/projects/{project.number}/data"
 
 
 def metrics_page() -> Response:
-    """In place of the SDK's, which is empty."""
+    """The metrics; replaces the empty page of the SDK."""
     text = metrics.render(status(context().store, context().settings))
     return Response(text, content_type=metrics.CONTENT_TYPE)
 
 
 def versions() -> Response:
-    """The published version of the project asked for. Label Studio asks with GET and names none: then of all."""
+    """The published version of a project; of all projects if none is named, as in Label Studio's GET requests."""
     body: Any = request.get_json() if request.method == "POST" else {}
-    asked = body.get("project") or request.args.get("project")
+    named = body.get("project") or request.args.get("project")
     store, settings = context().store, context().settings
     try:
-        name = Versions.of({"project": asked}).project if asked else None
+        name = Versions.of({"project": named}).project if named else None
     except RefusedError as error:
         return refusal(error.code, str(error))
     found = store.projects() if name is None else projects.find(store, settings, name)[:1]

@@ -23,33 +23,36 @@ from pt4al_backend.web.context import Context
 PREPARING = "pt4al-preparing"
 """The model version before the first queue is published."""
 
-LOOK_EVERY = 0.1  # seconds between looks at the project's row while waiting
-_CHUNK = 5000  # task ids per query: databases bound the number of parameters
+POLL_EVERY = 0.1  # seconds between reads of the project's row while waiting
+_CHUNK = 5000  # task ids per query: databases limit the number of parameters
 
 _WAITING = threading.BoundedSemaphore(16)
-"""Held by who waits: each keeps a thread, and others are to find one."""
-
+"""Held by requests that wait: each occupies a thread, and some threads must stay free."""
 
 Task = Mapping[str, Any]
 
 
 def empty(version: str = PREPARING) -> dict[str, Any]:
-    """No opinion, and the last place in the queue."""
+    """The prediction for an unknown image: no result, and the last place in the queue."""
     return {"result": [], "score": LAST_PLACE, "model_version": version}
 
 
 def predict(context: Context, project: Project, tasks: Sequence[Task], *, label_config: str) -> list[dict[str, Any]]:
-    """Exactly one prediction per task, in the tasks' order (fact 14)."""
+    """Predict exactly once per task, in the order of the tasks (fact 14).
+
+    Returns:
+        Predictions as Label Studio expects them: `result`, `score` and `model_version`.
+    """
     project = catch_up(context.store, project, tasks, seconds=context.settings.predict_wait)
     version = project.model_version or PREPARING
     newest = context.rankings.newest(project.id)
     if newest is None:
         return [empty(version) for _ in tasks]
     config = _config(label_config or project.label_config) if context.settings.preannotate else None
-    return answers(tasks, *newest, config=config, version=version)
+    return from_ranking(tasks, *newest, config=config, version=version)
 
 
-def answers(
+def from_ranking(
     tasks: Sequence[Task],
     ranking: RankingArrays,
     questions: Sequence[Question],
@@ -57,9 +60,9 @@ def answers(
     config: LabelConfig | None,
     version: str,
 ) -> list[dict[str, Any]]:
-    """The ranking's opinion on each task; without a `config` the order alone.
+    """The ranking's score and predictions for each task; without a `config`, only the score.
 
-    Masks are not kept for all images: they are in the predictions that are published.
+    Masks are left out: they are not stored for all images, but are part of the predictions that are published.
     """
     places = ranking.find(np.array([task["id"] for task in tasks], dtype=np.int64))
     predictions = []
@@ -74,9 +77,19 @@ def answers(
 
 
 def catch_up(store: Store, project: Project, tasks: Sequence[Task], *, seconds: float) -> Project:
-    """Wake the worker if there are labels it has not seen, and wait until the ranking knows them.
+    """Wake the worker if there are labels it has not seen, and wait until the ranking includes them.
 
-    Does not wait where that would be in vain: no worker runs, or there is no model yet. Nor where too many wait.
+    Does not wait if that would be useless, because no worker runs or there is no model yet, or if too many requests
+    wait already.
+
+    Args:
+        store: The store.
+        project: The project's row, as it was read for this request.
+        tasks: The tasks of the request, which may show newer annotations.
+        seconds: How long to wait at most.
+
+    Returns:
+        The project's row afterwards.
     """
     if not _is_behind(store, project, tasks):
         return project
@@ -94,32 +107,32 @@ def catch_up(store: Store, project: Project, tasks: Sequence[Task], *, seconds: 
 
 def _wait(store: Store, woken: Project, *, seconds: float) -> Project | None:
     deadline = time.monotonic() + seconds
-    now: Project | None = woken
-    while now is not None and not _has_learnt(now, woken.wake_at) and time.monotonic() < deadline:
-        time.sleep(LOOK_EVERY)
-        now = store.project(woken.id)
-    return now
+    current: Project | None = woken
+    while current is not None and not _is_up_to_date(current, woken.wake_at) and time.monotonic() < deadline:
+        time.sleep(POLL_EVERY)
+        current = store.project(woken.id)
+    return current
 
 
 def _is_behind(store: Store, project: Project, tasks: Sequence[Task]) -> bool:
     ranked = project.ranked_revision >= 0
     if project.wake_at > project.looked_at or (ranked and project.labels_revision != project.ranked_revision):
         return True
-    told = {task["id"]: count for task in tasks if (count := _annotations(task))}
-    ids = list(told)
+    counts = {task["id"]: count for task in tasks if (count := _annotations(task))}
+    ids = list(counts)
     for start in range(0, len(ids), _CHUNK):
         known = store.annotation_counts(project.id, ids[start : start + _CHUNK])
-        if any(told[task] > known.get(task, 0) for task in ids[start : start + _CHUNK]):
+        if any(counts[task] > known.get(task, 0) for task in ids[start : start + _CHUNK]):
             return True
     return False
 
 
-def _has_learnt(project: Project, asked: float) -> bool:
-    return project.looked_at >= asked and project.ranked_revision == project.labels_revision
+def _is_up_to_date(project: Project, woken_at: float) -> bool:
+    return project.looked_at >= woken_at and project.ranked_revision == project.labels_revision
 
 
 def _annotations(task: Task) -> int:
-    """Submitted annotations that the request shows; skipped ones are no labels."""
+    """How many submitted annotations the request shows; skipped ones are not labels."""
     annotations = task.get("annotations")
     if not isinstance(annotations, list):
         return 0
@@ -128,7 +141,7 @@ def _annotations(task: Task) -> int:
 
 @lru_cache(maxsize=64)
 def _config(label_config: str) -> LabelConfig | None:
-    """None where the config was changed to something that cannot be learnt: then only the order is answered."""
+    """The parsed config; None if it was changed to one that cannot be learned: predictions then have only a score."""
     try:
         return parse_config(label_config)
     except UnsupportedConfigError:

@@ -1,4 +1,4 @@
-"""Which project a request means, and the one rule by which projects are taken in."""
+"""Finds the project that a request means, and registers new projects."""
 
 from __future__ import annotations
 
@@ -13,19 +13,25 @@ from pt4al_backend.store.tables import Project
 from pt4al_backend.web import setup_token
 
 _NAME = re.compile(r"([0-9]{1,10})(?:[.@]([0-9]{1,15}))?")
-_LARGEST = 2**31 - 1  # of a project id, in Label Studio and in our table
+_LARGEST = 2**31 - 1  # project id, in Label Studio and in our table
 
 
 @dataclass(frozen=True)
 class ProjectName:
-    """A project as Label Studio names it: its id and, where told, when it was made (unix seconds; fact 13)."""
+    """A project as Label Studio names it (fact 13)."""
 
     number: int
+    """Its id."""
     created: str = ""
+    """When it was created, in unix seconds; "" if unknown."""
 
     @classmethod
     def parse(cls, name: object) -> ProjectName:
-        """From `"12.1700000000"` (`/setup`, `/predict`), `"12"` or `12`; `ValueError` if it is neither."""
+        """Parse `"12.1700000000"` (`/setup`, `/predict`), `"12"` or `12`.
+
+        Raises:
+            ValueError: The name is none of these.
+        """
         text = str(name) if isinstance(name, int) and not isinstance(name, bool) else name
         match = _NAME.fullmatch(text) if isinstance(text, str) else None
         if match is None or int(match[1]) > _LARGEST:
@@ -33,12 +39,12 @@ class ProjectName:
         return cls(int(match[1]), match[2] or "")
 
     def __str__(self) -> str:
-        """With an `@`, because SDK 2.x throws away what follows a dot."""
+        """The name with an `@`, because SDK 2.x cuts it at the first dot."""
         return f"{self.number}@{self.created}" if self.created else str(self.number)
 
 
 def find(store: Store, settings: Settings, name: ProjectName) -> list[Project]:
-    """The projects that a request may mean, newest first; several where Label Studios share an id."""
+    """The projects that a request may mean, newest first; several if several Label Studios use the same id."""
     projects = store.find(name.number, name.created or None)
     if not projects and name.created:
         projects = [project for project in store.find(name.number) if not project.created]
@@ -56,11 +62,22 @@ def register(
     access_token: str = "",
     ask: bool = True,
 ) -> Project:
-    """Take a project in. `PT4ALError` says what to set where no Label Studio and no usable token are known.
+    """Store a project.
 
-    With `LABEL_STUDIO_URL` every project belongs to it and the worker uses its key.
-    Otherwise a project belongs to the `hostname` of its `/setup` and that `access_token`. `ask`: whether Label
-    Studio is asked if it takes the token, where nothing has been learnt of the project yet.
+    With `LABEL_STUDIO_URL`, every project belongs to that Label Studio and the worker uses its key. Otherwise a project
+    belongs to the `hostname` and `access_token` of its `/setup`.
+
+    Args:
+        store: The store.
+        settings: The settings.
+        name: The project.
+        label_config: Its label config.
+        hostname: The address of its Label Studio, according to `/setup`.
+        access_token: The token for it, according to `/setup`.
+        ask: Whether to ask Label Studio if it accepts the token, in case the project was never synced.
+
+    Raises:
+        PT4ALError: No Label Studio or no usable token is known; says what to set.
     """
     url, token = _connection(settings, hostname=hostname, access_token=access_token)
     if ask and not any(project.cursor for project in _known(store, name, url, token)):
@@ -76,8 +93,8 @@ def register(
 
 
 def _known(store: Store, name: ProjectName, url: str, token: str) -> list[Project]:
-    here = [one for one in store.find(name.number) if one.label_studio_url == url]
-    return [one for one in here if not token or one.access_token == token]
+    same_url = [project for project in store.find(name.number) if project.label_studio_url == url]
+    return [project for project in same_url if not token or project.access_token == token]
 
 
 def _connection(settings: Settings, *, hostname: str, access_token: str) -> tuple[str, str]:
@@ -91,7 +108,7 @@ def _connection(settings: Settings, *, hostname: str, access_token: str) -> tupl
     if not hostname or not access_token:
         raise PT4ALError(
             "PT4AL was given no token for Label Studio: set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY "
-            "where pt4al-backend runs, and start it again."
+            "where pt4al-backend runs, and restart it."
         )
     return _plain_address(hostname), access_token
 

@@ -1,6 +1,6 @@
 """Refusals: a status, a sentence in the body, and the same sentence as the reason phrase.
 
-Label Studio shows people nothing of a failed `/setup` but its HTTP status line (fact 18).
+When `/setup` fails, Label Studio shows people only the HTTP status line (fact 18).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pt4al_backend.errors import StoreError
 from pt4al_backend.web import refusal_log
 
 _BRACKETS = str.maketrans("<>", "()")
-_LONGEST_REASON = 300  # characters; proxies bound the length of a status line
+_LONGEST_REASON = 300  # characters; proxies limit the length of a status line
 
 
 class RefusedError(Exception):
@@ -28,7 +28,7 @@ class RefusedError(Exception):
 
 @contextmanager
 def remembering_trouble() -> Iterator[None]:
-    """Inside the SDK's handlers, which make a 500 of every exception: keep what is wrong with the store."""
+    """Remember a `StoreError` inside the SDK's handlers, which turn every exception into a 500."""
     try:
         yield
     except StoreError as error:
@@ -38,15 +38,15 @@ def remembering_trouble() -> Iterator[None]:
 
 
 def refusal(code: int, sentence: str) -> Response:
-    """`{"error": sentence}` with the sentence in the status line too, and on the console."""
-    refusal_log.tell(code, reason_phrase(sentence))
+    """The response `{"error": sentence}`, with the sentence also in the status line and on the console."""
+    refusal_log.log(code, reason_phrase(sentence))
     return Response(
         json.dumps({"error": sentence}), status=f"{code} {reason_phrase(sentence)}", mimetype="application/json"
     )
 
 
 def reason_phrase(sentence: str) -> str:
-    """One bounded line of printable ASCII; Label Studio's form swallows what stands in angle brackets (fact 31)."""
+    """The sentence as one short line of printable ASCII; Label Studio's form drops text in angle brackets (fact 31)."""
     line = " ".join("".join(character if character.isprintable() else " " for character in sentence).split())
     line = line.encode("ascii", "replace").decode().translate(_BRACKETS)
     return line if len(line) <= _LONGEST_REASON else line[: _LONGEST_REASON - 3] + "..."

@@ -1,4 +1,4 @@
-"""The one place that knows that label-studio-ml has two generations: 1.0.9 on PyPI and 2.x (facts 23 to 26)."""
+"""Hides the difference between the generations of label-studio-ml: 1.0.9 on PyPI, and 2.x (facts 23 to 26)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ _LOGGERS = ("label_studio_ml", "label_studio_ml.api", "label_studio_ml.model")
 
 
 def load_sdk(data_dir: Path) -> None:
-    """Import label-studio-ml. 2.x writes a `cache.db` as it is imported: not where we run, but into `data_dir`.
+    """Import label-studio-ml.
 
-    Its debug log shows headers and bodies with tokens in them, so it is never switched on.
+    On import, 2.x writes a `cache.db`: into `data_dir`, so that it does not appear in the working directory.
+    Its debug log shows headers and bodies, which contain tokens, so it is never enabled.
     """
     before = os.environ.get("MODEL_DIR")
     os.environ["MODEL_DIR"] = str(data_dir)
@@ -33,9 +34,9 @@ def load_sdk(data_dir: Path) -> None:
 
 
 def create_sdk_app(model_class: Any) -> Flask:
-    """The SDK's own app serving `model_class`, behaving as 2.x does on both generations.
+    """Create the SDK's app, which serves `model_class` and behaves like 2.x on both generations.
 
-    The app is a global of the SDK: every call returns the same one.
+    The app is a global object of the SDK: every call returns the same one.
     """
     api: Any = importlib.import_module("label_studio_ml.api")
     if hasattr(api, "_manager"):
@@ -45,5 +46,5 @@ def create_sdk_app(model_class: Any) -> Flask:
     else:
         api.TRAIN_EVENTS = model_class.TRAIN_EVENTS
     app: Flask = api.init_app(model_class)
-    api.BASIC_AUTH = None  # ours leaves /health open; two checks could disagree
+    api.BASIC_AUTH = None  # our check leaves /health open; two checks could disagree
     return app

@@ -1,4 +1,4 @@
-"""label-studio-ml 1.0.9, made to behave as 2.x: a model per request, of the project the request names (fact 25)."""
+"""Makes label-studio-ml 1.0.9 behave like 2.x: a model per request, for the project that it names (fact 25)."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from label_studio_ml.model import LabelStudioMLManager, ModelWrapper
 
 
 class PerRequestManager(LabelStudioMLManager):
-    """No model shared by all projects, no process per webhook, and nothing that has to happen first."""
+    """A manager without a model shared by all projects, a process per webhook, or a required order of requests."""
 
     @classmethod
     def fetch(
         cls, project: str | None = None, label_config: str | None = None, force_reload: bool = False, **kwargs: Any
     ) -> ModelWrapper:
-        """The project's model and the version that is published."""
+        """The project's model and its published version."""
         model = cls.model_class(project, label_config=label_config)
         return ModelWrapper(model=model, model_version=model.get("model_version"))
 
@@ -29,13 +29,13 @@ class PerRequestManager(LabelStudioMLManager):
         try_fetch: bool = True,
         **kwargs: Any,
     ) -> tuple[list[dict[str, Any]], ModelWrapper]:
-        """`/predict`, before `/setup` too."""
+        """`/predict`, also before `/setup`."""
         wrapper = cls.fetch(project, label_config)
         return wrapper.model.predict(tasks, **kwargs), wrapper
 
     @classmethod
     def webhook(cls, event: str, data: Mapping[str, Any]) -> dict[str, Any]:
-        """`/webhook`: `fit` within the request, for START_TRAINING too."""
+        """`/webhook`: calls `fit` within the request, also for START_TRAINING."""
         if event not in cls.model_class.TRAIN_EVENTS:
             return {"status": "Unknown event"}
         model = cls.model_class(str(data["project"]["id"]), label_config=data["project"]["label_config"])
@@ -43,5 +43,5 @@ class PerRequestManager(LabelStudioMLManager):
 
     @classmethod
     def is_training(cls, project: str | None) -> dict[str, bool]:
-        """`/is_training`: training never keeps anybody waiting."""
+        """`/is_training`: always false, because nobody has to wait for training."""
         return {"is_training": False}

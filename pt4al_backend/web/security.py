@@ -13,7 +13,7 @@ from pt4al_backend.settings import Settings
 from pt4al_backend.web import refusal_log
 
 OPEN_PATHS = frozenset({"/health"})
-"""What load balancers and Label Studio ask for without a password."""
+"""Paths that load balancers and Label Studio request without a password."""
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -28,31 +28,35 @@ _HEADERS = {
 
 
 def check_settings(settings: Settings) -> None:
-    """`PT4ALError` where half of a user name and password is set: it would protect nothing."""
+    """Reject a user name without a password and a password without a user name: either would protect nothing.
+
+    Raises:
+        PT4ALError: Only one of them is set.
+    """
     if bool(settings.basic_auth_user) != bool(settings.basic_auth_pass.get_secret_value()):
         raise PT4ALError("Set both BASIC_AUTH_USER and BASIC_AUTH_PASS, or neither.")
 
 
 def is_allowed(request: Request, settings: Settings) -> bool:
-    """Whether the request carries the user name and password, where they are set."""
+    """Whether a request carries the user name and password, if they are set."""
     if not settings.basic_auth_user or request.path in OPEN_PATHS:
         return True
     expected = f"{settings.basic_auth_user}:{settings.basic_auth_pass.get_secret_value()}"
-    given = _credentials(request.headers.get("Authorization", ""))
-    # Clients encode as UTF-8 or, like the one in Label Studio, as Latin-1.
-    as_utf8 = hmac.compare_digest(given, expected.encode())
-    as_latin1 = hmac.compare_digest(given, expected.encode("latin-1", "backslashreplace"))
+    credentials = _credentials(request.headers.get("Authorization", ""))
+    # Clients encode them as UTF-8 or, like the one in Label Studio, as Latin-1.
+    as_utf8 = hmac.compare_digest(credentials, expected.encode())
+    as_latin1 = hmac.compare_digest(credentials, expected.encode("latin-1", "backslashreplace"))
     return as_utf8 or as_latin1
 
 
 def unauthorized() -> Response:
-    """401, asking a browser for the password."""
-    refusal_log.tell(401, "it came without the password or with a wrong one; Label Studio's form has a place for it.")
+    """The 401 response that makes a browser ask for the password."""
+    refusal_log.log(401, "it came without the password or with a wrong one; Label Studio's form has a field for it.")
     return Response("Unauthorized", 401, {"WWW-Authenticate": 'Basic realm="pt4al-backend", charset="UTF-8"'})
 
 
 def add_headers(response: Response) -> Response:
-    """Nothing is loaded from elsewhere, framed, sniffed or cached."""
+    """Forbid loading from elsewhere, framing, sniffing and caching."""
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
     return response

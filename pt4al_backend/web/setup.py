@@ -14,24 +14,24 @@ from pt4al_backend.web.refusals import refusal
 
 
 def setup() -> Response:
-    """Take the project in, and answer the published version and what of the label config is not learnt.
+    """Register the project, and return its published version and notes on the label config.
 
-    In place of the SDK's, which is not told of address and token by 2.x. `validation` has judged the body.
+    Replaces the SDK's handler: 2.x does not pass the address and the token on. `validation` has checked the body.
     """
-    asked: Setup = g.asked
+    body: Setup = g.setup_body
     try:
-        notes = parse_config(asked.label_config).ignored
+        notes = parse_config(body.label_config).ignored
         project = projects.register(
             context().store,
             context().settings,
-            asked.project,
-            label_config=asked.label_config,
-            hostname=asked.hostname,
-            access_token=asked.access_token,
+            body.project,
+            label_config=body.label_config,
+            hostname=body.hostname,
+            access_token=body.access_token,
         )
     except StoreError:
         raise  # for the app's handler
     except PT4ALError as error:
         return refusal(422, str(error))
-    answer = {"model_version": project.model_version or PREPARING}
-    return jsonify(answer | ({"notes": list(notes)} if notes else {}))
+    response = {"model_version": project.model_version or PREPARING}
+    return jsonify(response | ({"notes": list(notes)} if notes else {}))

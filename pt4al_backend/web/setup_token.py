@@ -1,7 +1,7 @@
-"""Whether the token of a /setup is of any use: its Label Studio is asked, while that waits for the answer.
+"""Checks the token of a /setup: asks its Label Studio, which waits for the response meanwhile.
 
-Label Studio sends its users' legacy tokens also where it does not take them (fact 13). Only the form that is open just
-then can tell people before they wonder why nothing happens.
+Label Studio sends its users' legacy tokens even if it does not accept them (fact 13). Only the form that is open at
+that moment can tell people before they wonder why nothing happens.
 """
 
 from __future__ import annotations
@@ -15,19 +15,26 @@ from pt4al_backend.settings import Settings
 
 PATIENCE = 1.5  # seconds of the three that Label Studio waits (fact 12)
 WHO = "api/current-user/whoami"
-NOT_TAKEN = (
-    "This Label Studio does not take the token it sends, as legacy tokens are off there: make a personal access token "
-    "(Account & Settings), set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY where pt4al-backend runs, and start it again."
+NOT_ACCEPTED = (
+    "This Label Studio does not accept the token it sends, because legacy tokens are off: create a personal access "
+    "token (Account & Settings), set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY where pt4al-backend runs, and "
+    "restart it."
 )
 
 _asking = threading.BoundedSemaphore(4)
-"""Held while a Label Studio is asked, whose address anybody may have chosen."""
+"""Held while a Label Studio is asked: anybody may choose its address."""
 
 
 def require_usable(url: str, access_token: str, settings: Settings) -> None:
-    """`PT4ALError` where the Label Studio at `url` does not take the token; what is not known in time passes.
+    """Check that a Label Studio accepts a token. Passes if that is not known in time.
 
-    `access_token`: what came with the /setup; "" where the token is that of the settings.
+    Args:
+        url: The address of the Label Studio.
+        access_token: The token of the /setup; "" for the one in the settings.
+        settings: The settings.
+
+    Raises:
+        PT4ALError: The Label Studio rejects the token.
     """
     if not _asking.acquire(blocking=False):
         return
@@ -49,17 +56,17 @@ def require_usable(url: str, access_token: str, settings: Settings) -> None:
 
 
 def _why_refused(url: str, access_token: str, settings: Settings) -> str:
-    """The sentence; "" where it is taken, or where nobody can tell: what a proxy says says nothing of the token."""
-    own, client = not access_token, None
+    """Why the token is rejected; "" if it is not, or if that is unknown: a proxy's response proves nothing."""
+    from_settings, client = not access_token, None
     try:
         client = LabelStudioClient.of(url, access_token, settings)
         client.request("GET", WHO, seconds=PATIENCE)
     except LabelStudioRefusedError as error:
-        return "" if error.status != 401 else str(error) if own else NOT_TAKEN
+        return "" if error.status != 401 else str(error) if from_settings else NOT_ACCEPTED
     except LabelStudioUnavailableError:
         return ""
     except LabelStudioError as error:
-        return str(error) if own and client is None else ""  # as could be seen without asking
+        return str(error) if from_settings and client is None else ""  # the token itself is malformed
     finally:
         if client is not None:
             client.close()

@@ -1,7 +1,7 @@
-"""What arrives, checked before the SDK sees it: a wrong body is a 4xx and a sentence.
+"""Validates requests before the SDK sees them: a wrong body gets a 4xx and a sentence.
 
-The SDK's handlers take a body's shape for granted. After these checks they may: the parsed
-body, which Flask keeps for the request, holds only what the handlers read, in one form (`bodies`).
+The SDK's handlers rely on the shape of a body. After these checks they may: the parsed body, which Flask keeps for the
+request, holds only the fields that the handlers read, in one form (`bodies`).
 """
 
 from __future__ import annotations
@@ -21,51 +21,51 @@ from pt4al_backend.web.json_size import holds_too_much
 from pt4al_backend.web.refusals import RefusedError, refusal
 
 _parsing = threading.Lock()
-"""One body is taken apart at a time: two at once take twice the memory and no less time."""
+"""Held while a large body is parsed: two at once take twice the memory and no less time."""
 
 Body = dict[str, Any]
 
 
 def check() -> Response | None:
-    """Flask's `before_request`: a refusal, or None to go on."""
+    """Flask's `before_request`: returns a refusal, or None to continue."""
     refused = (
         None if gate.ADMITTED in request.environ else gate.refused(request, context().settings) or _hold_large_body()
     )
     if refused is None and request.endpoint != "pt4al.static":
-        require_store()  # also where the answer needs nothing of it: it would be none of a backend that works
-    checks = _CHECKS.get(request.path) if request.method == "POST" else None
-    if refused is not None or checks is None:
+        require_store()  # also if the response does not need it: a backend without its store does not work
+    check_body = _CHECKS.get(request.path) if request.method == "POST" else None
+    if refused is not None or check_body is None:
         return refused
     try:
         with _parsing if gate.is_large(request) else nullcontext():
-            checks(_body())
+            check_body(_body())
     except RefusedError as error:
         return refusal(error.code, str(error))
     return None
 
 
 def leave(_error: BaseException | None) -> None:
-    """Flask's `teardown_request`: what `check` took is given back."""
+    """Flask's `teardown_request`: releases what `check` acquired."""
     if g.pop("holds_large_body", False):
         gate.LARGE_BODIES.release()
 
 
 def _setup(body: Body) -> None:
-    g.asked = Setup.of(body)
+    g.setup_body = Setup.of(body)
 
 
 def _predict(body: Body) -> None:
-    asked = Predict.of(body)
-    _replace(body, project=str(asked.project), tasks=asked.tasks, label_config=asked.label_config, params={})
+    valid = Predict.of(body)
+    _replace(body, project=str(valid.project), tasks=valid.tasks, label_config=valid.label_config, params={})
 
 
 def _webhook(body: Body) -> None:
     event = Webhook.of(body).action
     if event not in events.TRAIN_EVENTS:
         return
-    asked = Event.of(body)
-    project = {"id": asked.project.id, "label_config": asked.project.label_config}
-    _replace(body, action=event, project=project, **{events.JUDGED: asked})
+    valid = Event.of(body)
+    project = {"id": valid.project.id, "label_config": valid.project.label_config}
+    _replace(body, action=event, project=project, **{events.VALIDATED: valid})
 
 
 def _versions(body: Body) -> None:
@@ -88,7 +88,7 @@ _CHECKS: dict[str, Callable[[Body], None]] = {
 
 
 def _hold_large_body() -> Response | None:
-    """Most servers read a body only when it is asked for: what is large may be one of a few."""
+    """Limit how many large bodies are read at a time: most servers read a body only on demand."""
     if not gate.is_large(request):
         return None
     g.holds_large_body = gate.LARGE_BODIES.acquire(blocking=False)

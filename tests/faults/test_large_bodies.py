@@ -64,7 +64,7 @@ def test_four_large_bodies_at_a_time(web: Backend) -> None:
         time.sleep(0.5)
         code, reason, headers = ask(web, "POST", "/predict", body)
         assert (code, headers["Retry-After"]) == (503, "5")
-        assert reason == "Other large requests are being read: send this one again in some seconds."
+        assert reason == "Other large requests are being read: send this one again in a few seconds."
         assert ask(web, "POST", "/predict", small)[0] == 200
     deadline = time.monotonic() + 10
     while ask(web, "POST", "/predict", body)[0] != 200:  # the four have left

@@ -115,7 +115,7 @@ def test_inner_errors_are_a_sentence_and_keep_secrets(
     with caplog.at_level(logging.DEBUG):
         answer = client.post(path, json=bodies[path]) if path in bodies else client.get(path)
     assert answer.status_code == 503
-    assert "does not answer: try again, and look into its log." in answer.get_data(as_text=True)
+    assert "does not respond: try again, and see its log." in answer.get_data(as_text=True)
     assert "Traceback" not in answer.get_data(as_text=True)
     assert "no such table" in caplog.text
     captured = capfd.readouterr()

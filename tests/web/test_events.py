@@ -72,21 +72,21 @@ def test_a_webhook_that_cannot_be_used_is_ignored_with_a_sentence(
 
 
 def test_a_webhook_is_judged_once(client: FlaskClient, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    judged: list[object] = []
+    validated: list[object] = []
 
     class Counted(bodies.Event):
         def model_post_init(self, _context: object) -> None:
-            judged.append(self)
+            validated.append(self)
 
     for module in ("events", "validation"):
         monkeypatch.setattr(f"pt4al_backend.web.{module}.Event", Counted)
     project = add_project(store)
     assert client.post("/webhook", json=webhook("ANNOTATION_CREATED")).json["result"]["woken"] == 1
     assert reread(store, project).wake_at > project.wake_at
-    assert len(judged) == 1
+    assert len(validated) == 1
 
 
 def test_who_sends_the_key_of_a_judged_event_is_judged_all_the_same(client: FlaskClient, store: Store) -> None:
-    body = {**webhook("START_TRAINING"), events.JUDGED: {"project": {"id": 99}}}
+    body = {**webhook("START_TRAINING"), events.VALIDATED: {"project": {"id": 99}}}
     assert client.post("/webhook", json=body).json["result"]["project"] == 12
-    assert events.judged("START_TRAINING", {events.JUDGED: {"project": {"id": 99}}}) is None
+    assert events.validated("START_TRAINING", {events.VALIDATED: {"project": {"id": 99}}}) is None

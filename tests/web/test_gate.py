@@ -39,7 +39,9 @@ def test_without_a_password_neighbours_are_answered(tmp_path: Path, peer: str) -
 def test_without_a_password_nobody_else_is(tmp_path: Path, peer: str) -> None:
     code, sentence = answer(tmp_path, peer=peer)
     assert code == 403
-    assert sentence.startswith("Without a password only this machine and private networks are answered: set BASIC_AUTH")
+    assert sentence.startswith(
+        "Without a password, only this machine and private networks get a response: set BASIC_AUTH"
+    )
     assert answer(tmp_path, headers={"X-Forwarded-For": f"10.0.0.1, {peer}"})[0] == 403, "told by a proxy nearby"
     login = basic("u:p")
     assert answer(tmp_path, peer=peer, settings=PASSWORD, headers=login) == (200, "")
@@ -110,7 +112,7 @@ def test_pages_of_other_sites(tmp_path: Path, headers: dict[str, str]) -> None:
     for method in ("POST", "PUT", "PATCH", "DELETE"):
         assert answer(tmp_path, method=method, headers=given) == (
             403,
-            "Pages of other sites may not send this: Label Studio's own server does.",
+            "Pages of other sites may not send this request: Label Studio's own server sends it.",
         )
     assert answer(tmp_path, headers=given) == (200, ""), "looking changes nothing, and the page cannot read the answer"
 

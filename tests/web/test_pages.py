@@ -31,7 +31,7 @@ def test_a_project(client: FlaskClient, store: Store) -> None:
     page = client.get("/dashboard").get_data(as_text=True)
     assert "Cats &amp; &lt;b&gt;dogs&lt;/b&gt;" in page
     assert "The file is &lt;broken&gt;." in page
-    assert "3 images set aside" in page
+    assert "3 images excluded" in page
     assert '<progress max="1" value="0.25"' in page
     assert "about 4 min left" in page
     assert "Worker on cpu: project 12: pretext task" in page

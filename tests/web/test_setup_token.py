@@ -29,7 +29,7 @@ def test_a_token_that_is_refused(start: Callable[..., FlaskClient]) -> None:
     with answering(lambda asked: Reply.json({"detail": "legacy token authentication has been disabled"}, 401)) as ls:
         answer = setup(client, ls)
     assert answer.status_code == 422
-    assert "set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY" in answer.status and "start it again" in answer.status
+    assert "set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY" in answer.status and "restart it" in answer.status
     assert TOKEN not in answer.status and context().store.projects() == []
     assert [asked.headers["authorization"] for asked in ls.asked] == [f"Token {TOKEN}"]
 

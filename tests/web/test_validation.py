@@ -112,7 +112,7 @@ def test_json_is_read(client: FlaskClient, content_type: str) -> None:
 def test_what_is_not_said_to_be_json_is_refused(client: FlaskClient, content_type: str | None) -> None:
     for path in ("/setup", "/predict", "/webhook", "/versions"):
         answer = client.post(path, data=json.dumps(PREDICT), content_type=content_type)
-        assert answer.status == "415 The body is not said to be JSON: send Content-Type: application/json."
+        assert answer.status == "415 The body is not marked as JSON: send Content-Type: application/json."
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32-be"])
@@ -131,7 +131,7 @@ def test_large_bodies_are_for_the_routes_that_need_them(client: FlaskClient, pat
     body = b" " * (SMALL_BODY + 1)
     for method in ("GET", "POST", "DELETE"):
         answer = client.open(path, method=method, data=body, content_type="application/json")
-        assert answer.status == "413 The body is larger than 64 kB, which is all this address takes."
+        assert answer.status == "413 The body is larger than 64 kB, the limit of this address: send less."
 
 
 def test_many_tasks(client: FlaskClient) -> None:

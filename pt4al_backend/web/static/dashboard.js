@@ -1,16 +1,16 @@
-// Keeps the page fresh without losing the place: fetches it again and swaps its <main>.
+// Keeps the page up to date without losing the scroll position: fetches it again and replaces its <main>.
 const EVERY = 2000;
 const PATIENCE = 10000;
 
 async function refresh() {
   if (!document.hidden) {
     try {
-      const answer = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      if (answer.ok || (answer.status === 503 && page.querySelector("#worker"))) show(page); // 503: it says what is wrong
-      else warn(`pt4al-backend answers with error ${answer.status}; trying again.`);
+      const response = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
+      const page = new DOMParser().parseFromString(await response.text(), "text/html");
+      if (response.ok || (response.status === 503 && page.querySelector("#worker"))) show(page); // 503: says what is wrong
+      else warn(`pt4al-backend responds with error ${response.status}; trying again.`);
     } catch {
-      warn("pt4al-backend does not answer; trying again.");
+      warn("pt4al-backend does not respond; trying again.");
     }
   }
   setTimeout(refresh, EVERY);
@@ -23,14 +23,14 @@ function show(page) {
   document.querySelector("main").replaceWith(page.querySelector("main"));
 }
 
-// The server writes times in UTC: it does not know where the page is read.
+// The server writes times in UTC, because it does not know the reader's time zone.
 function inZoneOfReader(page) {
   for (const time of page.querySelectorAll("time")) {
     time.textContent = new Date(time.dateTime).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "long" });
   }
 }
 
-// What else is on the page is no longer true.
+// The rest of the page is out of date now.
 function warn(sentence) {
   const lamp = document.querySelector("#worker");
   lamp.textContent = sentence;
