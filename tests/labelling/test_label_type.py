@@ -1,4 +1,4 @@
-"""What a label type that says little of itself is like."""
+"""The defaults of a label type."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pt4al_backend.labelling.questions import Answers, Question
 
 
 class Plain(LabelType):
-    """Only what has to be there."""
+    """Overrides the abstract methods only."""
 
     name, title = "plain", "plain answers"
 
@@ -30,12 +30,12 @@ class Plain(LabelType):
 QUESTION = Question("q", Plain(), ("a", "b", "c"))
 
 
-def test_it_is_about_whole_images_and_asks_for_nothing_special() -> None:
+def test_by_default_it_labels_whole_images() -> None:
     assert not (QUESTION.label_type.dense or QUESTION.label_type.has_regions or QUESTION.label_type.usual_uncertainty)
     assert QUESTION.label_type.outputs(QUESTION, background=True) == 3
 
 
-def test_it_keeps_no_predictions() -> None:
+def test_by_default_no_predictions_are_stored() -> None:
     logits = np.zeros((2, 3))
     assert QUESTION.label_type.predicted(logits) is None
     assert QUESTION.label_type.unpredicted(2, 3).shape == (0,)
@@ -45,12 +45,12 @@ def test_it_keeps_no_predictions() -> None:
         QUESTION.label_type.seen(logits)
 
 
-def test_it_cannot_be_simulated() -> None:
+def test_by_default_it_cannot_be_simulated() -> None:
     assert not QUESTION.label_type.metric
     with pytest.raises(NotImplementedError, match="cannot be simulated"):
         QUESTION.label_type.figures(3, [])
 
 
-def test_what_has_to_be_there_is_asked_for() -> None:
+def test_abstract_methods_are_required() -> None:
     with pytest.raises(TypeError, match="abstract"):
         LabelType()  # type: ignore[abstract]

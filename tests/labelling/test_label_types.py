@@ -1,4 +1,4 @@
-"""The table of label types: what each entry has to have, and that nobody asks which type it is but what it is like."""
+"""The table of label types: its entries are complete, and other code asks for properties, not for names."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_logits_have_an_uncertainty_and_errors_for_each_image(label_type: LabelT
 
 
 @TYPES
-def test_what_is_kept_of_predictions_is_an_answer(label_type: LabelType) -> None:
+def test_a_stored_prediction_stands_for_an_answer(label_type: LabelType) -> None:
     question = Question("q", label_type, ("a", "b"))
     logits = np.array([[3.0, -2.0], [-4.0, 1.0]])
     kept = label_type.unpredicted(2, 2)
@@ -78,14 +78,14 @@ def test_questions_are_stored_by_the_types_name(label_type: LabelType) -> None:
 
 
 @TYPES
-def test_the_usual_uncertainty_goes_before_the_presets(label_type: LabelType) -> None:
+def test_the_usual_uncertainty_overrides_the_presets(label_type: LabelType) -> None:
     for preset, method in METHODS.items():
         assert Settings(preset=preset).measure(label_type) == (label_type.usual_uncertainty or method.uncertainty)
         assert Settings(preset=preset, uncertainty="margin").measure(label_type) == "margin"
 
 
 class Grade(LabelType):
-    """Made up: classes that are in an order, of which an image has one. An answer is a number."""
+    """An invented type: one of several ordered classes. An answer is a number."""
 
     name = "grade"
     title = "grading"
@@ -110,7 +110,7 @@ class Grade(LabelType):
 
 
 def test_a_new_type_is_a_file_and_a_line_in_each_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From answers to a trained network and a published queue, nothing else has to know of it."""
+    """From answers to a trained network and a published queue, no other code has to know it."""
     monkeypatch.setitem(LABEL_TYPES, "grade", Grade())
     monkeypatch.setitem(OUTPUT_TYPES, "grade", replace(OUTPUT_TYPES["single"]))
     question = Question("size", LABEL_TYPES["grade"], ("small", "middling", "large"))
@@ -132,7 +132,7 @@ def test_a_new_type_is_a_file_and_a_line_in_each_table(tmp_path: Path, monkeypat
         rig.close()
 
 
-def test_only_the_types_own_files_and_the_tables_name_them() -> None:
+def test_only_the_files_and_tables_of_the_types_name_them() -> None:
     naming = {
         str(path.relative_to(PACKAGE))
         for path in PACKAGE.rglob("*.py")

@@ -1,4 +1,4 @@
-"""A multiple choice in numbers, worked out by hand."""
+"""Multiple choice, with numbers worked out by hand."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_labels_by_hand():
 
 
 @given(st.lists(st.lists(st.floats(-50, 50), min_size=3, max_size=3), min_size=1, max_size=8), st.data())
-def test_it_does_not_matter_which_label_is_unsure_nor_whether_it_is_there(rows, data):
+def test_all_labels_count_alike_whether_absent_or_present(rows, data):
     logits = np.array(rows, dtype=np.float32)
     shuffled = logits[:, data.draw(st.permutations(range(3)))] * data.draw(st.sampled_from([-1, 1]))
     for measure in UNCERTAINTIES.values():
@@ -44,18 +44,18 @@ def test_it_does_not_matter_which_label_is_unsure_nor_whether_it_is_there(rows, 
         assert (of_labels(logits / 2, measure) >= unsure - 1e-6).all()
 
 
-def test_nobody_answered() -> None:
+def test_unanswered() -> None:
     assert chosen_classes(SEEN, []).shape == (0, 3)
 
 
-def test_an_error_is_the_probability_less_what_is_likelier() -> None:
-    """Of two labels: one there with 3 to 1, of the other nobody knows; so scaled that not knowing any is 1 long."""
+def test_an_error_is_the_probability_minus_the_prediction() -> None:
+    """Two labels, one with odds of 3 to 1, one undecided; scaled so that all undecided has length 1."""
     assert error_of_labels(np.array([[np.log(3), 0.0]])) == pytest.approx(
         np.array([[2 * (0.75 - 1) / np.sqrt(2), 2 * 0.5 / np.sqrt(2)]])
     )
 
 
-def test_what_is_kept_says_of_each_class_whether_it_is_there() -> None:
+def test_a_stored_prediction_tells_which_classes_are_present() -> None:
     probability, kept = MULTIPLE.predicted(np.log(np.array([[3.0, 1 / 3, 3.0]])))
     assert probability == pytest.approx([0.75])
     assert [MULTIPLE.value(SEEN, each) for each in kept] == [("tail", "paw")]

@@ -1,4 +1,4 @@
-"""The Protocol of a labelling platform: those that answer from known labels fit it, and so does Label Studio."""
+"""Label Studio and the simulated platforms conform to the protocol of a labelling platform."""
 
 from __future__ import annotations
 

@@ -7,14 +7,14 @@ from pt4al_backend.labelling.segmentation import SEGMENTATION, Segmentation
 from pt4al_backend.labelling.single import SINGLE
 
 
-def test_questions_are_equal_where_all_they_ask_is() -> None:
+def test_equal_fields_make_equal_questions() -> None:
     asked = Question("kind", SINGLE, ("cat", "dog"))
     assert asked == Question("kind", SINGLE, ("cat", "dog")) and hash(asked) == hash(Question(*vars(asked).values()))
     assert asked != Question("kind", SEGMENTATION, ("cat", "dog"))
     assert asked != Question("kind", SINGLE, ("dog", "cat"))
 
 
-def test_json_holds_all_of_a_question() -> None:
+def test_a_question_can_be_rebuilt_from_its_json() -> None:
     assert Question("area", SEGMENTATION, ("sky",)).as_json() == {
         "name": "area",
         "kind": Segmentation.name,

@@ -1,4 +1,4 @@
-"""Segmentations in numbers, worked out by hand."""
+"""Segmentation, with numbers worked out by hand."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SURE, LOST = [9.0, 0.0, 0.0], [1.0, 1.0, 1.0]
 
 @pytest.fixture
 def masks(tmp_path: Path) -> MaskFile:
-    """Row 3 was drawn from FIRST, row 5 from SECOND; 2 is where no region is."""
+    """Row 3 was drawn from FIRST, row 5 from SECOND; 2 means outside all regions."""
     masks = MaskFile(tmp_path / "masks.bin", side=2)
     masks.write(3, FIRST, np.array([[0, 1], [2, 2]], dtype=np.uint8))
     masks.write(5, SECOND, np.array([[1, 1], [1, 0]], dtype=np.uint8))
@@ -32,14 +32,14 @@ def masks(tmp_path: Path) -> MaskFile:
 
 
 def segmented(masks: MaskFile, *, background: bool) -> DrawnMasks:
-    """Four images: drawn, unanswered, answered and not drawn, drawn."""
+    """Four images: drawn, unlabelled, labelled but not drawn, drawn."""
     given = answers("area", SECOND, None, SECOND, FIRST)
     found = SEGMENTATION.targets(AREA, given, Drawings(np.array([5, 5, 3, 3]), masks, background))
     assert isinstance(found, DrawnMasks)
     return found
 
 
-def test_masks_are_read_where_they_were_drawn(masks: MaskFile) -> None:
+def test_drawn_masks_are_read(masks: MaskFile) -> None:
     found = segmented(masks, background=True)
     assert answered(found).tolist() == [True, False, False, True]
     nothing = [[IGNORE, IGNORE], [IGNORE, IGNORE]]
@@ -54,7 +54,7 @@ def test_masks_are_read_where_they_were_drawn(masks: MaskFile) -> None:
     assert found.read(np.array([], dtype=np.int64)).shape == (0, 2, 2)
 
 
-def test_pixels_outside_all_regions_may_teach_nothing(masks: MaskFile) -> None:
+def test_pixels_outside_all_regions_may_be_ignored(masks: MaskFile) -> None:
     found = segmented(masks, background=False)
     assert found.read(np.array([3, 0])).tolist() == [[[0, 1], [IGNORE, IGNORE]], [[1, 1], [1, 0]]]
     again = segmented(masks, background=True).read(np.array([3]))
@@ -80,7 +80,7 @@ def test_an_error_is_the_mean_over_the_pixels() -> None:
     assert error_of_pixels(image) == pytest.approx(np.array([[(0.25 - 0.5) / 2, (-0.25 + 0.5) / 2]]))
 
 
-def test_a_mask_is_the_likeliest_class_of_each_pixel() -> None:
+def test_a_predicted_mask_is_the_most_likely_class_of_each_pixel() -> None:
     seen = SEGMENTATION.seen(np.log(np.array([[[0.25, 0.75], [0.5, 0.5]], [[0.75, 0.25], [0.125, 0.875]]])))
     assert seen.value.tolist() == [[1, 0], [0, 1]] and seen.value.dtype == np.uint8
     assert seen.probability == pytest.approx((0.75 + 0.5 + 0.75 + 0.875) / 4)

@@ -1,4 +1,4 @@
-"""A single choice in numbers, worked out by hand."""
+"""Single choice, with numbers worked out by hand."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def test_one_class() -> None:
     assert answered(found).tolist() == [True, False, True, False]
 
 
-def test_nobody_answered() -> None:
+def test_unanswered() -> None:
     assert class_numbers(KIND, []).shape == (0,)
 
 
-def test_an_error_is_the_probability_less_the_likeliest_class() -> None:
+def test_an_error_is_the_probability_minus_the_prediction() -> None:
     assert error_of_one(np.log(np.array([[0.25, 0.75], [0.5, 0.5]]))) == pytest.approx(
         np.array([[0.25, -0.25], [-0.5, 0.5]])
     )
 
 
 def test_figures_by_hand() -> None:
-    """Three of four are right; of the two cats one, of the two dogs both."""
+    """Three of four are correct: one of two cats, both dogs."""
     found = [
         (0, np.array([1.0, 0.0])),
         (0, np.array([0.0, 1.0])),
@@ -42,7 +42,7 @@ def test_figures_by_hand() -> None:
     assert SINGLE.figures(2, found[1:]) == {"accuracy": pytest.approx(2 / 3), "balanced_accuracy": 0.5}
 
 
-def test_what_is_kept_is_the_number_of_a_class() -> None:
+def test_a_stored_prediction_is_the_number_of_a_class() -> None:
     probability, kept = SINGLE.predicted(np.log(np.array([[0.2, 0.8]])))
     assert probability == pytest.approx([0.8])
     assert [SINGLE.value(KIND, each) for each in kept] == ["dog"]

@@ -6,7 +6,7 @@ import torch
 
 @pytest.fixture(autouse=True, scope="package")
 def one_thread() -> Iterator[None]:
-    """These networks are as fast on one thread, and a busy machine cannot hold up one thread for another."""
+    """These networks are as fast on one thread, and on a busy machine threads do not wait for each other."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -24,7 +24,7 @@ class _OneStage(nn.Module):
 
 @pytest.mark.parametrize("dense", [False, True])
 @pytest.mark.parametrize("name", BACKBONES)
-def test_maps_are_as_wide_as_they_say_and_halve(name, dense):
+def test_maps_have_the_declared_width_and_halve_in_size(name, dense):
     spec = network_spec(name, width=8, image_size=64, outputs=[], dense=dense)
     with torch.device("meta"):
         backbone = BACKBONES[name](spec).eval()

@@ -6,7 +6,7 @@ from pt4al_backend.learning import describe_device, resolve_device
 from pt4al_backend.learning.devices import one_thread
 
 
-def test_auto_is_a_device_that_is_there():
+def test_auto_is_an_existing_device():
     assert describe_device(resolve_device("auto"))
 
 
@@ -21,12 +21,12 @@ def test_unknown_device_is_named_in_a_sentence(name):
         resolve_device(name)
 
 
-def test_a_gpu_that_is_not_there_is_refused():
+def test_a_missing_gpu_is_refused():
     with pytest.raises(LearningError, match="'cuda:99'"):
         resolve_device("cuda:99")
 
 
-def test_one_thread_gives_the_others_back():
+def test_one_thread_restores_the_number_of_threads():
     torch.set_num_threads(2)
     try:
         with pytest.raises(ZeroDivisionError), one_thread():

@@ -66,7 +66,7 @@ def test_values_that_float16_cannot_hold_are_its_largest():
     assert (vectors == np.finfo(np.float16).max).all()
 
 
-def test_a_head_on_patch_embeddings_answers_for_every_pixel():
+def test_a_head_on_patch_embeddings_predicts_every_pixel():
     left_red = np.zeros((2, 8, 8, 3), dtype=np.uint8)
     left_red[:, :, :4, 0] = left_red[:, :, 4:, 2] = 255
     encoder = replace(colour_encoder("colour", dense=True), normalisation=PLAIN)

@@ -23,7 +23,7 @@ def maps(network):
         return network.backbone(torch.rand(2, 3, 32, 32, generator=generator(2)))
 
 
-def test_the_mask_head_says_what_torchvisions_says(network, maps):
+def test_the_mask_head_agrees_with_torchvisions(network, maps):
     head = network.heads[1]
     with torch.inference_mode():
         theirs = LRASPPHead.forward(head, {"low": maps[0], "high": maps[-1]})
@@ -40,7 +40,7 @@ def test_a_heads_classifier_is_linear_on_its_features(network, maps, k):
         torch.testing.assert_close(logits, head(maps))
 
 
-def test_masks_have_the_side_that_is_asked_for(maps, network):
+def test_masks_have_the_requested_side(maps, network):
     head = head_for(SHAPES, network.backbone.channels, side=40).eval()
     with torch.inference_mode():
         assert head(maps).shape == (2, 3, 40, 40)

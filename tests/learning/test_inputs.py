@@ -52,7 +52,7 @@ def test_augmented_images_are_shifted_and_flipped_copies():
     assert flips == {False, True}
 
 
-def test_masks_are_cut_as_the_images_are():
+def test_masks_are_cropped_like_the_images():
     masks = torch.from_numpy(noise(20, size=8).pixels[..., 0])
     pixels = masks.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)
     crop = random_crop(20, 16, generator=generator(3))
@@ -61,7 +61,7 @@ def test_masks_are_cut_as_the_images_are():
     assert (cut(torch.zeros_like(masks), crop, outside=255) == 255).any()
 
 
-def test_what_lies_beside_an_image_is_said():
+def test_pixels_outside_an_image_get_the_given_value():
     image = torch.tensor([[[1, 2], [3, 4]]])
     moved = Crop(torch.tensor([[-1, 0]]), torch.tensor([[2, 1]]))
     assert cut(image, moved, outside=9).tolist() == [[[9, 9], [9, 2]]]
@@ -81,7 +81,7 @@ def test_recoloured_images_change_in_contrast_and_in_each_channel():
     assert torch.equal(inputs[..., 1], torch.ones(50, 3, 2))  # in place would spoil what it is made of
 
 
-def test_recolouring_is_the_generators():
+def test_the_generator_determines_recolouring():
     a, b, c = (random_colours(50, strength=0.3, generator=generator(seed)) for seed in (3, 3, 4))
     assert torch.equal(a.contrast, b.contrast) and torch.equal(a.offset, b.offset)
     assert not torch.equal(a.contrast, c.contrast) and not torch.equal(a.offset, c.offset)

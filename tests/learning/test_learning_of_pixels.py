@@ -65,7 +65,7 @@ def test_shapes_on_noise_are_found(trained):
     assert accuracy(trained, network_head(trained, 0)) > 0.95 > background + 0.1
 
 
-def test_mixed_masks_teach_as_well():
+def test_a_network_learns_from_mixed_masks():
     recipe = replace(small(64, dense=True, epochs=12).main, mixup=True)
     work = train_main(IMAGES, TAUGHT, [SHAPES], [ArrayMasks(MASKS)], recipe=recipe, init=None, seed=0, device="cpu")
     weights = finish(work)
@@ -98,7 +98,7 @@ def test_masks_move_with_their_pixels():
     assert (found == 1 - masks[:4]).mean() > 0.98
 
 
-def test_a_refit_on_more_masks_is_better(trained):
+def test_a_linear_probe_on_more_masks_is_better(trained):
     few = finish(training(MASKS[:4], epochs=1))
     size, features = network_encoder(few).grid
     grid = patches_of(few, IMAGES, TAUGHT)
@@ -108,13 +108,13 @@ def test_a_refit_on_more_masks_is_better(trained):
     assert found[1] > found[0] and found[1] > accuracy(few, network_head(few, 0))
 
 
-def test_a_refit_of_a_trained_network_keeps_what_it_knows(trained):
+def test_a_linear_probe_on_a_trained_network_is_as_good(trained):
     size, _ = network_encoder(trained).grid
     head = fit_pixel_head(patches_of(trained, IMAGES, TAUGHT), mask_shares(MASKS[TAUGHT], 3, size))
     assert accuracy(trained, head) > 0.93
 
 
-def test_a_rotation_network_can_be_refitted_and_started_from():
+def test_a_rotation_network_serves_a_linear_probe_and_an_initialisation():
     recipe = small(64, dense=True, epochs=2).pretext
     pretext = finish(train_pretext(IMAGES, TAUGHT, recipe=recipe, seed=0, device="cpu", checkpoint=MemoryCheckpoint()))
     size, features = network_encoder(pretext).grid
@@ -150,12 +150,12 @@ def test_a_network_segments_as_it_was_trained_to(trained):
         (np.zeros((0, 32, 32), np.uint8), "label at least one"),
     ],
 )
-def test_impossible_masks_are_refused(masks, says):
+def test_invalid_masks_are_refused(masks, says):
     with pytest.raises(LearningError, match=says):
         next(training(masks))
 
 
-def test_masks_that_answer_nothing_do_no_harm():
+def test_unlabelled_masks_do_no_harm():
     weights = finish(training(np.full((4, 32, 32), IGNORE, np.uint8), epochs=1))
     assert all(np.isfinite(array).all() for array in weights.arrays.values())
 

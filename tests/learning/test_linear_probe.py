@@ -70,7 +70,7 @@ def test_invalid_targets_are_refused(targets, says):
         fit_head(np.zeros((len(targets), 4), np.float16), np.array(targets, dtype=np.int64), single(2))
 
 
-def test_network_head_says_what_the_network_says():
+def test_the_network_head_agrees_with_the_network():
     images, rows = noise(8), np.arange(8)
     outputs, targets = [single(3), multiple(2)], [rows % 3, np.stack([rows % 2, rows // 4], axis=1)]
     weights = finish(train_main(images, rows, outputs, targets, recipe=small().main, init=None, seed=0, device="cpu"))
@@ -181,7 +181,7 @@ def cells(n: int) -> tuple[np.ndarray, np.ndarray]:
     return features.reshape(n, 6, 6, 60), np.eye(4, dtype=np.float32)[which].reshape(n, 6, 6, 4)
 
 
-def test_a_pixel_head_tells_cells_apart():
+def test_a_pixel_head_classifies_cells():
     grid, shares = cells(20)
     head = fit_pixel_head(grid[:10], shares[:10])
     assert (head.logits(grid[10:]).argmax(axis=-1) == shares[10:].argmax(axis=-1)).mean() > 0.95

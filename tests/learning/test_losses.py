@@ -17,7 +17,7 @@ TARGETS = [
 ]
 
 
-def test_an_images_loss_is_the_sum_over_what_it_answers():
+def test_an_images_loss_is_the_sum_over_its_labels():
     a, b, c = LOGITS
     first = -a[0].log_softmax(0)[0] - F.logsigmoid(-b[0, 0]) - F.logsigmoid(b[0, 1])
     log_p = c.log_softmax(1)

@@ -104,15 +104,15 @@ def test_learns_the_digits_from_pretext_weights():
         train_pretext(images, pool, recipe=recipe.pretext, seed=0, device="cpu", checkpoint=MemoryCheckpoint())
     )
     main = finish(training(targets[labelled], 10, init=pretext, images=images, batch=32, epochs=20))
-    own = network_head(main, 0).logits(embeddings_of(main, images, labelled)).argmax(axis=1)
-    assert (own == targets[labelled]).mean() > 0.8
+    predicted = network_head(main, 0).logits(embeddings_of(main, images, labelled)).argmax(axis=1)
+    assert (predicted == targets[labelled]).mean() > 0.8
     for weights, least in ((pretext, 0.5), (main, 0.8)):
         head = fit_head(embeddings_of(weights, images, labelled), targets[labelled], single(10))
         guessed = head.logits(embeddings_of(weights, images, rest)).argmax(axis=1)
         assert (guessed == targets[rest]).mean() > least
 
 
-def test_what_nobody_answers_teaches_nothing():
+def test_unlabelled_images_teach_nothing():
     targets, nothing = np.arange(20) % 3, np.full((20, 2), -1, np.int8)
     alone = finish(training(targets, 3))
     both = [
@@ -135,7 +135,7 @@ def test_what_nobody_answers_teaches_nothing():
         assert np.array_equal(both[1].arrays[name], both[2].arrays[name])  # as it was initialised
 
 
-def test_an_image_that_answers_nothing_is_no_mistake():
+def test_an_image_without_any_label_is_no_error():
     assert finish(training([0, -1, 1, -1], 2))
 
 
@@ -182,7 +182,7 @@ def mixing(mixup, *, targets, seed=0, images=IMAGES, **changes):
     return finish(train_main(images, rows, [single(2)], [targets], recipe=recipe, init=None, seed=seed, device="cpu"))
 
 
-def test_mixing_images_is_decided_by_the_seed():
+def test_the_seed_determines_how_images_are_mixed():
     targets = np.arange(20) % 2
     mixed = mixing(True, targets=targets)
     assert same(mixed, mixing(True, targets=targets))
@@ -194,7 +194,7 @@ def test_one_image_is_mixed_with_itself():
     assert same(mixing(True, targets=np.array([1])), mixing(True, targets=np.array([1])))
 
 
-def test_mixed_images_teach_what_is_easy():
+def test_a_network_learns_an_easy_task_from_mixed_images():
     images, targets = digits()
     pair = np.flatnonzero(targets < 2)  # zeros and ones
     images, targets = ArrayImages(images.pixels[pair]), targets[pair]

@@ -23,7 +23,7 @@ def test_a_head_can_be_made_and_read_as_a_linear_classifier(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", OUTPUT_TYPES)
-def test_what_is_no_answer_is_refused(kind: str) -> None:
+def test_invalid_labels_are_refused(kind: str) -> None:
     assert OUTPUT_TYPES[kind].flaw(np.full((2, 5), 7), 3)
 
 

@@ -39,7 +39,7 @@ def test_a_seed_decides_everything(undisturbed):
 
 
 @pytest.mark.parametrize("steps", [1, 3, 4, 7])
-def test_killed_and_resumed_ends_like_undisturbed(undisturbed, steps):
+def test_a_killed_and_resumed_training_ends_like_an_undisturbed_one(undisturbed, steps):
     checkpoint = MemoryCheckpoint()
     work = training(checkpoint)
     for _ in range(steps):
@@ -98,7 +98,7 @@ def test_an_abandoned_training_leaves_no_thread_and_no_mode():
     assert threading.active_count() == before
 
 
-def test_losses_do_not_depend_on_company(undisturbed):
+def test_losses_do_not_depend_on_other_images(undisturbed):
     together = finish(pretext_losses(undisturbed, IMAGES, ROWS, device="cpu"))
     assert together.shape == (50,) and together.dtype == np.float64
     shuffled = np.random.default_rng(0).permutation(50)
@@ -125,7 +125,7 @@ def test_a_last_batch_of_one_and_a_pool_of_one():
         assert np.isfinite(finish(pretext_losses(weights, IMAGES, ROWS[:n], device="cpu"))).all()
 
 
-def test_no_images_no_training():
+def test_an_empty_pool_is_refused():
     with pytest.raises(LearningError, match="no images"):
         next(training(rows=ROWS[:0]))
     weights = finish(training())

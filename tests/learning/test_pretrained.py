@@ -31,7 +31,7 @@ def test_the_main_network_starts_from_the_file(file, state, size):
     assert embeddings_of(main, images, rows).shape == (2, 896)
 
 
-def test_a_file_without_classifier_in_half_precision_will_do(state, tmp_path):
+def test_a_file_without_classifier_in_half_precision_is_accepted(state, tmp_path):
     path = tmp_path / "backbone.safetensors"
     save_file({name: value.half() for name, value in state.items() if not name.startswith("fc.")}, path)
     assert load_imagenet(path).arrays["backbone.conv1.weight"].dtype == np.float32

@@ -1,4 +1,4 @@
-"""Answers, checked and read a batch at a time."""
+"""Targets are checked, and read a batch at a time."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from pt4al_backend.errors import LearningError
-from pt4al_backend.learning.targets import Answers, check_all, check_targets
+from pt4al_backend.learning.targets import TargetReader, check_all, check_targets
 from pt4al_backend.learning.types import IGNORE, Array, Output
 
 ONE, ANY, PIXELS = Output("single", 3), Output("multiple", 2), Output("segmentation", 2)
 
 
 class Masks:
-    """Each of one value."""
+    """Masks that each have a single value."""
 
     def __init__(self, *values: int, side: int = 4) -> None:
         self._masks = np.stack([np.full((side, side), value, dtype=np.uint8) for value in values])
@@ -35,28 +35,28 @@ class Masks:
         (np.array([0]), ONE, "2 images came with 1 labels"),
     ],
 )
-def test_what_is_no_answer_is_refused(targets: Array, output: Output, message: str) -> None:
+def test_invalid_labels_are_refused(targets: Array, output: Output, message: str) -> None:
     with pytest.raises(LearningError, match=message):
         check_targets(targets, output, images=2)
 
 
-def test_answers_may_be_missing_but_not_all() -> None:
-    nothing, some = np.array([-1, -1]), np.array([[-1, -1], [0, 1]])
-    check_all([nothing, some], [ONE, ANY], images=2)
+def test_some_labels_may_be_missing_but_not_all() -> None:
+    nothing, partial = np.array([-1, -1]), np.array([[-1, -1], [0, 1]])
+    check_all([nothing, partial], [ONE, ANY], images=2)
     check_all([nothing, Masks(0, 1)], [ONE, PIXELS], images=2)
     with pytest.raises(LearningError, match="label at least one image"):
         check_all([nothing], [ONE], images=2)
-    with pytest.raises(LearningError, match="2 outputs came with answers to 1"):
+    with pytest.raises(LearningError, match="2 outputs came with labels for 1"):
         check_all([nothing], [ONE, ANY], images=2)
 
 
-def test_each_type_comes_as_its_loss_takes_it() -> None:
-    some = np.array([1, 0])
-    assert Answers(np.array([2, -1]), ONE, side=4)(some).tolist() == [-1, 2]
-    chosen = Answers(np.array([[0, 1], [-1, -1]], dtype=np.int8), ANY, side=4)(some)
+def test_each_type_has_the_data_type_its_loss_expects() -> None:
+    positions = np.array([1, 0])
+    assert TargetReader(np.array([2, -1]), ONE, side=4)(positions).tolist() == [-1, 2]
+    chosen = TargetReader(np.array([[0, 1], [-1, -1]], dtype=np.int8), ANY, side=4)(positions)
     assert chosen.dtype == torch.float32 and chosen.tolist() == [[-1, -1], [0, 1]]
-    masks = Answers(Masks(0, IGNORE), PIXELS, side=4)
-    assert masks(some).dtype == torch.uint8 and masks.cut(masks(some), None).dtype == torch.int64
+    masks = TargetReader(Masks(0, IGNORE), PIXELS, side=4)
+    assert masks(positions).dtype == torch.uint8 and masks.crop(masks(positions), None).dtype == torch.int64
 
 
 @pytest.mark.parametrize(
@@ -64,4 +64,4 @@ def test_each_type_comes_as_its_loss_takes_it() -> None:
 )
 def test_masks_are_checked_as_they_are_read(masks: Masks, message: str) -> None:
     with pytest.raises(LearningError, match=message):
-        Answers(masks, PIXELS, side=4)(np.array([0, 1]))
+        TargetReader(masks, PIXELS, side=4)(np.array([0, 1]))

@@ -90,19 +90,19 @@ def test_a_network_that_timm_does_not_know_is_refused(name):
         encoder(name)
 
 
-def test_without_a_connection_a_file_is_asked_for(monkeypatch, tmp_path):
+def test_without_a_connection_the_error_asks_for_a_file(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(LearningError, match=r"cannot be fetched .*use a file as timm:test_vit@FILE"):
         encoder("test_vit")
 
 
-def test_weights_that_timm_does_not_publish_are_asked_for_as_a_file():
+def test_the_error_asks_for_a_file_if_timm_publishes_no_weights():
     with pytest.raises(LearningError, match=r"publishes no weights .*use timm:convnext_atto_rms@FILE"):
         encoder("convnext_atto_rms")
 
 
-def test_without_timm_it_is_asked_for(monkeypatch):
+def test_without_timm_the_error_asks_for_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(LearningError, match="pip install timm"):
         encoder("test_vit")

@@ -1,4 +1,4 @@
-"""The training loop itself, with a task made up so that the steps are known."""
+"""The training loop, with an invented task whose steps are known."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ IMAGES, BATCH, EPOCHS = 20, 10, 3
 
 
 class Squares:
-    """Logits are to be small. Remembers which images came, and at which learning rates."""
+    """A task that makes logits small; it records the images of each step."""
 
     def __init__(self) -> None:
         self.seen: list[list[int]] = []
         self.factor = 1.0
 
-    def answers(self, positions: np.ndarray, random: torch.Generator) -> list[Tensor]:
+    def loss_inputs(self, positions: np.ndarray, random: torch.Generator) -> list[Tensor]:
         self.seen.append(sorted(positions.tolist()))
         return []
 
-    def losses(self, network: Network, inputs: Tensor, crop: Crop | None, answers: list[Tensor]) -> Tensor:
+    def losses(self, network: Network, inputs: Tensor, crop: Crop | None, loss_inputs: list[Tensor]) -> Tensor:
         return self.factor * network(inputs)[0].square().sum(dim=1)
 
 
@@ -46,7 +46,7 @@ def pixels() -> Pixels:
     return Pixels(noise(IMAGES), np.arange(IMAGES), "cpu")
 
 
-def test_every_epoch_sees_every_image_once_in_an_order_of_its_own() -> None:
+def test_every_epoch_sees_every_image_once_in_a_different_order() -> None:
     task = Squares()
     finish(training(task).run(pixels(), chunk=BATCH))
     assert [len(batch) for batch in task.seen] == [BATCH] * 2 * EPOCHS
@@ -68,7 +68,7 @@ def test_a_batch_may_be_computed_in_parts() -> None:
     assert steps == 2 * EPOCHS
 
 
-def test_a_snapshot_is_all_it_takes_to_go_on() -> None:
+def test_a_training_resumes_from_a_snapshot_alone() -> None:
     undisturbed = training(Squares())
     finish(undisturbed.run(pixels(), chunk=BATCH))
     left = training(Squares())

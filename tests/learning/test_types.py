@@ -13,14 +13,14 @@ from pt4al_backend.learning.types import IGNORE, Checkpoint, Images, Masks, Outp
 
 
 @pytest.mark.parametrize("kind", OUTPUT_TYPES)
-def test_an_output_is_json_that_makes_it_again(kind: str) -> None:
+def test_an_output_can_be_rebuilt_from_its_json(kind: str) -> None:
     output = Output(kind, 3)
     assert Output(**json.loads(json.dumps(asdict(output)))) == output
     with pytest.raises(FrozenInstanceError):
         output.classes = 4  # type: ignore[misc]
 
 
-def test_what_is_ignored_is_a_byte_that_no_class_has() -> None:
+def test_ignored_pixels_have_a_value_that_no_class_has() -> None:
     assert IGNORE == 255
 
 

@@ -13,7 +13,7 @@ from pt4al_backend.sampling.candidates import random_key
 NOTHING = np.arange(0)
 
 
-def some(n, *, classes=4, width=6, seed=0):
+def sample(n, *, classes=4, width=6, seed=0):
     """Features and probabilities of `n` images."""
     random = np.random.default_rng(seed)
     return random.normal(size=(n, width)), random.dirichlet(np.ones(classes), size=n)
@@ -36,7 +36,7 @@ def written_out(these):
 
 
 def test_lengths_and_distances_are_those_of_the_outer_products():
-    these, others = gradients(*some(40)), gradients(*some(700, seed=1))
+    these, others = gradients(*sample(40)), gradients(*sample(700, seed=1))
     plain, far = written_out(these), written_out(others)
     squared = ((plain[:, None] - far[None]) ** 2).sum(axis=2)
     assert np.allclose(these.lengths, (plain**2).sum(axis=1))
@@ -45,7 +45,7 @@ def test_lengths_and_distances_are_those_of_the_outer_products():
 
 
 def test_the_longest_gradient_comes_first():
-    these = gradients(*some(40))
+    these = gradients(*sample(40))
     assert picked(these, wanted=1).tolist() == [these.lengths.argmax()]
 
 
@@ -57,13 +57,13 @@ def test_the_second_is_drawn_in_proportion_to_its_distance():
 
 
 def test_only_one_of_equal_images_is_taken_while_others_are_left():
-    features, probabilities = some(30)
+    features, probabilities = sample(30)
     features[:20], probabilities[:20] = 10 * features[0], [0.4, 0.3, 0.2, 0.1]  # alike, and very uncertain
     assert (picked(gradients(features, probabilities), wanted=11, seed=3) < 20).sum() == 1
 
 
-def test_what_is_like_those_that_were_chosen_before_is_not_taken():
-    features, probabilities = some(40)
+def test_images_like_those_already_chosen_are_not_taken():
+    features, probabilities = sample(40)
     features[1::2], probabilities[1::2] = features[::2], probabilities[::2]  # twins
     these = gradients(features, probabilities)
     one = picked(these, wanted=8)
@@ -71,20 +71,20 @@ def test_what_is_like_those_that_were_chosen_before_is_not_taken():
     assert sorted(np.concatenate([one, more]) // 2) == list(range(20))
 
 
-def test_what_the_model_is_sure_of_is_hardly_taken():
-    features, probabilities = some(100)
+def test_images_the_model_is_sure_of_are_rarely_taken():
+    features, probabilities = sample(100)
     probabilities[50:] = [0.997, 0.001, 0.001, 0.001]
     assert (picked(gradients(features, probabilities), wanted=20) < 50).all()
 
 
-def test_a_query_goes_on_where_it_was_when_its_first_images_are_labelled():
-    these = gradients(*some(200))
+def test_a_query_continues_after_its_first_images_are_labelled():
+    these = gradients(*sample(200))
     whole = picked(these, wanted=30)
     assert picked(these, chosen=whole[:10], wanted=20).tolist() == whole[10:].tolist()
 
 
 def test_a_model_that_changes_little_changes_little_of_the_order():
-    features, probabilities = some(200)
+    features, probabilities = sample(200)
     before = picked(gradients(features, probabilities), wanted=30)
     noise = np.random.default_rng(1).normal(scale=0.02, size=probabilities.shape)
     shifted = np.maximum(probabilities + noise, 1e-3)
@@ -95,7 +95,7 @@ def test_a_model_that_changes_little_changes_little_of_the_order():
 @settings(deadline=None)
 @given(st.integers(0, 30), st.integers(0, 40), st.integers(0, 5), st.booleans(), st.integers(0, 10))
 def test_picks_are_distinct_as_many_as_wanted_and_repeatable(n, wanted, seed, equal, before):
-    features, probabilities = some(n, seed=seed)
+    features, probabilities = sample(n, seed=seed)
     if equal:
         features[:], probabilities[:] = 1.0, 0.25
     these, chosen = gradients(features, probabilities), np.arange(min(before, n))
@@ -115,8 +115,8 @@ def test_near_duplicates_do_not_fill_a_query_however_often_it_is_made_again(at_o
     errors = np.random.default_rng(9).normal(size=(40, 3))[group]
     query: list[int] = []
     while len(query) < 40:
-        some = candidates(embeddings, gradients=errors, not_open=query, query_size=40)
-        query += badge.query(some, 40 - len(query))[:at_once].tolist()
+        images = candidates(embeddings, gradients=errors, not_open=query, query_size=40)
+        query += badge.query(images, 40 - len(query))[:at_once].tolist()
     assert len(set(group[query].tolist())) == 40
 
 
@@ -160,13 +160,13 @@ def theirs(features, probabilities, *, wanted, seed):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_first_pick_is_scikit_activemls(seed):
-    features, probabilities = some(60, seed=seed)
+    features, probabilities = sample(60, seed=seed)
     picks, _ = theirs(features, probabilities, wanted=1, seed=0)
     assert picked(gradients(features, probabilities), wanted=1).tolist() == picks.tolist()
 
 
 def test_the_second_pick_is_drawn_by_scikit_activemls_probabilities():
-    features, probabilities = some(8, width=3)
+    features, probabilities = sample(8, width=3)
     _, draws = theirs(features, probabilities, wanted=2, seed=0)
     these = gradients(features, probabilities)
     seconds = [picked(these, wanted=2, seed=seed)[1] for seed in range(4000)]
@@ -175,7 +175,7 @@ def test_the_second_pick_is_drawn_by_scikit_activemls_probabilities():
 
 
 def test_queries_lie_as_far_apart_as_scikit_activemls():
-    features, probabilities = some(120)
+    features, probabilities = sample(120)
     these = gradients(features, probabilities)
     plain = written_out(these)
 

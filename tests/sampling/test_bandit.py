@@ -63,10 +63,10 @@ def batches_of_ten(*, wrong: int) -> Candidates:
 @pytest.mark.parametrize("within", [evenly_spaced, uncertainty_sampling, coverage, badge])
 @pytest.mark.parametrize("wrong", [0, 2])
 def test_the_query_is_that_of_the_batch_that_is_drawn(within, wrong):
-    some = batches_of_ten(wrong=wrong)
-    members = np.flatnonzero(some.batch == wrong)
-    query = bandit.query(some, 5, within=within.query)
-    assert query.tolist() == members[some[members].serving_order(within.query(some[members], 5))].tolist()
+    images = batches_of_ten(wrong=wrong)
+    members = np.flatnonzero(images.batch == wrong)
+    query = bandit.query(images, 5, within=within.query)
+    assert query.tolist() == members[images[members].serving_order(within.query(images[members], 5))].tolist()
 
 
 def test_within_a_batch_it_chooses_as_pt4al_does() -> None:

@@ -19,7 +19,7 @@ def test_losses_are_sorted_as_numbers_not_as_text():
 
 
 @pytest.mark.parametrize("texts", [["9.1e-05", "2.3"], ["9.1e-05", "10.5", "2.3"], ["9", "10"], ["8e-1", "1e+1"]])
-def test_losses_whose_text_sorts_otherwise(texts):
+def test_losses_whose_text_sorts_differently(texts):
     losses = np.array([float(text) for text in texts])
     served = hardest_first(losses, np.arange(len(losses))).tolist()
     assert served != sorted(range(len(texts)), key=texts.__getitem__, reverse=True)

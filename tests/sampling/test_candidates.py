@@ -7,17 +7,17 @@ from support.candidates import candidates, scattered
 from pt4al_backend.sampling.candidates import InvalidQuery, random_key
 
 
-def test_most_uncertain_first_and_those_without_a_prediction_behind_by_rank():
-    some = candidates(n=6, uncertainty=[0.1, np.nan, 0.9, np.nan, 0.5, 0.0], rank=[5, 4, 3, 2, 1, 0])
-    assert some.most_uncertain_first().tolist() == [2, 4, 0, 5, 3, 1]
+def test_most_uncertain_first_and_images_without_a_prediction_last_by_rank():
+    images = candidates(n=6, uncertainty=[0.1, np.nan, 0.9, np.nan, 0.5, 0.0], rank=[5, 4, 3, 2, 1, 0])
+    assert images.most_uncertain_first().tolist() == [2, 4, 0, 5, 3, 1]
 
 
 def test_equal_uncertainties_are_sorted_by_rank():
-    some = candidates(n=3, uncertainty=[0.5, 0.5, 0.5], rank=[2, 0, 1])
-    assert some.most_uncertain_first().tolist() == [1, 2, 0]
+    images = candidates(n=3, uncertainty=[0.5, 0.5, 0.5], rank=[2, 0, 1])
+    assert images.most_uncertain_first().tolist() == [1, 2, 0]
 
 
-def test_some_of_the_candidates_are_candidates():
+def test_a_subset_of_candidates():
     embeddings, gradients = scattered(30), scattered(30, seed=1, width=3)
     embeddings[2] = np.nan
     unsure = np.random.default_rng(2).random(30)
@@ -35,7 +35,7 @@ def test_some_of_the_candidates_are_candidates():
     assert (again.embeddings == embeddings[[21, 9]]).all()
 
 
-def test_what_is_costly_is_asked_for_once_and_only_where_it_is_used():
+def test_expensive_data_is_computed_once_and_only_if_it_is_used():
     asked = []
 
     class Source:
@@ -43,9 +43,9 @@ def test_what_is_costly_is_asked_for_once_and_only_where_it_is_used():
             asked.append(positions.tolist())
             return np.zeros((len(positions), 2))
 
-    some = candidates(n=9)
-    object.__setattr__(some, "source", Source())
-    part = some[np.array([7, 3])]
+    images = candidates(n=9)
+    object.__setattr__(images, "source", Source())
+    part = images[np.array([7, 3])]
     part.serving_order(np.array([1]))
     assert asked == []
     assert part.known.tolist() == [0, 1]
@@ -58,21 +58,21 @@ def test_without_a_label_there_is_no_gradient():
 
 
 def test_the_rest_follows_sorted_by_uncertainty():
-    some = candidates(n=5, uncertainty=[0.1, 0.5, 0.3, np.nan, 0.4], not_open=[4])
-    assert some.serving_order(np.array([0])).tolist() == [0, 1, 2, 3]
-    assert some.serving_order(np.array([])).tolist() == [1, 2, 0, 3]
+    images = candidates(n=5, uncertainty=[0.1, 0.5, 0.3, np.nan, 0.4], not_open=[4])
+    assert images.serving_order(np.array([0])).tolist() == [0, 1, 2, 3]
+    assert images.serving_order(np.array([])).tolist() == [1, 2, 0, 3]
 
 
 @settings(deadline=None)
 @given(st.integers(0, 25), st.integers(0, 999), st.data())
-def test_the_rest_follows_whatever_comes_first(m, seed, data):
+def test_the_rest_follows_any_query(m, seed, data):
     rng = np.random.default_rng(seed)
     unsure = np.where(rng.random(m) < 0.3, np.nan, rng.integers(0, 3, m) / 2)
-    some = candidates(n=m, uncertainty=unsure, rank=rng.permutation(m), not_open=np.flatnonzero(rng.random(m) < 0.3))
-    is_open = np.flatnonzero(some.open).tolist()
+    images = candidates(n=m, uncertainty=unsure, rank=rng.permutation(m), not_open=np.flatnonzero(rng.random(m) < 0.3))
+    is_open = np.flatnonzero(images.open).tolist()
     query = data.draw(st.permutations(is_open)) if is_open else []
     query = query[: data.draw(st.integers(0, len(query)))]
-    served = some.serving_order(np.array(query, dtype=np.int64))
+    served = images.serving_order(np.array(query, dtype=np.int64))
     assert served[: len(query)].tolist() == query
     assert sorted(served.tolist()) == is_open
     assert served.dtype == np.int64
@@ -92,7 +92,7 @@ def test_the_rest_follows_whatever_comes_first(m, seed, data):
         (["first"], "an array of positions"),
     ],
 )
-def test_what_is_no_query_is_refused(query, says):
+def test_an_invalid_query_is_refused(query, says):
     with pytest.raises(InvalidQuery, match=says):
         candidates(n=5, not_open=[4]).serving_order(query)
 
@@ -110,11 +110,11 @@ def test_random_keys_are_roughly_uniform(seed):
     assert abs(np.corrcoef(values[:-1], values[1:])[0, 1]) < 0.05  # neighbours have nothing to do with each other
 
 
-def test_the_key_of_a_task_is_the_same_whatever_other_tasks_there_are():
+def test_the_key_of_a_task_is_independent_of_other_tasks():
     everybody = random_key(np.arange(1000), seed=1)
-    some = np.array([990, 3, 500, 7])
-    assert random_key(some, seed=1).tolist() == everybody[some].tolist()
-    assert random_key(some.astype(np.int32), seed=1).tolist() == everybody[some].tolist()
+    tasks = np.array([990, 3, 500, 7])
+    assert random_key(tasks, seed=1).tolist() == everybody[tasks].tolist()
+    assert random_key(tasks.astype(np.int32), seed=1).tolist() == everybody[tasks].tolist()
     assert random_key(np.array([3]), seed=1).tolist() == everybody[[3]].tolist()
     assert len(random_key(np.array([], dtype=np.int64), seed=1)) == 0
 
@@ -127,7 +127,7 @@ def test_random_keys_change_with_the_seed():
 
 
 @given(st.lists(st.integers(1, 2**53), unique=True, min_size=2, max_size=50), st.integers(0, 2**63), st.data())
-def test_tasks_that_go_do_not_change_the_order_of_the_others(tasks, seed, data):
+def test_deleted_tasks_do_not_change_the_order_of_the_others(tasks, seed, data):
     tasks = np.array(tasks)
     stay = tasks[data.draw(st.lists(st.booleans(), min_size=len(tasks), max_size=len(tasks)))]
     before = tasks[np.argsort(random_key(tasks, seed=seed), kind="stable")]

@@ -30,26 +30,26 @@ def test_weights_count_not_numbers():
     assert of[most_informative(features, weights, NOTHING, wanted=3)].tolist() == [0, 1, 3]
 
 
-def test_what_is_labelled_is_covered():
+def test_labelled_images_are_covered():
     features, of = groups(5, 40, 20, 10)
     covered = features[[5, 45]]  # one of group 1, one of group 2
     picks = most_informative(features, np.ones(75), covered, wanted=2)
     assert of[picks].tolist() == [3, 0]
 
 
-def test_what_covers_most_comes_before_what_is_only_uncertain():
+def test_coverage_comes_before_mere_uncertainty():
     features, of = groups(20, 1, 15, 15)
     weights = np.array([0.5, 0.9, 0.1, 0.1])[of]  # one image is the most uncertain, but alone
     assert of[most_informative(features, weights, NOTHING, wanted=4)].tolist()[::3] == [0, 1]
 
 
-def test_however_many_images_are_alike_one_of_them_is_enough():
+def test_one_of_many_similar_images_is_enough():
     features, of = groups(90, *[1] * 10)
     picks = most_informative(features, np.ones(100), NOTHING, wanted=11)
     assert sorted(of[picks].tolist()) == list(range(11))
 
 
-def test_an_image_worth_nothing_is_still_chosen_in_the_end():
+def test_an_image_of_no_value_is_chosen_last():
     features, _ = groups(3, 3)
     picks = most_informative(features, np.zeros(6), NOTHING, wanted=6)
     assert sorted(picks.tolist()) == list(range(6))
@@ -133,13 +133,13 @@ def test_near_duplicates_do_not_fill_a_query(others):
     assert 1 <= (coverage.query(candidates(embeddings, uncertainty=unsure), 10) < 50).sum() <= 2
 
 
-def test_the_most_uncertain_are_taken_where_all_are_equally_unlike():
+def test_the_most_uncertain_are_taken_if_all_are_equally_different():
     unsure = np.random.default_rng(0).permutation(np.linspace(0.1, 0.9, 12))
     query = coverage.query(candidates(np.eye(12), uncertainty=unsure), 5)
     assert query.tolist() == np.argsort(-unsure)[:5].tolist()
 
 
-def test_what_the_model_is_sure_of_is_not_taken():
+def test_images_the_model_is_sure_of_are_not_taken():
     unsure = np.where(np.arange(100) < 50, 0.9, 0.01)
     assert (coverage.query(candidates(scattered(100), uncertainty=unsure), 10) < 50).all()
 
@@ -153,5 +153,5 @@ def test_without_any_prediction_typical_images_are_taken():
 def test_images_like_labelled_ones_come_late(strategy):
     group = np.repeat(range(10), 10)
     embeddings = np.concatenate([alike(10, seed=seed) for seed in range(10)])
-    some = candidates(embeddings, uncertainty=np.full(100, 0.5), labelled=embeddings[::10][:4])
-    assert sorted(group[strategy.query(some, 6)].tolist()) == [4, 5, 6, 7, 8, 9]
+    images = candidates(embeddings, uncertainty=np.full(100, 0.5), labelled=embeddings[::10][:4])
+    assert sorted(group[strategy.query(images, 6)].tolist()) == [4, 5, 6, 7, 8, 9]

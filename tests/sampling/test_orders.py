@@ -6,11 +6,11 @@ from pt4al_backend.sampling.orders import OLDER_NAMES, Order, current_name
 
 
 @pytest.mark.parametrize("order", get_args(Order))
-def test_the_names_of_today_stay(order: str) -> None:
+def test_current_names_stay(order: str) -> None:
     assert current_name(order) == order
 
 
-def test_older_names_mean_what_they_meant() -> None:
+def test_older_names_keep_their_meaning() -> None:
     assert current_name("dealt") == "round_robin"
     assert current_name("bandit") == "hard_first"  # so it cut; what it chose is a strategy now
     assert not OLDER_NAMES.keys() & get_args(Order)

@@ -61,7 +61,7 @@ def test_a_skipped_image_leaves_the_queue_and_is_replaced():
     assert chosen.scores[0] == LAST_PLACE
 
 
-def test_labels_given_out_of_turn_count_for_their_own_batch():
+def test_labels_out_of_order_count_for_their_own_batch():
     everything_but_batch_1 = [0, 1, 4, 5]
     chosen = plan(pool([0, 0, 1, 1, 2, 2], labelled=everything_but_batch_1), cycles=3, query_size=1, slack=1)
     assert chosen.round == 1
@@ -71,7 +71,7 @@ def test_a_query_larger_than_its_batch_ends_with_the_batch():
     assert current_round(pool([0, 0, 1, 1], labelled=[0, 1]), cycles=2, query_size=5) == 1
 
 
-def test_a_batch_that_was_all_skipped_is_passed():
+def test_a_fully_skipped_batch_is_passed_over():
     assert current_round(pool([0, 0, 1, 1], skipped=[0, 1]), cycles=2, query_size=1) == 1
 
 
@@ -140,14 +140,14 @@ def test_a_query_is_taken_from_the_rounds_batch_and_then_the_rest():
     assert due(pool([0, 0, 0], labelled=[0]), cycles=1, query_size=3) == (0, [0, 1, 2], [[]], 2)
 
 
-def test_no_more_images_are_asked_for_than_are_published():
+def test_no_more_images_are_requested_than_are_published():
     now = next_round(pool([0] * 400), cycles=1, query_size=300)
     assert now.wanted(slack=20, at_once=False) == MOST_PUBLISHED
     assert now.wanted(slack=200, at_once=False) == 200
     assert next_round(pool([0] * 400), cycles=1, query_size=30).wanted(slack=20, at_once=False) == 50
 
 
-def test_what_is_chosen_at_once_is_all_that_is_left_of_the_query():
+def test_a_query_chosen_at_once_is_all_that_is_left_of_it():
     a_pool = pool([0] * 400, labelled=range(40))
     assert next_round(a_pool, cycles=1, query_size=300).wanted(slack=20, at_once=True) == 260
     assert (

@@ -30,7 +30,7 @@ EACH = pytest.mark.parametrize(("query", "number"), QUERIES.values(), ids=QUERIE
 M = 60
 
 
-def some(embeddings=None, *, not_open=(), predicts=True, number=1, seed=0, **changes):
+def sample(embeddings=None, *, not_open=(), predicts=True, number=1, seed=0, **changes):
     """Candidates in three batches; the model has predictions once there are labels."""
     embeddings = scattered(M, width=5) if embeddings is None else embeddings
     m = len(embeddings)
@@ -53,92 +53,92 @@ def some(embeddings=None, *, not_open=(), predicts=True, number=1, seed=0, **cha
     )
 
 
-def check(query, given, n):
-    """Positions of open images, none twice, and all of them where more are wanted. The query, `n` at most."""
-    returned = query(given, n)
-    served = given.serving_order(returned)  # refuses what is no query
-    assert sorted(served.tolist()) == np.flatnonzero(given.open).tolist()
+def check(query, images, n):
+    """Check that the query is valid and the others follow; return its first `n` positions."""
+    returned = query(images, n)
+    served = images.serving_order(returned)  # refuses what is no query
+    assert sorted(served.tolist()) == np.flatnonzero(images.open).tolist()
     return served[:n].tolist()
 
 
 @EACH
 def test_some_images_are_labelled(query, number):
-    given = some(not_open=range(0, M, 4), number=number)
-    chosen = check(query, given, 10)
+    images = sample(not_open=range(0, M, 4), number=number)
+    chosen = check(query, images, 10)
     assert len(chosen) == 10
-    assert len(query(given, 10)) >= 5, "it chooses itself"
+    assert len(query(images, 10)) >= 5, "it chooses itself"
 
 
 @EACH
 def test_nothing_is_labelled(query, number):
-    assert len(check(query, some(predicts=False, number=number), 10)) == 10
+    assert len(check(query, sample(predicts=False, number=number), 10)) == 10
 
 
 @EACH
 def test_nothing_is_open(query, number):
-    assert check(query, some(not_open=range(M), number=number), 10) == []
+    assert check(query, sample(not_open=range(M), number=number), 10) == []
 
 
 @EACH
 def test_there_are_no_images(query, number):
-    assert check(query, some(scattered(0, width=5), predicts=False, number=number), 10) == []
+    assert check(query, sample(scattered(0, width=5), predicts=False, number=number), 10) == []
 
 
 @EACH
 @pytest.mark.parametrize("left", [1, 2, 5])
 def test_fewer_images_are_open_than_are_wanted(query, number, left):
-    assert len(check(query, some(not_open=range(left, M), number=number), 10)) == left
+    assert len(check(query, sample(not_open=range(left, M), number=number), 10)) == left
 
 
 @EACH
 def test_more_are_wanted_than_there_are(query, number):
-    assert len(check(query, some(not_open=[3], number=number), 10 * M)) == M - 1
+    assert len(check(query, sample(not_open=[3], number=number), 10 * M)) == M - 1
 
 
 @EACH
 def test_none_is_wanted(query, number):
-    assert check(query, some(not_open=[3], number=number), 0) == []
+    assert check(query, sample(not_open=[3], number=number), 0) == []
 
 
 @EACH
 def test_embeddings_are_partly_missing(query, number):
     embeddings = scattered(M, width=5)
     embeddings[5::7] = np.nan
-    assert len(check(query, some(embeddings, not_open=range(0, M, 4), number=number), 20)) == 20
+    assert len(check(query, sample(embeddings, not_open=range(0, M, 4), number=number), 20)) == 20
 
 
 @EACH
 def test_no_embedding_is_computed(query, number):
     embeddings = np.full((M, 5), np.nan)
-    assert len(check(query, some(embeddings, not_open=range(0, M, 4), number=number), 20)) == 20
+    assert len(check(query, sample(embeddings, not_open=range(0, M, 4), number=number), 20)) == 20
 
 
 @EACH
 @pytest.mark.parametrize("labels", [0, 3])
 def test_all_images_are_alike(query, number, labels):
-    given = some(np.zeros((M, 5), dtype=np.float32), not_open=range(labels), predicts=bool(labels), number=number)
-    assert len(check(query, given, 20)) == 20
+    images = sample(np.zeros((M, 5), dtype=np.float32), not_open=range(labels), predicts=bool(labels), number=number)
+    assert len(check(query, images, 20)) == 20
 
 
 @EACH
 def test_few_images_are_distinct(query, number):
-    given = some(scattered(7, width=5)[np.arange(M) % 7], not_open=[0], number=number)
-    assert len(check(query, given, 20)) == 20
+    images = sample(scattered(7, width=5)[np.arange(M) % 7], not_open=[0], number=number)
+    assert len(check(query, images, 20)) == 20
 
 
 @EACH
 def test_the_same_seed_gives_the_same_query(query, number):
-    one, two = (query(some(not_open=range(0, M, 4), number=number, seed=3), 10).tolist() for _ in range(2))
+    one, two = (query(sample(not_open=range(0, M, 4), number=number, seed=3), 10).tolist() for _ in range(2))
     assert one == two
 
 
 @EACH
 def test_candidates_are_left_as_they_are(query, number):
-    given = some(not_open=range(0, M, 4), number=number)
-    arrays = [given.batch, given.rank, given.uncertainty, given.random_key, given.open, given.embeddings]
+    images = sample(not_open=range(0, M, 4), number=number)
+    arrays = [images.batch, images.rank, images.uncertainty, images.random_key, images.open, images.embeddings]
     for array in arrays:
         array.flags.writeable = False
-    check(query, given, 10)
+    check(query, images, 10)
 
 
 OWN = {name: query for name, query in QUERIES.items() if name.split()[0] not in ("coreset", "typiclust")}
@@ -153,8 +153,8 @@ def test_any_candidates(query, number, m, n, predicts, seed):
     embeddings[rng.random(m) < rng.choice([0, 0.3, 1])] = np.nan
     not_open = np.flatnonzero(rng.random(m) < rng.choice([0, 0.4, 1]))
     query_size = int(rng.integers(1, 30))
-    given = some(embeddings, not_open=not_open, predicts=predicts, number=number, query_size=query_size)
-    assert len(check(query, given, n)) == min(n, m - len(not_open))
+    images = sample(embeddings, not_open=not_open, predicts=predicts, number=number, query_size=query_size)
+    assert len(check(query, images, n)) == min(n, m - len(not_open))
 
 
 # The table
@@ -196,11 +196,11 @@ def test_a_function_of_another_package_is_a_strategy(tmp_path, monkeypatch):
     assert names() == (*STRATEGIES, "hardest_1")
     found = find("hardest_1", diversity="coverage", dense=True)
     assert found.needs_embeddings and not found.batches and not found.at_once
-    given = some()
-    assert given.rank[found.query_of(0)(given, 4)].tolist() == [0, 1, 2, 3]
+    images = sample()
+    assert images.rank[found.query_of(0)(images, 4)].tolist() == [0, 1, 2, 3]
 
 
-def test_another_package_may_say_more_of_its_strategy(tmp_path, monkeypatch):
+def test_another_package_may_describe_its_strategy(tmp_path, monkeypatch):
     source = (
         "from pt4al_backend.sampling.strategy import Strategy\n"
         "query = Strategy(lambda candidates, n: candidates.most_uncertain_first(), batches=True, at_once=True)"
@@ -243,5 +243,5 @@ def test_the_example_in_the_docstring_works(tmp_path, monkeypatch):
     text = strategies.__doc__ or ""
     source = text[text.index("    def query(") :].split("\n\n")[0]
     install(tmp_path, monkeypatch, "hardest_8", "\n".join(line[4:] for line in source.splitlines()))
-    given = some(not_open=range(0, M, 4))
-    check(find("hardest_8", diversity="off", dense=False).query, given, 10)
+    images = sample(not_open=range(0, M, 4))
+    check(find("hardest_8", diversity="off", dense=False).query, images, 10)

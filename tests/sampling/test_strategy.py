@@ -16,5 +16,5 @@ def test_round_0_may_have_a_function_of_its_own():
     assert [strategy.query_of(number) for number in range(3)] == [other, one, one]
 
 
-def test_else_all_rounds_are_alike():
+def test_otherwise_all_rounds_use_the_same_function():
     assert [Strategy(one).query_of(number) for number in range(3)] == [one, one, one]

@@ -7,14 +7,14 @@ from pt4al_backend.sampling import typiclust
 pytest.importorskip("skactiveml")
 
 
-def test_a_group_that_is_labelled_all_over_is_left_alone():
+def test_a_fully_labelled_group_is_ignored():
     query = typiclust.query(grouped(embeddings(), labelled=np.arange(0, N - 40, GROUPS), skipped=SKIPPED[:0]), 9)
     assert (query % GROUPS == 0).mean() < 0.5
 
 
 def test_embeddings_in_other_units_count_as_much():
     units = np.geomspace(0.01, 100, WIDTH).astype(np.float32)
-    plain, scaled = (typiclust.query(grouped(some), WANTED) for some in (embeddings(), embeddings() * units))
+    plain, scaled = (typiclust.query(grouped(features), WANTED) for features in (embeddings(), embeddings() * units))
     assert len(set(plain.tolist()) & set(scaled.tolist())) > WANTED * 0.7  # rounding may turn single choices
 
 
@@ -32,5 +32,7 @@ def test_another_seed_gives_another_query():
 @pytest.mark.parametrize("seed", [0, 1, 2, 3])
 def test_the_last_images_of_a_pool(left, seed):
     labelled = np.random.default_rng(seed).permutation(N)[left:]
-    some = grouped(embeddings(), labelled=labelled, skipped=SKIPPED[:0], seed=seed)
-    assert sorted(some.serving_order(typiclust.query(some, WANTED)).tolist()) == np.flatnonzero(some.open).tolist()
+    images = grouped(embeddings(), labelled=labelled, skipped=SKIPPED[:0], seed=seed)
+    assert (
+        sorted(images.serving_order(typiclust.query(images, WANTED)).tolist()) == np.flatnonzero(images.open).tolist()
+    )

@@ -89,7 +89,7 @@ def test_the_mean_rank_of_one_question_is_its_order(unsure):
 
 
 @given(UNSURE, st.data())
-def test_who_is_less_sure_of_all_questions_is_not_served_later(unsure, data):
+def test_an_image_less_certain_in_all_questions_is_not_served_later(unsure, data):
     image = data.draw(st.integers(0, unsure.shape[1] - 1))
     more = np.concatenate([unsure, unsure[:, image : image + 1] + 1], axis=1)
     found = mean_rank(more)
