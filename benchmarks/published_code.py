@@ -4,7 +4,7 @@
     python -m benchmarks.published_code [--images 5000] [--repeats 1] [--output FILE]
 
 The published code (https://github.com/johnsk95/PT4AL, read at 9a0da4a) is stated here again, step by step: image files
-that every step decodes anew, a pass for each rotation, one image at a time outside training, losses sorted as text.
+that every step decodes again, a pass for each rotation, one image at a time outside training, losses sorted as text.
 Left out are its progress bars, its counting of right answers, its checkpoints and the evaluation after each epoch,
 which would all cost it time. Its ResNet-18 is the one of the preset `paper`. The preset `fast` trains a smaller
 network, so it does not do the same work.

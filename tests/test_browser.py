@@ -69,7 +69,7 @@ def task_shown(page: Page, *, other_than: int) -> int:
 
 
 def tick(page: Page, choice: int) -> None:
-    """Tick a choice. The editor draws itself anew a moment after it shows the next task's number."""
+    """Tick a choice. The editor redraws itself a moment after it shows the next task's number."""
     box = page.locator(".lsf-choice__item input").nth(choice)
 
     def stays_ticked() -> bool:

@@ -131,7 +131,7 @@ def test_what_is_not_learnt_is_told(label_studio, backend):
     assert done.returncode == 0, done.stdout
 
 
-def test_questions_that_change_are_learnt_anew(label_studio, backend):
+def test_changed_questions_are_learned_again(label_studio, backend):
     """From ticking to painting: the images are read at another size, and the ticks are not lost."""
     project = ShapeProject.create(label_studio, ("choice",), drawings(12))
     project.connect(backend)

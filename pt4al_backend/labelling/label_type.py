@@ -43,7 +43,7 @@ class Drawings:
     masks: MaskStore | None
     """None if no question is answered with regions."""
     background: bool
-    """Whether pixels outside all regions are a class of their own."""
+    """Whether pixels outside all regions form a class."""
 
 
 class Masks(Protocol):

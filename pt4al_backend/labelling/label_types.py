@@ -1,4 +1,4 @@
-"""The table of label types. A new one is a file beside this one, and a line here."""
+"""The table of label types. A new one is another file here, and a line in the table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a frozen encoder turns images into embeddings, and what a linear probe predicts for their pixels."""
+"""Frozen encoders: embeddings of images, and predictions of a linear probe for their pixels."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def network_encoder(weights: Weights, *, name: str = "network") -> NetworkEncode
 
 
 def _stored_network(name: str, stored: Stored, dense: bool) -> NetworkEncoder:
-    return _network_encoder(name, stored(name).spec, lambda: stored(name))  # its spec says whether it is dense
+    return _network_encoder(name, stored(name).spec, lambda: stored(name))  # the spec tells whether it is dense
 
 
 def _network_encoder(name: str, spec: dict[str, Any], weights: Callable[[], Weights]) -> NetworkEncoder:

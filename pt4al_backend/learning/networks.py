@@ -56,7 +56,7 @@ class Network(nn.Module):
 
 
 def mask_side(image_size: int) -> int:
-    """Side m of masks: half that of the image."""
+    """Side m of masks: half the side of the image."""
     return image_size // 2
 
 

@@ -1,4 +1,4 @@
-"""The pretext task: which of four rotations does an image have (PT4AL, section 3.1)?"""
+"""The pretext task: predict which of four rotations an image has (PT4AL, section 3.1)."""
 
 from __future__ import annotations
 

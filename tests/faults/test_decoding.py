@@ -187,7 +187,7 @@ def test_one_projects_bad_images_hold_up_no_other(tmp_path, kind: str) -> None:
             wait_until("all decoders to end", lambda: not decoders(), seconds=15)
 
 
-def test_a_hostile_image_is_set_aside_with_a_sentence_and_the_others_are_read(tmp_path) -> None:
+def test_a_hostile_image_is_excluded_with_a_reason_and_the_others_are_read(tmp_path) -> None:
     class OneHostile(KnownLabels):
         def image(self, task: int, value: str) -> bytes:
             return png(10_000, 10_000, bands=2) if task == 3 else super().image(task, value)

@@ -60,13 +60,13 @@ def test_logits_have_an_uncertainty_and_errors_for_each_image(label_type: LabelT
 def test_a_stored_prediction_stands_for_an_answer(label_type: LabelType) -> None:
     question = Question("q", label_type, ("a", "b"))
     logits = np.array([[3.0, -2.0], [-4.0, 1.0]])
-    kept = label_type.unpredicted(2, 2)
+    stored = label_type.unpredicted(2, 2)
     predicted = None if label_type.dense else label_type.predicted(logits)
-    assert (predicted is None) == (not len(kept))
+    assert (predicted is None) == (not len(stored))
     if predicted is not None:
-        probability, kept[:] = predicted
+        probability, stored[:] = predicted
         assert ((probability > 0.5) & (probability < 1)).all()
-        answers = [label_type.value(question, each) for each in kept]
+        answers = [label_type.value(question, each) for each in stored]
         assert answers in (["a", "b"], [("a",), ("b",)])
 
 
@@ -105,8 +105,8 @@ class Grade(LabelType):
     def predicted(self, logits: Floats) -> tuple[NDArray[np.floating], NDArray[np.integer]]:
         return np.full(len(logits), 0.75), logits.argmax(axis=1)
 
-    def value(self, question: Question, kept: NDArray[np.integer]) -> int:
-        return int(kept)
+    def value(self, question: Question, stored: NDArray[np.integer]) -> int:
+        return int(stored)
 
 
 def test_a_new_type_is_a_file_and_a_line_in_each_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

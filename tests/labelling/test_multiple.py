@@ -20,11 +20,11 @@ def test_several_classes() -> None:
     found = chosen_classes(SEEN, answers("result", ["paw", "tail"], None, [], ["ear", "a class that is gone"]))
     assert found.tolist() == [[1, 0, 1], [-1, -1, -1], [0, 0, 0], [0, 1, 0]]
     assert found.dtype == np.int8
-    assert answered(found).tolist() == [True, False, True, True]  # none of them is an answer
+    assert answered(found).tolist() == [True, False, True, True]  # choosing no class is an answer
 
 
 def test_labels_by_hand():
-    # Logit log 3: there with 0.75; logit 0: nobody knows.
+    # Logit log 3: present with probability 0.75; logit 0: undecided.
     logits = np.log(np.array([[3.0, 1.0], [1.0, 1.0], [3.0, 1 / 3]]))
     assert of_labels(logits, margin) == pytest.approx([(0.5 + 1) / 2, 1, 0.5])
     assert of_labels(logits, confidence) == pytest.approx([(0.25 + 0.5) / 2, 0.5, 0.25])
@@ -56,6 +56,6 @@ def test_an_error_is_the_probability_minus_the_prediction() -> None:
 
 
 def test_a_stored_prediction_tells_which_classes_are_present() -> None:
-    probability, kept = MULTIPLE.predicted(np.log(np.array([[3.0, 1 / 3, 3.0]])))
+    probability, stored = MULTIPLE.predicted(np.log(np.array([[3.0, 1 / 3, 3.0]])))
     assert probability == pytest.approx([0.75])
-    assert [MULTIPLE.value(SEEN, each) for each in kept] == [("tail", "paw")]
+    assert [MULTIPLE.value(SEEN, each) for each in stored] == [("tail", "paw")]

@@ -58,7 +58,7 @@ def test_pixels_outside_all_regions_may_be_ignored(masks: MaskFile) -> None:
     found = segmented(masks, background=False)
     assert found.read(np.array([3, 0])).tolist() == [[[0, 1], [IGNORE, IGNORE]], [[1, 1], [1, 0]]]
     again = segmented(masks, background=True).read(np.array([3]))
-    assert again.tolist() == [[[0, 1], [2, 2]]]  # what is stored stays as it is
+    assert again.tolist() == [[[0, 1], [2, 2]]]  # the stored mask is unchanged
 
 
 @pytest.mark.parametrize("name", UNCERTAINTIES)

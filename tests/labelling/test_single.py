@@ -43,6 +43,6 @@ def test_figures_by_hand() -> None:
 
 
 def test_a_stored_prediction_is_the_number_of_a_class() -> None:
-    probability, kept = SINGLE.predicted(np.log(np.array([[0.2, 0.8]])))
+    probability, stored = SINGLE.predicted(np.log(np.array([[0.2, 0.8]])))
     assert probability == pytest.approx([0.8])
-    assert [SINGLE.value(KIND, each) for each in kept] == ["dog"]
+    assert [SINGLE.value(KIND, each) for each in stored] == ["dog"]

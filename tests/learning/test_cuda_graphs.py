@@ -1,4 +1,4 @@
-"""Recorded steps are those that Python would launch; nothing here runs without a GPU."""
+"""Recorded steps compute the same as steps that Python launches; these tests need a GPU."""
 
 from __future__ import annotations
 

@@ -79,4 +79,4 @@ def test_a_head_on_patch_embeddings_predicts_every_pixel():
 def test_embedding_needs_no_gradients():
     assert torch.is_grad_enabled()
     for _ in colour_encoder("colour", dense=False).embed(IMAGES, np.arange(9), device="cpu"):
-        assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()  # nor does it leave them off
+        assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()  # and it restores both modes

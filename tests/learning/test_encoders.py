@@ -50,7 +50,7 @@ def test_the_projects_own_networks_are_read_when_they_are_needed(name):
         return weights
 
     encoder = make_encoder(name, stored=stored, dense=True)
-    assert encoder.name == name and encoder.grid is None  # a coarse network gives no patch embeddings, wanted or not
+    assert encoder.name == name and encoder.grid is None  # a coarse network never gives patch embeddings
     ((_, vectors, _),) = encoder.embed(IMAGES, np.arange(9), device="cpu")
     assert np.array_equal(vectors, embeddings_of(weights, IMAGES, np.arange(9)))
     assert asked == [name, name]

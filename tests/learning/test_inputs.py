@@ -74,11 +74,11 @@ def test_recoloured_images_change_in_contrast_and_in_each_channel():
     offset, contrast = changed[..., 0, 0], changed[..., 0, 1] - changed[..., 0, 0]
     assert torch.equal(changed[..., 0, :], changed[..., 1, :])
     assert (offset.abs() <= 0.3).all() and ((contrast - 1).abs() <= 0.3 + 1e-6).all()
-    assert torch.allclose(contrast, contrast[:, :1].expand_as(contrast), atol=1e-6)  # one for all channels
+    assert torch.allclose(contrast, contrast[:, :1].expand_as(contrast), atol=1e-6)  # the same for all channels
     for drawn in (offset, contrast[:, 0] - 1):
         assert drawn.min() < -0.2 and drawn.max() > 0.2  # of all strengths
         assert len(drawn.flatten().unique()) > 45  # each image has its own
-    assert torch.equal(inputs[..., 1], torch.ones(50, 3, 2))  # in place would spoil what it is made of
+    assert torch.equal(inputs[..., 1], torch.ones(50, 3, 2))  # the input is not changed in place
 
 
 def test_the_generator_determines_recolouring():

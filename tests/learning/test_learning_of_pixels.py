@@ -165,7 +165,7 @@ def test_several_questions_are_learned_together_from_partial_labels():
     more = ((MASKS == 0).mean(axis=(1, 2)) > (MASKS == 1).mean(axis=(1, 2))).astype(np.int64)
     targets = [more[TAUGHT], present[TAUGHT].astype(np.int8), MASKS[TAUGHT].copy()]
     for k, nothing in enumerate((-1, -1, IGNORE)):
-        targets[k][k::3] = nothing  # every image answers two of three questions
+        targets[k][k::3] = nothing  # every image is labelled for two of three outputs
     outputs = (single(2), multiple(2), SHAPES)
     weights = finish(training(targets[2], outputs=outputs, others=targets[:2], epochs=15, recolour=0.0))
     features = embeddings_of(weights, IMAGES, REST)

@@ -41,7 +41,7 @@ def test_unlabelled_images_move_nothing(k):
     ("shares", "balance", "expected"),
     [
         ([0.5, 0.5], 1.0, [1.0, 1.0]),
-        ([0.8, 0.2], 1.0, [0.625, 2.5]),  # both classes now weigh a half of all
+        ([0.8, 0.2], 1.0, [0.625, 2.5]),  # both classes now weigh half of the total
         ([0.64, 0.36], 0.5, [0.8928571, 1.1904762]),  # 1/0.8 and 1/0.6, divided by their mean 1.4
         ([0.8, 0.2, 0.0], 1.0, [0.625, 2.5, 2.5]),  # one that does not occur weighs as much as the rarest
         ([0.9, 0.1], 0.0, [1.0, 1.0]),

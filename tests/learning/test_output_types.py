@@ -1,4 +1,4 @@
-"""The table of output types, and what it refuses."""
+"""The table of output types, and its checks."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def undisturbed():
 
 
 def test_a_seed_decides_everything(undisturbed):
-    torch.manual_seed(99)  # the global state has no say
+    torch.manual_seed(99)  # the global state does not matter
     state = torch.get_rng_state()
     assert same(undisturbed, finish(training()))
     assert torch.equal(state, torch.get_rng_state())

@@ -15,7 +15,7 @@ from pt4al_backend.learning import Head, make_encoder
 
 IMAGES = noise(3, size=32)
 NETWORKS = {"test_resnet": 5, "test_vit": 10, "test_efficientnet.r160_in1k": 5, "test_convnext": 5}
-"""And the side of their last maps."""
+"""Names of networks, and the side of their last maps."""
 
 
 @pytest.fixture(scope="module", params=NETWORKS)

@@ -1,4 +1,4 @@
-"""What goes in and out of the learning room is plain values, and arrays that fit its protocols."""
+"""The types in the interface of `learning` are plain values and protocols that arrays fit."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def test_the_longest_gradient_comes_first():
 
 
 def test_the_second_is_drawn_in_proportion_to_its_distance():
-    features, errors = np.eye(3), np.array([[2.0], [1.5], [0.5]])  # nearer to nothing than to the first
+    features, errors = np.eye(3), np.array([[2.0], [1.5], [0.5]])  # closer to zero than to the first
     these = Gradients(features, errors)
     often = np.mean([picked(these, wanted=2, seed=seed)[1] == 1 for seed in range(4000)])
     assert abs(often - 1.5**2 / (1.5**2 + 0.5**2)) < 0.02
@@ -109,7 +109,7 @@ def test_picks_are_distinct_as_many_as_wanted_and_repeatable(n, wanted, seed, eq
 
 @pytest.mark.parametrize("at_once", [1, 5, 10, 40])
 def test_near_duplicates_do_not_fill_a_query_however_often_it_is_made_again(at_once):
-    """Forty groups of eight; the model is as unsure of what is labelled as of the rest."""
+    """Forty groups of eight; the model is as uncertain about labelled images as about the rest."""
     group = np.repeat(range(40), 8)
     embeddings = np.concatenate([alike(8, seed=seed) for seed in range(40)])
     errors = np.random.default_rng(9).normal(size=(40, 3))[group]
@@ -132,11 +132,11 @@ def test_images_whose_embeddings_are_unknown_are_not_taken():
     assert sorted(query.tolist()) == [position for position in range(2, 40) if position % 4]
 
 
-# Next to scikit-activeml's, on the same embeddings and probabilities
+# Compared with scikit-activeml's, on the same embeddings and probabilities
 
 
 def theirs(features, probabilities, *, wanted, seed):
-    """What scikit-activeml's BADGE picks, and the probabilities (wanted, n) that it draws by."""
+    """What scikit-activeml's BADGE picks, and the probabilities (wanted, n) of its draws."""
     from skactiveml.base import SkactivemlClassifier
     from skactiveml.pool import Badge
 
@@ -180,7 +180,7 @@ def test_queries_lie_as_far_apart_as_scikit_activemls():
     plain = written_out(these)
 
     def apart(picks):
-        """The mean distance of a pick from the nearest other one."""
+        """The mean distance from a pick to the nearest other pick."""
         far = np.sqrt(((plain[picks][:, None] - plain[picks][None]) ** 2).sum(axis=2))
         return (far + np.where(np.eye(len(picks)), np.inf, 0)).min(axis=1).mean()
 

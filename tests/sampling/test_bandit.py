@@ -1,4 +1,4 @@
-"""The batch that is drawn: the one the model is wrong about, but never for good."""
+"""The bandit draws the batch with most errors, but never settles for good."""
 
 from collections import Counter
 

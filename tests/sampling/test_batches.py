@@ -13,7 +13,7 @@ ORDERS = get_args(Order)
 
 
 def test_losses_are_sorted_as_numbers_not_as_text():
-    # As text "9.5e-05" > "1.2" > "0.3": the fault of the published code.
+    # As text "9.5e-05" > "1.2" > "0.3": the error of the published code.
     losses = np.array([9.5e-05, 1.2, 0.3, 1.0e-05])
     assert hardest_first(losses, np.arange(4)).tolist() == [1, 2, 0, 3]
 

@@ -107,7 +107,7 @@ def test_random_keys_are_roughly_uniform(seed):
     assert len(set(values.tolist())) == len(values)
     counts = np.histogram(values, bins=20, range=(0, 1))[0]
     assert np.abs(counts - 500).max() < 5 * np.sqrt(500)
-    assert abs(np.corrcoef(values[:-1], values[1:])[0, 1]) < 0.05  # neighbours have nothing to do with each other
+    assert abs(np.corrcoef(values[:-1], values[1:])[0, 1]) < 0.05  # neighbours are uncorrelated
 
 
 def test_the_key_of_a_task_is_independent_of_other_tasks():

@@ -21,7 +21,7 @@ def test_a_fully_labelled_group_is_ignored():
 def test_embeddings_in_other_units_count_as_much():
     units = np.geomspace(0.01, 100, WIDTH).astype(np.float32)
     plain, scaled = (coreset.query(grouped(features), WANTED) for features in (embeddings(), embeddings() * units))
-    assert len(set(plain.tolist()) & set(scaled.tolist())) > WANTED * 0.7  # rounding may turn single choices
+    assert len(set(plain.tolist()) & set(scaled.tolist())) > WANTED * 0.7  # rounding may change single picks
 
 
 def test_before_the_first_label_every_group_is_in_the_query():

@@ -12,6 +12,6 @@ def test_current_names_stay(order: str) -> None:
 
 def test_older_names_keep_their_meaning() -> None:
     assert current_name("dealt") == "round_robin"
-    assert current_name("bandit") == "hard_first"  # so it cut; what it chose is a strategy now
+    assert current_name("bandit") == "hard_first"  # it cut batches like this; its choice is now a strategy
     assert not OLDER_NAMES.keys() & get_args(Order)
     assert set(OLDER_NAMES.values()) <= set(get_args(Order))

@@ -15,7 +15,7 @@ def pool(batch, *, labelled=(), skipped=()):
 
 
 def plan(a_pool, *, cycles, query_size, slack, uncertainty=None, at_once=False):
-    """PT4AL's own strategies: at even distances in round 0, then by uncertainty; the pool is sorted by loss."""
+    """PT4AL as published: evenly spaced in round 0, then by uncertainty; the pool is sorted by loss."""
     now = next_round(a_pool, cycles=cycles, query_size=query_size)
     everything = candidates(
         n=len(a_pool.batch), uncertainty=uncertainty, not_open=np.flatnonzero(~a_pool.open), query_size=query_size
@@ -177,7 +177,7 @@ def test_scores_put_the_window_first_and_in_order(data):
     assert (np.diff(served) > 0).all()
     assert len(set(chosen.window.tolist())) == len(chosen.window)
     assert a_pool.open[chosen.window].all()
-    assert len(chosen.window) >= min(slack, a_pool.open.sum())  # nobody waits while there is something to label
+    assert len(chosen.window) >= min(slack, a_pool.open.sum())  # the window is never empty while images are open
     assert a_pool.open.any() == (len(chosen.window) > 0)
     assert ((chosen.scores >= 0) & (chosen.scores <= LAST_PLACE)).all()
     assert (chosen.scores[~a_pool.open] == LAST_PLACE).all()

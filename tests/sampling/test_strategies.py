@@ -56,7 +56,7 @@ def sample(embeddings=None, *, not_open=(), predicts=True, number=1, seed=0, **c
 def check(query, images, n):
     """Check that the query is valid and the others follow; return its first `n` positions."""
     returned = query(images, n)
-    served = images.serving_order(returned)  # refuses what is no query
+    served = images.serving_order(returned)  # raises on an invalid query
     assert sorted(served.tolist()) == np.flatnonzero(images.open).tolist()
     return served[:n].tolist()
 

@@ -1,4 +1,4 @@
-"""Simulations that are interrupted again and again, and begun anew from what is on disk."""
+"""Simulations that are interrupted repeatedly and restarted from the state on disk."""
 
 from __future__ import annotations
 
