@@ -50,7 +50,7 @@ from torchvision import transforms
 from benchmarks import datasets
 from benchmarks.by_hand import finish, settings_of
 from pt4al_backend import learning
-from pt4al_backend.active_learning.fit_probes import refit
+from pt4al_backend.active_learning.fit_probes import fit_and_predict
 from pt4al_backend.active_learning.rank_pool import rank
 from pt4al_backend.active_learning.schedule import schedule
 from pt4al_backend.active_learning.training_data import ProbeInputs
@@ -204,7 +204,7 @@ class Ours:
             for chunk, values, _ in learning.network_encoder(weights).embed(self._pixels, rows, device=DEVICE):
                 features.write(chunk, values)
             sources = ProbeInputs(features, None, None, answers, None, background=True)
-            predictions = refit(pool, [question], sources, uncertainty=self._settings.measure)
+            predictions = fit_and_predict(pool, [question], sources, uncertainty=self._settings.measure)
             ranked = rank(pool, predictions, schedule(pool, project, self._settings), self._settings)
         assert ranked.round == 1
         assert len(ranked.window.picks) >= self._pool.query

@@ -23,14 +23,14 @@ class CandidateSource:
     def embeddings(self, positions: Positions) -> NDArray[np.float32]:
         """(k, D); a row is NaN where it is not computed yet."""
         known = self._known(positions)
-        file = self.predictions.sources.features
+        file = self.predictions.inputs.features
         values = np.full((len(positions), file.width), np.nan, dtype=np.float32)
         values[known] = file.read(self.pool.row[positions[known]])
         return values
 
     def gradients(self, positions: Positions) -> NDArray[np.float64] | None:
         """(k, outputs), NaN where the embedding is not computed yet; None before the first label."""
-        if not self.predictions.views:
+        if not self.predictions.per_question:
             return None
         known = self._known(positions)
         computed = self.predictions.gradients(positions[known])
@@ -40,16 +40,16 @@ class CandidateSource:
 
     def labelled_embeddings(self) -> NDArray[np.float32]:
         """(l, D), those that are computed."""
-        file, rows = self.predictions.sources.features, self.pool.row[self.pool.labelled]
+        file, rows = self.predictions.inputs.features, self.pool.row[self.pool.labelled]
         return file.read(rows[file.has(rows)]).astype(np.float32)
 
     def out_of_fold_errors(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """(l,) the batch of each labelled image, and the share of its answers that probes fitted without it miss."""
-        positions, wrong = out_of_fold_errors(self.pool, self.predictions.questions, self.predictions.sources)
+        positions, wrong = out_of_fold_errors(self.pool, self.predictions.questions, self.predictions.inputs)
         return self.pool.batch[positions], wrong
 
     def _known(self, positions: Positions) -> NDArray[np.bool_]:
-        return self.predictions.sources.known(self.pool.row[positions])
+        return self.predictions.inputs.known(self.pool.row[positions])
 
 
 def candidates_of(

@@ -63,7 +63,7 @@ def previews(
     sizes = workspace.store.sizes(project.id, tasks)
     found = [Preview({}, *sizes.get(task, (0, 0))) for task in tasks]
     pixels, encoder = workspace.pixels(project), workspace.networks.encoder(project)
-    for view in predictions.views:
+    for view in predictions.per_question:
         label_type = view.question.label_type
         if not label_type.dense:
             continue
@@ -71,7 +71,7 @@ def previews(
         place = {row: k for k, row in enumerate(rows.tolist())}
         for chunk, logits in encoder.segment(view.head, pixels, rows, device=workspace.device):
             for row, each in zip(chunk.tolist(), logits, strict=True):
-                found[place[row]].guesses[view.question.name] = label_type.seen(each)
+                found[place[row]].predictions[view.question.name] = label_type.seen(each)
     return found
 
 

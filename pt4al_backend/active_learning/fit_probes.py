@@ -1,4 +1,4 @@
-"""The refit: a head per question, fitted on every answer there is, and what the heads think of the pool."""
+"""Fit a linear probe for each question on all labels, and predict the pool with it."""
 
 from __future__ import annotations
 
@@ -18,87 +18,101 @@ from pt4al_backend.store.pool_scores import PredictionArrays
 from pt4al_backend.store.store import PoolArrays
 
 MOST_MASKS = 1000
-"""Segmentations that a head is fitted on at most; of their cells a random part is used in any case."""
+"""Most segmentations that a probe is fitted on. Of their cells it uses a random part in any case."""
 
 
-def refit(
-    pool: PoolArrays, questions: Sequence[Question], sources: ProbeInputs, *, uncertainty: Callable[[LabelType], str]
+def fit_and_predict(
+    pool: PoolArrays, questions: Sequence[Question], inputs: ProbeInputs, *, uncertainty: Callable[[LabelType], str]
 ) -> PoolPredictions:
-    """Fit a head for each question on all answers whose features are known, and ask it about all such images.
+    """Fit a probe for each question on all labelled images with embeddings, and predict all images that have them.
 
-    `uncertainty` names the measure for a label type.
+    Args:
+        pool: all images.
+        questions: what the project asks.
+        inputs: embeddings and answers.
+        uncertainty: label type -> name of the uncertainty measure.
     """
-    known = np.flatnonzero(sources.known(pool.row))
-    predictions = PoolPredictions(tuple(questions), (), sources, pool.row)
-    heads = fit_heads(pool, questions, sources)
-    views = [
-        _view(pool, question, heads[question.name], known, predictions, UNCERTAINTIES[uncertainty(question.label_type)])
+    known = np.flatnonzero(inputs.known(pool.row))
+    predictions = PoolPredictions(tuple(questions), (), inputs, pool.row)
+    heads = fit_probes(pool, questions, inputs)
+    per_question = [
+        _predict(
+            pool, question, heads[question.name], known, predictions, UNCERTAINTIES[uncertainty(question.label_type)]
+        )
         for question in questions
         if question.name in heads
     ]
-    return replace(predictions, views=tuple(views))
+    return replace(predictions, per_question=tuple(per_question))
 
 
-def fit_heads(pool: PoolArrays, questions: Sequence[Question], sources: ProbeInputs) -> dict[str, learning.Head]:
-    """A head by name of each question that was answered: the network's own, or fitted on all answers with features."""
-    labelled = np.flatnonzero(sources.known(pool.row) & pool.labelled)
+def fit_probes(pool: PoolArrays, questions: Sequence[Question], inputs: ProbeInputs) -> dict[str, learning.Head]:
+    """Fit a probe for each question that anybody has answered, or take the head that was trained with the network.
+
+    Returns:
+        Name of the question -> head. Questions without usable answers are absent.
+    """
+    labelled = np.flatnonzero(inputs.known(pool.row) & pool.labelled)
     heads: dict[str, learning.Head] = {}
     for question in questions:
-        mine = _answers(pool, question, sources, labelled)
-        there = np.flatnonzero(answered(mine))
-        if len(there) and question.name in sources.own:
-            heads[question.name] = sources.own[question.name]
-        elif len(there):
+        labels = _targets(pool, question, inputs, labelled)
+        answered_at = np.flatnonzero(answered(labels))
+        if len(answered_at) and question.name in inputs.own:
+            heads[question.name] = inputs.own[question.name]
+        elif len(answered_at):
             if question.label_type.dense:
-                there = np.sort(np.random.default_rng(0).permutation(there)[:MOST_MASKS])
-            features = sources.read(question.label_type, pool.row[labelled[there]])
-            head = _fit(features, mine, there, output(question, background=sources.background), sources.balance)
+                answered_at = np.sort(np.random.default_rng(0).permutation(answered_at)[:MOST_MASKS])
+            features = inputs.read(question.label_type, pool.row[labelled[answered_at]])
+            head = _fit(features, labels, answered_at, output(question, background=inputs.background), inputs.balance)
             heads |= {} if head is None else {question.name: head}
     return heads
 
 
 def out_of_fold_errors(
-    pool: PoolArrays, questions: Sequence[Question], sources: ProbeInputs
+    pool: PoolArrays, questions: Sequence[Question], inputs: ProbeInputs
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Positions (l,) of labelled images, and the share of their answers that heads which did not see them get wrong."""
-    labelled = np.flatnonzero(pool.labelled & sources.known(pool.row))
+    """How often probes are wrong about labelled images that they were not fitted on. Segmentations are left out.
+
+    Returns:
+        Positions (l,) of the labelled images in the pool, and the share (l,) of their answers that is wrong.
+    """
+    labelled = np.flatnonzero(pool.labelled & inputs.known(pool.row))
     wrong, asked = np.zeros(len(labelled)), np.zeros(len(labelled))
     for question in questions:
-        mine = _answers(pool, question, sources, labelled)
-        there = np.flatnonzero(answered(mine))
-        if question.label_type.dense or not len(there):
+        labels = _targets(pool, question, inputs, labelled)
+        answered_at = np.flatnonzero(answered(labels))
+        if question.label_type.dense or not len(answered_at):
             continue  # a mask is never quite right
-        assert isinstance(mine, np.ndarray)
-        features = sources.read(question.label_type, pool.row[labelled[there]])
-        guessed = learning.out_of_fold(features, mine[there], output(question, background=sources.background))
-        differs = guessed != mine[there]
-        wrong[there] += differs if differs.ndim == 1 else differs.mean(axis=1)
-        asked[there] += 1
+        assert isinstance(labels, np.ndarray)
+        features = inputs.read(question.label_type, pool.row[labelled[answered_at]])
+        guessed = learning.out_of_fold(features, labels[answered_at], output(question, background=inputs.background))
+        differs = guessed != labels[answered_at]
+        wrong[answered_at] += differs if differs.ndim == 1 else differs.mean(axis=1)
+        asked[answered_at] += 1
     return labelled, wrong / np.maximum(asked, 1)
 
 
-def _answers(pool: PoolArrays, question: Question, sources: ProbeInputs, positions: NDArray[np.int64]) -> Targets:
-    given = [sources.answers.get(task, {}) for task in pool.task[positions].tolist()]
-    drawings = Drawings(pool.row[positions], sources.masks, sources.background)
-    return question.label_type.targets(question, given, drawings)
+def _targets(pool: PoolArrays, question: Question, inputs: ProbeInputs, positions: NDArray[np.int64]) -> Targets:
+    answers = [inputs.answers.get(task, {}) for task in pool.task[positions].tolist()]
+    drawings = Drawings(pool.row[positions], inputs.masks, inputs.background)
+    return question.label_type.targets(question, answers, drawings)
 
 
 def _fit(
     features: NDArray[np.float16],
-    mine: Targets,
-    there: NDArray[np.int64],
-    wanted: learning.Output,
+    labels: Targets,
+    answered_at: NDArray[np.int64],
+    shape: learning.Output,
     balance: float,
 ) -> learning.Head | None:
-    if isinstance(mine, np.ndarray):
-        return learning.fit_head(features, mine[there], wanted)
-    shares = learning.mask_shares(mine.read(there), wanted.classes, features.shape[1])
+    if isinstance(labels, np.ndarray):
+        return learning.fit_head(features, labels[answered_at], shape)
+    shares = learning.mask_shares(labels.read(answered_at), shape.classes, features.shape[1])
     if not shares.any():
         return None  # only pixels that are ignored
     return learning.fit_pixel_head(features, shares, balance=balance)
 
 
-def _view(
+def _predict(
     pool: PoolArrays,
     question: Question,
     head: learning.Head,
@@ -109,10 +123,10 @@ def _view(
     n, label_type = len(pool), question.label_type
     uncertainty, probability = np.full(n, np.nan), np.full(n, np.nan, np.float32)
     chosen = label_type.unpredicted(n, len(question.classes))
-    view = QuestionPredictions(question, head, uncertainty, PredictionArrays(probability, chosen))
-    for chunk, logits in logits_of(view, predictions, known):
+    predicted = QuestionPredictions(question, head, uncertainty, PredictionArrays(probability, chosen))
+    for chunk, logits in logits_of(predicted, predictions, known):
         uncertainty[chunk] = label_type.uncertainty(logits, measure)
-        predicted = label_type.predicted(logits)
-        if predicted is not None:
-            probability[chunk], chosen[chunk] = predicted
-    return view
+        answer = label_type.predicted(logits)
+        if answer is not None:
+            probability[chunk], chosen[chunk] = answer
+    return predicted

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pt4al_backend.active_learning.draw_masks import draw_a_few, draw_masks, previews, undrawn
 from pt4al_backend.active_learning.embed import embed
 from pt4al_backend.active_learning.fetch_images import fetch_images, needs_other_images, start_over
-from pt4al_backend.active_learning.fit_probes import refit
+from pt4al_backend.active_learning.fit_probes import fit_and_predict
 from pt4al_backend.active_learning.pool_predictions import PoolPredictions, Previews
 from pt4al_backend.active_learning.publish import Publisher, may_be_open
 from pt4al_backend.active_learning.rank_pool import rank
@@ -159,10 +159,10 @@ class ProjectLoop:
         draw_a_few(workspace, project)
         pool = workspace.store.pool(project).in_batches()
         scheduled = schedule(pool, project, settings)
-        predictions = refit(
+        predictions = fit_and_predict(
             pool,
             questions(project),
-            workspace.sources(project),
+            workspace.probe_inputs(project),
             uncertainty=lambda label_type: scheduled.strategy.uncertainty or settings.measure(label_type),
         )
         kept = self._kept(scheduled, project, pool)

@@ -17,81 +17,88 @@ from pt4al_backend.store.pool_scores import PredictionArrays
 
 @dataclass(frozen=True)
 class QuestionPredictions:
-    """What the model thinks of one question; arrays (n,), one entry per image of the pool."""
+    """What the model predicts for one question: arrays (n,), one entry per image of the pool."""
 
     question: Question
     head: learning.Head
     uncertainty: NDArray[np.float64]
-    """NaN where the image is not known."""
-    guesses: PredictionArrays
+    """NaN for images without embeddings."""
+    arrays: PredictionArrays
 
 
 @dataclass(frozen=True)
 class PoolPredictions:
-    """What the model thinks of the pool: a view on each question that was answered at all."""
+    """What the model thinks of the pool: a predicted on each question that was answered at all."""
 
     questions: tuple[Question, ...]
-    views: tuple[QuestionPredictions, ...]
-    sources: ProbeInputs
+    per_question: tuple[QuestionPredictions, ...]
+    inputs: ProbeInputs
     rows: Rows
 
     @property
     def uncertainty(self) -> NDArray[np.float64]:
-        """(n,): of the only question, or the mean rank of several. NaN where there is no predictions."""
-        if not self.views:
+        """(n,) of the only question, or the mean rank of several. NaN where nothing is predicted."""
+        if not self.per_question:
             return np.full(len(self.rows), np.nan)
-        each = [view.uncertainty for view in self.views]
+        each = [predicted.uncertainty for predicted in self.per_question]
         return each[0] if len(each) == 1 else mean_rank(each)
 
     @property
-    def guesses(self) -> tuple[PredictionArrays, ...]:
+    def arrays(self) -> tuple[PredictionArrays, ...]:
         """One entry per question of the project."""
-        by_name = {view.question.name: view.guesses for view in self.views}
+        by_name = {predicted.question.name: predicted.arrays for predicted in self.per_question}
         nothing = PredictionArrays(np.full(len(self.rows), np.nan, np.float32), np.zeros(len(self.rows), np.int32))
         return tuple(by_name.get(question.name, nothing) for question in self.questions)
 
     def gradients(self, positions: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The loss's gradient by the logits of images whose features are known: (k, outputs of all questions).
+        """Gradients of the loss by the logits, as if the predicted answer were the label.
 
-        As if what the model predicts were the label.
+        All questions weigh the same: where the model is least sure of one, its part is about 1 long.
 
-        Every question weighs the same: what it is least sure of is about 1 long.
+        Args:
+            positions: (k,) images with embeddings.
+
+        Returns:
+            (k, outputs of all questions)
         """
-        parts = [self._each(view, positions, view.question.label_type.errors) for view in self.views]
+        parts = [
+            self._each(predicted, positions, predicted.question.label_type.errors) for predicted in self.per_question
+        ]
         return np.concatenate(parts, axis=1)
 
     def _each(
         self,
-        view: QuestionPredictions,
+        predicted: QuestionPredictions,
         positions: NDArray[np.int64],
         figure: Callable[[NDArray[np.float32]], NDArray[np.float64]],
     ) -> NDArray[np.float64]:
-        figures = np.empty((len(positions), len(view.head.bias)))
+        figures = np.empty((len(positions), len(predicted.head.bias)))
         done = 0
-        for chunk, logits in logits_of(view, self, positions):
+        for chunk, logits in logits_of(predicted, self, positions):
             figures[done : done + len(chunk)] = figure(logits)
             done += len(chunk)
         return figures
 
 
 def logits_of(
-    view: QuestionPredictions, predictions: PoolPredictions, positions: NDArray[np.int64]
+    predicted: QuestionPredictions, predictions: PoolPredictions, positions: NDArray[np.int64]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-    label_type, sources = view.question.label_type, predictions.sources
-    size = sources.chunk(label_type)
+    """Chunks of `positions` with their logits, as many at a time as fit in memory."""
+    label_type, inputs = predicted.question.label_type, predictions.inputs
+    size = inputs.chunk(label_type)
     for start in range(0, len(positions), size):
         chunk = positions[start : start + size]
-        yield chunk, view.head.logits(sources.read(label_type, predictions.rows[chunk]))
+        yield chunk, predicted.head.logits(inputs.read(label_type, predictions.rows[chunk]))
 
 
 @dataclass(frozen=True)
 class Preview:
-    """Guesses that are masks, by question, for an image of this size (upright, in pixels)."""
+    """Predicted masks, by question, for an image of this size (upright, in pixels)."""
 
-    guesses: dict[str, Prediction]
+    predictions: dict[str, Prediction]
     width: int
     height: int
 
 
 Previews = Callable[[NDArray[np.int64]], Sequence[Preview]]
-"""Positions in the pool -> what would be drawn on these images."""
+"""Positions in the pool -> the masks to show on these images."""

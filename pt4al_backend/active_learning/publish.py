@@ -108,7 +108,7 @@ def version_name(round_: int, labelled: int, picks: Sequence[Pick]) -> str:
     digest = hashlib.sha256()
     for pick in picks:
         digest.update(f"{pick.task},{pick.score:.9f};".encode())
-        for name, guess in pick.guesses.items():
+        for name, guess in pick.predictions.items():
             value = guess.value
             digest.update(f"{name}=".encode())
             digest.update(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode())

@@ -21,11 +21,11 @@ from pt4al_backend.store.pool_scores import RankingArrays
 from pt4al_backend.store.store import PoolArrays
 
 PREVIEWED = 20
-"""Images at the front of a window that are published with a mask: each costs time, and all are published anew
+"""Images at the front of a window that are published with a mask: each costs time, and all are published again
 long before the others come to the front."""
 
 OPENED = 10
-"""Images beside a window at most that somebody may have open."""
+"""Images at most that are published beside a window because somebody may have them open."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def rank(
         first = _left_of(kept, pool.task[now.members], members)
     later = [batch[everything[batch].most_uncertain_first()] for batch in now.ahead]
     served = queue.build(now, [now.members[first], *later], pool_size=len(pool), slack=settings.slack)
-    arrays = RankingArrays(pool.task, served.scores, predictions.guesses)
+    arrays = RankingArrays(pool.task, served.scores, predictions.arrays)
     beside = _beside(pool, served.window, opened)
     drawn = _drawn(np.concatenate([served.window[:PREVIEWED], beside]), previews)
     pick = _picking(arrays, predictions, settings, drawn)
@@ -113,11 +113,11 @@ def _picking(
 
     def pick(position: int, score: float) -> Pick:
         preview = drawn.get(position, Preview({}, 0, 0))
-        guesses = arrays.predictions_at(position, predictions.questions) | preview.guesses
+        shown = arrays.predictions_at(position, predictions.questions) | preview.predictions
         return Pick(
             task=int(arrays.task[position]),
             score=score,
-            guesses=guesses if settings.preannotate else {},
+            predictions=shown if settings.preannotate else {},
             width=preview.width,
             height=preview.height,
         )

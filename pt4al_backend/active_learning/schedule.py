@@ -17,18 +17,18 @@ from pt4al_backend.store.tables import Project
 
 @dataclass(frozen=True)
 class Schedule:
-    """What a ranking of the pool goes by."""
+    """What a ranking of the pool depends on."""
 
     name: str
-    """The strategy's."""
+    """Of the strategy."""
     strategy: Strategy
     round: queue.Round
     query_size: int
 
     def rows(self, pool: PoolArrays) -> NDArray[np.int64]:
-        """Rows whose embeddings the next rankings need: labelled images, the round's batch and the one after it.
+        """Rows whose embeddings the next rankings need: labelled images, this round's batch and the next one.
 
-        Behind the last batch that is the whole pool.
+        After the last batch, that is the whole pool.
         """
         now = self.round.number
         near = (pool.batch == now) | (pool.batch == now + 1) | (now + 1 >= self.round.cycles)
@@ -36,10 +36,14 @@ class Schedule:
 
 
 def chosen_strategy(settings: Settings, *, dense: bool) -> Strategy:
-    """The query strategy that the settings ask for; `dense`: where pixels are told apart.
+    """The query strategy that the settings ask for.
+
+    Args:
+        settings: the project's.
+        dense: whether labels are at pixel level.
 
     Raises:
-        PT4ALError: it, or what it needs, is not installed or fails.
+        PT4ALError: the strategy, or a package it needs, is not installed or cannot be imported.
     """
     try:
         return strategies.find(settings.strategy, diversity=settings.diversity_for(dense=dense), dense=dense)
@@ -48,7 +52,7 @@ def chosen_strategy(settings: Settings, *, dense: bool) -> Strategy:
 
 
 def schedule(pool: PoolArrays, project: Project, settings: Settings) -> Schedule:
-    """The round that the labels in `pool` (all of it in batches) have come to, and what chooses its query.
+    """Find the round that the labels in `pool` (all in batches) have reached, and what chooses its query.
 
     Raises:
         PT4ALError: the strategy cannot be used.

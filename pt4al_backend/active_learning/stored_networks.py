@@ -68,27 +68,25 @@ class StoredNetworks:
         loaded = load_arrays(self.path(f"{name}.safetensors"))
         if loaded is None:
             raise PT4ALError(
-                f"The network {name} of project {self._project_id} is gone from the data directory: "
-                "everything is learnt anew. Label Studio keeps the labels."
+                f"The network {name} of project {self._project_id} is missing from the data directory: "
+                "everything is trained again. The labels are in Label Studio."
             )
         return learning.Weights(*loaded)
 
     def heads(self, project: Project, name: str, *, background: bool) -> dict[str, learning.Head]:
-        """Heads by name of the question that were trained with a network, of what is still asked that way.
+        """Heads that were trained with a network, by name of the question, as far as the project still asks the same.
 
-        None were trained with a pretrained encoder.
+        With a pretrained encoder none were.
         """
         if name == self._pretrained:
             return {}
         if name not in self._heads:
             weights = self.weights(name)
             asked = weights.spec.get("questions", [])  # a pretext network was asked nothing
-            learnt = weights.spec.get(
-                "answered", [True] * len(asked)
-            )  # a head that nobody had an answer for says anything
+            trained = weights.spec.get("answered", [True] * len(asked))  # without answers, a head is random
             self._heads[name] = [
                 (question, learning.network_head(weights, k))
-                for k, (question, answered) in enumerate(zip(asked, learnt, strict=True))
+                for k, (question, answered) in enumerate(zip(asked, trained, strict=True))
                 if answered
             ]
         given = {asks.name: output(asks, background=background).classes for asks in questions_of(project.questions)}

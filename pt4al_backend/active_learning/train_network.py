@@ -24,17 +24,17 @@ logger = logging.getLogger(__name__)
 
 
 def train_main(workspace: Workspace) -> Job:
-    """Train the main network on every label there is; it takes over once the embeddings it is needed for are there."""
+    """Train the main network on all labels. It replaces the last one once it has embedded what rankings need."""
     project = workspace.project()
     pool = workspace.store.pool(project)
     pool_round = project.round
     labelled = np.flatnonzero(pool.labelled)
     rows = pool.row[labelled]
-    given = workspace.store.answers(project.id)
-    answers = [given.get(task, {}) for task in pool.task[labelled].tolist()]
+    stored = workspace.store.answers(project.id)
+    answers = [stored.get(task, {}) for task in pool.task[labelled].tolist()]
     background = workspace.background
     drawings = Drawings(rows, workspace.masks(project), background)
-    learnt = [question.label_type.targets(question, answers, drawings) for question in questions(project)]
+    targets = [question.label_type.targets(question, answers, drawings) for question in questions(project)]
     pixels = workspace.pixels(project)
     initial = yield from _initial_weights(workspace, project)
     weights = yield from follow(
@@ -42,7 +42,7 @@ def train_main(workspace: Workspace) -> Job:
             pixels,
             rows,
             [output(question, background=background) for question in questions(project)],
-            learnt,
+            targets,
             recipe=workspace.recipe(project, pool=len(pool)).main,
             init=initial,
             seed=workspace.settings.seed + project.main_generation + 1,
@@ -53,7 +53,7 @@ def train_main(workspace: Workspace) -> Job:
     )
     generation = project.main_generation + 1
     name = f"main-{generation}"
-    spec = weights.spec | {"questions": project.questions, "answered": [bool(answered(each).any()) for each in learnt]}
+    spec = weights.spec | {"questions": project.questions, "answered": [bool(answered(each).any()) for each in targets]}
     for left in file_names(name):  # by a run that was killed
         workspace.networks.path(left).unlink(missing_ok=True)
     save_arrays(workspace.networks.path(f"{name}.safetensors"), weights.arrays, spec)

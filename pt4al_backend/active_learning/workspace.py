@@ -1,4 +1,4 @@
-"""What every job works with, and how it says how far it is."""
+"""What every job works with, and how it reports its progress."""
 
 from __future__ import annotations
 
@@ -30,8 +30,10 @@ T = TypeVar("T")
 class Progress:
     """How far a job is."""
 
-    done: float  # 0..1
+    done: float
+    """0 to 1."""
     detail: str
+    """What it is doing, for people."""
     eta_seconds: float | None = None
 
 
@@ -40,7 +42,7 @@ Job = Generator[Progress, None, None]
 
 @dataclass
 class Workspace:
-    """What a project's jobs work with. Only `platform` changes: with the project's address or token."""
+    """What a project's jobs work with. Only `platform` changes, with the project's address or token."""
 
     project_id: int
     store: Store
@@ -48,10 +50,11 @@ class Workspace:
     settings: Settings
     device: str
     unlocked: Callable[[], AbstractContextManager[None]] = nullcontext
-    """Held while something is waited for, so that other projects can work."""
+    """A context in which to wait: other projects work meanwhile."""
     encoder: str | None = None
     """Name of a pretrained encoder, as in `learning.ENCODERS`. None: the newest of the project's own networks."""
-    failing_since: dict[tuple[int, str], float] = field(default_factory=dict)  # images that the platform fails at
+    failing_since: dict[tuple[int, str], float] = field(default_factory=dict)
+    """(task, image) -> since when the platform has failed to deliver it, by the monotonic clock."""
     networks: StoredNetworks = field(init=False)
 
     def __post_init__(self) -> None:
@@ -69,7 +72,7 @@ class Workspace:
         return PixelStore(self.store.pixels_dir(self.project_id), size=project.image_size)
 
     def has_lost_files(self, project: Project) -> bool:
-        """Whether images or networks are gone that the database tells of: somebody made room on the disk."""
+        """Whether images or networks that the database knows are missing: somebody made room on the disk."""
         if not project.image_size:
             return False
         networks = [f"pretext-{project.pretext_generation}", f"main-{project.main_generation}"]
@@ -87,7 +90,7 @@ class Workspace:
         side = learning.mask_side(project.image_size)
         return MaskFile(self.store.pixels_dir(self.project_id) / f"masks-{side}px-{kind}.bin", side=side)
 
-    def sources(self, project: Project, name: str | None = None) -> ProbeInputs:
+    def probe_inputs(self, project: Project, name: str | None = None) -> ProbeInputs:
         """What linear probes are fitted on: the embeddings by the encoder in use, or by another."""
         embeddings, heads = self.networks.embeddings(project, name), {}
         if not self.settings.method.refits:
@@ -133,7 +136,7 @@ def questions(project: Project) -> tuple[Question, ...]:
 
 
 def is_dense(project: Project) -> bool:
-    """Whether the project asks something that needs the parts of an image told apart."""
+    """Whether the project has a question about parts of an image."""
     return any(question.label_type.dense for question in questions(project))
 
 
@@ -145,7 +148,7 @@ def region_question(project: Project) -> Question | None:
 def follow(
     work: Generator[learning.Progress, None, T], what: str, *, since: float = 0.0, until: float = 1.0
 ) -> Generator[Progress, None, T]:
-    """Hand on the progress of a computation in `learning`, and return its result."""
+    """Pass on the progress of a computation in `learning`, and return its result."""
     try:
         while True:
             try:
@@ -163,7 +166,7 @@ def follow(
 
 @contextmanager
 def threads(count: int) -> Iterator[ThreadPoolExecutor]:
-    """A job's own threads: what they wait for holds up no other project. At the end nobody waits for them."""
+    """Threads for one job, so that what they wait for delays no other project. Nobody waits for them at the end."""
     executor = ThreadPoolExecutor(count)
     try:
         yield executor

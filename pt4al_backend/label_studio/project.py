@@ -305,7 +305,7 @@ class LabelStudioProject:
         result: list[Row] = []
         if self._preannotate:
             size = {"width": pick.width, "height": pick.height}
-            result = config.result(pick.guesses, **size, least_region=self._least_region)
+            result = config.result(pick.predictions, **size, least_region=self._least_region)
         return {"task": pick.task, "score": float(pick.score), "model_version": version, "result": result}
 
 

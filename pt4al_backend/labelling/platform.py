@@ -73,7 +73,7 @@ class Pick:
     """Its id."""
     score: float
     """Orders the queue; the lowest is served first."""
-    guesses: dict[str, Prediction] = field(default_factory=dict)
+    predictions: dict[str, Prediction] = field(default_factory=dict)
     """Name of a question -> its prediction."""
     width: int = 0
     """Width of the upright image in pixels; 0 if unknown, in which case masks are not published."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pt4al_backend import learning
-from pt4al_backend.active_learning.fit_probes import fit_heads
+from pt4al_backend.active_learning.fit_probes import fit_probes
 from pt4al_backend.active_learning.workspace import Workspace, questions
 from pt4al_backend.datasets.known_images import KnownImages
 from pt4al_backend.errors import PT4ALError
@@ -76,7 +76,7 @@ def _newest(workspace: Workspace) -> tuple[learning.Encoder, tuple[learning.Head
     """The main network as an encoder, with two heads: the linear probe fitted to all labels, and the network's own."""
     project = workspace.project()
     name = f"main-{project.main_generation}"
-    heads = fit_heads(workspace.store.pool(project), questions(project), workspace.sources(project, name))
+    heads = fit_probes(workspace.store.pool(project), questions(project), workspace.probe_inputs(project, name))
     if not heads:
         raise PT4ALError("No mask labelled so far has a labelled pixel: remove such masks from the images.")
     weights = workspace.networks.weights(name)

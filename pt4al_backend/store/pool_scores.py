@@ -37,13 +37,13 @@ class RankingArrays:
     """(n,) task ids."""
     score: NDArray[np.float64]
     """(n,) queue scores."""
-    guesses: tuple[PredictionArrays, ...]
+    predictions: tuple[PredictionArrays, ...]
     """The predictions, one entry per question, in the project's order."""
 
     def to_bytes(self) -> bytes:
         """Packed as safetensors."""
         arrays: dict[str, NDArray[np.generic]] = {"task": self.task, "score": self.score}
-        for k, predictions in enumerate(self.guesses):
+        for k, predictions in enumerate(self.predictions):
             arrays |= {f"probability.{k}": predictions.probability, f"chosen.{k}": predictions.chosen}
         return save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
 
@@ -52,8 +52,8 @@ class RankingArrays:
         """Unpack the result of `to_bytes`."""
         arrays = load(data)
         questions = (len(arrays) - 2) // 2
-        guesses = (PredictionArrays(arrays[f"probability.{k}"], arrays[f"chosen.{k}"]) for k in range(questions))
-        return cls(arrays["task"], arrays["score"], tuple(guesses))
+        predictions = (PredictionArrays(arrays[f"probability.{k}"], arrays[f"chosen.{k}"]) for k in range(questions))
+        return cls(arrays["task"], arrays["score"], tuple(predictions))
 
     def find(self, tasks: NDArray[np.int64]) -> NDArray[np.int64]:
         """The positions of task ids; -1 for those not in the ranking."""
@@ -66,6 +66,6 @@ class RankingArrays:
         """The predictions for one image, by name of the question."""
         predictions = {
             question.name: arrays.at(position, question)
-            for question, arrays in zip(questions, self.guesses, strict=True)
+            for question, arrays in zip(questions, self.predictions, strict=True)
         }
         return {name: prediction for name, prediction in predictions.items() if prediction is not None}

@@ -29,14 +29,14 @@ def test_masks_are_guessed(segmented: QuestionRig) -> None:
     right = []
     front, behind = list(rig.picks.values())[:20], list(rig.picks.values())[20:]
     for pick in front:
-        guess = pick.guesses["mask"]
+        guess = pick.predictions["mask"]
         assert (pick.width, pick.height) == (SIDE, SIDE)
         assert guess.value.shape == (side, side) and guess.value.dtype == np.uint8
         assert guess.value.max() <= NOTHING
         assert 1 / 3 <= guess.probability <= 1
         right.append((guess.value == shape_mask(pick.task - 1)[2::4, 2::4]).mean())
     assert np.mean(right) > 0.85
-    assert behind and all(pick.guesses == {} for pick in behind)  # made anew before it is their turn
+    assert behind and all(pick.predictions == {} for pick in behind)  # made anew before it is their turn
 
 
 def test_answers_are_drawn_at_the_side_they_are_learnt_at(segmented: QuestionRig) -> None:
@@ -61,7 +61,7 @@ def test_regions_that_change_are_drawn_again(segmented: QuestionRig) -> None:
     rig.platform.answer(*range(2, 9), mask=[square | {"label": "disc"}])
     rig.sync()
     assert rig.drawn(3) is None
-    assert rig.loop.busy_with == "" and rig.predictions().views  # a refit on the others does not wait for them
+    assert rig.loop.busy_with == "" and rig.predictions().per_question  # a refit on the others does not wait for them
     rig.settle()
     for task in range(2, 9):
         mask = rig.drawn(task)
@@ -97,8 +97,8 @@ def test_no_masks_are_published_where_none_are_wanted(tmp_path: Path) -> None:
         rig.settle()
         rig.platform.answer(1, 2)
         rig.settle()
-        assert rig.predictions().views
-        assert all(pick.guesses == {} and not pick.width for pick in rig.picks.values())
+        assert rig.predictions().per_question
+        assert all(pick.predictions == {} and not pick.width for pick in rig.picks.values())
 
 
 def test_pixels_outside_all_regions_can_be_ignored(tmp_path: Path) -> None:
@@ -106,12 +106,12 @@ def test_pixels_outside_all_regions_can_be_ignored(tmp_path: Path) -> None:
         rig.settle()
         rig.platform.answer(8)  # there is nothing on it: nothing to learn
         rig.settle()
-        assert rig.predictions().views == ()
-        assert rig.picks and all(pick.guesses == {} for pick in rig.picks.values())
+        assert rig.predictions().per_question == ()
+        assert rig.picks and all(pick.predictions == {} for pick in rig.picks.values())
         rig.platform.answer(*range(1, 8))
         rig.train()
         assert outputs(rig) == [(SEGMENTATION, 2)]
-        assert all(set(np.unique(pick.guesses["mask"].value)) <= {0, 1} for pick in rig.picks.values())
+        assert all(set(np.unique(pick.predictions["mask"].value)) <= {0, 1} for pick in rig.picks.values())
         mask = rig.drawn(1)
         assert mask is not None and NOTHING in mask  # the setting may change
 

@@ -187,18 +187,18 @@ def test_everything_starts_anew_for_a_segmentation_and_back(tmp_path: Path) -> N
         assert (project.dense, project.main_generation, project.pretext_generation) == (True, 0, 1)
         assert rig.store.totals(rig.id).labelled == 0
         assert rig.spec()["dense"]
-        assert rig.picks and all(pick.guesses == {} for pick in rig.picks.values())
+        assert rig.picks and all(pick.predictions == {} for pick in rig.picks.values())
         rig.platform.answer(*range(1, 8))
         rig.train()
         assert rig.project.main_generation == 1
-        assert all("mask" in pick.guesses for pick in rig.picks.values())
+        assert all("mask" in pick.predictions for pick in rig.picks.values())
 
         rig.platform.questions = (PRESENT,)
         rig.platform.answer(1, 2)
         rig.settle()
         assert (rig.project.dense, rig.spec()["dense"]) == (False, False)
         assert rig.store.totals(rig.id).labelled == 2
-        assert all(list(pick.guesses) == ["present"] for pick in rig.picks.values())
+        assert all(list(pick.predictions) == ["present"] for pick in rig.picks.values())
         assert not list(rig.store.pixels_dir(rig.id).glob("masks-*"))
         assert not list(rig.store.models_dir(rig.id).glob("patches-*"))
 
@@ -214,7 +214,7 @@ def test_a_project_at_rest_starts_anew(tmp_path: Path, labelled: int) -> None:
         rig.settle()
         assert rig.project.dense and rig.spec()["dense"]
         for pick in rig.picks.values():
-            assert list(pick.guesses) == (["empty", "mask"] if labelled else [])
+            assert list(pick.predictions) == (["empty", "mask"] if labelled else [])
 
 
 def test_a_kill_on_the_way_to_a_new_start_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,4 +229,4 @@ def test_a_kill_on_the_way_to_a_new_start_does_no_harm(tmp_path: Path, monkeypat
             rig.settle()
         rig.restart()
         rig.settle()
-        assert rig.project.dense and all("mask" in pick.guesses for pick in rig.picks.values())
+        assert rig.project.dense and all("mask" in pick.predictions for pick in rig.picks.values())

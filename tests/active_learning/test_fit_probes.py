@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pt4al_backend.active_learning import fit_probes, training_data
-from pt4al_backend.active_learning.fit_probes import fit_heads, out_of_fold_errors, refit
+from pt4al_backend.active_learning import training_data
+from pt4al_backend.active_learning.fit_probes import fit_and_predict, fit_probes, out_of_fold_errors
 from pt4al_backend.active_learning.pool_predictions import PoolPredictions
 from pt4al_backend.active_learning.training_data import ProbeInputs
 from pt4al_backend.labelling.label_types import LABEL_TYPES
@@ -94,7 +94,7 @@ def pool(labelled: Any) -> PoolArrays:
 def thought(
     world: World, answers: dict[int, Answers], questions: tuple[Question, ...] = ALL, **how: Any
 ) -> PoolPredictions:
-    return refit(
+    return fit_and_predict(
         pool(answers),
         questions,
         world.sources(answers, **how),
@@ -104,29 +104,29 @@ def thought(
 
 def test_every_question_is_answered_as_its_features_say(world: World) -> None:
     found = thought(world, {position: world.answers(position) for position in range(20)})
-    assert [view.question for view in found.views] == list(ALL)
-    kind, result, area = found.guesses
+    assert [view.question for view in found.per_question] == list(ALL)
+    kind, result, area = found.arrays
     assert kind.chosen.tolist() == world.kind.tolist()
     assert (result.chosen == world.result).mean() > 0.85
     assert len(area.chosen) == 0 and np.isnan(area.probability).all()  # masks are not kept
     assert kind.at(4, KIND) == Prediction("dog", float(kind.probability[4]))
-    head = found.views[2].head
+    head = found.per_question[2].head
     logits = head.logits(world.grid.read(row(range(N))).reshape(N, CELLS, CELLS, 3))
     assert (logits.argmax(axis=-1) == world.cells).mean() > 0.98
-    assert found.views[2].uncertainty == pytest.approx(of_pixels(logits, entropy))
+    assert found.per_question[2].uncertainty == pytest.approx(of_pixels(logits, entropy))
 
 
 def test_uncertainties_and_guesses_are_the_heads(world: World) -> None:
     found = thought(world, {position: world.answers(position) for position in range(9)})
-    kind, result, area = found.views
+    kind, result, area = found.per_question
     logits = kind.head.logits(world.features.read(row(range(N))))
     assert kind.uncertainty == pytest.approx(margin(logits))
-    assert kind.guesses.probability == pytest.approx(softmax(logits).max(axis=1), rel=1e-5)
+    assert kind.arrays.probability == pytest.approx(softmax(logits).max(axis=1), rel=1e-5)
     logits = result.head.logits(world.features.read(row(range(N))))
     there = 1 / (1 + np.exp(-logits))
     assert result.uncertainty == pytest.approx(of_labels(logits, entropy))
-    assert result.guesses.probability == pytest.approx(np.maximum(there, 1 - there).mean(axis=1), rel=1e-5)
-    assert (result.guesses.chosen == (there > 0.5)).all()
+    assert result.arrays.probability == pytest.approx(np.maximum(there, 1 - there).mean(axis=1), rel=1e-5)
+    assert (result.arrays.chosen == (there > 0.5)).all()
     assert found.uncertainty == pytest.approx(mean_rank([kind.uncertainty, result.uncertainty, area.uncertainty]))
 
 
@@ -138,11 +138,11 @@ def test_errors_are_what_is_predicted_less_the_answer(world: World) -> None:
     assert errors.shape == (3, 3 + 2 + 3)
     kind, result, area = np.split(errors, [3, 5], axis=1)
     features = world.features.read(row(some))
-    shares = softmax(found.views[0].head.logits(features))
+    shares = softmax(found.per_question[0].head.logits(features))
     assert kind == pytest.approx(shares - np.eye(3)[shares.argmax(axis=1)])
-    there = 1 / (1 + np.exp(-found.views[1].head.logits(features)))
+    there = 1 / (1 + np.exp(-found.per_question[1].head.logits(features)))
     assert result == pytest.approx(2 * (there - (there > 0.5)) / np.sqrt(2), abs=1e-6)
-    logits = found.views[2].head.logits(world.grid.read(row(some)).reshape(3, CELLS, CELLS, 3))
+    logits = found.per_question[2].head.logits(world.grid.read(row(some)).reshape(3, CELLS, CELLS, 3))
     pixels = softmax(logits.reshape(-1, 3))
     assert area == pytest.approx((pixels - np.eye(3)[pixels.argmax(axis=1)]).reshape(3, -1, 3).mean(axis=1))
 
@@ -159,13 +159,13 @@ def test_a_question_that_nobody_answered_has_no_view(world: World) -> None:
     given = {position: {"result": world.answers(position)["result"]} for position in range(9)}
     given[20] = {"a question that is gone": "x"}
     found = thought(world, given)
-    (view,) = found.views
+    (view,) = found.per_question
     assert view.question == SEEN
     assert found.uncertainty.tolist() == view.uncertainty.tolist()
-    kind, result, area = found.guesses
+    kind, result, area = found.arrays
     assert kind.at(3, KIND) is None and area.at(3, AREA) is None and result.at(3, SEEN) is not None
     nothing = thought(world, {})
-    assert nothing.views == () and np.isnan(nothing.uncertainty).all() and len(nothing.guesses) == 3
+    assert nothing.per_question == () and np.isnan(nothing.uncertainty).all() and len(nothing.arrays) == 3
 
 
 def test_partial_answers_teach_what_they_answer(world: World) -> None:
@@ -173,9 +173,9 @@ def test_partial_answers_teach_what_they_answer(world: World) -> None:
     full = {position: world.answers(position) for position in range(18)}
     partial = {position: {KIND.name: answers["kind"]} for position, answers in full.items() if position % 2}
     partial |= {position: {SEEN.name: answers["result"]} for position, answers in full.items() if not position % 2}
-    found = {view.question.name: view for view in thought(world, partial).views}
-    odd = thought(world, {position: full[position] for position in full if position % 2}, (KIND,)).views[0]
-    even = thought(world, {position: full[position] for position in full if not position % 2}, (SEEN,)).views[0]
+    found = {view.question.name: view for view in thought(world, partial).per_question}
+    odd = thought(world, {position: full[position] for position in full if position % 2}, (KIND,)).per_question[0]
+    even = thought(world, {position: full[position] for position in full if not position % 2}, (SEEN,)).per_question[0]
     for name, alone in (("kind", odd), ("result", even)):
         assert found[name].head.weight == pytest.approx(alone.head.weight)
         assert found[name].head.bias == pytest.approx(alone.head.bias)
@@ -187,12 +187,12 @@ def test_images_whose_features_are_missing_have_no_opinion(world: World) -> None
     world.grid.forget(row([31]))
     found = thought(world, given)
     unknown = np.isin(np.arange(N), [3, 30, 31])
-    for view in found.views:
+    for view in found.per_question:
         assert (np.isnan(view.uncertainty) == unknown).all()
     assert (np.isnan(found.uncertainty) == unknown).all()
-    assert (np.isnan(found.guesses[0].probability) == unknown).all()
+    assert (np.isnan(found.arrays[0].probability) == unknown).all()
     without = thought(world, {position: answers for position, answers in given.items() if position != 3})
-    assert found.views[0].head.weight == pytest.approx(without.views[0].head.weight)
+    assert found.per_question[0].head.weight == pytest.approx(without.per_question[0].head.weight)
     plain = thought(world, given, (KIND,), dense=False)
     assert np.flatnonzero(np.isnan(plain.uncertainty)).tolist() == [3, 30]  # no grid is asked of it
 
@@ -200,22 +200,22 @@ def test_images_whose_features_are_missing_have_no_opinion(world: World) -> None
 def test_masks_that_are_not_drawn_yet_wait(world: World) -> None:
     given = {position: world.answers(position) for position in range(10)}
     given[4] |= {"area": "00" * 16}  # made again since
-    head = fit_heads(pool(given), (AREA,), world.sources(given))["area"]
+    head = fit_probes(pool(given), (AREA,), world.sources(given))["area"]
     del given[4]
-    assert head.weight == pytest.approx(fit_heads(pool(given), (AREA,), world.sources(given))["area"].weight)
-    assert fit_heads(pool([4]), (AREA,), world.sources({4: {"area": "00" * 16}})) == {}
+    assert head.weight == pytest.approx(fit_probes(pool(given), (AREA,), world.sources(given))["area"].weight)
+    assert fit_probes(pool([4]), (AREA,), world.sources({4: {"area": "00" * 16}})) == {}
 
 
 def test_pixels_outside_all_regions_may_be_ignored(world: World) -> None:
     given = {position: world.answers(position) for position in range(20)}
-    (view,) = thought(world, given, (AREA,), background=False).views
+    (view,) = thought(world, given, (AREA,), background=False).per_question
     assert view.head.bias.shape == (2,)
     logits = view.head.logits(world.grid.read(row(range(N))).reshape(N, CELLS, CELLS, 3))
     known = world.cells < 2
     assert (logits.argmax(axis=-1) == world.cells)[known].mean() > 0.98
     world.masks.write(int(row(0)), DIGEST, np.full((8, 8), 2, dtype=np.uint8))
-    assert thought(world, {0: given[0]}, (AREA,), background=False).views == ()  # no pixel teaches anything
-    assert len(thought(world, {0: given[0]}, (AREA,)).views) == 1
+    assert thought(world, {0: given[0]}, (AREA,), background=False).per_question == ()  # no pixel teaches anything
+    assert len(thought(world, {0: given[0]}, (AREA,)).per_question) == 1
 
 
 @pytest.mark.parametrize("limit", ["CHUNK", "IN_MEMORY"])
@@ -237,8 +237,8 @@ def test_of_many_segmentations_only_some_are_read(world: World, monkeypatch: pyt
     read: list[int] = []
     plain: Callable[..., NDArray[np.float16]] = ProbeInputs.read
     monkeypatch.setattr(ProbeInputs, "read", lambda self, kind, rows: read.append(len(rows)) or plain(self, kind, rows))
-    monkeypatch.setattr(fit_probes, "MOST_MASKS", 12)
-    head = fit_heads(pool(given), (AREA,), world.sources(given))["area"]
+    monkeypatch.setattr("pt4al_backend.active_learning.fit_probes.MOST_MASKS", 12)
+    head = fit_probes(pool(given), (AREA,), world.sources(given))["area"]
     assert read == [12]
     logits = head.logits(world.grid.read(row(range(N))).reshape(N, CELLS, CELLS, 3))
     assert (logits.argmax(axis=-1) == world.cells).mean() > 0.98

@@ -107,7 +107,7 @@ def test_annotating_goes_through_the_rounds_and_ends_in_one_pool(rig):
     assert rounds[5] == 1 and rounds[23] == 4 and rounds[-1] > 4
     rig.settle()
     assert rig.project.main_labels == 60
-    assert rig.platform.published[-1].picks[0].guesses[QUESTION].value in "0123456789"
+    assert rig.platform.published[-1].picks[0].predictions[QUESTION].value in "0123456789"
 
 
 def test_labels_skips_and_deletions_end_in_the_right_queue(settled):
@@ -187,5 +187,5 @@ def test_all_is_asked_until_all_is_answered(tmp_path: Path, strategy: str, diver
         assert rig.project.stage == "ready"
         assert rig.project.main_labels == 12  # a round's six, twice
         assert outputs(rig) == [(SINGLE, 2), (MULTIPLE, 2), (SEGMENTATION, 3)]
-        assert [view.question.name for view in rig.predictions().views] == ["empty", "present", "mask"]
+        assert [view.question.name for view in rig.predictions().per_question] == ["empty", "present", "mask"]
         assert rig.loop.work(0.1) is False

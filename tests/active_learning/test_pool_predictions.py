@@ -16,7 +16,7 @@ from pt4al_backend.sampling.uncertainty import mean_rank
 def test_several_classes_per_image(tmp_path: Path) -> None:
     with opened(tmp_path, PRESENT, n=60, main_epochs=10, query_size=25, slack=20) as rig:
         rig.settle()
-        assert all(pick.guesses == {} for pick in rig.picks.values())
+        assert all(pick.predictions == {} for pick in rig.picks.values())
         rig.platform.answer(*range(1, 31))
         rig.settle()
         assert rig.project.main_generation == 1
@@ -25,12 +25,12 @@ def test_several_classes_per_image(tmp_path: Path) -> None:
         assert rig.store.totals(rig.id).labelled == 30
         right = []
         for task, pick in rig.picks.items():
-            guess = pick.guesses["present"]
+            guess = pick.predictions["present"]
             assert guess.value in ((), ("disc",), ("square",), ("disc", "square"))
             assert 0.5 <= guess.probability <= 1
             right += [(name in guess.value) == (name in shapes_on(task - 1)) for name in SHAPES]
         assert np.mean(right) > 0.8
-        (view,) = rig.predictions().views
+        (view,) = rig.predictions().per_question
         # Entropy, unless another measure is asked for; of each class alone, so one bit at most.
         assert np.nanmin(view.uncertainty) >= 0 and np.nanmax(view.uncertainty) <= np.log(2) + 1e-6
 
@@ -40,12 +40,12 @@ def test_partial_answers_to_two_questions(tmp_path: Path) -> None:
         rig.settle()
         rig.platform.answer(1, 2, 8, only=["empty"])
         rig.sync()
-        assert {name for pick in rig.picks.values() for name in pick.guesses} == {"empty"}
+        assert {name for pick in rig.picks.values() for name in pick.predictions} == {"empty"}
         rig.platform.answer(3, 4, only=["present"])
         rig.platform.answer(16)
         rig.train()
         assert outputs(rig) == [(SINGLE, 2), (MULTIPLE, 2)]
-        assert all(list(pick.guesses) == ["empty", "present"] for pick in rig.picks.values())
+        assert all(list(pick.predictions) == ["empty", "present"] for pick in rig.picks.values())
         assert rig.store.answers(rig.id) == {
             1: {"empty": "no"},
             2: {"empty": "no"},
@@ -60,7 +60,7 @@ def test_partial_answers_to_two_questions(tmp_path: Path) -> None:
         assert asked == (EMPTY, PRESENT)
         for task, pick in rig.picks.items():
             position = int(arrays.find(np.array([task]))[0])
-            assert arrays.predictions_at(position, asked) == pick.guesses  # /predict says the same
+            assert arrays.predictions_at(position, asked) == pick.predictions  # /predict says the same
 
         rig.platform.answer(3, only=["empty", "present"])  # the other half
         rig.sync()
@@ -74,8 +74,8 @@ def test_several_questions_are_combined_by_their_mean_rank(tmp_path: Path) -> No
         rig.settle()
         assert rig.project.main_generation == 0  # the refit alone
         predictions = rig.predictions()
-        assert [view.question for view in predictions.views] == [EMPTY, PRESENT]
-        expected = mean_rank([view.uncertainty for view in predictions.views])
+        assert [view.question for view in predictions.per_question] == [EMPTY, PRESENT]
+        expected = mean_rank([view.uncertainty for view in predictions.per_question])
         assert predictions.uncertainty.tolist() == expected.tolist()
         rig.platform.answer(5)
         rig.settle()
@@ -91,7 +91,7 @@ def test_several_questions_are_combined_by_their_mean_rank(tmp_path: Path) -> No
 
 
 def test_pixels_decide_what_is_uncertain(segmented: QuestionRig) -> None:
-    (view,) = segmented.predictions().views
+    (view,) = segmented.predictions().per_question
     pool = segmented.store.pool(segmented.project)
     assert (np.isfinite(view.uncertainty) == np.isin(pool.batch, [0, 1]) | pool.labelled).all()
     assert np.nanmin(view.uncertainty) >= 0 and np.nanmax(view.uncertainty) <= np.log(3) + 1e-6

@@ -19,13 +19,13 @@ def test_a_name_tells_round_and_labels_and_equal_queues_have_equal_names():
     mask = np.zeros((4, 4), np.uint8)
     picks = [Pick(1, 0.1, {"kind": Prediction("cat", 0.9), "where": Prediction(mask, 0.5)}), Pick(2, 0.2)]
     assert version_name(2, 40, picks).startswith("pt4al-r2-n40-")
-    for guesses, equal in (
+    for predictions, equal in (
         ({"kind": Prediction("cat", 0.3), "where": Prediction(mask.copy(), 0.5)}, True),
         ({"kind": Prediction("dog", 0.9), "where": Prediction(mask, 0.5)}, False),
         ({"kind": Prediction("cat", 0.9), "where": Prediction(mask + 1, 0.5)}, False),
         ({"kind": Prediction("cat", 0.9)}, False),
     ):
-        other = [Pick(1, 0.1, guesses), Pick(2, 0.2)]
+        other = [Pick(1, 0.1, predictions), Pick(2, 0.2)]
         assert (version_name(2, 40, picks) == version_name(2, 40, other)) == equal
     assert version_name(2, 40, picks) != version_name(2, 40, picks[::-1])
 
@@ -114,7 +114,7 @@ def test_without_pre_annotations_the_order_is_published_anew(tmp_path):
         else:
             rig.workspace.platform = rig.platform = platform
         rig.settle()
-        assert all(bool(pick.guesses) == preannotate for pick in platform.published[-1].picks)
+        assert all(bool(pick.predictions) == preannotate for pick in platform.published[-1].picks)
         rig.close()
     with_guesses, without = (window for window in platform.published if "-n1-" in window.version)
     assert [pick.task for pick in with_guesses.picks] == [pick.task for pick in without.picks]

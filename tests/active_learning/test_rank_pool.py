@@ -126,9 +126,9 @@ def test_images_that_somebody_may_have_open_stay_beside_the_window(tmp_path: Pat
 
 def test_each_image_carries_what_is_predicted(tmp_path: Path) -> None:
     found = ranked(tmp_path)
-    right = [pick.guesses["kind"].value == KIND.classes[CLASS[pick.task - 100]] for pick in found.window.picks]
+    right = [pick.predictions["kind"].value == KIND.classes[CLASS[pick.task - 100]] for pick in found.window.picks]
     assert len(right) == 7 and np.mean(right) > 0.5
-    assert all(pick.guesses == {} for pick in ranked(tmp_path, preannotate=False).window.picks)
+    assert all(pick.predictions == {} for pick in ranked(tmp_path, preannotate=False).window.picks)
 
 
 def test_masks_are_drawn_for_the_front_and_for_what_is_open(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_masks_are_drawn_for_the_front_and_for_what_is_open(tmp_path: Path) -> N
     picks = [*found.window.picks, *found.window.opened]
     assert asked == [[pick.task - 100 for pick in picks]] and len(picks) <= PREVIEWED + 1
     for pick in picks:
-        assert pick.guesses["mask"].value == str(pick.task - 100) and "kind" in pick.guesses
+        assert pick.predictions["mask"].value == str(pick.task - 100) and "kind" in pick.predictions
         assert (pick.width, pick.height) == (30, 20)
 
 
@@ -172,7 +172,7 @@ def test_an_image_that_may_be_open_keeps_a_prediction_behind_the_window(tmp_path
     tasks, opened = [[pick.task for pick in picks] for picks in (window.picks, window.opened)]
     assert rig.project.round == 1
     assert left in opened and not set(tasks) & set(opened) and len(opened) <= OPENED
-    assert all(pick.score == queue.LAST_PLACE and pick.guesses for pick in window.opened)
+    assert all(pick.score == queue.LAST_PLACE and pick.predictions for pick in window.opened)
     assert rig.project.published == tasks
     published = len(rig.platform.published)
     rig.loop._stale = True

@@ -104,7 +104,9 @@ def test_a_project_can_use_a_pretrained_encoder(tmp_path, pretrained):
     )
     answers = dict(zip(pool.task.tolist(), probe.logits(files.vectors.read(pool.row)).argmax(axis=1), strict=True))
     window = rig.platform.published[-1]
-    assert [pick.guesses[QUESTION].value for pick in window.picks] == [str(answers[pick.task]) for pick in window.picks]
+    assert [pick.predictions[QUESTION].value for pick in window.picks] == [
+        str(answers[pick.task]) for pick in window.picks
+    ]
     label_a_round(rig)
     assert networks.newest(rig.project) == "main-2"
     assert not len(files.missing(pool.row))  # another main network, and the embeddings stay
@@ -118,8 +120,8 @@ def test_the_heads_of_a_main_network_are_not_asked_about_a_pretrained_encoders_e
     rig = Rig(tmp_path, n=40, encoder=pretrained, pretext_epochs=1, main_epochs=1)
     rig.settle()
     label_a_round(rig)
-    assert list(rig.workspace.sources(rig.project, "main-1").own) == [QUESTION]
-    assert rig.workspace.sources(rig.project).own == {}
+    assert list(rig.workspace.probe_inputs(rig.project, "main-1").own) == [QUESTION]
+    assert rig.workspace.probe_inputs(rig.project).own == {}
     rig.close()
 
 
@@ -159,7 +161,7 @@ def test_paper_serves_what_the_network_as_trained_is_unsure_of_for_a_whole_round
     batch = np.flatnonzero(pool.batch == 1)
     unsure = pool.task[batch[np.argsort(-confidence(logits)[batch], kind="stable")]].tolist()
     assert rig.platform.queue[:6] == unsure[:6]
-    assert [pick.guesses[QUESTION].value for pick in rig.platform.published[-1].picks] == [
+    assert [pick.predictions[QUESTION].value for pick in rig.platform.published[-1].picks] == [
         answers[task] for task in rig.platform.queue
     ]
     for k in range(1, 4):
@@ -174,12 +176,12 @@ def test_paper_asks_a_refit_where_the_network_learnt_other_questions(tmp_path, m
     rig = Rig(tmp_path, n=60)
     label_half(rig)
     rig.settle()
-    assert rig.workspace.sources(rig.project, "main-1").own[QUESTION].bias.shape == (10,)
-    assert rig.workspace.sources(rig.project, "pretext-1").own == {}
+    assert rig.workspace.probe_inputs(rig.project, "main-1").own[QUESTION].bias.shape == (10,)
+    assert rig.workspace.probe_inputs(rig.project, "pretext-1").own == {}
     rig.platform.classes = rig.platform.classes[:6]
     rig.sync()
-    assert rig.workspace.sources(rig.project, "main-1").own == {}
-    assert {pick.guesses[QUESTION].value for pick in rig.platform.published[-1].picks} <= set("012345")
+    assert rig.workspace.probe_inputs(rig.project, "main-1").own == {}
+    assert {pick.predictions[QUESTION].value for pick in rig.platform.published[-1].picks} <= set("012345")
     rig.close()
 
 
@@ -192,8 +194,8 @@ def test_paper_asks_a_refit_what_its_network_had_no_answer_for(tmp_path: Path, m
     rig.platform.answer(*range(1, 13))
     rig.settle()
     assert rig.project.main_generation == 1
-    assert list(rig.workspace.sources(rig.project, "main-1").own) == [EMPTY.name]
-    assert set(next(iter(rig.picks.values())).guesses) == {EMPTY.name, PRESENT.name}
+    assert list(rig.workspace.probe_inputs(rig.project, "main-1").own) == [EMPTY.name]
+    assert set(next(iter(rig.picks.values())).predictions) == {EMPTY.name, PRESENT.name}
     rig.train()
-    assert list(rig.workspace.sources(rig.project, "main-2").own) == [EMPTY.name, PRESENT.name]
+    assert list(rig.workspace.probe_inputs(rig.project, "main-2").own) == [EMPTY.name, PRESENT.name]
     rig.close()

@@ -45,8 +45,8 @@ SEVERAL = """<View>
 
 
 def window_of(tasks: list[int], version: str, label: str = "cat") -> Window:
-    guesses = {"choice": Prediction(label, 0.5)}
-    return Window(version, tuple(Pick(task, place / 100, guesses) for place, task in enumerate(tasks)))
+    predictions = {"choice": Prediction(label, 0.5)}
+    return Window(version, tuple(Pick(task, place / 100, predictions) for place, task in enumerate(tasks)))
 
 
 def published(studio: Studio, project: int) -> list[dict[str, Any]]:
@@ -226,13 +226,13 @@ def test_several_questions(label_studio: Studio, opened: Opener, monkeypatch: py
 
     mask = np.full((48, 48), 3, dtype=np.uint8)
     mask[4:20, 4:20], mask[25:40, 5:45], mask[8:12, 8:12], mask[20:24, 30:44], mask[0, 40] = 0, 1, 3, 2, 2
-    guesses = {
+    predictions = {
         "choice": Prediction("dog", 0.5),
         "tags": Prediction(("torn",), 0.25),
         "brush+poly": Prediction(mask, 0.75),
     }
-    picks = [Pick(task, place / 10, guesses, width=64, height=480) for place, task in enumerate(ids)]
-    project.publish(Window("pt4al-1", (*picks[:4], Pick(ids[4], 0.9, guesses))))  # of the last no size is known
+    picks = [Pick(task, place / 10, predictions, width=64, height=480) for place, task in enumerate(ids)]
+    project.publish(Window("pt4al-1", (*picks[:4], Pick(ids[4], 0.9, predictions))))  # of the last no size is known
     predictions = published(label_studio, number)
     assert [p["task"] for p in predictions] == ids
     assert [[region["type"] for region in p["result"]] for p in predictions[3:]] == [

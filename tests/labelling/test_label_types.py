@@ -124,7 +124,8 @@ def test_a_new_type_is_a_file_and_a_line_in_each_table(tmp_path: Path, monkeypat
         assert rig.project.main_labels == 9
         assert rig.picks
         assert {
-            (pick.guesses["size"].value in range(3), pick.guesses["size"].probability) for pick in rig.picks.values()
+            (pick.predictions["size"].value in range(3), pick.predictions["size"].probability)
+            for pick in rig.picks.values()
         } == {(True, 0.75)}
         (view,) = rig.predictions().views
         assert view.question == question and np.isfinite(view.uncertainty).all()

@@ -44,12 +44,12 @@ def test_accuracies_worked_out_by_hand(tmp_path: Path) -> None:
     assert last["classes_labelled"] == len({int(pool.targets[task - 1]) for task in labelled})
 
 
-def mean_iou(guesses: list[NDArray[np.integer]], truths: list[NDArray[np.uint8]]) -> float:
+def mean_iou(predictions: list[NDArray[np.integer]], truths: list[NDArray[np.uint8]]) -> float:
     """Of each class: pixels that are right, of those that are it or are said to be. Only of pixels that are known."""
     shares = []
     for number in range(len(CLASSES)):
         both = either = 0
-        for guess, true in zip(guesses, truths, strict=True):
+        for guess, true in zip(predictions, truths, strict=True):
             known = true != UNKNOWN
             both += int(((guess == number) & (true == number) & known).sum())
             either += int((((guess == number) | (true == number)) & known).sum())
@@ -105,8 +105,8 @@ def test_mean_iou_worked_out_by_hand(drawings: Path, tmp_path: Path) -> None:
         logits = np.concatenate(
             [part for _, part in learning.network_encoder(weights).segment(each, tests, np.arange(8), device="cpu")]
         ).astype(np.float32)
-        guesses = [enlarged(image).argmax(axis=-1) for image in logits]
-        assert last[name] == pytest.approx(mean_iou(guesses, truths), abs=1e-3)
+        predictions = [enlarged(image).argmax(axis=-1) for image in logits]
+        assert last[name] == pytest.approx(mean_iou(predictions, truths), abs=1e-3)
         assert 0.3 < last[name] < 1
 
     assert [entry["labels"] for entry in (first, last)] == [4, 8]

@@ -23,7 +23,7 @@ def test_they_come_out_as_they_went_in(arrays: RankingArrays) -> None:
     found = RankingArrays.from_bytes(arrays.to_bytes())
     np.testing.assert_array_equal(found.task, arrays.task)
     np.testing.assert_array_equal(found.score, arrays.score)
-    for mine, its in zip(found.guesses, arrays.guesses, strict=True):
+    for mine, its in zip(found.predictions, arrays.predictions, strict=True):
         np.testing.assert_array_equal(mine.probability, its.probability)
         np.testing.assert_array_equal(mine.chosen, its.chosen)
 

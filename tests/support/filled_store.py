@@ -56,7 +56,7 @@ def rank(store: Store, project: Project, tasks: int, *, shift: float = 0.0) -> N
     """The ranking after a refit: it knows all labels there are."""
     ids = np.arange(1, tasks + 1)
     dogs = PredictionArrays(np.where(ids % 2 == 0, 0.75, np.nan).astype(np.float32), np.ones(tasks, np.int32))
-    arrays = RankingArrays(task=ids, score=ids / 1000 + shift, guesses=(dogs,))
+    arrays = RankingArrays(task=ids, score=ids / 1000 + shift, predictions=(dogs,))
     revision = reread(store, project).labels_revision
     store.save_ranking(project.id, arrays, questions=QUESTIONS, ranked_revision=revision)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pt4al_backend.active_learning.fit_probes import refit
+from pt4al_backend.active_learning.fit_probes import fit_and_predict
 from pt4al_backend.active_learning.loop import ProjectLoop
 from pt4al_backend.active_learning.pool_predictions import PoolPredictions
 from pt4al_backend.active_learning.stored_networks import StoredNetworks
@@ -136,8 +136,8 @@ class QuestionRig:
         """Of the newest network, refitted to all answers there are."""
         project = self.project
         pool = self.store.pool(project).in_batches()
-        sources = self.workspace.sources(project)
-        return refit(pool, questions(project), sources, uncertainty=self.settings.measure)
+        sources = self.workspace.probe_inputs(project)
+        return fit_and_predict(pool, questions(project), sources, uncertainty=self.settings.measure)
 
     def drawn(self, task: int) -> NDArray[np.uint8] | None:
         """The mask of an image, None where that of its newest regions is not there."""

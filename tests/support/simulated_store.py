@@ -53,7 +53,7 @@ class Stored:
         output = learning.Output("single", len(question.classes))
         head = learning.fit_head(stored.read(pool.row[pool.labelled]), targets, output)
         logits = head.logits(stored.read(pool.row)).astype(float)
-        assert ranking[0].guesses[0].chosen.tolist() == logits.argmax(axis=1).tolist()  # as it is published
+        assert ranking[0].predictions[0].chosen.tolist() == logits.argmax(axis=1).tolist()  # as it is published
         unit = logits / np.linalg.norm(logits, axis=1, keepdims=True)
         top = (np.exp(unit) / np.exp(unit).sum(axis=1, keepdims=True)).max(axis=1)
         return weights, head, dict(zip(pool.task.tolist(), (1 - top).tolist(), strict=True))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pt4al_backend.active_learning.fit_probes import refit
+from pt4al_backend.active_learning.fit_probes import fit_and_predict
 from pt4al_backend.active_learning.pool_predictions import PoolPredictions
 from pt4al_backend.active_learning.training_data import ProbeInputs
 from pt4al_backend.labelling.questions import Question
@@ -35,4 +35,4 @@ def predictions(directory: Path, a_pool: PoolArrays, *, missing: Iterable[int] =
     features.write(rows, EMBEDDINGS[rows])
     answers = {int(task): {"kind": KIND.classes[CLASS[task - 100]]} for task in a_pool.task[a_pool.labelled]}
     sources = ProbeInputs(features, None, None, answers, None, background=True)
-    return refit(a_pool, [KIND], sources, uncertainty=lambda label_type: "margin")
+    return fit_and_predict(a_pool, [KIND], sources, uncertainty=lambda label_type: "margin")
