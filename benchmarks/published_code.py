@@ -1,25 +1,25 @@
-"""How long do the steps of PT4AL take, beside the published code? The same images, machine and run, on a CPU.
+"""How fast are the steps of PT4AL, compared with the published code? The same images, machine and run, on a CPU.
 
     pip install opencv-python-headless
     python -m benchmarks.published_code [--images 5000] [--repeats 1] [--output FILE]
 
-The published code (https://github.com/johnsk95/PT4AL, read at 9a0da4a) is stated here again, step by step: image files
-that every step decodes again, a pass for each rotation, one image at a time outside training, losses sorted as text.
-Left out are its progress bars, its counting of right answers, its checkpoints and the evaluation after each epoch,
-which would all cost it time. Its ResNet-18 is the one of the preset `paper`. The preset `fast` trains a smaller
-network, so it does not do the same work.
+The published code (https://github.com/johnsk95/PT4AL, read at 9a0da4a) is reimplemented here step by step: every step
+decodes the image files again, each rotation is a pass of its own, images outside training are processed one at a time,
+and losses are sorted as text. Omitted are its progress bars, accuracy counts, checkpoints and the evaluation after each
+epoch, all of which would cost it time. Its ResNet-18 is the one of the preset `paper`. The preset `fast` trains a
+smaller network, so it does not do the same work.
 
 Steps, for the first N training images of CIFAR-10 in ten batches:
 
-* decoding: of every image, once, into the pixel store.
-* pretext_epoch: one epoch of rotation training, set-up and checkpoints included.
+* decoding: every image, once, into the pixel store.
+* pretext_epoch: one epoch of rotation training, including set-up and checkpoints.
 * losses_and_batches: the pretext loss of every image, sorted and cut.
-* sampling: from a main network just trained to the query out of one batch (a tenth of N), in round 1. Ours computes
-  features of the labelled images too, fits the head and ranks the pool; networks have random weights, as time does not
-  depend on them.
+* sampling: from a trained main network to the query from one batch (a tenth of N), in round 1. Ours also computes the
+  embeddings of the labelled images, fits the linear probe and ranks the pool. Networks have random weights, because the
+  time does not depend on them.
 
-All steps are linear in N, but for a second or less to begin with. An epoch of the published code needs about 5 GB.
-Each figure is saved when it is there: a command can be stopped and given again.
+All steps are linear in N, apart from a second or less of start-up. An epoch of the published code needs about 5 GB.
+Each figure is saved immediately, so a command can be stopped and repeated.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ SIDES = ("published", "paper", "fast")
 
 @dataclass(frozen=True)
 class Pool:
-    """The images as files, and a directory for what is written. Sampling takes their order for hardest first."""
+    """The images as files, and a directory for output. Sampling assumes that they are sorted, the hardest first."""
 
     files: list[Path]
     targets: NDArray[np.int64]
@@ -94,7 +94,7 @@ class Pool:
 
 
 class Files(Dataset[tuple[Any, ...]]):
-    """Image files, decoded whenever they are asked for; `rotated`: in four rotations, shuffled, with their labels."""
+    """Image files, decoded on every access; `rotated`: in four rotations, shuffled, with their labels."""
 
     def __init__(self, files: Sequence[Path], *, rotated: bool) -> None:
         self._files, self._rotated = files, rotated
@@ -114,7 +114,7 @@ class Files(Dataset[tuple[Any, ...]]):
 
 
 class Published:
-    """The steps as the published code takes them."""
+    """The steps of the published code."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -134,12 +134,12 @@ class Published:
         network = _network("resnet18", 64, outputs=ROTATIONS).eval()
         images = Files(self._pool.files, rotated=True)
         with tempfile.TemporaryDirectory(dir=self._pool.directory) as directory, torch.no_grad():
-            told = Path(directory) / "losses.txt"
+            loss_file = Path(directory) / "losses.txt"
             for views, turns, (name,) in DataLoader(images, batch_size=1, num_workers=2):
                 loss = _rotation_loss(network, views, turns).item()
-                with told.open("a") as file:
+                with loss_file.open("a") as file:
                     file.write(f"{loss}_{name}\n")
-            losses, names = zip(*(line.split("_") for line in told.read_text().splitlines()), strict=True)
+            losses, names = zip(*(line.split("_") for line in loss_file.read_text().splitlines()), strict=True)
             hardest_first = np.argsort(np.array(losses))[::-1]  # as text
             for batch in range(CYCLES):
                 for k in hardest_first[batch * self._pool.batch :][: self._pool.batch]:
@@ -159,7 +159,7 @@ class Published:
 
 
 class Ours:
-    """The steps as the worker takes them."""
+    """The steps of the worker."""
 
     def __init__(self, pool: Pool, preset: str, pixels: PixelStore) -> None:
         n = len(pool.files)
@@ -227,15 +227,15 @@ class Ours:
 
 
 class Figures:
-    """Seconds by step and side, in a file. Figures of another set-up are refused."""
+    """Seconds by step and side, in a file. Figures of another set-up are rejected."""
 
     def __init__(self, path: Path, setup: dict[str, Any]) -> None:
         self._path = path
         self.steps: dict[str, dict[str, dict[str, Any]]] = {}
-        self._told = setup
+        self._setup = setup
         if path.exists():
             saved = json.loads(path.read_text())
-            if self._lasting(saved) != self._lasting(setup):
+            if self._comparable(saved) != self._comparable(setup):
                 sys.exit(f"{path} was measured with other images, threads or versions: choose another --output.")
             self.steps = saved["seconds"]
 
@@ -244,18 +244,18 @@ class Figures:
         return self.steps.get(step, {}).get(side, {}).get("n", 0)
 
     def add(self, step: str, side: str, seconds: float) -> None:
-        """Keep a figure, on disk when this returns."""
+        """Save a figure. It is on disk when this returns."""
         runs = [*self.steps.get(step, {}).get(side, {}).get("runs", []), round(seconds, 3)]
         cell = {"n": len(runs), "median": round(statistics.median(runs), 3), "runs": runs}
         self.steps.setdefault(step, {})[side] = cell
         unfinished = self._path.with_suffix(".tmp")
-        unfinished.write_text(json.dumps({**self._told, "seconds": self.steps}, indent=1) + "\n")
+        unfinished.write_text(json.dumps({**self._setup, "seconds": self.steps}, indent=1) + "\n")
         unfinished.replace(self._path)
 
     @staticmethod
-    def _lasting(told: dict[str, Any]) -> dict[str, Any]:
-        machine = {name: value for name, value in told["environment"].items() if name != "date"}
-        return {**{name: told[name] for name in ("images", "sampling_images", "sampling_labels")}, **machine}
+    def _comparable(setup: dict[str, Any]) -> dict[str, Any]:
+        machine = {name: value for name, value in setup["environment"].items() if name != "date"}
+        return {**{name: setup[name] for name in ("images", "sampling_images", "sampling_labels")}, **machine}
 
 
 def fill(store: PixelStore, files: Sequence[Path]) -> None:
@@ -267,7 +267,7 @@ def fill(store: PixelStore, files: Sequence[Path]) -> None:
 
 
 def measure(pool: Pool, figures: Figures, repeats: int) -> None:
-    """Take what is missing of `repeats` figures for every step and side, the sides in turn."""
+    """Measure every step and side until there are `repeats` figures, the sides in turn."""
     pixels = PixelStore(pool.directory / "pixels", size=SIDE)
     fill(pixels, pool.files)
     sides = {"published": Published(pool), "paper": Ours(pool, "paper", pixels), "fast": Ours(pool, "fast", pixels)}
@@ -286,7 +286,7 @@ def measure(pool: Pool, figures: Figures, repeats: int) -> None:
 
 
 def show(figures: Figures, images: int) -> None:
-    """Print the medians, and how many times as fast as the published code that is."""
+    """Print the medians, and the speed-up over the published code."""
     table = Table(title=f"Seconds for {images:,} images (sampling: {images // CYCLES:,})")
     for heading in ("step", "published code", "preset paper", "preset fast"):
         table.add_column(heading, justify="left" if heading == "step" else "right")
@@ -327,7 +327,7 @@ def _weights(name: str, width: int, *, outputs: int) -> learning.Weights:
 
 
 def _rotation_loss(network: torch.nn.Module, views: list[torch.Tensor], turns: list[torch.Tensor]) -> torch.Tensor:
-    """The mean cross-entropy over four rotations, a pass for each."""
+    """The mean cross-entropy over four rotations, each a pass of its own."""
     losses = [F.cross_entropy(network(view)[0], turn) for view, turn in zip(views, turns, strict=True)]
     return torch.stack(losses).mean()
 

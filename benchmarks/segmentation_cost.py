@@ -2,9 +2,9 @@
 
     python -m benchmarks.segmentation_cost
 
-300 frames of CamVid at 512 x 512 pixels go through the loop that ships, answered from their masks: everything before
-the first label (decoding, rotation network, batches, features), then a round of 12 labels. Seconds by the clock, peak
-resident memory of the process, PyTorch included. Nothing else should run meanwhile.
+300 frames of CamVid at 512 x 512 pixels go through the shipped loop and are labelled from their masks: everything
+before the first label (decoding, rotation network, batches, embeddings), then a round of 12 labels. Measures wall-clock
+seconds and the peak resident memory of the process, including PyTorch. Nothing else should run meanwhile.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main() -> None:
     frames = datasets.camvid("train").take(np.arange(IMAGES))
     files = [enlarged(frames.read(k)) for k in range(IMAGES)]
     pool = replace(frames, read=files.__getitem__)
-    test = pool.take(np.arange(4))  # nothing is made of how well they are answered
+    test = pool.take(np.arange(4))  # their accuracy is not used
     with tempfile.TemporaryDirectory() as directory:
         settings = settings_of(
             data_dir=Path(directory), cycles=CYCLES, query_size=LABELS, unlabelled_pixels="ignore", train_growth=0
@@ -45,7 +45,7 @@ def main() -> None:
             simulation.prepare()
             first_queue = time.perf_counter() - began
             [first] = simulation.play(lambda _: None)
-    told = {
+    results = {
         "images": IMAGES,
         "side": SIDE,
         "labels": LABELS,
@@ -54,8 +54,8 @@ def main() -> None:
         "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, 2),
         "environment": environment(),
     }
-    OUT.write_text(json.dumps(told, indent=1) + "\n")
-    print(json.dumps(told, indent=1))
+    OUT.write_text(json.dumps(results, indent=1) + "\n")
+    print(json.dumps(results, indent=1))
 
 
 def enlarged(data: bytes) -> bytes:

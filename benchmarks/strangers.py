@@ -1,8 +1,8 @@
-"""What clients that nobody wants cost the others: seconds of /health, seconds until they are closed, megabytes.
+"""What unwanted clients cost the others: seconds of /health, seconds until they are disconnected, megabytes.
 
     python -m benchmarks.strangers [--output FILE]
 
-A real web process, real sockets, some two minutes. Label Studio waits one second for /health.
+A real web process and real sockets; takes about two minutes. Label Studio waits one second for /health.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ MUCH = {
 
 
 def health(backend: Backend, times: int = 20) -> dict[str, float]:
-    """Seconds of so many requests."""
+    """Seconds of `times` requests."""
     seconds = [seconds_of_health(backend, times=1) for _ in range(times)]
     return {"median": round(statistics.median(seconds), 4), "worst": round(max(seconds), 4), "n": times}
 
 
 def crowds(backend: Backend) -> dict[str, object]:
-    """Seconds of /health beside many clients."""
+    """Seconds of /health while there are many other clients."""
     found: dict[str, object] = {"nobody": health(backend)}
     with crowd(backend, 500, head("GET", "/health", connection="close")):
         found["500 that do not close, at once"] = round(seconds_of_health(backend, times=1), 4)
@@ -64,7 +64,7 @@ def crowds(backend: Backend) -> dict[str, object]:
 
 
 def lifetime(backend: Backend, begin: bytes) -> float | None:
-    """Seconds until a client that sends a byte a second is sent away; None: it is still there after 40."""
+    """Seconds until a client that sends a byte per second is disconnected; None if it still is not after 40."""
     with connect(backend, begin) as client:
         client.settimeout(1)
         begun = time.monotonic()
@@ -81,7 +81,7 @@ def lifetime(backend: Backend, begin: bytes) -> float | None:
 
 
 def bodies(backend: Backend) -> dict[str, object]:
-    """What large bodies cost: the answer, seconds, and megabytes at the peak."""
+    """What large bodies cost: the response, seconds, and megabytes at the peak."""
     found: dict[str, object] = {}
     with measured(backend) as cost, connect(backend, head("POST", "/health", content_length=1500 * MB)) as client:
         try:
@@ -106,7 +106,7 @@ def bodies(backend: Backend) -> dict[str, object]:
 
 @contextmanager
 def measured(backend: Backend):
-    """A dictionary that gets seconds and megabytes at the block's end."""
+    """Yields a dictionary that receives seconds and megabytes when the block ends."""
     cost: dict[str, object] = {}
     begun = time.monotonic()
     with peak_memory(backend) as grown:

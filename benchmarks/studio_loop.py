@@ -1,4 +1,4 @@
-"""How long an annotator waits: the whole loop on a real Label Studio.
+"""How long an annotator waits: the whole loop with a real Label Studio.
 
     python -m benchmarks.studio_loop [--images 5000] [--labels 40] [--output FILE]
 
@@ -39,7 +39,7 @@ from support.studio import Studio, choices_config  # noqa: E402
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves files without a line for each."""
+    """Serves files without logging each request."""
 
     protocol_version = "HTTP/1.1"
 
@@ -64,7 +64,7 @@ def write_images(folder: Path, n: int, seed: int = 0) -> list[tuple[str, str]]:
 
 
 def summary(values: list[float]) -> dict[str, float]:
-    """n, median, 99 % and worst."""
+    """n, median, 99th percentile and worst."""
     ordered = sorted(values)
     return {
         "n": len(ordered),
@@ -106,7 +106,7 @@ class LabelStudioProject:
         return {**seen, "published": round(time.monotonic() - began, 1)}
 
     def served(self) -> tuple[str, dict[str, Any]]:
-        """What an annotator gets, and the version that it is of."""
+        """The task that an annotator gets, and the version that it comes from."""
         while True:
             version = self.version()
             task = self.studio.next_task(self.number)
@@ -115,7 +115,7 @@ class LabelStudioProject:
                 return version, task
 
     def label_one(self) -> float:
-        """Label what is served; seconds from the submitted annotation to the next order."""
+        """Label the next task. Returns the seconds from submitting the annotation to the next order."""
         before, task = self.served()
         versions = {prediction["model_version"] for prediction in task["predictions"]}
         assert before in versions, (
@@ -128,20 +128,20 @@ class LabelStudioProject:
         return time.monotonic() - began
 
     def latencies(self, labels: int) -> dict[str, list[float]]:
-        """Seconds to the next order, by whether the main network was training."""
-        found: dict[str, list[float]] = {"idle": [], "training": []}
-        while min(len(values) for values in found.values()) < labels:
-            if len(found["idle"]) >= labels and self.state()["stage"] != "training":
+        """Seconds to the next order, while idle and while the main network is training."""
+        seconds: dict[str, list[float]] = {"idle": [], "training": []}
+        while min(len(values) for values in seconds.values()) < labels:
+            if len(seconds["idle"]) >= labels and self.state()["stage"] != "training":
                 self.studio.start_training(self.connected)
                 while self.state()["stage"] != "training":
                     time.sleep(0.2)
             before = self.state()["stage"]
-            seconds = self.label_one()
+            latency = self.label_one()
             stage = {before, self.state()["stage"]}
-            if len(stage) == 1:  # it did not change on the way
-                found["training" if "training" in stage else "idle"].append(seconds)
+            if len(stage) == 1:  # it did not change meanwhile
+                seconds["training" if "training" in stage else "idle"].append(latency)
             time.sleep(1)
-        return found
+        return seconds
 
     def web(self, path: str, body: dict[str, Any], n: int) -> list[float]:
         """Seconds of n requests to the backend, sent while it trains."""
@@ -204,7 +204,7 @@ def measure(images: int, labels: int) -> dict[str, Any]:
 
 
 def backend_created(project_under_test: LabelStudioProject) -> str:
-    """The project's time of creation as /setup tells it."""
+    """The time of the project's creation, as in /setup."""
     from datetime import datetime
 
     created = project_under_test.studio.project(project_under_test.number)["created_at"]

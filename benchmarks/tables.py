@@ -1,4 +1,4 @@
-"""Tables as they stand beside the results: in Markdown, and under each what it was made with."""
+"""Tables in Markdown, with the command, the machine and the versions below them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def signed(table: str, command: str, environment: Mapping[str, Any]) -> str:
-    """The table, the command that makes it, and the machine and versions it was made with."""
+    """The table, the command that creates it, the machine and the versions."""
     made = ", ".join(f"{key} {value}" for key, value in environment.items())
     return f"{table}\n\n`{command}`; {made}.\n"
 
 
 def spread(values: Sequence[float], digits: int = 1) -> str:
-    """Mean and standard deviation (of a sample; 0 where there is but one)."""
+    """Mean and standard deviation (of a sample; 0 if there is only one value)."""
     deviation = statistics.stdev(values) if len(values) > 1 else 0.0
     return f"{statistics.mean(values):.{digits}f} ± {deviation:.{digits}f}"

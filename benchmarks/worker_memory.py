@@ -1,9 +1,9 @@
-"""Memory of the worker does not grow with the pool: its own loop over many images, from first look to trained network.
+"""Does the worker's memory grow with the pool? Its loop over many images, from the first sync to a trained network.
 
     python -m benchmarks.worker_memory --images 50000 [--side 64] [--output FILE]
 
-No Label Studio: a platform in memory hands out generated photographs, so that what is measured is the worker.
-Prints the peak resident memory of the process and what it was before the project.
+No Label Studio: a platform in memory serves generated photographs, so that only the worker is measured.
+Prints the resident memory of the process before the project, and its peak.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ QUESTIONS = (Question("class", SINGLE, CLASSES),)
 
 
 class ManyImages:
-    """A `LabellingPlatform` of n tasks, the first 300 of which are labelled."""
+    """A `LabellingPlatform` with n tasks, of which the first 300 are labelled."""
 
     def __init__(self, n: int, side: int) -> None:
         self._n = n
@@ -79,7 +79,7 @@ class ManyImages:
     def drawing(
         self, question: Question, regions: Sequence[dict[str, Any]], *, side: int, size: tuple[int, int]
     ) -> Drawing:
-        raise NotImplementedError  # nobody asks for pixels
+        raise NotImplementedError  # there is no segmentation
 
     def image(self, task: int, value: str) -> bytes:
         return self._files[task % 16]
@@ -121,7 +121,7 @@ def main() -> None:
         while project().main_generation == 0 or worker.turn():
             worker.turn()
             stages.setdefault(project().stage, round(time.monotonic() - began))
-        for _ in range(20):  # refits of the whole pool
+        for _ in range(20):  # refit and rank the whole pool again
             store.update(row.id, ranked_revision=-1)
             worker.turn()
         worker.close()

@@ -1,7 +1,6 @@
-"""How servers find the app: `gunicorn pt4al_backend._wsgi:app` or, inside this directory, `gunicorn _wsgi:app`.
+"""Entry point of WSGI servers: `gunicorn pt4al_backend._wsgi:app` or, inside this directory, `gunicorn _wsgi:app`.
 
-`label-studio-ml start pt4al_backend -p 9090` runs this file as a script (fact 27): then web
-and worker are started.
+`label-studio-ml start pt4al_backend -p 9090` runs this file as a script (fact 27), which starts web and worker.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ _HERE = Path(__file__).resolve().parent
 
 
 def _leave_own_directory() -> None:
-    """Make `pt4al_backend` importable, and its modules (`settings`, `model`, …) only as part of it."""
+    """Make `pt4al_backend` importable, and its modules (`settings`, `model`, …) only as parts of it."""
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != _HERE]
     if str(_HERE.parent) not in sys.path:
         sys.path.append(str(_HERE.parent))
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Start web and worker with the options that the SDK's own `_wsgi.py` has. Returns the exit code."""
+    """Start web and worker with the options of the SDK's own `_wsgi.py`. Returns the exit code."""
     from pt4al_backend.errors import PT4ALError
     from pt4al_backend.processes.supervisor import require_usable_store, start
     from pt4al_backend.store.privacy import keep_private
@@ -57,24 +56,24 @@ def _settings(arguments: list[str] | None) -> Settings:
     parser.add_argument("--basic-auth-pass")
     parser.add_argument("--kwargs", "--with", nargs="+", default=[], metavar="KEY=VAL", help="settings of PT4AL")
     parser.add_argument("--check", action="store_true", help="settings are always checked; see pt4al-backend check")
-    given = parser.parse_args(arguments)
-    more = dict(pair.partition("=")[::2] for pair in given.kwargs)
-    unknown = sorted(more.keys() - Settings.model_fields.keys())
+    options = parser.parse_args(arguments)
+    pairs = dict(pair.partition("=")[::2] for pair in options.kwargs)
+    unknown = sorted(pairs.keys() - Settings.model_fields.keys())
     if unknown:
         raise PT4ALError("\n".join(f"{key} is not a setting{nearest(key, Settings.model_fields)}" for key in unknown))
     named = {
-        "port": given.port,
-        "host": given.host,
-        "log_level": given.log_level or ("DEBUG" if given.debug else None),
-        "data_dir": given.model_dir,
-        "basic_auth_user": given.basic_auth_user,
-        "basic_auth_pass": given.basic_auth_pass,
+        "port": options.port,
+        "host": options.host,
+        "log_level": options.log_level or ("DEBUG" if options.debug else None),
+        "data_dir": options.model_dir,
+        "basic_auth_user": options.basic_auth_user,
+        "basic_auth_pass": options.basic_auth_pass,
     }
-    return load_settings(**{**more, **{name: value for name, value in named.items() if value is not None}})
+    return load_settings(**{**pairs, **{name: value for name, value in named.items() if value is not None}})
 
 
 def _load_model() -> type:
-    """The model class. Importing it imports label-studio-ml."""
+    """Import the model class, and with it label-studio-ml."""
     from pt4al_backend.model import PT4ALBackend
 
     return PT4ALBackend

@@ -1,7 +1,7 @@
 """The model that label-studio-ml serves: the same class on SDK 1.0.9 and 2.x.
 
-It learns nothing itself. `fit` leaves a wake-up for the worker; `predict` answers from
-what the worker has left in the store. One object lives for one request.
+It does not train anything itself. `fit` leaves a wake-up for the worker; `predict` answers from the ranking that the
+worker put into the store. Every request creates a new object.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from pt4al_backend.web.refusals import remembering_trouble
 class PT4ALBackend(LabelStudioMLBase):
     """One Label Studio project, as the SDK sees it.
 
-    `project_id` is `"12"`, or `"12@1700000000"` with the time it was made, which tells
-    projects of several Label Studios apart.
+    `project_id` is `"12"`, or `"12@1700000000"` with the time of the project's creation, which distinguishes the
+    projects of several Label Studios.
     """
 
     TRAIN_EVENTS = events.TRAIN_EVENTS
 
-    label_config: str = ""  # in 2.x a property of its cache, which is stale in every other process (fact 26)
+    label_config: str = ""  # in 2.x a property that reads a cache, stale in all other processes (fact 26)
 
     def __init__(
         self,
@@ -38,18 +38,18 @@ class PT4ALBackend(LabelStudioMLBase):
     ) -> None:
         self.project_id = ""
         self._values: dict[str, Any] = {}
-        # No config for the SDK: its parsers raise on what /predict has to answer all the same.
+        # The SDK gets no config: its parsers raise on configs that /predict must still answer.
         super().__init__(label_config="")
         self.project_id = project_id or ""
         self.label_config = label_config or ""
         self.train_output = train_output or {}
 
     def use_label_config(self, label_config: str) -> None:
-        """2.x: remember the config, unparsed."""
+        """2.x: store the config unparsed."""
         self.label_config = label_config
 
     def get(self, key: str) -> Any:
-        """2.x: `model_version` is what is published now; other keys live as long as this object."""
+        """2.x: `model_version` is the published version; other keys live as long as this object."""
         if key != "model_version":
             return self._values.get(key)
         with remembering_trouble():
@@ -57,15 +57,15 @@ class PT4ALBackend(LabelStudioMLBase):
         return (project.model_version if project is not None else "") or predictions.PREPARING
 
     def set(self, key: str, value: Any) -> None:
-        """2.x: keep a value for this object. The published version is the worker's to set."""
+        """2.x: store a value in this object. Only the worker sets the published version."""
         self._values[key] = value
 
     def has(self, key: str) -> bool:
-        """2.x: whether `get` has an answer."""
+        """2.x: whether `get` finds a value."""
         return key == "model_version" or key in self._values
 
     def predict(self, tasks: Sequence[Mapping[str, Any]], context: Any = None, **params: Any) -> list[dict[str, Any]]:
-        """One `{"result", "score", "model_version"}` per task; see `predictions.predict`."""
+        """Predict once per task: `{"result", "score", "model_version"}`; see `predictions.predict`."""
         with remembering_trouble():
             project = self._project() or self._project_of(tasks)
             if project is None:
@@ -89,7 +89,7 @@ class PT4ALBackend(LabelStudioMLBase):
         return _newest(ProjectName.parse(self.project_id))
 
     def _project_of(self, tasks: Sequence[Mapping[str, Any]]) -> Project | None:
-        """The project that the tasks say they belong to, where the request names none."""
+        """The project that the tasks name, if the request names none."""
         if self.project_id or not tasks:
             return None
         try:
@@ -99,5 +99,5 @@ class PT4ALBackend(LabelStudioMLBase):
 
 
 def _newest(name: ProjectName) -> Project | None:
-    found = projects.find(current().store, current().settings, name)
-    return found[0] if found else None
+    rows = projects.find(current().store, current().settings, name)
+    return rows[0] if rows else None

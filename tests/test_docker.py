@@ -182,8 +182,8 @@ def test_scripts_parse_and_may_be_run(script: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "say which Python to install into"),
-        (["--sdk", "3", "python"], "there is no SDK '3'; say 1.0.9 or 2.x."),
+        ([], "name the Python to install into"),
+        (["--sdk", "3", "python"], "there is no SDK '3'; choose 1.0.9 or 2.x."),
         (["--sdc", "3", "python"], "unknown option '--sdc'"),
         (["--extra", "postgres", "python"], "there is no extra 'postgres'"),
     ],

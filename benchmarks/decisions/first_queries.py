@@ -1,11 +1,11 @@
-"""Which 12 frames first, for a segmentation? It makes no difference that 24 turns could show.
+"""Which 12 frames should be labelled first for segmentation? 24 runs show no significant difference.
 
     python -m benchmarks.decisions.first_queries [--networks 3]
 
 12 of CamVid's 367 training frames and a refit on the frozen features of a pretext network, measured on its 101
-validation frames: mean IoU over the 11 classes on the 24 x 24 grid that refits see, in per cent. Each network, and each
-of its eight batches, has a turn: with the batch's frames at even distances (section 3.3 of the paper), its most typical
-ones, or random ones; and with random ones of the pool, or the most typical ones of a random half of it.
+validation frames: mean IoU over the 11 classes on the 24 x 24 grid that refits use, in per cent. Each of the eight
+batches of each network is a run: with the batch's frames at even distances (section 3.3 of the paper), its most typical
+ones, or random ones; and with random frames of the pool, or the most typical ones of a random half of it.
 """
 
 from __future__ import annotations
@@ -60,16 +60,16 @@ def query(frozen: Frozen, row: str, turn: int) -> np.ndarray:
     return members[most_informative(features, np.ones(len(members)), features[:0], wanted=QUERY)]
 
 
-def measure(frozen: Frozen, taught: np.ndarray) -> float:
-    head = learning.fit_pixel_head(frozen.grid[taught], frozen.shares[taught], balance=recipes(SIDE).main.balance)
+def measure(frozen: Frozen, labelled: np.ndarray) -> float:
+    head = learning.fit_pixel_head(frozen.grid[labelled], frozen.shares[labelled], balance=recipes(SIDE).main.balance)
     return mean_iou(head.logits(frozen.grid[frozen.tests]), frozen.shares[frozen.tests])
 
 
 def show() -> None:
-    told = [(row, [100 * run["mean_iou"] for run in RUNS.of(row)]) for row in ROWS]
-    RUNS.tell(
+    results = [(row, [100 * run["mean_iou"] for run in RUNS.of(row)]) for row in ROWS]
+    RUNS.write_table(
         ["first 12 frames", "n", "mean IoU"],
-        [[row, str(len(values)), spread(values)] for row, values in told if values],
+        [[row, str(len(values)), spread(values)] for row, values in results if values],
     )
 
 

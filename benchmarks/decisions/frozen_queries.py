@@ -1,14 +1,14 @@
-"""Which images teach a linear probe of pixels most? `coverage` is as good as `random`, all others are worse.
+"""Which images improve a pixel-level linear probe most? `coverage` is as good as `random`; all others are worse.
 
-Minutes instead of the hours of `accuracy`.
+Takes minutes instead of the hours of `accuracy`.
 
     python -m benchmarks.decisions.frozen_queries [--turns 4] [--strategies a,b]
 
 CamVid's 367 training frames, 8 rounds of 12, measured on its 101 validation frames: mean IoU over the 11 classes on the
-24 x 24 grid that refits see, in per cent. The features are those of one pretext network throughout; queries and refits
-are the ones that ship. Turns differ in which batch comes first and in all that is drawn at random. How `fast` spreads
-its queries where pixels are told apart was chosen by this; `accuracy camvid` says what that is worth where the
-network learns, too.
+24 x 24 grid that refits use, in per cent. The embeddings are those of one pretext network throughout; queries and
+refits are the shipped ones. Runs differ in which batch comes first and in all random numbers. How `fast` diversifies
+its queries for segmentation was chosen with this script; `accuracy camvid` shows what that is worth when the network is
+trained as well.
 """
 
 from __future__ import annotations
@@ -47,7 +47,10 @@ STRATEGIES: dict[str, Strategy] = {
 
 
 class Frozen:
-    """Frames as a pretext network sees them: pooled (n, D), grid (n, G, G, F), shares (n, G, G, classes) of a cell."""
+    """A pretext network's embeddings of the frames, and the shares of the classes in each cell of their grid.
+
+    `pooled` is (n, D), `grid` (n, G, G, F), `shares` (n, G, G, classes).
+    """
 
     def __init__(self, frames: Frames, seed: int = 0) -> None:
         network = pretext(frames, {}, seed)
@@ -90,15 +93,17 @@ def play(frozen: Frozen, chosen: Strategy, turn: int) -> list[float]:
         candidates = candidates_of(frozen, members, labelled, batch, rank, head, turn)
         served = candidates.serving_order(chosen.query_of(k)(candidates, QUERY))
         labelled[members[served[:QUERY]]] = True
-        taught = frozen.pool[labelled]
-        head = learning.fit_pixel_head(frozen.grid[taught], frozen.shares[taught], balance=recipes(SIDE).main.balance)
+        trained_on = frozen.pool[labelled]
+        head = learning.fit_pixel_head(
+            frozen.grid[trained_on], frozen.shares[trained_on], balance=recipes(SIDE).main.balance
+        )
         curve.append(mean_iou(head.logits(frozen.grid[frozen.tests]), frozen.shares[frozen.tests]))
     return curve
 
 
 @dataclass(frozen=True)
 class Source:
-    """What a strategy asks for: `sampling.candidates.Source`."""
+    """The embeddings that a strategy asks for: `sampling.candidates.Source`."""
 
     frozen: Frozen
     labelled: np.ndarray
@@ -144,12 +149,12 @@ def candidates_of(
 
 
 def mean_iou(logits: np.ndarray, shares: np.ndarray) -> float:
-    """Over the classes; a cell counts as the pixels in it."""
-    guessed, classes = logits.argmax(axis=-1).reshape(-1), shares.shape[-1]
+    """The mean IoU over the classes; a cell counts with the pixels in it."""
+    predicted, classes = logits.argmax(axis=-1).reshape(-1), shares.shape[-1]
     cells = shares.reshape(-1, classes)
-    confusion = np.stack([cells[guessed == k].sum(axis=0) for k in range(classes)], axis=1)
-    both = confusion.diagonal()
-    return float((both / (confusion.sum(axis=0) + confusion.sum(axis=1) - both)).mean())
+    confusion = np.stack([cells[predicted == k].sum(axis=0) for k in range(classes)], axis=1)
+    intersection = confusion.diagonal()
+    return float((intersection / (confusion.sum(axis=0) + confusion.sum(axis=1) - intersection)).mean())
 
 
 def show() -> None:
@@ -160,7 +165,7 @@ def show() -> None:
         if curves:
             cells = [spread([curve[k] for curve in curves]) for k in shown]
             rows.append([name, str(len(curves)), *cells, spread([aubc(labels, curve) for curve in curves])])
-    RUNS.tell(["strategy", "n", *(f"{labels[k]} labels" for k in shown), "AUBC"], rows)
+    RUNS.write_table(["strategy", "n", *(f"{labels[k]} labels" for k in shown), "AUBC"], rows)
 
 
 if __name__ == "__main__":

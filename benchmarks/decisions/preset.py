@@ -1,13 +1,13 @@
-"""Of the preset `fast`, the pretrained start is worth most; twice the steps would give 2 to 3 points more.
+"""In the preset `fast`, the pretrained start matters most; twice the steps would add 2 to 3 points.
 
-The shipped recipe, and the same with one thing changed.
+The shipped recipe, and variants that differ in one thing.
 
     python -m benchmarks.decisions.preset [--seeds 3]
 
 200 and 1,000 random labels of 5,000 CIFAR-10 training images (20,000 to 24,999), measured on 5,000 other training
-images (40,000 to 44,999): test images are not looked at. Accuracy is that of the head refitted on the trained
-network's features, which is what the backend answers with. `results/preset.json` beside it holds every run; runs
-that are there are not made again, and several processes may work at it one seed each (`--only-seed`).
+images (40,000 to 44,999): test images are not used. The accuracy is that of the linear probe on the trained network's
+embeddings, which gives the backend's predictions. `results/preset.json` holds every run; existing runs are not
+repeated, and several processes may share the work, one seed each (`--only-seed`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ POOL = np.arange(5_000)
 TEST = np.arange(5_000, 10_000)
 LABELS = (200, 1_000)
 
-# name -> what is changed of the pretext recipe, and of the main recipe
+# name -> changes of the pretext recipe, and of the main recipe
 ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "as shipped": ({}, {}),
     "from scratch": ({}, {"init": None}),
@@ -75,13 +75,13 @@ def main() -> None:
     for seed in seeds:
         networks: dict[str, tuple[learning.Weights, float]] = {}
         for name in rows:
-            of_pretext, of_main = ROWS[name]
+            pretext_changes, main_changes = ROWS[name]
             if RUNS.has(name, seed):
                 continue
-            key = json.dumps(of_pretext)
+            key = json.dumps(pretext_changes)
             if key not in networks:
-                networks[key] = timed(pretext, pixels, of_pretext, seed)
-            RUNS.add({"row": name, "seed": seed} | measure(pixels, *networks[key], of_main, seed))
+                networks[key] = timed(pretext, pixels, pretext_changes, seed)
+            RUNS.add({"row": name, "seed": seed} | measure(pixels, *networks[key], main_changes, seed))
     show()
 
 
@@ -97,14 +97,17 @@ def measure(
 ) -> dict[str, Any]:
     init = changes.get("init", network)
     recipe = replace(recipes().main, **{name: value for name, value in changes.items() if name != "init"})
-    told: dict[str, Any] = {"pretext_seconds": round(seconds, 1)}
+    results: dict[str, Any] = {"pretext_seconds": round(seconds, 1)}
     for count in LABELS:
         rows = np.random.default_rng(seed).permutation(POOL)[:count]
         weights, spent = timed(main_task, pixels, rows, recipe, init, seed)
         head = learning.fit_head(features(weights, pixels, rows), pixels.targets[rows], CLASSES)
-        answers = head.logits(features(weights, pixels, TEST)).argmax(axis=1)
-        told[str(count)] = {"accuracy": float((answers == pixels.targets[TEST]).mean()), "seconds": round(spent, 1)}
-    return told
+        predicted = head.logits(features(weights, pixels, TEST)).argmax(axis=1)
+        results[str(count)] = {
+            "accuracy": float((predicted == pixels.targets[TEST]).mean()),
+            "seconds": round(spent, 1),
+        }
+    return results
 
 
 def main_task(
@@ -133,7 +136,9 @@ def show() -> None:
             cells.append(f"{statistics.mean(run['1000']['seconds'] for run in runs):.0f}")
             cells.append(f"{statistics.mean(run['pretext_seconds'] for run in runs):.0f}")
             rows.append([name, str(len(runs)), *cells])
-    RUNS.tell(["shipped recipe, but", "n", "200 labels", "1,000 labels", "seconds for 1,000", "pretext seconds"], rows)
+    RUNS.write_table(
+        ["shipped recipe, but", "n", "200 labels", "1,000 labels", "seconds for 1,000", "pretext seconds"], rows
+    )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""The preset `fast` for segmentation, and the same with one thing changed: its runs were not kept.
+"""The preset `fast` for segmentation, and variants that differ in one thing. Its runs were not kept.
 
     python -m benchmarks.decisions.preset_segmentation [--seeds 2]
 
 24 and 96 random labels of CamVid's 367 training frames, measured on its 101 validation frames: test frames are not
-looked at. Mean IoU over the 11 classes, in per cent, of the refitted last layer, which is what the backend answers
-with, and of the network's own. `results/preset_segmentation.json` beside it holds every run; runs that are there are
-not made again, and several processes may work at it one seed each (`--only-seed`).
+used. Mean IoU over the 11 classes, in per cent, of the linear probe, which gives the backend's predictions, and of the
+network's own last layer. `results/preset_segmentation.json` holds every run; existing runs are not repeated, and
+several processes may share the work, one seed each (`--only-seed`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ RUNS = KeptRuns(
 LABELS = (24, 96)
 CLASSES = learning.Output("segmentation", len(datasets.CAMVID_CLASSES))
 
-# name -> what is changed of the pretext recipe, and of the main recipe
+# name -> changes of the pretext recipe, and of the main recipe
 ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "as shipped": ({}, {}),
     "from scratch": ({}, {"init": None}),
@@ -62,7 +62,7 @@ class Frames:
         self.masks = self.masks_of(pool)
 
     def masks_of(self, frames: SegmentedImages) -> np.ndarray:
-        """At half the images' side: uint8 (n, m, m)."""
+        """The (n, m, m) uint8 masks, at half the images' side."""
         side = learning.mask_side(self.pixels.size)
         small = (
             Image.fromarray(frames.mask(k)).resize((side, side), Image.Resampling.NEAREST) for k in range(len(frames))
@@ -72,7 +72,7 @@ class Frames:
         return masks
 
 
-class Answers:
+class Targets:
     """The masks of some frames."""
 
     def __init__(self, masks: np.ndarray) -> None:
@@ -94,15 +94,15 @@ def main() -> None:
     for seed in seeds:
         networks: dict[str, tuple[learning.Weights, float]] = {}
         for name in rows:
-            of_pretext, of_main = ROWS[name]
+            pretext_changes, main_changes = ROWS[name]
             if RUNS.has(name, seed):
                 continue
-            size = of_pretext.get("image_size", 192)
+            size = pretext_changes.get("image_size", 192)
             frames.setdefault(size, Frames(size))
-            key = json.dumps(of_pretext)
+            key = json.dumps(pretext_changes)
             if key not in networks:
-                networks[key] = timed(pretext, frames[size], of_pretext, seed)
-            RUNS.add({"row": name, "seed": seed} | measure(frames[size], *networks[key], of_main, seed))
+                networks[key] = timed(pretext, frames[size], pretext_changes, seed)
+            RUNS.add({"row": name, "seed": seed} | measure(frames[size], *networks[key], main_changes, seed))
     show()
 
 
@@ -122,7 +122,7 @@ def measure(
     recipe = replace(
         recipes(frames.pixels.size).main, **{name: value for name, value in changes.items() if name != "init"}
     )
-    told: dict[str, Any] = {"pretext_seconds": round(seconds, 1)}
+    results: dict[str, Any] = {"pretext_seconds": round(seconds, 1)}
     for count in LABELS:
         rows = np.random.default_rng(seed).permutation(frames.pool)[:count]
         weights, spent = timed(main_task, frames, rows, recipe, init, seed)
@@ -130,30 +130,30 @@ def measure(
         grid: np.ndarray = np.concatenate([cells for _, _, cells in chunks if cells is not None])
         shares = learning.mask_shares(frames.masks[rows], CLASSES.classes, grid.shape[1])
         head = learning.fit_pixel_head(grid, shares, balance=recipe.balance)
-        told[str(count)] = {
+        results[str(count)] = {
             "mean_iou": mean_iou(frames, weights, head),
             "network_mean_iou": mean_iou(frames, weights, learning.network_head(weights, 0)),
             "seconds": round(spent, 1),
         }
-    return told
+    return results
 
 
 def main_task(
     frames: Frames, rows: np.ndarray, recipe: learning.MainRecipe, init: learning.Weights | None, seed: int
 ) -> learning.Weights:
-    answers = [Answers(frames.masks[rows])]
+    targets = [Targets(frames.masks[rows])]
     return finish(
-        learning.train_main(frames.pixels, rows, [CLASSES], answers, recipe=recipe, init=init, seed=seed, device="cpu")
+        learning.train_main(frames.pixels, rows, [CLASSES], targets, recipe=recipe, init=init, seed=seed, device="cpu")
     )
 
 
 def mean_iou(frames: Frames, weights: learning.Weights, head: learning.Head) -> float:
     from pt4al_backend.labelling.segmentation import mean_iou as over
 
-    found = learning.network_encoder(weights).segment(head, frames.pixels, frames.tests, device="cpu")
+    chunks = learning.network_encoder(weights).segment(head, frames.pixels, frames.tests, device="cpu")
     pairs = (
         (frames.test.mask(row - len(frames.pool)), image)
-        for rows, logits in found
+        for rows, logits in chunks
         for row, image in zip(rows.tolist(), logits, strict=True)
     )
     return over(len(frames.test.classes), pairs)
@@ -174,7 +174,7 @@ def show() -> None:
             cells.append(f"{statistics.mean(run['pretext_seconds'] for run in runs):.0f}")
             rows.append([name, str(len(runs)), *cells])
     head = ["shipped recipe, but", "n", "24 labels", "96 labels", "network's own", "seconds for 96", "pretext seconds"]
-    RUNS.tell(head, rows)
+    RUNS.write_table(head, rows)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def test_arrays_of_every_kind_and_meta_round_trip(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.safetensors"]
 
 
-def test_nothing_saved_is_none(tmp_path: Path) -> None:
+def test_load_returns_none_if_nothing_was_saved(tmp_path: Path) -> None:
     assert load_arrays(tmp_path / "absent") is None
     assert CheckpointFile(tmp_path / "absent").load() is None
 

@@ -25,7 +25,7 @@ def image_file(kind: str, **options: object) -> bytes:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "GIF"])
 @pytest.mark.parametrize("part", [0.25, 0.5, 0.9])
-def test_about_as_many_rows_are_there_as_bytes(kind: str, part: float) -> None:
+def test_the_fraction_of_intact_rows_is_about_that_of_the_bytes(kind: str, part: float) -> None:
     data = image_file(kind)
     found = completed(data[: int(len(data) * part)], open_)
     assert found is not None
@@ -36,7 +36,7 @@ def test_about_as_many_rows_are_there_as_bytes(kind: str, part: float) -> None:
     assert not ImageFile.LOAD_TRUNCATED_IMAGES
 
 
-def test_a_progressive_jpeg_whose_first_scan_is_over_is_all_there() -> None:
+def test_a_progressive_jpeg_with_a_complete_first_scan_is_complete() -> None:
     data = image_file("JPEG", progressive=True)
     found = completed(data[: int(len(data) * 0.7)], open_)
     assert found is not None and found[1] == 1.0

@@ -11,7 +11,7 @@ from pt4al_backend.store.database import MARK, Database
 from pt4al_backend.store.store import Store
 
 
-def test_whether_there_may_be_one(tmp_path):
+def test_whether_a_database_may_exist(tmp_path):
     assert not Database.exists(tmp_path)
     assert Database.exists(tmp_path, "postgresql+psycopg://host/name")
     Database(tmp_path).close()
@@ -28,7 +28,7 @@ def test_a_database_elsewhere_marks_its_data_directory(tmp_path):
             database.require_present()
 
 
-def test_a_disk_in_trouble_is_told(tmp_path, monkeypatch):
+def test_disk_errors_are_reported(tmp_path, monkeypatch):
     with closing(Database(tmp_path)) as database:
         database.require_usable()
         assert database.disk_trouble() == ""
@@ -79,7 +79,7 @@ def test_a_directory_that_cannot_be_written_is_a_sentence(tmp_path):
 
 
 @pytest.mark.parametrize("damage_at", [0, 4096])
-def test_a_damaged_database_is_named_and_how_to_start_again_is_told(tmp_path, damage_at):
+def test_the_error_of_a_damaged_database_names_it_and_says_how_to_start_again(tmp_path, damage_at):
     data_dir = tmp_path / "data"
     file = data_dir / "pt4al.db"
     with closing(Store(data_dir)) as store:

@@ -335,7 +335,7 @@ def test_a_file_that_lacks_only_its_end_is_whole(name: str) -> None:
 
 @pytest.mark.parametrize("name", HIDDEN)
 @pytest.mark.parametrize("lacks", [2, 400])
-def test_cut_files_that_browsers_do_not_show_are_set_aside(name: str, lacks: int) -> None:
+def test_cut_files_that_browsers_do_not_show_are_unreadable(name: str, lacks: int) -> None:
     open_image(HIDDEN[name], side=16).pixels()
     with pytest.raises(UnreadableImageError, match="damaged"):
         open_image(HIDDEN[name][:-lacks], side=16).pixels()

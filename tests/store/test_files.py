@@ -36,7 +36,7 @@ def kill_while(function: str, write: str, path: Path) -> None:
 
 
 @pytest.mark.parametrize("shared", [False, True])
-def test_a_file_takes_its_place_at_the_end(tmp_path: Path, shared: bool) -> None:
+def test_a_file_is_replaced_when_the_block_ends(tmp_path: Path, shared: bool) -> None:
     path = tmp_path / "file.json"
     for content in ("old", "new"):
         with replacing(path, shared=shared) as unfinished:
@@ -81,7 +81,7 @@ def test_a_directory_appears_when_it_is_full(tmp_path: Path) -> None:
     assert [entry.name for entry in path.iterdir()] == ["b"] and list(tmp_path.iterdir()) == [path]
 
 
-def test_a_directory_that_could_not_be_filled_is_not_there(tmp_path: Path) -> None:
+def test_a_directory_that_could_not_be_filled_does_not_appear(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="wrong"), new_directory(tmp_path / "directory") as unfinished:
         unfinished.mkdir()
         raise OSError("wrong")

@@ -34,7 +34,7 @@ def test_what_is_written_is_read(masks: MaskFile) -> None:
     assert masks.read(np.array([], dtype=np.int64)).shape == (0, 3, 3)
 
 
-def test_a_mask_is_there_for_the_regions_it_was_drawn_from(masks: MaskFile) -> None:
+def test_a_mask_exists_only_for_the_regions_it_was_drawn_from(masks: MaskFile) -> None:
     assert there(masks) == []
     assert there(masks, (0, FIRST)) == [False]  # not even a file
     masks.write(1, FIRST, mask(10))

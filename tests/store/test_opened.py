@@ -31,7 +31,7 @@ def test_a_file_that_is_gone(tmp_path, files, name):
         files.require()
 
 
-def test_another_file_is_taken_once_it_is_no_longer_being_copied(tmp_path, files, monkeypatch):
+def test_another_file_is_accepted_once_it_is_no_longer_being_copied(tmp_path, files, monkeypatch):
     (tmp_path / "new").write_text("other rows")
     os.replace(tmp_path / "new", tmp_path / "db")
     with pytest.raises(DataGoneError):

@@ -25,7 +25,7 @@ def images(count: int, *, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (count, SIZE, SIZE, 3), dtype=np.uint8)
 
 
-def test_rows_come_back_in_the_order_asked(store: PixelStore) -> None:
+def test_rows_are_read_in_the_requested_order(store: PixelStore) -> None:
     rows, pixels = np.random.default_rng(1).permutation(35), images(35)
     store.write(rows, pixels)
     asked = np.array([34, 0, 9, 10, 0, 20])
@@ -34,7 +34,7 @@ def test_rows_come_back_in_the_order_asked(store: PixelStore) -> None:
     np.testing.assert_array_equal(store.read(asked), by_row[asked])
 
 
-def test_nothing_is_asked_and_nothing_given(store: PixelStore) -> None:
+def test_no_rows_give_no_images(store: PixelStore) -> None:
     none = np.array([], dtype=np.int64)
     store.write(none, images(0))
     assert store.read(none).shape == (0, SIZE, SIZE, 3)
@@ -103,7 +103,7 @@ def test_images_that_are_cut_off_are_lacking(store: PixelStore, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("interrupted", [False, True])
-def test_the_files_of_earlier_releases_are_taken_over(tmp_path: Path, interrupted: bool) -> None:
+def test_the_files_of_earlier_releases_are_converted(tmp_path: Path, interrupted: bool) -> None:
     """They had 1,024 images each; rows that were never written are black in them, too."""
     pixels = images(3)
     for shard, places in ((0, [5, 1023]), (2, [0])):

@@ -28,13 +28,13 @@ def test_they_come_out_as_they_went_in(arrays: RankingArrays) -> None:
         np.testing.assert_array_equal(mine.chosen, its.chosen)
 
 
-def test_where_tasks_are(arrays: RankingArrays) -> None:
+def test_find_returns_the_positions_of_tasks(arrays: RankingArrays) -> None:
     assert arrays.find(np.array([9, 5, 4, 100, 0])).tolist() == [1, -1, 0, -1, -1]
     nothing = RankingArrays(np.zeros(0, np.int64), np.zeros(0), ())
     assert RankingArrays.from_bytes(nothing.to_bytes()).find(np.array([1])).tolist() == [-1]
 
 
-def test_predictions_where_there_are_any(arrays: RankingArrays) -> None:
+def test_predictions_at_omits_missing_ones(arrays: RankingArrays) -> None:
     first, second = (arrays.predictions_at(place, questions_of(QUESTIONS)) for place in (0, 1))
     assert first == {
         "kind": Prediction("dog", pytest.approx(0.9)),

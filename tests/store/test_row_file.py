@@ -76,7 +76,7 @@ def test_a_full_disk_is_one_sentence(path: Path) -> None:
     assert marks(path, 0, 1) == [[1, 1], [1, 1]]
 
 
-def test_a_directory_that_is_none_is_one_sentence(tmp_path: Path) -> None:
+def test_a_directory_that_is_a_file_is_an_error_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(PT4ALError, match="free some disk space, or make it writable"):
         of(tmp_path / "file" / "rows.bin").write(np.array([0]), np.ones((1, 2)), np.ones((1, 98)))

@@ -16,7 +16,7 @@ def test_ids_of_projects_are_never_used_again(store, project):
     assert again.id > project.id
 
 
-def test_a_project_is_there_once(store, project):
+def test_a_project_is_stored_only_once(store, project):
     with pytest.raises(IntegrityError), store._session.begin() as session:
         session.add(Project(label_studio_url="http://x", number=7, created="99"))
 

@@ -47,7 +47,7 @@ def test_webhooks_tell_projects_of_two_label_studios_apart(client: FlaskClient, 
     assert reread(store, twin).wake_at == twin.wake_at
 
 
-def test_a_webhook_before_setup_takes_the_project_in(client: FlaskClient, store: Store) -> None:
+def test_a_webhook_before_setup_registers_the_project(client: FlaskClient, store: Store) -> None:
     answer = client.post("/webhook", json=webhook("START_TRAINING"))
     assert answer.json["result"] == {"event": "START_TRAINING", "project": 12, "woken": 1}
     (project,) = store.projects()

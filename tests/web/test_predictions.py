@@ -63,7 +63,7 @@ def test_waits_for_a_label_that_the_request_shows(client: FlaskClient, store: St
     assert 0.2 < seconds < 1.5
 
 
-def test_waits_for_a_label_that_a_webhook_told_of(client: FlaskClient, store: Store, project: Project) -> None:
+def test_waits_for_a_label_announced_by_a_webhook(client: FlaskClient, store: Store, project: Project) -> None:
     store.wake([project.id])
     thread = work(store, project, after=0.1)
     scores, _ = ask(client, {"id": 1})

@@ -31,7 +31,7 @@ def test_predict_needs_no_setup_before(manager: Any) -> None:
     assert wrapper.model_version == "pt4al-preparing"
 
 
-def test_events_are_taken_within_the_request(manager: Any, store: Store) -> None:
+def test_events_are_handled_within_the_request(manager: Any, store: Store) -> None:
     project = add_ranked(store)
     data = webhook("START_TRAINING")
     assert manager.webhook(data.pop("action"), data)["result"]["woken"] == 1

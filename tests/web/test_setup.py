@@ -20,7 +20,7 @@ TOKEN = "3f1d5a-secret-token"
 SETUP = {"project": f"12.{CREATED}", "schema": CONFIG, "hostname": "http://ls:8080", "access_token": TOKEN}
 
 
-def test_setup_takes_the_project_in_and_answers_what_is_published(client: FlaskClient, store: Store) -> None:
+def test_setup_registers_the_project_and_returns_the_published_version(client: FlaskClient, store: Store) -> None:
     assert client.post("/setup", json={**SETUP, "extra_params": {"any": 1}}).json == {
         "model_version": "pt4al-preparing"
     }
@@ -33,7 +33,7 @@ def test_setup_takes_the_project_in_and_answers_what_is_published(client: FlaskC
     assert len(store.projects()) == 1
 
 
-def test_setup_says_what_is_not_learnt(client: FlaskClient) -> None:
+def test_setup_says_what_is_not_learned(client: FlaskClient) -> None:
     boxes = '<RectangleLabels name="box" toName="image"><Label value="a"/></RectangleLabels></View>'
     answer = client.post("/setup", json={**SETUP, "schema": SETUP["schema"].replace("</View>", boxes)})
     assert answer.status_code == 200

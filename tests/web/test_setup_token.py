@@ -65,7 +65,7 @@ def test_label_studio_is_not_kept_waiting(start: Callable[..., FlaskClient]) -> 
         assert time.monotonic() - began < 2.5
 
 
-def test_who_is_known_is_not_asked_again(start: Callable[..., FlaskClient]) -> None:
+def test_a_known_project_is_not_checked_again(start: Callable[..., FlaskClient]) -> None:
     client = start(**UNKNOWN)
     with answering(lambda asked: Reply.json({"email": "me@example.com"})) as server:
         for _ in range(2):
@@ -77,7 +77,7 @@ def test_who_is_known_is_not_asked_again(start: Callable[..., FlaskClient]) -> N
         assert setup(client, server, token="another").status_code == 200 and len(server.asked) == 3
 
 
-def test_who_has_a_key_of_its_own_asks_nobody_else(client: FlaskClient) -> None:
+def test_with_a_key_in_the_settings_no_other_label_studio_is_asked(client: FlaskClient) -> None:
     with answering(lambda asked: Reply.json({"detail": "no"}, 401)) as server:
         assert setup(client, server).status_code == 200 and server.asked == []
 

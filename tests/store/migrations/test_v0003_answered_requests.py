@@ -21,7 +21,7 @@ def test_the_tables_are_those_that_its_builds_made(tmp_path: Path) -> None:
     assert migrated == tables_of(write_old("last_0_1_0", tmp_path / "old"))
 
 
-def test_nothing_is_asked_for_and_what_was_learnt_is_kept(tmp_path: Path) -> None:
+def test_the_migration_requests_no_training_and_keeps_what_was_learned(tmp_path: Path) -> None:
     with closing(sqlite3.connect(write_old("schema_2", tmp_path))) as database:
         database.executescript("UPDATE project SET train_requested_at = 1700000000.5, main_started_at = 1700000001.5")
     with closing(Store(tmp_path)) as store:

@@ -12,7 +12,7 @@ from pt4al_backend.store.store import Store
 
 
 @pytest.mark.parametrize(("name", "has_them"), [("last_0_1_0", False), ("before_migrations", True)])
-def test_they_are_there_afterwards_and_all_else_is_kept(name: str, has_them: bool, tmp_path: Path) -> None:
+def test_the_migration_adds_them_and_keeps_everything_else(name: str, has_them: bool, tmp_path: Path) -> None:
     file = write_old(name, tmp_path)
     before = tables_of(file)
     assert ("vitals" in before, "announced" in before) == (has_them, has_them)
