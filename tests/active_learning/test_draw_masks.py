@@ -36,7 +36,7 @@ def test_masks_are_guessed(segmented: QuestionRig) -> None:
         assert 1 / 3 <= guess.probability <= 1
         right.append((guess.value == shape_mask(pick.task - 1)[2::4, 2::4]).mean())
     assert np.mean(right) > 0.85
-    assert behind and all(pick.predictions == {} for pick in behind)  # made anew before it is their turn
+    assert behind and all(pick.predictions == {} for pick in behind)  # made before it is their turn
 
 
 def test_answers_are_drawn_at_the_side_they_are_learnt_at(segmented: QuestionRig) -> None:
@@ -116,7 +116,7 @@ def test_pixels_outside_all_regions_can_be_ignored(tmp_path: Path) -> None:
         assert mask is not None and NOTHING in mask  # the setting may change
 
 
-def test_other_labels_of_regions_are_drawn_anew(tmp_path: Path) -> None:
+def test_other_labels_of_regions_are_drawn_again(tmp_path: Path) -> None:
     with opened(tmp_path, MASK, n=12, train_growth=0) as rig:
         rig.settle()
         rig.platform.answer(*range(1, 7))

@@ -58,7 +58,7 @@ def test_an_image_whose_reading_raises_anything_costs_itself_alone(tmp_path):
     rig.close()
 
 
-def test_an_image_that_the_platform_fails_at_for_long_is_set_aside(rig, monkeypatch):
+def test_an_image_that_the_platform_keeps_failing_at_is_excluded(rig, monkeypatch):
     monkeypatch.setattr(fetch_images, "PATIENCE", 0.5)
     healthy = broken(rig.platform, 7)
     began = time.monotonic()
@@ -111,7 +111,7 @@ def test_the_size_is_that_of_the_first_images_that_can_be_read(tmp_path):
 
 
 @pytest.mark.parametrize("some", [0, 30])
-def test_no_image_is_set_aside_while_the_platform_fails_at_all(tmp_path, monkeypatch, some):
+def test_no_image_is_excluded_while_the_platform_fails_at_all(tmp_path, monkeypatch, some):
     monkeypatch.setattr(fetch_images, "PATIENCE", 0.0)
     rig = Rig(tmp_path, n=some, image_size=0)
     if some:
@@ -130,7 +130,7 @@ def test_no_image_is_set_aside_while_the_platform_fails_at_all(tmp_path, monkeyp
     rig.close()
 
 
-def test_no_image_is_set_aside_while_the_platform_is_down(rig):
+def test_no_image_is_excluded_while_the_platform_is_down(rig):
     def image(task, value):
         raise LabelStudioUnavailableError("The platform is down; it is tried again.")
 
@@ -145,7 +145,7 @@ def test_no_image_is_set_aside_while_the_platform_is_down(rig):
     assert len(rig.pool()) == 120
 
 
-def test_late_images_join_and_a_broken_one_is_set_aside_and_tried_again(settled):
+def test_late_images_join_and_a_broken_one_is_excluded_and_tried_again(settled):
     new = range(500, 510)
     settled.platform.add(new)
     settled.platform.show(505, "nowhere")
@@ -161,7 +161,7 @@ def test_late_images_join_and_a_broken_one_is_set_aside_and_tried_again(settled)
     assert settled.store.unreadable(settled.id) == []
 
 
-def test_a_config_that_names_another_image_field_fetches_the_images_anew(settled):
+def test_a_config_with_another_image_field_fetches_the_images_again(settled):
     task = next(iter(settled.pool().task.tolist()))
     settled.platform.states[task] = replace(settled.platform.states[task], image="digit:700")
     settled.platform.classes = (*settled.platform.classes, "another")
@@ -170,7 +170,7 @@ def test_a_config_that_names_another_image_field_fetches_the_images_anew(settled
     settled.settle()
 
 
-def test_everything_starts_anew_for_a_segmentation_and_back(tmp_path: Path) -> None:
+def test_everything_starts_again_for_a_segmentation_and_back(tmp_path: Path) -> None:
     with opened(tmp_path, PRESENT, n=20, image_size=0) as rig:
         rig.settle()
         assert (rig.project.image_size, rig.project.dense) == (64, False)
@@ -204,7 +204,7 @@ def test_everything_starts_anew_for_a_segmentation_and_back(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("labelled", [0, 2, 6])
-def test_a_project_at_rest_starts_anew(tmp_path: Path, labelled: int) -> None:
+def test_a_project_at_rest_starts_again(tmp_path: Path, labelled: int) -> None:
     """Also where no answer changes, and where the answers to the new question have been there all the time."""
     with opened(tmp_path, EMPTY, n=12, train_growth=0) as rig:
         rig.settle()

@@ -181,7 +181,7 @@ def test_partial_answers_teach_what_they_answer(world: World) -> None:
         assert found[name].head.bias == pytest.approx(alone.head.bias)
 
 
-def test_images_whose_features_are_missing_have_no_opinion(world: World) -> None:
+def test_images_without_embeddings_have_no_prediction(world: World) -> None:
     given = {position: world.answers(position) for position in range(20)}
     world.features.forget(row([3, 30]))
     world.grid.forget(row([31]))

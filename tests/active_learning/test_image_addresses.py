@@ -33,7 +33,7 @@ class Rig:
         ready = {task: (value, 32, 32) for task, value in waiting.items() if task not in failed}
         self.store.images_done(self.id, ready=ready, failed={task: (waiting[task], "404") for task in failed})
 
-    def set_aside(self, *tasks):
+    def exclude(self, *tasks):
         for task in tasks:
             self.platform.show(task, f"digit:{task}")
         self.sync.sync()
@@ -58,8 +58,8 @@ def rig(tmp_path, monkeypatch):
     rig.store.close()
 
 
-def test_addresses_of_images_that_were_set_aside_are_noticed_within_a_minute(rig):
-    rig.set_aside(3, 38)
+def test_new_addresses_of_excluded_images_are_noticed_within_a_minute(rig):
+    rig.exclude(3, 38)
     assert rig.store.unreadable_tasks(rig.id, after=-1, limit=10) == [3, 38]
     rig.platform.show_without_a_trace(3, "digit:2")
     assert rig.looks_for(60)
@@ -67,8 +67,8 @@ def test_addresses_of_images_that_were_set_aside_are_noticed_within_a_minute(rig
     assert rig.store.unreadable(rig.id) == [(38, "404")]
 
 
-def test_all_are_looked_at_at_once_where_one_that_was_set_aside_was_mended(rig):
-    rig.set_aside(3)
+def test_all_addresses_are_compared_at_once_if_an_excluded_one_was_fixed(rig):
+    rig.exclude(3)
     for task in (3, 20, TASKS):
         rig.platform.show_without_a_trace(task, "digit:1")
     rig.looks_for(60)
@@ -103,11 +103,11 @@ def test_a_look_takes_a_part_of_many(rig, monkeypatch):
         assert rig.platform.compared == 10 * part
 
 
-def test_many_that_were_set_aside_take_turns(rig, monkeypatch):
+def test_many_excluded_images_take_turns(rig, monkeypatch):
     monkeypatch.setattr(image_addresses, "EXCLUDED_AT_A_TIME", 2)
     monkeypatch.setattr(image_addresses, "ALL_EVERY", 1e9)
     rig.looks_for(100)
-    rig.set_aside(1, 2, 3, 4, 5)
+    rig.exclude(1, 2, 3, 4, 5)
     rig.platform.show_without_a_trace(5, "digit:1")
     assert rig.looks_for(3 * (image_addresses.EXCLUDED_EVERY + 8))
     assert set(rig.waiting()) == {5}
@@ -128,7 +128,7 @@ def test_no_project_fails_at_it(rig, caplog):
 
 
 def test_a_new_address_is_fetched_whatever_became_of_the_old_one(rig):
-    rig.set_aside(2)
+    rig.exclude(2)
     rig.platform.show(1, "digit:5")
     rig.sync.sync()
     assert rig.store.readdress(rig.id, {1: "a", 2: "b", 3: "c", 4: "digit:3", 999: "d"})

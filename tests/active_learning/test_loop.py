@@ -80,7 +80,7 @@ def test_a_large_query_is_chosen_as_a_whole_and_published_in_parts(tmp_path, mon
     rig.close()
 
 
-def test_a_query_is_chosen_anew_when_it_was_chosen_without_all_features(tmp_path):
+def test_a_query_chosen_without_all_embeddings_is_chosen_again(tmp_path):
     fresh = Rig(tmp_path / "fresh", strategy="typiclust", train_growth=0)
     fresh.settle()
     fresh.close()

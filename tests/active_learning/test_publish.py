@@ -104,7 +104,7 @@ def test_a_switched_version_is_switched_back(settled):
     assert settled.platform.model_version == settled.project.model_version
 
 
-def test_without_pre_annotations_the_order_is_published_anew(tmp_path):
+def test_without_pre_annotations_the_order_is_published_again(tmp_path):
     for n, preannotate in enumerate((True, False)):
         rig = Rig(tmp_path, n=20, preannotate=preannotate)
         rig.settle()

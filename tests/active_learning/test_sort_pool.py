@@ -59,7 +59,7 @@ def test_batches_are_taken_in_turn_from_the_sorted_losses(settled):
 
 
 @pytest.mark.parametrize("order", ["round_robin", "hard_first", "easy_first", "shuffled"])
-def test_a_pool_that_is_replaced_as_a_whole_is_cut_anew_and_then_learnt(tmp_path, order):
+def test_a_fully_replaced_pool_is_cut_again_and_then_learned(tmp_path, order):
     rig = Rig(tmp_path, n=20, order=order)
     rig.settle()
     published = len(rig.platform.published)
@@ -69,7 +69,7 @@ def test_a_pool_that_is_replaced_as_a_whole_is_cut_anew_and_then_learnt(tmp_path
     while len(rig.platform.published) == published:
         rig.sync()
         rig.loop.work(0.01)
-    assert rig.project.pretext_generation == 1, "nobody waits for the network to be trained anew"
+    assert rig.project.pretext_generation == 1, "nobody waits for another training"
     for _ in range(2):
         pool = rig.pool()
         assert pool.task.tolist() == [101, 102, 103]
@@ -81,7 +81,7 @@ def test_a_pool_that_is_replaced_as_a_whole_is_cut_anew_and_then_learnt(tmp_path
 
 
 @pytest.mark.parametrize("gone, generations", [(5, 1), (10, 2)])
-def test_a_pool_of_which_much_is_replaced_is_learnt_anew(tmp_path, gone, generations):
+def test_a_mostly_replaced_pool_is_learned_again(tmp_path, gone, generations):
     rig = Rig(tmp_path, n=20)
     rig.settle()
     for task in range(1, gone + 1):
@@ -95,7 +95,7 @@ def test_a_pool_of_which_much_is_replaced_is_learnt_anew(tmp_path, gone, generat
 
 @pytest.mark.parametrize("killed", [False, True])
 @pytest.mark.parametrize("left", [0, 20])
-def test_a_pool_that_is_replaced_while_it_is_learnt_is_learnt_anew(tmp_path, killed, left):
+def test_a_pool_replaced_during_training_is_learned_again(tmp_path, killed, left):
     rig = Rig(tmp_path, n=40)
     while rig.loop.busy_with != "pretext":
         rig.loop.sync()
@@ -111,7 +111,7 @@ def test_a_pool_that_is_replaced_while_it_is_learnt_is_learnt_anew(tmp_path, kil
     rig.close()
 
 
-def test_batches_are_cut_anew_once_where_the_pool_has_become_smaller_than_their_number(tmp_path):
+def test_batches_are_cut_again_once_if_the_pool_shrinks_below_their_number(tmp_path):
     rig = Rig(tmp_path, n=20)
     rig.settle()
     for task in range(4, 21):
@@ -124,7 +124,7 @@ def test_batches_are_cut_anew_once_where_the_pool_has_become_smaller_than_their_
     rig.close()
 
 
-def test_an_outgrown_pretext_network_is_trained_anew(rig):
+def test_an_outgrown_pretext_network_is_trained_again(rig):
     rig.settle()
     rig.platform.add(range(300, 370))
     rig.settle()
@@ -138,7 +138,7 @@ def test_an_outgrown_pretext_network_is_trained_anew(rig):
     assert names == {"pretext-2.safetensors", "embeddings-pretext-2.bin"}
 
 
-def test_a_killed_pretext_training_begins_anew_where_its_images_have_changed(tmp_path, monkeypatch):
+def test_a_killed_pretext_training_restarts_if_its_images_have_changed(tmp_path, monkeypatch):
     rig = Rig(tmp_path, n=40, pretext_epochs=10)
     checkpoint, pool = train_until_a_checkpoint(rig, monkeypatch)
     began = pool.stat().st_mtime_ns

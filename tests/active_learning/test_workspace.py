@@ -19,7 +19,7 @@ def test_what_somebody_deleted_to_make_room_is_made_again(tmp_path, lost):
     shutil.rmtree(tmp_path / lost)
     for _ in range(2000):
         rig.loop.sync()
-        with contextlib.suppress(PT4ALError):  # shown until it is mended
+        with contextlib.suppress(PT4ALError):  # shown until it is fixed
             rig.loop.update_queue()
         if not rig.loop.work(0.5):
             break
