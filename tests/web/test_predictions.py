@@ -117,7 +117,7 @@ def test_waits_no_longer_than_allowed(start: Callable[..., FlaskClient]) -> None
     assert 0.3 <= seconds < 1
 
 
-def test_a_project_forgotten_meanwhile_has_no_opinion(client: FlaskClient, store: Store, project: Project) -> None:
+def test_a_project_forgotten_meanwhile_has_no_predictions(client: FlaskClient, store: Store, project: Project) -> None:
     timer = threading.Timer(0.2, store.forget, [project.id])
     timer.start()
     scores, seconds = ask(client, LABELLED)
