@@ -47,20 +47,20 @@ def health(backend: Backend, times: int = 20) -> dict[str, float]:
 
 def crowds(backend: Backend) -> dict[str, object]:
     """Seconds of /health while there are many other clients."""
-    found: dict[str, object] = {"nobody": health(backend)}
+    seconds: dict[str, object] = {"nobody": health(backend)}
     with crowd(backend, 500, head("GET", "/health", connection="close")):
-        found["500 that do not close, at once"] = round(seconds_of_health(backend, times=1), 4)
-        found["500 that do not close"] = health(backend)
+        seconds["500 that do not close, at once"] = round(seconds_of_health(backend, times=1), 4)
+        seconds["500 that do not close"] = health(backend)
     for name, begin in SLOW.items():
         with crowd(backend, 200, begin) as clients, dripping(clients):
             time.sleep(1.5)
-            found[f"200 slow with the {name}"] = health(backend)
+            seconds[f"200 slow with the {name}"] = health(backend)
     tasks = b'{"project": "1.1", "tasks": [%b]}' % b",".join(b'{"id":%d}' % task for task in range(7000))
     request = head("POST", "/predict", content_type="application/json", content_length=len(tasks)) + tasks
     with crowd(backend, 200, request, receive_buffer=4096) as clients, dripping(clients):
-        found["200 slow readers of 0.5 MB, at once"] = round(seconds_of_health(backend, times=1), 4)
-        found["200 slow readers of 0.5 MB"] = health(backend)
-    return found
+        seconds["200 slow readers of 0.5 MB, at once"] = round(seconds_of_health(backend, times=1), 4)
+        seconds["200 slow readers of 0.5 MB"] = health(backend)
+    return seconds
 
 
 def lifetime(backend: Backend, begin: bytes) -> float | None:

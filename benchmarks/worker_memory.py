@@ -114,9 +114,9 @@ def main() -> None:
         stages: dict[str, float] = {}
 
         def project() -> Project:
-            found = store.project(row.id)
-            assert found is not None
-            return found
+            current = store.project(row.id)
+            assert current is not None
+            return current
 
         while project().main_generation == 0 or worker.turn():
             worker.turn()

@@ -103,7 +103,7 @@ def test_values_of_one_request(model_class, store: Store) -> None:
 
 
 @pytest.mark.parametrize("config", [None, "", "no xml", "<View><Image/></View>"])
-def test_a_config_that_nobody_can_parse_is_no_error(model_class, store: Store, config: str | None) -> None:
+def test_an_unparsable_config_is_no_error(model_class, store: Store, config: str | None) -> None:
     assert len(model_class("12", label_config=config).predict(TASKS)) == 2
 
 

@@ -78,7 +78,7 @@ def test_reason_phrases_arrive(server: Server) -> None:
     assert json.loads(text) == {"error": reason}
 
 
-def test_what_is_too_large_is_refused_unread(server: Server) -> None:
+def test_large_bodies_are_rejected_unread(server: Server) -> None:
     for path in ("/setup", "/predict", "/webhook"):
         code, reason, _ = server.ask("POST", path, **{"Content-Length": str(LARGEST_BODY + 1)})
         assert (code, reason) == (413, "The body is larger than 64 MB: send fewer tasks at a time.")
@@ -87,7 +87,7 @@ def test_what_is_too_large_is_refused_unread(server: Server) -> None:
 @pytest.mark.parametrize(
     "chunks", [b"zz\r\nhello\r\n0\r\n\r\n", b"5\r\nhelloXX0\r\n\r\n", b"-1\r\n\r\n", b"5\r\nhello\r\n0\r\n\r\n"]
 )
-def test_chunked_bodies_are_refused_unread(server: Server, chunks: bytes) -> None:
+def test_chunked_bodies_are_rejected_unread(server: Server, chunks: bytes) -> None:
     head = (
         b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
     )
@@ -96,7 +96,7 @@ def test_chunked_bodies_are_refused_unread(server: Server, chunks: bytes) -> Non
         assert client.recv(1000).startswith(b"HTTP/1.1 411 The length of the body is missing")
 
 
-def test_strangers_are_refused_here_too(server: Server) -> None:
+def test_strangers_are_rejected_here_too(server: Server) -> None:
     setup = {"project": "1.2", "schema": CONFIG, "hostname": "http://ls", "access_token": TOKEN}
     assert server.ask("POST", "/setup", setup, Origin="http://evil.example")[0] == 403
     assert server.ask("POST", "/setup", setup, Host="evil.example")[0] == 403
@@ -116,7 +116,7 @@ def test_the_whole_way(server: Server) -> None:
     assert server.ask("POST", "/predict", [])[:2] == (400, "The body is not a JSON object.")
 
 
-def test_no_token_in_the_log_and_no_litter(server: Server) -> None:
+def test_no_token_in_the_log_and_no_stray_files(server: Server) -> None:
     log = server.log.read_text()
     assert "DEBUG" in log or "debug" in log
     assert TOKEN not in log, tail(server.log)

@@ -1,9 +1,9 @@
-"""Interleaved with a training, a refit takes 0.07 s (median); beside a child process that trains, 0.04 s.
+"""A refit takes 0.07 s (median) if training is interleaved, and 0.04 s if training runs in a child process.
 
     python -m benchmarks.decisions.refit_beside_training [--refits 30] [--output FILE]
 
 The worker interleaves (`processes/scheduler.py`); this is the measurement behind that choice. 5,000 images of 32 px,
-500 labels. A refit is asked for at random moments; counted is the time from asking to the ranking of the whole pool.
+500 labels. Refits are requested at random times; measured is the time from the request to the ranking of the pool.
 """
 
 from __future__ import annotations
@@ -84,15 +84,15 @@ def measure(refits: int, *, child: bool) -> dict[str, float]:
         next(work)
     seconds, began, first = [], time.monotonic(), steps.value
     for _ in range(refits):
-        asked = time.monotonic() + draw.uniform(0.5, 1.5)
-        while time.monotonic() < asked:
+        requested_at = time.monotonic() + draw.uniform(0.5, 1.5)
+        while time.monotonic() < requested_at:
             if child:
-                time.sleep(max(asked - time.monotonic(), 0))
+                time.sleep(max(requested_at - time.monotonic(), 0))
             else:
                 next(work)
                 steps.value += 1
         refit(features, targets)
-        seconds.append(time.monotonic() - asked)
+        seconds.append(time.monotonic() - requested_at)
     rate = (steps.value - first) / (time.monotonic() - began)
     if child:
         process.kill()

@@ -83,19 +83,19 @@ def _revision(connection: Connection, data_dir: Path) -> str | None:
     """The revision of the tables; None if there are none, or none that were ever used."""
     tables = inspect(connection)
     if tables.has_table("alembic_version"):
-        found = list(connection.scalars(text("SELECT version_num FROM alembic_version")))
+        revisions = list(connection.scalars(text("SELECT version_num FROM alembic_version")))
     elif tables.has_table(Schema.__tablename__):
-        found = [f"{version:04}" for version in connection.scalars(select(Schema.version))]
+        revisions = [f"{version:04}" for version in connection.scalars(select(Schema.version))]
     else:
-        found = []
-    if not found:
+        revisions = []
+    if not revisions:
         return None
-    if len(found) > 1 or not found[0].isdecimal() or found[0] > REVISION:
+    if len(revisions) > 1 or not revisions[0].isdecimal() or revisions[0] > REVISION:
         raise PT4ALError(
             f"The database of {data_dir} was written by a newer version of pt4al-backend. "
             "Use that version, or set PT4AL_DATA_DIR to a new directory: labels are safe in Label Studio."
         )
-    return found[0]
+    return revisions[0]
 
 
 def _create(connection: Connection) -> None:

@@ -74,5 +74,5 @@ def versions() -> Response:
         name = Versions.of({"project": named}).project if named else None
     except RefusedError as error:
         return refusal(error.code, str(error))
-    found = store.projects() if name is None else projects.find(store, settings, name)[:1]
-    return jsonify({"versions": [project.model_version for project in found if project.model_version]})
+    shown = store.projects() if name is None else projects.find(store, settings, name)[:1]
+    return jsonify({"versions": [project.model_version for project in shown if project.model_version]})

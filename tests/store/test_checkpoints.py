@@ -56,7 +56,7 @@ def test_a_file_cut_anywhere_is_damaged(tmp_path: Path) -> None:
         load_arrays(path)
 
 
-def test_somebody_elses_safetensors_are_refused(tmp_path: Path) -> None:
+def test_safetensors_of_other_programs_are_rejected(tmp_path: Path) -> None:
     from safetensors.numpy import save_file
 
     save_file({"a": np.arange(3)}, tmp_path / "plain", metadata={"format": "pt"})
@@ -79,7 +79,7 @@ def test_a_damaged_checkpoint_is_deleted_and_the_log_says_so(tmp_path: Path, cap
     assert checkpoint.load() is None
 
 
-def test_a_place_that_cannot_be_written_keeps_the_old_state(tmp_path: Path) -> None:
+def test_a_failed_write_keeps_the_old_state(tmp_path: Path) -> None:
     checkpoint = CheckpointFile(tmp_path / "c")
     checkpoint.save({"a": np.ones(2)}, {"epoch": 1})
     (tmp_path / "c.tmp").mkdir()

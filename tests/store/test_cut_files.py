@@ -1,4 +1,4 @@
-"""How much of a file that ends early is there. What is made of such files: `test_decode.py`."""
+"""How much of a file that ends early is intact. For the decoded images see `test_decode.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening the database, and what goes wrong with it. Older and newer ones: `test_migrate.py`."""
+"""Opening the database, and its errors. For older and newer databases see `test_migrate.py`."""
 
 import threading
 from contextlib import closing
@@ -66,13 +66,13 @@ def test_web_and_worker_write_at_the_same_time(tmp_path, store, project):
         ("mysql+pymysql://me:hidden@here/x", "needs the Python package pymysql, which is not installed"),
     ],
 )
-def test_a_database_that_cannot_be_opened_is_a_sentence(tmp_path, url, says):
+def test_the_error_of_an_unusable_database_is_a_sentence(tmp_path, url, says):
     with pytest.raises(PT4ALError, match=says) as caught:
         Store(tmp_path, url)
     assert "hidden" not in str(caught.value)
 
 
-def test_a_directory_that_cannot_be_written_is_a_sentence(tmp_path):
+def test_the_error_of_an_unwritable_directory_is_a_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(PT4ALError, match="cannot be written"):
         Store(tmp_path / "file")

@@ -134,7 +134,7 @@ def test_the_whole_image_is_squashed_with_antialiasing() -> None:
     assert decode(file(Image.fromarray(edge), "PNG"), size=8)[:, -1].min() > 200
 
 
-def test_small_images_grow() -> None:
+def test_small_images_are_enlarged() -> None:
     assert (decode(file(Image.new("RGB", (1, 1), RED), "PNG"), size=8) == RED).all()
 
 
@@ -266,7 +266,7 @@ def test_truncated_files_are_unreadable_and_say_why(data: bytes) -> None:
 
 
 def photograph(width: int = 400, height: int = 300) -> Image.Image:
-    """Soft shapes, no two rows alike."""
+    """Soft shapes without equal rows."""
     blots = np.random.default_rng(0).integers(0, 256, (height // 20, width // 20, 3), dtype=np.uint8)
     return Image.fromarray(blots).resize((width, height), Image.Resampling.BICUBIC)
 
@@ -297,10 +297,10 @@ HIDDEN = {  # formats of which Chromium shows nothing
 
 @pytest.mark.parametrize("name", WHOLE)
 @pytest.mark.parametrize("side", [16, 400])
-def test_files_that_lack_little_are_read_with_a_note(name: str, side: int) -> None:
-    """Cut anywhere: what is read is what is there, and the share of the rows is honest.
+def test_files_with_a_small_missing_part_are_read_with_a_note(name: str, side: int) -> None:
+    """Wherever a file is cut, its intact part is read, and the reported fraction of its rows is right.
 
-    A progressive JPEG has all of its rows when its first scan is over; the others add detail.
+    A progressive JPEG has all its rows after its first scan; the other scans add detail.
     """
     data = WHOLE[name]
     end = data.index(b"\xff\xd9") + 2 if name == "mpo" else len(data)
@@ -326,7 +326,7 @@ def test_files_that_lack_little_are_read_with_a_note(name: str, side: int) -> No
 
 
 @pytest.mark.parametrize("name", ["jpeg", "progressive jpeg", "png"])
-def test_a_file_that_lacks_only_its_end_is_whole(name: str) -> None:
+def test_a_file_without_its_end_marker_is_complete(name: str) -> None:
     data = WHOLE[name]
     whole, note = open_image(data[:-2], side=400).pixels()
     np.testing.assert_array_equal(whole, open_image(data, side=400).pixels()[0])
@@ -341,8 +341,8 @@ def test_cut_files_that_browsers_do_not_show_are_unreadable(name: str, lacks: in
         open_image(HIDDEN[name][:-lacks], side=16).pixels()
 
 
-def test_a_cut_file_leaves_no_mark_on_the_next() -> None:
-    """The flag that lets Pillow read cut files is all of Pillow's."""
+def test_a_cut_file_does_not_affect_the_next_one() -> None:
+    """The flag that lets Pillow read cut files is global."""
     open_image(WHOLE["png"][:-2000], side=16).pixels()
     with pytest.raises(OSError, match="truncated"):
         Image.open(io.BytesIO(WHOLE["png"][:-2000])).load()
@@ -364,7 +364,7 @@ def test_a_cut_file_leaves_no_mark_on_the_next() -> None:
         (png(0, 10, body=b""), "The PNG file is damaged|is empty"),
     ],
 )
-def test_what_is_no_image_is_refused_with_a_sentence(data: bytes, says: str) -> None:
+def test_files_that_are_no_images_are_rejected_with_a_sentence(data: bytes, says: str) -> None:
     with pytest.raises(UnreadableImageError, match=says):
         decode(data, size=8)
     with pytest.raises(UnreadableImageError, match=says):
@@ -373,7 +373,7 @@ def test_what_is_no_image_is_refused_with_a_sentence(data: bytes, says: str) -> 
 
 @pytest.mark.alone
 @pytest.mark.parametrize(("width", "height"), [(10_001, 10_000), (100_000, 100_000), (2**31 - 1, 2**31 - 1)])
-def test_bombs_are_refused_by_their_header(width: int, height: int) -> None:
+def test_decompression_bombs_are_rejected_by_their_header(width: int, height: int) -> None:
     began = time.monotonic()
     with pytest.raises(UnreadableImageError, match="too large"):
         decode(png(width, height, body=bytes(1000)), size=8)
@@ -391,7 +391,7 @@ def bad_exif() -> bytes:
     return file(quarters(), "JPEG", quality=95, exif=b"Exif\0\0II*\0\x08\0\0\0\x02\0" + b"\x12\x01\x02\0\xff" * 5)
 
 
-def test_pillows_warnings_stay_inside_and_damaged_exif_costs_only_the_orientation() -> None:
+def test_pillows_warnings_are_hidden_and_damaged_exif_costs_only_the_orientation() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert_upright(bad_exif())

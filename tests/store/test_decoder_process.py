@@ -11,8 +11,8 @@ import pytest
 @pytest.mark.parametrize(
     ("read_first", "sent"), [(True, b""), (False, b""), (True, b'{"length": 9}\nfour'), (True, b'{"len')]
 )
-def test_it_ends_however_the_other_end_is_closed(read_first: bool, sent: bytes) -> None:
-    """With an answer unread, as by a process that is killed, the connection is reset instead of closed."""
+def test_it_exits_however_the_connection_is_closed(read_first: bool, sent: bytes) -> None:
+    """With an unread response, for example after a kill, the connection is reset instead of closed."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         decoder = subprocess.Popen(

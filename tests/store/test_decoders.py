@@ -39,7 +39,7 @@ def photograph(seed: int, kind: str = "JPEG", size: tuple[int, int] = (60, 40), 
 
 @functools.cache
 def slow() -> bytes:
-    """A progressive JPEG whose last scan comes again and again: it takes half a minute."""
+    """A progressive JPEG that repeats its last scan: decoding it takes half a minute."""
     data = photograph(0, size=(3000, 3000), progressive=True)
     last = data[data.rindex(b"\xff\xda") : -2]
     return data[:-2] + last * 3000 + b"\xff\xd9"
@@ -50,7 +50,7 @@ def children() -> list[psutil.Process]:
 
 
 def at_work() -> psutil.Process:
-    """The only decoder, as soon as it decodes."""
+    """The only decoder, once it is busy."""
     return wait_until(
         "a decoder at work",
         lambda: next((child for child in children() if child.cpu_times().user > 1), None),
@@ -59,7 +59,7 @@ def at_work() -> psutil.Process:
     )
 
 
-def test_images_arrive_as_they_are_decoded_here(pool: Decoders) -> None:
+def test_images_equal_those_decoded_in_this_process(pool: Decoders) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     files = [photograph(k, kind) for k, kind in enumerate(["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])]
@@ -77,7 +77,7 @@ def test_images_arrive_as_they_are_decoded_here(pool: Decoders) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>", photograph(0)[:300], photograph(0, "PNG")[:100]])
-def test_reasons_arrive_too(pool: Decoders, data: bytes) -> None:
+def test_reasons_equal_those_of_this_process(pool: Decoders, data: bytes) -> None:
     for _ in range(2):
         with pytest.raises(UnreadableImageError) as here:
             decode.decode(data, size=8)
@@ -118,7 +118,7 @@ def test_a_decoder_that_dies_costs_only_its_image(pool: Decoders, number: signal
 
 
 def test_idle_decoders_that_die_are_replaced(pool: Decoders) -> None:
-    """As by a machine that runs out of memory: an image that is not at fault is tried with another."""
+    """A machine that runs out of memory kills decoders: the next image gets a new one."""
     pool.decode(photograph(1), size=8)
     (child,) = children()
     child.kill()
@@ -126,7 +126,7 @@ def test_idle_decoders_that_die_are_replaced(pool: Decoders) -> None:
     assert pool.decode(photograph(1), size=8).pixels.shape == (8, 8, 3)
 
 
-def test_a_decoder_that_does_not_answer_is_given_up(pool: Decoders, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decoder_that_does_not_respond_is_killed(pool: Decoders, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoders, "PATIENCE", 3.0)
     with ThreadPoolExecutor(1) as threads:
         stopped = threads.submit(pool.decode, slow(), size=8)
@@ -136,7 +136,7 @@ def test_a_decoder_that_does_not_answer_is_given_up(pool: Decoders, monkeypatch:
     assert children() == []
 
 
-def test_closing_ends_those_at_work_too() -> None:
+def test_closing_also_kills_busy_decoders() -> None:
     pool = Decoders()
     with ThreadPoolExecutor(3) as threads:
         waiting = [threads.submit(pool.decode, slow(), size=8) for _ in range(3)]
@@ -164,7 +164,7 @@ ORPHANING = textwrap.dedent("""
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_they_end_with_their_parent_also_in_the_middle_of_an_image(number: signal.Signals) -> None:
+def test_they_exit_with_their_parent_even_in_the_middle_of_an_image(number: signal.Signals) -> None:
     parent = subprocess.Popen([sys.executable, "-c", ORPHANING], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert parent.stdin is not None and parent.stdout is not None
     with parent.stdin, parent.stdout:
@@ -182,7 +182,7 @@ def test_they_end_with_their_parent_also_in_the_middle_of_an_image(number: signa
     assert not child.is_running()
 
 
-def test_a_terminals_interrupt_is_not_for_them(pool: Decoders) -> None:
+def test_they_ignore_the_interrupt_of_a_terminal(pool: Decoders) -> None:
     pool.decode(photograph(0), size=8)
     (child,) = children()
     child.send_signal(signal.SIGINT)

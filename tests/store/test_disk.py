@@ -1,4 +1,4 @@
-"""What is wrong with a disk, in a sentence."""
+"""Sentences about disk errors."""
 
 import errno
 import os
@@ -11,13 +11,13 @@ from pt4al_backend.store.disk import DISK_ERRORS, describe, trouble_with
 
 
 @pytest.mark.parametrize("number", sorted(DISK_ERRORS))
-def test_every_trouble_has_a_sentence(number):
+def test_every_disk_error_has_a_sentence(number):
     sentence = describe(OSError(number, os.strerror(number)), Path("/data"))
     assert "/data" in sentence and sentence.endswith(".")
     assert "Errno" not in sentence
 
 
-def test_who_may_not_write():
+def test_a_user_who_may_not_write():
     assert describe(PermissionError(errno.EACCES, "x"), Path("/data")).startswith(
         "/data cannot be written by this user"
     )

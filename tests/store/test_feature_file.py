@@ -15,6 +15,6 @@ def test_rows_are_missing_until_written_and_after_they_are_forgotten(tmp_path):
     assert features.has(rows).tolist() == [True, False, True]
 
 
-def test_writing_nothing_makes_no_file(tmp_path):
+def test_writing_nothing_creates_no_file(tmp_path):
     FeatureFile(tmp_path / "f.bin", width=3).write(np.empty(0, np.int64), np.empty((0, 3), np.float16))
     assert not (tmp_path / "f.bin").exists()

@@ -1,4 +1,4 @@
-"""Files that are whole or as they were, also when a process is killed, and locks that die with their process."""
+"""Files that are complete or unchanged, even when a process is killed, and locks that end with their process."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_an_error_in_writing_is_the_one_that_is_raised(tmp_path: Path) -> None:
         unfinished.write_text("")
 
 
-def test_a_kill_leaves_the_file_as_it_was_and_the_next_write_tidies_up(tmp_path: Path) -> None:
+def test_a_kill_leaves_the_file_as_it_was_and_the_next_write_cleans_up(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("old")
     kill_while("replacing", "unfinished.write_text('half')", path)
@@ -70,7 +70,7 @@ def test_a_kill_leaves_the_file_as_it_was_and_the_next_write_tidies_up(tmp_path:
     assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]
 
 
-def test_a_directory_appears_when_it_is_full(tmp_path: Path) -> None:
+def test_a_directory_appears_when_the_block_ends(tmp_path: Path) -> None:
     path = tmp_path / "directory"
     kill_while("new_directory", "unfinished.mkdir(); (unfinished / 'a').touch()", path)
     assert not path.exists()

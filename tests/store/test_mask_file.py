@@ -1,4 +1,4 @@
-"""Drawn segmentations on disk."""
+"""Segmentation masks on disk."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_another_process_sees_it(masks: MaskFile, tmp_path: Path) -> None:
     assert there(other, (2, FIRST)) == [True]
 
 
-def test_what_is_no_mask_is_not_written(masks: MaskFile) -> None:
+def test_arrays_that_are_no_masks_are_not_written(masks: MaskFile) -> None:
     masks.write(6, FIRST, mask(20))
     with pytest.raises(ValueError, match="are expected"):
         masks.write(5, FIRST, mask(10, side=4))

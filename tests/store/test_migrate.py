@@ -33,7 +33,7 @@ def differences(file: Path) -> list[object]:
         return compare_metadata(context, Base.metadata)
 
 
-def test_the_scripts_make_the_tables_of_this_release(tmp_path: Path) -> None:
+def test_the_migrations_lead_to_the_tables_of_this_release(tmp_path: Path) -> None:
     scripted = tmp_path / "scripted.db"
     with connected(scripted) as connection:
         run_scripts(connection)
@@ -43,12 +43,12 @@ def test_the_scripts_make_the_tables_of_this_release(tmp_path: Path) -> None:
     assert differences(tmp_path / "pt4al.db") == []
 
 
-def test_the_newest_script_is_the_revision_of_the_tables() -> None:
+def test_the_newest_migration_is_the_revision_of_the_tables() -> None:
     assert ScriptDirectory(str(SCRIPTS), version_locations=[str(SCRIPTS)]).get_heads() == [REVISION]
     assert {path.stem[1:5] for path in SCRIPTS.glob("v*.py")} == {f"{n:04}" for n in range(1, int(REVISION) + 1)}
 
 
-def test_the_scripts_suit_postgresql() -> None:
+def test_the_migrations_suit_postgresql() -> None:
     statements: list[str] = []
 
     class Written:
@@ -93,7 +93,7 @@ def test_an_older_database_is_migrated_and_kept(name: str, tmp_path: Path, caplo
     assert caplog.text == ""
 
 
-def test_releases_without_migrations_refuse_what_was_migrated(tmp_path: Path) -> None:
+def test_releases_without_migrations_reject_a_migrated_database(tmp_path: Path) -> None:
     file = write_old("before_migrations", tmp_path)
     Store(tmp_path).close()
     with closing(sqlite3.connect(file)) as database:
@@ -108,7 +108,7 @@ def test_releases_without_migrations_refuse_what_was_migrated(tmp_path: Path) ->
         "DROP TABLE alembic_version; UPDATE schema SET version = 99",
     ],
 )
-def test_a_newer_database_is_refused_in_a_sentence(newer: str, tmp_path: Path) -> None:
+def test_a_newer_database_is_rejected_with_a_sentence(newer: str, tmp_path: Path) -> None:
     Store(tmp_path).close()
     with closing(sqlite3.connect(tmp_path / "pt4al.db")) as database:
         database.executescript(newer)
@@ -159,7 +159,7 @@ def test_a_migration_that_is_killed_changes_nothing(tmp_path: Path) -> None:
     assert differences(file) == []
 
 
-def test_tables_of_a_process_that_was_killed_while_it_made_them(tmp_path: Path) -> None:
+def test_tables_of_a_process_that_was_killed_while_it_created_them(tmp_path: Path) -> None:
     file = write_old("release_0_1_0", tmp_path)
     with closing(sqlite3.connect(file)) as database:
         database.executescript("DELETE FROM project; DELETE FROM schema")
@@ -175,7 +175,7 @@ def test_tables_of_a_process_that_was_killed_while_it_made_them(tmp_path: Path) 
         (100_000, r"could not be migrated \(.* is full\). It is unchanged. Free some disk space"),
     ],
 )
-def test_a_full_disk_is_a_sentence_and_loses_nothing(left: int, sentence: str, tmp_path: Path) -> None:
+def test_a_full_disk_gives_a_sentence_and_loses_nothing(left: int, sentence: str, tmp_path: Path) -> None:
     with mounted(tmp_path / "data", megabytes=3) as disk:
         file = write_old("before_migrations", disk)
         before = dumped(file)

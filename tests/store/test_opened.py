@@ -1,4 +1,4 @@
-"""Files that are no longer the ones that were opened."""
+"""Files that were replaced after they were opened."""
 
 import os
 import time

@@ -72,7 +72,7 @@ def test_another_image_size_shares_no_rows(store: PixelStore, tmp_path: Path) ->
         larger.read(np.array([0]))
 
 
-def test_wrong_pixels_are_refused(store: PixelStore) -> None:
+def test_wrong_pixels_are_rejected(store: PixelStore) -> None:
     for wrong in (images(1).astype(np.float32), images(2), images(1)[:, :2]):
         with pytest.raises(ValueError, match="pixels must be uint8 of shape"):
             store.write(np.array([0]), wrong)
@@ -104,7 +104,7 @@ def test_images_that_are_cut_off_are_lacking(store: PixelStore, tmp_path: Path) 
 
 @pytest.mark.parametrize("interrupted", [False, True])
 def test_the_files_of_earlier_releases_are_converted(tmp_path: Path, interrupted: bool) -> None:
-    """They had 1,024 images each; rows that were never written are black in them, too."""
+    """They had 1,024 images each; in them, too, rows that were never written are black."""
     pixels = images(3)
     for shard, places in ((0, [5, 1023]), (2, [0])):
         content = np.zeros((1024, SIZE, SIZE, 3), np.uint8)
@@ -118,7 +118,7 @@ def test_the_files_of_earlier_releases_are_converted(tmp_path: Path, interrupted
     assert [path.name for path in tmp_path.iterdir()] == [f"{SIZE}px.bin"]
 
 
-def test_no_place_to_write_is_an_error_with_a_sentence(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_created_is_an_error_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(PT4ALError, match=r"Cannot write to .*: free some disk space"):
         PixelStore(tmp_path / "file", size=SIZE).write(np.array([0]), images(1))

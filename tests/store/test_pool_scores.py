@@ -19,7 +19,7 @@ def arrays() -> RankingArrays:
     return RankingArrays(np.array([4, 9]), np.array([0.5, 1.0]), (kinds, tags, mask))
 
 
-def test_they_come_out_as_they_went_in(arrays: RankingArrays) -> None:
+def test_packing_and_unpacking_keeps_them(arrays: RankingArrays) -> None:
     found = RankingArrays.from_bytes(arrays.to_bytes())
     np.testing.assert_array_equal(found.task, arrays.task)
     np.testing.assert_array_equal(found.score, arrays.score)

@@ -1,4 +1,4 @@
-"""C9 in small: whose files are tightened, and what is told of."""
+"""Which files become private, and which ones the log warns about."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def mode(path: Path) -> str:
     return f"{stat.S_IMODE(path.stat().st_mode):o}"
 
 
-def test_what_an_older_run_made_is_tightened_and_nothing_else(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_only_files_of_earlier_runs_are_tightened(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     ours = ["pt4al.db", "pt4al.db-wal", "pt4al.db-shm", "worker.lock", "cache.db", "pixels/1/32px.bin"]
     ours += ["models/7/main-1.safetensors"]
     theirs = ["pt4al.toml", "models/theirs/weights.bin", "notes/a.txt"]
@@ -48,14 +48,14 @@ def test_what_an_older_run_made_is_tightened_and_nothing_else(tmp_path: Path, ca
     assert "pt4al.db" not in told
 
 
-def test_what_is_made_from_now_on(tmp_path: Path) -> None:
+def test_new_files_are_private(tmp_path: Path) -> None:
     keep_private(tmp_path / "new")
     make(tmp_path / "new" / "below" / "file")
     assert mode(tmp_path / "new") == mode(tmp_path / "new" / "below") == "700"
     assert mode(tmp_path / "new" / "below" / "file") == "600"
 
 
-def test_a_directory_of_this_user_only_needs_no_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_private_directory_needs_no_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     make(tmp_path / "pt4al.toml")
     tmp_path.chmod(0o700)
     keep_private(tmp_path)

@@ -1,4 +1,4 @@
-"""Rows on disk, when a process is killed while it writes them, and when there is no place for them."""
+"""Rows on disk, when a process is killed while it writes them, and when the disk is full."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def run(script: str, path: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Rows 0 and 1 are there."""
+    """A file in which rows 0 and 1 are written."""
     path = tmp_path / "models" / "rows.bin"
     of(path).write(np.array([1, 0]), np.ones((2, 2)), np.full((2, 98), 7))
     return path
@@ -70,7 +70,7 @@ def test_a_kill_leaves_no_half_written_row(path: Path) -> None:
     assert marks(path, 0, 1) == [[1, 1], [0, 0]]
 
 
-def test_a_full_disk_is_one_sentence(path: Path) -> None:
+def test_the_error_of_a_full_disk_is_a_sentence(path: Path) -> None:
     said = run(FULL, path)
     assert said.stdout.startswith(f"PT4ALError Cannot write to {path} (File too large): free some disk space"), said
     assert marks(path, 0, 1) == [[1, 1], [1, 1]]

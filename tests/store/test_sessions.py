@@ -1,4 +1,4 @@
-"""Transactions, and the sentences where one fails."""
+"""Transactions, and the sentences of their errors."""
 
 import logging
 import time
@@ -34,7 +34,7 @@ def test_a_locked_database_is_waited_for_once(tmp_path, store, project):
     patient.close()
 
 
-def test_what_is_wrong_with_the_database_is_for_the_log(store, project, caplog):
+def test_details_of_database_errors_are_only_in_the_log(store, project, caplog):
     with store._session.begin() as session:
         session.execute(text("ALTER TABLE project RENAME TO elsewhere"))
     with caplog.at_level(logging.ERROR), pytest.raises(StoreError, match="does not respond: try again, and see"):
@@ -42,7 +42,7 @@ def test_what_is_wrong_with_the_database_is_for_the_log(store, project, caplog):
     assert "no such table" in caplog.text
 
 
-def test_what_a_statement_asks_wrongly_is_no_trouble_of_the_database(store):
+def test_errors_of_a_statement_are_not_errors_of_the_database(store):
     with pytest.raises(IntegrityError), store._session.begin() as session:
         session.execute(text("INSERT INTO schema (version) SELECT version FROM schema"))
 

@@ -1,4 +1,4 @@
-"""What the tables themselves promise."""
+"""Constraints and defaults of the tables."""
 
 import pytest
 from sqlalchemy import select
@@ -10,7 +10,7 @@ from pt4al_backend.store import tables
 from pt4al_backend.store.tables import Project, Task
 
 
-def test_ids_of_projects_are_never_used_again(store, project):
+def test_project_ids_are_never_reused(store, project):
     store.forget(project.id)
     again = store.connect(url="http://x", number=7, created="99", access_token="", label_config="")
     assert again.id > project.id
@@ -21,7 +21,7 @@ def test_a_project_is_stored_only_once(store, project):
         session.add(Project(label_studio_url="http://x", number=7, created="99"))
 
 
-def test_tasks_go_with_their_project(store, project):
+def test_tasks_are_deleted_with_their_project(store, project):
     store.apply(project.id, [state(1)])
     with store._session.begin() as session:
         session.delete(session.get(Project, project.id))

@@ -29,7 +29,7 @@ def test_a_changed_image_is_fetched_again_into_its_old_row(store, project):
     assert store.pool(store.project(project.id)).task.tolist() == [1]
 
 
-def test_an_image_that_changed_while_it_was_fetched_stays_to_be_fetched(store, project):
+def test_an_image_that_changed_while_it_was_fetched_is_fetched_again(store, project):
     store.apply(project.id, [state(1)])
     store.reserve_rows(project.id, [1])
     store.apply(project.id, [state(1, version="2", image="/new.png")])
@@ -61,14 +61,14 @@ def test_the_pool_as_arrays(store, project):
     assert pool.in_batches().task.tolist() == [1, 2]
 
 
-def test_a_task_is_open_until_as_many_people_as_are_wanted_have_annotated_it(store, project):
+def test_a_task_is_open_until_enough_people_have_annotated_it(store, project):
     store.apply(project.id, [state(1), state(2, label="cat"), state(3, skipped=True)])
     assert store.still_open(project.id, [1, 2, 3, 4]) == {1}
     assert store.still_open(project.id, [1, 2, 3, 4], overlap=2) == {1, 2, 3}
     assert store.still_open(project.id, []) == set()
 
 
-def test_removed_tasks_are_gone_and_batches_of_a_removed_task_are_no_error(store, project):
+def test_removed_tasks_are_gone_and_their_batches_are_ignored(store, project):
     store.apply(project.id, [state(1), state(2)])
     store.remove_tasks(project.id, {1})
     store.save_batches(project.id, task=np.array([1, 2]), loss=np.ones(2), batch=np.zeros(2, int))
@@ -76,14 +76,14 @@ def test_removed_tasks_are_gone_and_batches_of_a_removed_task_are_no_error(store
     assert store.reserve_rows(project.id, [1, 2]).tolist() == [-1, 0]
 
 
-def test_digests_tell_regions_apart() -> None:
+def test_digests_distinguish_regions() -> None:
     first, second = shape_regions(1), shape_regions(2)
     in_other_order = [dict(reversed(region.items())) for region in first]
     assert regions_digest(first) == regions_digest(in_other_order) != regions_digest(second)
     assert regions_digest([]) != regions_digest(first)
 
 
-def test_what_is_written_for_a_project_that_was_reset_is_an_error(store, project):
+def test_writing_for_a_project_that_was_reset_is_an_error(store, project):
     class Resetting(dict):
         def __getitem__(self, task):
             store.forget(project.id)

@@ -97,7 +97,7 @@ def test_versions(client: FlaskClient, store: Store) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_every_page_carries_the_security_headers(client: FlaskClient, path: str) -> None:
+def test_every_page_has_the_security_headers(client: FlaskClient, path: str) -> None:
     headers = client.get(path).headers
     assert "default-src 'none'" in headers["Content-Security-Policy"]
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
@@ -106,7 +106,7 @@ def test_every_page_carries_the_security_headers(client: FlaskClient, path: str)
 
 
 @pytest.mark.parametrize("path", ["/setup", "/webhook", "/predict", "/api/status"])
-def test_inner_errors_are_a_sentence_and_keep_secrets(
+def test_internal_errors_give_a_sentence_without_secrets(
     client: FlaskClient, store: Store, path: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     bodies = {"/setup": SETUP, "/webhook": webhook("START_TRAINING"), "/predict": {"project": "12.1", "tasks": []}}

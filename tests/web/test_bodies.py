@@ -1,4 +1,4 @@
-"""Bodies as typed models. What each refusal says: `test_validation.py`."""
+"""Bodies as typed models. For the sentences of refusals see `test_validation.py`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_setup() -> None:
     assert (asked.hostname, asked.access_token) == ("", "")
 
 
-def test_of_tasks_little_is_kept() -> None:
+def test_most_fields_of_tasks_are_dropped() -> None:
     annotations = [{"was_cancelled": 1, "result": ["a mask"]}, {"id": 5}, None]
     tasks = [{"id": 1, "data": {"image": "x"}}, {"id": 2**63 - 1, "project": "?", "annotations": annotations}]
     assert Predict.of({"project": "12", "tasks": tasks}).tasks == [
@@ -38,7 +38,7 @@ def test_the_project_of_an_event(created_at: Any, created: str) -> None:
     assert event.project.label_config == ""
 
 
-def test_an_event_that_nobody_learns_from_needs_no_project() -> None:
+def test_an_ignored_event_needs_no_project() -> None:
     assert Webhook.of({"action": "LABEL_LINK_CREATED", "project": 5}).action == "LABEL_LINK_CREATED"
 
 

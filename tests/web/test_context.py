@@ -28,7 +28,7 @@ def test_a_ranking_is_read_again_when_it_has_changed(client: FlaskClient, store:
     assert rankings.newest(project.id) is None
 
 
-def test_the_newest_settings_are_served_and_the_store_before_is_closed(start: Callable[..., FlaskClient]) -> None:
+def test_the_newest_settings_are_used_and_the_previous_store_is_closed(start: Callable[..., FlaskClient]) -> None:
     start(cycles=3)
     before = context()
     start(cycles=4)
@@ -37,7 +37,7 @@ def test_the_newest_settings_are_served_and_the_store_before_is_closed(start: Ca
     require_store()
 
 
-def test_what_cannot_be_opened_leaves_the_one_before(client: FlaskClient, tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_opened_leaves_the_previous_one(client: FlaskClient, tmp_path: Path) -> None:
     before = context()
     (tmp_path / "file").touch()
     with pytest.raises(PT4ALError, match="cannot be written"):

@@ -1,4 +1,4 @@
-"""What webhooks ask for, through the front door."""
+"""Webhooks, sent over HTTP."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_webhooks_wake_the_worker(client: FlaskClient, store: Store, event: str,
     assert reread(store, other).wake_at == other.wake_at
 
 
-def test_webhooks_tell_projects_of_two_label_studios_apart(client: FlaskClient, store: Store) -> None:
+def test_webhooks_distinguish_projects_of_two_label_studios(client: FlaskClient, store: Store) -> None:
     project, twin = add_project(store), add_project(store, created="1800000000")
     client.post("/webhook", json=webhook("ANNOTATION_CREATED"))
     assert reread(store, project).wake_at > project.wake_at
@@ -71,7 +71,7 @@ def test_a_webhook_that_cannot_be_used_is_ignored_with_a_sentence(
     assert context().store.projects() == []
 
 
-def test_a_webhook_is_judged_once(client: FlaskClient, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_webhook_is_validated_once(client: FlaskClient, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     validated: list[object] = []
 
     class Counted(bodies.Event):
@@ -86,7 +86,7 @@ def test_a_webhook_is_judged_once(client: FlaskClient, store: Store, monkeypatch
     assert len(validated) == 1
 
 
-def test_who_sends_the_key_of_a_judged_event_is_judged_all_the_same(client: FlaskClient, store: Store) -> None:
+def test_a_request_with_the_key_of_a_validated_event_is_still_validated(client: FlaskClient, store: Store) -> None:
     body = {**webhook("START_TRAINING"), events.VALIDATED: {"project": {"id": 99}}}
     assert client.post("/webhook", json=body).json["result"]["project"] == 12
     assert events.validated("START_TRAINING", {events.VALIDATED: {"project": {"id": 99}}}) is None

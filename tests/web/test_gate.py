@@ -1,4 +1,4 @@
-"""What the headers decide: who is answered, by which name, and on whose page's behalf."""
+"""Checks of the headers: who has access, by which host name, and from which site's pages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FAR += ["64:ff9b::a00:1", "2002:a00:1::1", "unknown"]
 
 
 def answer(tmp_path: Path, *, peer: str = "127.0.0.1", method: str = "GET", **given: object) -> tuple[int, str]:
-    """Code and sentence; 200 and nothing where the request may go on. `settings` and `headers` as given."""
+    """The status and the sentence of the response; 200 and "" if the request passes."""
     settings = settings_in(tmp_path, **dict(given.get("settings") or {}))  # type: ignore[arg-type]
     builder = EnvironBuilder("/setup", method=method, headers=given.get("headers"))  # type: ignore[arg-type]
     environ = builder.get_environ() | {"REMOTE_ADDR": peer}
@@ -30,13 +30,13 @@ def answer(tmp_path: Path, *, peer: str = "127.0.0.1", method: str = "GET", **gi
 
 
 @pytest.mark.parametrize("peer", NEAR)
-def test_without_a_password_neighbours_are_answered(tmp_path: Path, peer: str) -> None:
+def test_without_a_password_private_networks_have_access(tmp_path: Path, peer: str) -> None:
     assert answer(tmp_path, peer=peer) == (200, "")
     assert answer(tmp_path, headers={"X-Forwarded-For": f"192.168.3.4, {peer or '::1'}"}) == (200, "")
 
 
 @pytest.mark.parametrize("peer", FAR)
-def test_without_a_password_nobody_else_is(tmp_path: Path, peer: str) -> None:
+def test_without_a_password_nobody_else_has_access(tmp_path: Path, peer: str) -> None:
     code, sentence = answer(tmp_path, peer=peer)
     assert code == 403
     assert sentence.startswith(
@@ -90,7 +90,7 @@ def test_allowed_hosts(tmp_path: Path, allowed: str, host: str, code: int) -> No
 
 
 @pytest.mark.parametrize("host", ["[", "[::1", "a]b["])
-def test_a_host_that_is_no_address(tmp_path: Path, host: str) -> None:
+def test_a_malformed_host(tmp_path: Path, host: str) -> None:
     assert answer(tmp_path, headers={"Host": host})[0] == 400
 
 
@@ -125,7 +125,7 @@ def test_our_own_pages_and_programs(tmp_path: Path, headers: dict[str, str]) -> 
     assert answer(tmp_path, method="POST", headers={"Host": "localhost:9090", **headers}) == (200, "")
 
 
-def test_who_may_not_know_learns_nothing_of_the_rest(tmp_path: Path) -> None:
+def test_without_the_password_nothing_else_is_revealed(tmp_path: Path) -> None:
     large = {"Content-Length": str(2**40), "Content-Type": "text/plain", "Origin": "http://evil.example"}
     assert answer(tmp_path, method="POST", headers=large, settings=PASSWORD)[0] == 401
     assert answer(tmp_path, method="POST", headers=large, peer="8.8.8.8")[0] == 403

@@ -1,4 +1,4 @@
-"""What is counted before JSON is built: never less than what would be built."""
+"""Values are counted before JSON is parsed: never fewer than parsing would create."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ JSON = st.recursive(
 
 
 def parts(value: Any) -> int:
-    """Objects, lists and strings in it, keys among them."""
+    """How many objects, lists and strings a value contains, including keys."""
     if isinstance(value, dict):
         return 1 + sum(1 + parts(inner) for inner in value.values())
     return 1 + sum(map(parts, value)) if isinstance(value, list) else int(isinstance(value, str))
@@ -36,7 +36,7 @@ def commas(value: Any) -> int:
 
 @settings(max_examples=50)
 @given(value=JSON, chunk=st.integers(1, 9), ascii_only=st.booleans())
-def test_counts_what_is_there_wherever_the_chunks_end(value: Any, chunk: int, ascii_only: bool) -> None:
+def test_the_counts_do_not_depend_on_where_the_chunks_end(value: Any, chunk: int, ascii_only: bool) -> None:
     text = json.dumps(value, ensure_ascii=ascii_only).encode()
     with pytest.MonkeyPatch.context() as limits:
         limits.setattr(json_size, "_CHUNK", chunk)

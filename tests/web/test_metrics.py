@@ -15,7 +15,7 @@ LABEL = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)"')
 
 
 def parse(text: str) -> dict[tuple[str, ...], float]:
-    """Samples by name and sorted labels; fails on a line or an order that Prometheus would not take."""
+    """Samples by name and sorted labels; fails on a line or an order that Prometheus would reject."""
     samples, announced = {}, ""
     assert text.endswith("\n")
     for line in text.splitlines():

@@ -1,4 +1,4 @@
-"""How long /predict waits, and for what."""
+"""How long /predict waits, and for which labels."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def project(store: Store) -> Project:
 
 
 def work(store: Store, project: Project, after: float) -> threading.Thread:
-    """A worker that takes in the label of task 2 and refits, once it is woken."""
+    """A worker that syncs the label of task 2 and refits once it is woken."""
 
     def refit() -> None:
         while reread(store, project).wake_at <= project.wake_at:
@@ -97,7 +97,7 @@ def no_model_yet(store: Store, project: Project) -> None:
 
 
 @pytest.mark.parametrize("circumstance", [no_worker, dead_worker, no_model_yet])
-def test_does_not_wait_in_vain(
+def test_does_not_wait_if_that_is_useless(
     client: FlaskClient, store: Store, circumstance: Callable[[Store, Project], None]
 ) -> None:
     project = add_ranked(store)

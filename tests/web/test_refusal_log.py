@@ -1,4 +1,4 @@
-"""What is refused is on the console, without secrets, and cannot fill it."""
+"""Refusals are logged on the console, without secrets and without flooding it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TOKEN = "t0p-s3cret"
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time by which refusals are counted; none was before."""
+    """The clock of an empty log of refusals."""
     now = [1000.0]
     monkeypatch.setattr(refusal_log, "_kinds", {})
     monkeypatch.setattr(refusal_log, "clock", lambda: now[0])

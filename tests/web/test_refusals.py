@@ -20,5 +20,5 @@ def test_reason_phrase(sentence: str, line: str) -> None:
     assert reason_phrase(sentence) == line
 
 
-def test_reason_phrases_are_bounded() -> None:
+def test_reason_phrases_are_short() -> None:
     assert len(reason_phrase("x" * 5000)) == 300

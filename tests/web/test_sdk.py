@@ -1,4 +1,4 @@
-"""What the adapter promises of either SDK generation."""
+"""Properties of the adapter on both SDK generations."""
 
 from __future__ import annotations
 

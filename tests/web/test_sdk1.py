@@ -1,4 +1,4 @@
-"""label-studio-ml 1.0.9, made to behave as 2.x."""
+"""label-studio-ml 1.0.9, which behaves like 2.x."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pt4al_backend.store.store import Store
 
 @pytest.fixture
 def manager(client: FlaskClient) -> Any:
-    """What the SDK asks instead of its own."""
+    """The manager that replaces the one of the SDK."""
     return importlib.import_module("label_studio_ml.api")._manager
 
 

@@ -32,7 +32,7 @@ def test_only_health_is_open(start: Callable[..., FlaskClient]) -> None:
         assert client.post(path, json="no object").status_code in (401, 405)
 
 
-def test_the_password_opens(start: Callable[..., FlaskClient]) -> None:
+def test_the_password_gives_access(start: Callable[..., FlaskClient]) -> None:
     client = start(**LOCKED)
     for encoding in ("utf-8", "latin-1"):
         assert client.get("/api/status", headers=basic("jürgen:pä:ss", encoding)).status_code == 200

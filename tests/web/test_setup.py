@@ -59,7 +59,7 @@ def test_setup_keeps_hostname_and_token_together(start: Callable[..., FlaskClien
         ({}, {"schema": "<View><Text name='t' value='$t'/></View>"}, "PT4AL needs an Image tag"),
     ],
 )
-def test_setup_refuses_with_a_reason(
+def test_setup_rejects_with_a_reason(
     start: Callable[..., FlaskClient], settings: dict[str, Any], body: dict[str, Any], says: str
 ) -> None:
     answer = start(**settings).post("/setup", json={**SETUP, **body})

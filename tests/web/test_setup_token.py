@@ -24,7 +24,7 @@ def setup(client: FlaskClient, server: OddServer, token: str = TOKEN) -> TestRes
     return client.post("/setup", json=body)
 
 
-def test_a_token_that_is_refused(start: Callable[..., FlaskClient]) -> None:
+def test_a_rejected_token(start: Callable[..., FlaskClient]) -> None:
     client = start(**UNKNOWN)
     with answering(lambda asked: Reply.json({"detail": "legacy token authentication has been disabled"}, 401)) as ls:
         answer = setup(client, ls)
@@ -45,14 +45,14 @@ def test_a_token_that_is_refused(start: Callable[..., FlaskClient]) -> None:
         Reply(0),
     ],
 )
-def test_what_says_nothing_of_the_token_passes(start: Callable[..., FlaskClient], reply: Reply) -> None:
+def test_responses_that_prove_nothing_about_the_token_pass(start: Callable[..., FlaskClient], reply: Reply) -> None:
     with answering(lambda asked: reply) as server:
         assert setup(start(**UNKNOWN), server).status_code == 200
 
 
 @pytest.mark.alone
 def test_label_studio_is_not_kept_waiting(start: Callable[..., FlaskClient]) -> None:
-    """It waits three seconds, and may be unable to answer us while it does."""
+    """Label Studio waits three seconds, and may be unable to respond to us meanwhile."""
 
     def slow(asked: Asked) -> Reply:
         time.sleep(2.5)
@@ -70,7 +70,7 @@ def test_a_known_project_is_not_checked_again(start: Callable[..., FlaskClient])
     with answering(lambda asked: Reply.json({"email": "me@example.com"})) as server:
         for _ in range(2):
             assert setup(client, server).status_code == 200
-        assert len(server.asked) == 2, "nothing has been learnt of the project yet"
+        assert len(server.asked) == 2, "the project was never synced"
         (project,) = context().store.projects()
         context().store.update(project.id, cursor="1")
         assert setup(client, server).status_code == 200 and len(server.asked) == 2
@@ -86,7 +86,7 @@ UNAUTHORIZED = Reply.json({"detail": "Invalid token."}, 401)
 
 
 def personal(claims: dict[str, object]) -> str:
-    """A personal access token as Label Studio makes them, as far as one looks at it without its key."""
+    """A personal access token like those of Label Studio, as far as it can be read without its key."""
     parts = ({"alg": "HS256", "typ": "JWT"}, claims, {})
     return ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts)
 
@@ -122,7 +122,7 @@ def test_a_wrong_token_of_the_settings(
         ("team:wrong", Reply(401, b"<html>", {"WWW-Authenticate": 'Basic realm="proxy"'})),
     ],
 )
-def test_what_says_nothing_of_the_token_of_the_settings_passes(
+def test_responses_that_prove_nothing_about_the_token_of_the_settings_pass(
     start: Callable[..., FlaskClient], login: str, reply: Reply
 ) -> None:
     with answering(lambda asked: reply) as server:

@@ -51,20 +51,20 @@ WRONG: list[tuple[str, Any]] = [
         ("/webhook", webhook("START_TRAINING", label_config="<View>" + "<Choice/>" * 200_000)),
     ],
 )
-def test_a_label_config_is_bounded(client: FlaskClient, path: str, body: dict[str, Any]) -> None:
+def test_the_size_of_a_label_config_is_limited(client: FlaskClient, path: str, body: dict[str, Any]) -> None:
     answer = client.post(path, json=body)
     assert answer.status == "413 The label config has more than 1,000,000 characters: make it shorter."
 
 
 @pytest.mark.parametrize("path", ["/setup", "/predict", "/webhook", "/versions", "/train"])
 @pytest.mark.parametrize("body", BROKEN_JSON, ids=[repr(body[:10]) for body in BROKEN_JSON])
-def test_what_is_no_json_object(client: FlaskClient, path: str, body: bytes) -> None:
+def test_bodies_that_are_no_json_objects(client: FlaskClient, path: str, body: bytes) -> None:
     answer = client.post(path, data=body, content_type="application/json")
     assert answer.status_code == 400
     assert answer.json["error"].startswith("The body is not")
 
 
-def test_what_has_wrong_parts(client: FlaskClient, store: Store) -> None:
+def test_bodies_with_wrong_fields(client: FlaskClient, store: Store) -> None:
     for path, body in WRONG:
         answer = client.post(path, data=json.dumps(body), content_type="application/json")
         sentence = answer.json["error"]
@@ -77,7 +77,7 @@ def test_what_has_wrong_parts(client: FlaskClient, store: Store) -> None:
 @pytest.mark.parametrize(
     "project", [{"created_at": 5}, {"created_at": "yesterday"}, {"created_at": None}, {"label_config": None}]
 )
-def test_what_can_be_done_without(client: FlaskClient, store: Store, project: dict[str, Any]) -> None:
+def test_optional_fields(client: FlaskClient, store: Store, project: dict[str, Any]) -> None:
     answer = client.post("/webhook", json=webhook("START_TRAINING", **project))
     assert answer.json["result"]["woken"] == 1
 
@@ -109,7 +109,7 @@ def test_json_is_read(client: FlaskClient, content_type: str) -> None:
 @pytest.mark.parametrize(
     "content_type", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]
 )
-def test_what_is_not_said_to_be_json_is_refused(client: FlaskClient, content_type: str | None) -> None:
+def test_bodies_not_marked_as_json_are_rejected(client: FlaskClient, content_type: str | None) -> None:
     for path in ("/setup", "/predict", "/webhook", "/versions"):
         answer = client.post(path, data=json.dumps(PREDICT), content_type=content_type)
         assert answer.status == "415 The body is not marked as JSON: send Content-Type: application/json."
@@ -141,7 +141,7 @@ def test_many_tasks(client: FlaskClient) -> None:
     assert len(client.post("/predict", json={**PREDICT, "tasks": tasks[1:]}).json["results"]) == MOST_TASKS
 
 
-def test_large_bodies_wait_for_a_seat_and_give_it_back(client: FlaskClient) -> None:
+def test_large_bodies_acquire_the_semaphore_and_release_it(client: FlaskClient) -> None:
     body = {**PREDICT, "tasks": [{"id": 1, "data": "x" * SMALL_BODY}]}
     for _ in range(6):
         assert client.post("/predict", json=body).status_code == 200
@@ -156,7 +156,7 @@ def test_large_bodies_wait_for_a_seat_and_give_it_back(client: FlaskClient) -> N
         LARGE_BODIES.release(4)
 
 
-def test_training_of_old_label_studios_is_refused(client: FlaskClient) -> None:
+def test_training_requests_of_old_label_studios_are_rejected(client: FlaskClient) -> None:
     answer = client.post("/train", json={"annotations": 5, "project": {}})
     assert answer.status_code == 410
     assert "update" in answer.json["error"]

@@ -1,4 +1,4 @@
-"""The tables of 0.1.0 as it was released: one single-choice question per project."""
+"""The tables of release 0.1.0: one single-choice question per project."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Make them in an empty database."""
+    """Create them in an empty database."""
     op.create_table("schema", sa.Column("version", sa.Integer(), primary_key=True))
     op.create_table(
         "project",

@@ -1,7 +1,7 @@
 """Several questions per project, among them segmentation.
 
-The networks of before cannot be read any more, and a label does not say which question it answers. So projects stay
-connected, with what they have published, and everything else is asked of Label Studio and learnt again.
+Older networks can no longer be read, and an old label does not say which question it answers. Projects therefore stay
+connected and keep what they have published; everything else is synced from Label Studio and learned again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ stage_detail = 'for the worker', eta_seconds = NULL, error = '', round = 0"""
 
 
 def upgrade() -> None:
-    """Keep the projects."""
+    """Keep the projects, and reset everything else."""
     op.drop_table("ranking")
     op.drop_index("task_by_state", "task")
     op.drop_table("task")

@@ -1,4 +1,4 @@
-"""Two tables that early builds of 0.2.0 added to a database when they opened it, and a mark for older releases."""
+"""Adds two tables, which early builds of 0.2.0 created when they opened a database, and a mark for older releases."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Add them where they are not. Releases without migrations refuse a `schema` that they do not know."""
+    """Create them if they are missing. Releases without migrations reject a `schema` that they do not know."""
     op.create_table(
         "announced",
         sa.Column("project_id", sa.Integer(), sa.ForeignKey("project.id", ondelete="CASCADE"), primary_key=True),

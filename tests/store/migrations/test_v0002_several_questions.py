@@ -1,4 +1,4 @@
-"""Several questions per project: projects are kept, everything else is asked of Label Studio and learnt again."""
+"""Several questions per project: projects are kept, everything else is synced and learned again."""
 
 from __future__ import annotations
 

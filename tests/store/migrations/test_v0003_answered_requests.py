@@ -1,4 +1,4 @@
-"""The request that a training answers, instead of when the training started."""
+"""The request that a training answers replaces the time when the training started."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables that early builds of 0.2.0 have, and 0.1.0 has not."""
+"""Tables that early builds of 0.2.0 have and 0.1.0 lacks."""
 
 from __future__ import annotations
 
