@@ -62,7 +62,7 @@ from pt4al_backend.sampling.orders import Order
 from pt4al_backend.simulate.results import environment
 from pt4al_backend.store.checkpoints import CheckpointFile
 from pt4al_backend.store.decode import decode
-from pt4al_backend.store.feature_file import FeatureFile
+from pt4al_backend.store.embedding_file import EmbeddingFile
 from pt4al_backend.store.pixels import PixelStore
 from pt4al_backend.store.store import PoolArrays
 from pt4al_backend.store.tables import Project
@@ -200,7 +200,9 @@ class Ours:
         }
         project = Project(cycles=CYCLES, query_size=self._pool.query)
         with tempfile.TemporaryDirectory(dir=self._pool.directory) as directory:
-            features = FeatureFile(Path(directory) / "features.bin", width=learning.network_encoder(weights).dimension)
+            features = EmbeddingFile(
+                Path(directory) / "features.bin", width=learning.network_encoder(weights).dimension
+            )
             for chunk, values, _ in learning.network_encoder(weights).embed(self._pixels, rows, device=DEVICE):
                 features.write(chunk, values)
             sources = ProbeInputs(features, None, None, answers, None, background=True)

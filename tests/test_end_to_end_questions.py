@@ -150,7 +150,7 @@ def test_changed_questions_are_learned_again(label_studio, backend):
 
 
 def learnt_mask(backend, project, task):
-    """The mask that is learnt for a task, None where none has been drawn."""
+    """The mask that a task teaches, None if none has been drawn."""
 
     def read(store, row):
         files = list(store.pixels_dir(row.id).glob("masks-*"))

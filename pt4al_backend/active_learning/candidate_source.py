@@ -23,7 +23,7 @@ class CandidateSource:
     def embeddings(self, positions: Positions) -> NDArray[np.float32]:
         """(k, D); a row is NaN where it is not computed yet."""
         known = self._known(positions)
-        file = self.predictions.inputs.features
+        file = self.predictions.inputs.embeddings
         values = np.full((len(positions), file.width), np.nan, dtype=np.float32)
         values[known] = file.read(self.pool.row[positions[known]])
         return values
@@ -40,7 +40,7 @@ class CandidateSource:
 
     def labelled_embeddings(self) -> NDArray[np.float32]:
         """(l, D), those that are computed."""
-        file, rows = self.predictions.inputs.features, self.pool.row[self.pool.labelled]
+        file, rows = self.predictions.inputs.embeddings, self.pool.row[self.pool.labelled]
         return file.read(rows[file.has(rows)]).astype(np.float32)
 
     def out_of_fold_errors(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def draw_masks(workspace: Workspace) -> Job:
-    """Draw the segmentations that people made, so that they can be learnt."""
+    """Draw the segmentations that people made, so that networks can learn from them."""
     project = workspace.project()
     todo = undrawn(workspace, project)
     for done, task in enumerate(todo):
@@ -31,7 +31,7 @@ def draw_masks(workspace: Workspace) -> Job:
 
 
 def undrawn(workspace: Workspace, project: Project) -> list[int]:
-    """Tasks of images in the pool whose segmentation was answered and not drawn yet."""
+    """Tasks in the pool whose segmentation people have made and nobody has drawn yet."""
     question, masks = region_question(project), workspace.masks(project)
     if question is None or masks is None:
         return []
@@ -47,7 +47,7 @@ def undrawn(workspace: Workspace, project: Project) -> list[int]:
 
 
 def draw_a_few(workspace: Workspace, project: Project, *, most: int = 4) -> None:
-    """Draw segmentations that have just been made, if they are few: a refit need not wait for a job then."""
+    """Draw segmentations that have just been made if they are few, so that fitting probes need not wait for a job."""
     todo = undrawn(workspace, project)
     if len(todo) <= most:
         for task in todo:
@@ -57,21 +57,21 @@ def draw_a_few(workspace: Workspace, project: Project, *, most: int = 4) -> None
 def previews(
     workspace: Workspace, pool: PoolArrays, predictions: PoolPredictions, positions: NDArray[np.int64]
 ) -> list[Preview]:
-    """What the refitted head sees on images at these positions of the pool, pixel by pixel."""
+    """Predict the images at these positions of the pool pixel by pixel, with the fitted probes."""
     project = workspace.project()
     tasks = pool.task[positions].tolist()
     sizes = workspace.store.sizes(project.id, tasks)
     found = [Preview({}, *sizes.get(task, (0, 0))) for task in tasks]
     pixels, encoder = workspace.pixels(project), workspace.networks.encoder(project)
-    for view in predictions.per_question:
-        label_type = view.question.label_type
+    for predicted in predictions.per_question:
+        label_type = predicted.question.label_type
         if not label_type.dense:
             continue
         rows = predictions.rows[positions]
         place = {row: k for k, row in enumerate(rows.tolist())}
-        for chunk, logits in encoder.segment(view.head, pixels, rows, device=workspace.device):
+        for chunk, logits in encoder.segment(predicted.head, pixels, rows, device=workspace.device):
             for row, each in zip(chunk.tolist(), logits, strict=True):
-                found[place[row]].predictions[view.question.name] = label_type.seen(each)
+                found[place[row]].predictions[predicted.question.name] = label_type.seen(each)
     return found
 
 
@@ -80,7 +80,7 @@ def _draw(workspace: Workspace, project: Project, task: int) -> None:
     regions = workspace.store.regions(project.id, [task]).get(task)
     row = int(workspace.store.reserve_rows(project.id, [task])[0])
     if question is None or masks is None or regions is None or row < 0:
-        return  # it was taken back meanwhile
+        return  # the answer was deleted meanwhile
     size = workspace.store.sizes(project.id, [task])[task]
     drawing = _drawing(workspace, question, regions, side=masks.side, size=size)
     for note in drawing.notes:
@@ -92,12 +92,12 @@ def _draw(workspace: Workspace, project: Project, task: int) -> None:
 def _drawing(
     workspace: Workspace, question: Question, regions: list[dict[str, Any]], *, side: int, size: tuple[int, int]
 ) -> Drawing:
-    """What people drew on one image; where that fails nothing is learnt of it, and the others go on."""
+    """What people drew on one image. If that fails, the image teaches nothing; the others are still drawn."""
     try:
         return workspace.platform.drawing(question, regions, side=side, size=size)
     except PT4ALError:
         raise  # it is not this image's fault
     except Exception as error:
         logger.exception("regions cannot be drawn")
-        note = f"Its regions cannot be drawn ({type(error).__name__}), and are not learnt from; make them again."
+        note = f"Its regions cannot be drawn ({type(error).__name__}) and are ignored: make them again."
         return Drawing(np.full((side, side), UNKNOWN, dtype=np.uint8), (note,))

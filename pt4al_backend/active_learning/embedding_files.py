@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pt4al_backend.learning import Encoder
-from pt4al_backend.store.feature_file import FeatureFile
+from pt4al_backend.store.embedding_file import EmbeddingFile
 
 VECTORS, PATCHES = "embeddings", "patches"
 _OLD_NAMES = {"features": VECTORS, "grid": PATCHES}
@@ -23,9 +23,9 @@ class EmbeddingFiles:
     """One file of vectors, and one of patch embeddings where the encoder gives them; both are named after it."""
 
     encoder: Encoder
-    vectors: FeatureFile
+    vectors: EmbeddingFile
     """One embedding per image."""
-    patches: FeatureFile | None
+    patches: EmbeddingFile | None
     """One embedding per cell of a grid over the image."""
 
     @classmethod
@@ -33,12 +33,12 @@ class EmbeddingFiles:
         """The files of an encoder in a directory; they appear when they are written."""
         vectors, patches = (directory / name for name in file_names(encoder.name))
         if encoder.grid is None:
-            return cls(encoder, FeatureFile(vectors, width=encoder.dimension), None)
+            return cls(encoder, EmbeddingFile(vectors, width=encoder.dimension), None)
         side, width = encoder.grid
         return cls(
             encoder,
-            FeatureFile(vectors, width=encoder.dimension),
-            FeatureFile(patches, width=side * side * width),
+            EmbeddingFile(vectors, width=encoder.dimension),
+            EmbeddingFile(patches, width=side * side * width),
         )
 
     def has(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -56,8 +56,8 @@ def fit_probes(pool: PoolArrays, questions: Sequence[Question], inputs: ProbeInp
     for question in questions:
         labels = _targets(pool, question, inputs, labelled)
         answered_at = np.flatnonzero(answered(labels))
-        if len(answered_at) and question.name in inputs.own:
-            heads[question.name] = inputs.own[question.name]
+        if len(answered_at) and question.name in inputs.trained_heads:
+            heads[question.name] = inputs.trained_heads[question.name]
         elif len(answered_at):
             if question.label_type.dense:
                 answered_at = np.sort(np.random.default_rng(0).permutation(answered_at)[:MOST_MASKS])

@@ -96,14 +96,14 @@ class Workspace:
         if not self.settings.method.refits:
             heads = self.networks.heads(project, embeddings.encoder.name, background=self.background)
         return ProbeInputs(
-            features=embeddings.vectors,
-            grid=embeddings.patches,
-            grid_shape=embeddings.encoder.grid,
+            embeddings=embeddings.vectors,
+            patches=embeddings.patches,
+            patch_grid=embeddings.encoder.grid,
             answers=self.store.answers(project.id),
             masks=self.masks(project),
             background=self.background,
             balance=self.recipe(project, pool=project.pretext_pool).main.balance,
-            own=heads,
+            trained_heads=heads,
         )
 
     @property

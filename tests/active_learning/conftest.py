@@ -26,7 +26,7 @@ def settled(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def segmented(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuestionRig]:
-    """Sixty images, the first of them labelled and learnt from."""
+    """Sixty images, the first of them labelled and trained on."""
     with opened(tmp_path_factory.mktemp("segmented"), MASK, n=60, main_epochs=15, query_size=30, slack=10) as rig:
         rig.settle()
         rig.platform.answer(*range(1, 21))

@@ -21,7 +21,7 @@ from pt4al_backend.labelling.questions import Answers, Prediction, Question
 from pt4al_backend.labelling.segmentation import SEGMENTATION, of_pixels
 from pt4al_backend.labelling.single import SINGLE
 from pt4al_backend.sampling.uncertainty import entropy, margin, mean_rank, softmax
-from pt4al_backend.store.feature_file import FeatureFile
+from pt4al_backend.store.embedding_file import EmbeddingFile
 from pt4al_backend.store.mask_file import MaskFile
 from pt4al_backend.store.store import PoolArrays
 
@@ -41,8 +41,8 @@ class World:
     result: NDArray[np.bool_]
     cells: NDArray[np.int64]
     """(n, CELLS, CELLS): 2 is where no region is."""
-    features: FeatureFile
-    grid: FeatureFile
+    embeddings: EmbeddingFile
+    patches: EmbeddingFile
     masks: MaskFile
 
     def answers(self, position: int) -> Answers:
@@ -52,9 +52,9 @@ class World:
     def sources(self, answers: dict[int, Answers], *, dense: bool = True, background: bool = True) -> ProbeInputs:
         """`answers` by position."""
         return ProbeInputs(
-            features=self.features,
-            grid=self.grid if dense else None,
-            grid_shape=(CELLS, 3) if dense else None,
+            embeddings=self.embeddings,
+            patches=self.patches if dense else None,
+            patch_grid=(CELLS, 3) if dense else None,
             answers={position + 100: given for position, given in answers.items()},
             masks=self.masks,
             background=background,
@@ -73,10 +73,10 @@ def world(tmp_path: Path) -> World:
     random = np.random.default_rng(0)
     kind, result = np.arange(N) % 3, random.random((N, 2)) < 0.4
     cells = random.integers(0, 3, (N, CELLS, CELLS))
-    features = FeatureFile(tmp_path / "features.bin", width=5)
+    features = EmbeddingFile(tmp_path / "features.bin", width=5)
     values = np.concatenate([np.eye(3)[kind], result], axis=1) + random.normal(0, 0.1, (N, 5))
     features.write(row(range(N)), values.astype(np.float16))
-    grid = FeatureFile(tmp_path / "grid.bin", width=CELLS * CELLS * 3)
+    grid = EmbeddingFile(tmp_path / "grid.bin", width=CELLS * CELLS * 3)
     values = np.eye(3)[cells] + random.normal(0, 0.1, (N, CELLS, CELLS, 3))
     grid.write(row(range(N)), values.reshape(N, -1).astype(np.float16))
     made = World(kind, result, cells, features, grid, MaskFile(tmp_path / "masks.bin", side=2 * CELLS))
@@ -111,7 +111,7 @@ def test_every_question_is_answered_as_its_features_say(world: World) -> None:
     assert len(area.chosen) == 0 and np.isnan(area.probability).all()  # masks are not kept
     assert kind.at(4, KIND) == Prediction("dog", float(kind.probability[4]))
     head = found.per_question[2].head
-    logits = head.logits(world.grid.read(row(range(N))).reshape(N, CELLS, CELLS, 3))
+    logits = head.logits(world.patches.read(row(range(N))).reshape(N, CELLS, CELLS, 3))
     assert (logits.argmax(axis=-1) == world.cells).mean() > 0.98
     assert found.per_question[2].uncertainty == pytest.approx(of_pixels(logits, entropy))
 
@@ -119,10 +119,10 @@ def test_every_question_is_answered_as_its_features_say(world: World) -> None:
 def test_uncertainties_and_guesses_are_the_heads(world: World) -> None:
     found = thought(world, {position: world.answers(position) for position in range(9)})
     kind, result, area = found.per_question
-    logits = kind.head.logits(world.features.read(row(range(N))))
+    logits = kind.head.logits(world.embeddings.read(row(range(N))))
     assert kind.uncertainty == pytest.approx(margin(logits))
     assert kind.arrays.probability == pytest.approx(softmax(logits).max(axis=1), rel=1e-5)
-    logits = result.head.logits(world.features.read(row(range(N))))
+    logits = result.head.logits(world.embeddings.read(row(range(N))))
     there = 1 / (1 + np.exp(-logits))
     assert result.uncertainty == pytest.approx(of_labels(logits, entropy))
     assert result.arrays.probability == pytest.approx(np.maximum(there, 1 - there).mean(axis=1), rel=1e-5)
@@ -137,12 +137,12 @@ def test_errors_are_what_is_predicted_less_the_answer(world: World) -> None:
     errors = found.gradients(some)
     assert errors.shape == (3, 3 + 2 + 3)
     kind, result, area = np.split(errors, [3, 5], axis=1)
-    features = world.features.read(row(some))
+    features = world.embeddings.read(row(some))
     shares = softmax(found.per_question[0].head.logits(features))
     assert kind == pytest.approx(shares - np.eye(3)[shares.argmax(axis=1)])
     there = 1 / (1 + np.exp(-found.per_question[1].head.logits(features)))
     assert result == pytest.approx(2 * (there - (there > 0.5)) / np.sqrt(2), abs=1e-6)
-    logits = found.per_question[2].head.logits(world.grid.read(row(some)).reshape(3, CELLS, CELLS, 3))
+    logits = found.per_question[2].head.logits(world.patches.read(row(some)).reshape(3, CELLS, CELLS, 3))
     pixels = softmax(logits.reshape(-1, 3))
     assert area == pytest.approx((pixels - np.eye(3)[pixels.argmax(axis=1)]).reshape(3, -1, 3).mean(axis=1))
 
@@ -183,8 +183,8 @@ def test_partial_answers_teach_what_they_answer(world: World) -> None:
 
 def test_images_without_embeddings_have_no_prediction(world: World) -> None:
     given = {position: world.answers(position) for position in range(20)}
-    world.features.forget(row([3, 30]))
-    world.grid.forget(row([31]))
+    world.embeddings.forget(row([3, 30]))
+    world.patches.forget(row([31]))
     found = thought(world, given)
     unknown = np.isin(np.arange(N), [3, 30, 31])
     for view in found.per_question:
@@ -210,7 +210,7 @@ def test_pixels_outside_all_regions_may_be_ignored(world: World) -> None:
     given = {position: world.answers(position) for position in range(20)}
     (view,) = thought(world, given, (AREA,), background=False).per_question
     assert view.head.bias.shape == (2,)
-    logits = view.head.logits(world.grid.read(row(range(N))).reshape(N, CELLS, CELLS, 3))
+    logits = view.head.logits(world.patches.read(row(range(N))).reshape(N, CELLS, CELLS, 3))
     known = world.cells < 2
     assert (logits.argmax(axis=-1) == world.cells)[known].mean() > 0.98
     world.masks.write(int(row(0)), DIGEST, np.full((8, 8), 2, dtype=np.uint8))
@@ -240,7 +240,7 @@ def test_of_many_segmentations_only_some_are_read(world: World, monkeypatch: pyt
     monkeypatch.setattr("pt4al_backend.active_learning.fit_probes.MOST_MASKS", 12)
     head = fit_probes(pool(given), (AREA,), world.sources(given))["area"]
     assert read == [12]
-    logits = head.logits(world.grid.read(row(range(N))).reshape(N, CELLS, CELLS, 3))
+    logits = head.logits(world.patches.read(row(range(N))).reshape(N, CELLS, CELLS, 3))
     assert (logits.argmax(axis=-1) == world.cells).mean() > 0.98
 
 

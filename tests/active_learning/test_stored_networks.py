@@ -64,7 +64,7 @@ def test_superseded_networks_and_embeddings_are_deleted(settled):
 
 
 def test_a_network_that_is_gone_is_said_to_be(settled):
-    with pytest.raises(PT4ALError, match="The network main-7 of project 1 is gone"):
+    with pytest.raises(PT4ALError, match="The network main-7 of project 1 is missing"):
         settled.workspace.networks.weights("main-7")
 
 
@@ -120,8 +120,8 @@ def test_the_heads_of_a_main_network_are_not_asked_about_a_pretrained_encoders_e
     rig = Rig(tmp_path, n=40, encoder=pretrained, pretext_epochs=1, main_epochs=1)
     rig.settle()
     label_a_round(rig)
-    assert list(rig.workspace.probe_inputs(rig.project, "main-1").own) == [QUESTION]
-    assert rig.workspace.probe_inputs(rig.project).own == {}
+    assert list(rig.workspace.probe_inputs(rig.project, "main-1").trained_heads) == [QUESTION]
+    assert rig.workspace.probe_inputs(rig.project).trained_heads == {}
     rig.close()
 
 
@@ -176,11 +176,11 @@ def test_paper_asks_a_refit_where_the_network_learnt_other_questions(tmp_path, m
     rig = Rig(tmp_path, n=60)
     label_half(rig)
     rig.settle()
-    assert rig.workspace.probe_inputs(rig.project, "main-1").own[QUESTION].bias.shape == (10,)
-    assert rig.workspace.probe_inputs(rig.project, "pretext-1").own == {}
+    assert rig.workspace.probe_inputs(rig.project, "main-1").trained_heads[QUESTION].bias.shape == (10,)
+    assert rig.workspace.probe_inputs(rig.project, "pretext-1").trained_heads == {}
     rig.platform.classes = rig.platform.classes[:6]
     rig.sync()
-    assert rig.workspace.probe_inputs(rig.project, "main-1").own == {}
+    assert rig.workspace.probe_inputs(rig.project, "main-1").trained_heads == {}
     assert {pick.predictions[QUESTION].value for pick in rig.platform.published[-1].picks} <= set("012345")
     rig.close()
 
@@ -194,8 +194,8 @@ def test_paper_asks_a_refit_what_its_network_had_no_answer_for(tmp_path: Path, m
     rig.platform.answer(*range(1, 13))
     rig.settle()
     assert rig.project.main_generation == 1
-    assert list(rig.workspace.probe_inputs(rig.project, "main-1").own) == [EMPTY.name]
+    assert list(rig.workspace.probe_inputs(rig.project, "main-1").trained_heads) == [EMPTY.name]
     assert set(next(iter(rig.picks.values())).predictions) == {EMPTY.name, PRESENT.name}
     rig.train()
-    assert list(rig.workspace.probe_inputs(rig.project, "main-2").own) == [EMPTY.name, PRESENT.name]
+    assert list(rig.workspace.probe_inputs(rig.project, "main-2").trained_heads) == [EMPTY.name, PRESENT.name]
     rig.close()

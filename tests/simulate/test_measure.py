@@ -14,7 +14,7 @@ from pt4al_backend import learning
 from pt4al_backend.datasets.folders import read_folder
 from pt4al_backend.simulate.simulation import Replay, Simulation
 from pt4al_backend.store.checkpoints import load_arrays
-from pt4al_backend.store.feature_file import FeatureFile
+from pt4al_backend.store.embedding_file import EmbeddingFile
 from pt4al_backend.store.pixels import PixelStore
 from pt4al_backend.store.store import Store
 
@@ -88,7 +88,7 @@ def test_mean_iou_worked_out_by_hand(drawings: Path, tmp_path: Path) -> None:
     shape = learning.network_encoder(weights).grid
     assert shape
     cells, width = shape
-    grid = FeatureFile(models / f"patches-main-{project.main_generation}.bin", width=cells * cells * width)
+    grid = EmbeddingFile(models / f"patches-main-{project.main_generation}.bin", width=cells * cells * width)
     features = grid.read(arrays.row[arrays.labelled]).reshape(-1, cells, cells, width)
 
     labelled = (arrays.task[arrays.labelled] - 1).tolist()

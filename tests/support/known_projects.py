@@ -25,7 +25,7 @@ QUICK = {
     "poll_interval": 0.5,
     "idle_interval": 1,
 }
-"""Settings that make a loop of small steps; what is learnt does not matter in these tests."""
+"""Settings that make a loop of small steps; what it learns does not matter in these tests."""
 
 
 @dataclass(frozen=True)

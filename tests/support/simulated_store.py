@@ -11,7 +11,7 @@ import numpy as np
 from pt4al_backend import learning
 from pt4al_backend.labelling.label_types import questions_of
 from pt4al_backend.store.checkpoints import load_arrays
-from pt4al_backend.store.feature_file import FeatureFile
+from pt4al_backend.store.embedding_file import EmbeddingFile
 from pt4al_backend.store.store import Store
 
 
@@ -44,7 +44,7 @@ class Stored:
         loaded = load_arrays(models / f"main-{project.main_generation}.safetensors")
         assert loaded
         weights = learning.Weights(*loaded)
-        stored = FeatureFile(
+        stored = EmbeddingFile(
             models / f"embeddings-main-{project.main_generation}.bin", width=learning.network_encoder(weights).dimension
         )
         [question] = questions_of(project.questions)

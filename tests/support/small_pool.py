@@ -12,7 +12,7 @@ from pt4al_backend.active_learning.pool_predictions import PoolPredictions
 from pt4al_backend.active_learning.training_data import ProbeInputs
 from pt4al_backend.labelling.questions import Question
 from pt4al_backend.labelling.single import SINGLE
-from pt4al_backend.store.feature_file import FeatureFile
+from pt4al_backend.store.embedding_file import EmbeddingFile
 from pt4al_backend.store.store import PoolArrays
 
 N, BATCHES = 24, 3
@@ -30,7 +30,7 @@ def pool(labelled: Iterable[int] = (), skipped: Iterable[int] = ()) -> PoolArray
 
 def predictions(directory: Path, a_pool: PoolArrays, *, missing: Iterable[int] = ()) -> PoolPredictions:
     """What probes predict that are fitted on the labels; embeddings of `missing` images are not computed."""
-    features = FeatureFile(directory / "features.bin", width=3)
+    features = EmbeddingFile(directory / "features.bin", width=3)
     rows = np.setdiff1d(np.arange(N), list(missing))
     features.write(rows, EMBEDDINGS[rows])
     answers = {int(task): {"kind": KIND.classes[CLASS[task - 100]]} for task in a_pool.task[a_pool.labelled]}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pt4al_backend.store.row_file import RowFile
 
 
-class FeatureFile:
+class EmbeddingFile:
     """The float16 embeddings of one encoder. Column 0 is 1 if a row has been written."""
 
     def __init__(self, path: Path, *, width: int) -> None:
