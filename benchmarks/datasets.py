@@ -1,6 +1,6 @@
 """Real labelled images for the benchmarks, read in place.
 
-They are in `../shared/data` beside the project, or in `PT4AL_BENCHMARK_DATA`. Each data set is either as published or
+They are in `../shared/data` beside the project, or in `PT4AL_BENCH_DATA`. Each data set is either as published or
 in our packed form:
 
 * CIFAR-10: `cifar-10-batches-bin/`, its "binary version" (https://www.cs.toronto.edu/~kriz/cifar.html); or
@@ -34,7 +34,7 @@ CAMVID_CLASSES = (
 
 
 def data_dir() -> Path:
-    return Path(os.environ.get("PT4AL_BENCHMARK_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    return Path(os.environ.get("PT4AL_BENCH_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
 class Files:

@@ -84,7 +84,7 @@ def test_bad_regions_do_no_harm_to_good_ones(label_studio, backend):
         'A region of "brush" is left out: its pixels are damaged or do not fit its image\'s size; paint it again.',
         'A region of "polygon" is left out: it has points outside the image.',
         'A region of "brush" is left out: nothing is painted.',
-        'A region of "brush" is left out: the label config does not have its label any more.',
+        'A region of "brush" is left out: the label config no longer has its label.',
     ]
     label_studio.submit(first, regions)
     wait_until(lambda: backend.project(project.number)["labelled"] == 1)
