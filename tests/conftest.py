@@ -111,6 +111,15 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     return report
 
 
+@pytest.fixture(autouse=True)
+def _same_umask() -> Iterator[None]:
+    """A test that keeps files private in this process does not do so for those after it."""
+    before = os.umask(0)
+    os.umask(before)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_left_running() -> Iterator[None]:
     """First to begin and so last to end: whatever a test started has to be gone by then."""

@@ -116,7 +116,7 @@ def test_the_dashboard_shows_when_it_gets_no_news(window, start_backend):
     window.unroute("**/dashboard")
     window.locator("#worker:not(.off)", has_text="Worker on").wait_for()
     backend.stop()
-    window.locator("#worker.off", has_text="does not answer").wait_for()
+    window.locator("#worker.off", has_text="does not respond").wait_for()
 
 
 def test_the_dashboard_tells_times_in_the_zone_of_the_reader(chromium, start_backend, tmp_path):

@@ -64,7 +64,7 @@ def test_a_deleted_project_is_shown_as_gone(label_studio, backend):
     project = DigitProject.create(label_studio, 12)
     project.connect(backend)
     label_studio.api("DELETE", f"/api/projects/{project.number}")
-    wait_until(lambda: "does not exist" in backend.project(project.number)["error"])
+    wait_until(lambda: "no longer exists" in backend.project(project.number)["error"])
 
 
 def test_a_project_whose_model_is_removed_is_left_alone_until_it_is_connected_again(label_studio, backend):

@@ -12,11 +12,13 @@ from pt4al_backend.errors import (
     LabelStudioRefusedError,
     LabelStudioUnavailableError,
     ProjectGoneError,
+    ProjectResetError,
     PT4ALError,
     StoreError,
 )
 
 ERRORS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+ERRORS.remove(ProjectResetError)  # it has a text of its own
 
 
 @pytest.mark.parametrize("kind", ERRORS)
@@ -25,6 +27,11 @@ def test_every_error_is_one_of_ours_and_keeps_its_text(kind: type[Exception]) ->
     error = kind("What is wrong. What to do.", **status)
     assert isinstance(error, PT4ALError)
     assert str(error) == "What is wrong. What to do."
+
+
+def test_a_project_that_was_reset() -> None:
+    assert str(ProjectResetError(12)) == "Project 12 was reset while it was worked on."
+    assert issubclass(ProjectResetError, PT4ALError)
 
 
 def test_what_trying_again_may_help() -> None:

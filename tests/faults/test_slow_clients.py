@@ -68,8 +68,8 @@ def test_more_clients_than_there_may_be(web: Backend) -> None:
 def test_nobody_stays_for_ever(tmp_path: Path) -> None:
     """A real server of little patience: what takes 10, 20 and 30 seconds takes 0.7, 1.3 and 4."""
     impatient = (
-        "from pt4al_backend import cli, server; "
-        "server.HEADER_SECONDS, server.BODY_SECONDS, server.SEND_SECONDS = 0.7, 1.3, 4.0; cli.main()"
+        "from pt4al_backend import cli; from pt4al_backend.processes import web_server; "
+        "web_server.HEADER_SECONDS, web_server.BODY_SECONDS, web_server.SEND_SECONDS = 0.7, 1.3, 4.0; cli.main()"
     )
     port, log = free_port(), tmp_path / "log"
     variables = _variables({"host": "127.0.0.1", "data_dir": tmp_path / "data"})

@@ -127,7 +127,7 @@ def test_a_new_type_is_a_file_and_a_line_in_each_table(tmp_path: Path, monkeypat
             (pick.predictions["size"].value in range(3), pick.predictions["size"].probability)
             for pick in rig.picks.values()
         } == {(True, 0.75)}
-        (view,) = rig.predictions().views
+        (view,) = rig.predictions().per_question
         assert view.question == question and np.isfinite(view.uncertainty).all()
     finally:
         rig.close()
