@@ -82,7 +82,7 @@ def test_nobody_stays_for_ever(tmp_path: Path) -> None:
             with connect(backend, begin) as client, dripping([client]):
                 assert _is_closed_within(client, 6), begin
         padded = b'{"project": "1.1", "tasks": []%b}' % (b" " * 100_000)  # large, and answered in no time
-        with crowd(backend, 4, predict(80_000), receive_buffer=4096):  # who take nothing; more than the kernel holds
+        with crowd(backend, 4, predict(50_000), receive_buffer=4096):  # who take nothing; more than the kernel holds
             wait_until("all places to be taken", lambda: _answer_to(backend, padded) == 503, seconds=30, every=0.02)
             wait_until("a free one", lambda: _answer_to(backend, padded) == 200, seconds=30, every=0.02)
 
