@@ -108,8 +108,8 @@ def version_name(round_: int, labelled: int, picks: Sequence[Pick]) -> str:
     digest = hashlib.sha256()
     for pick in picks:
         digest.update(f"{pick.task},{pick.score:.9f};".encode())
-        for name, guess in pick.predictions.items():
-            value = guess.value
+        for name, prediction in pick.predictions.items():
+            value = prediction.value
             digest.update(f"{name}=".encode())
             digest.update(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
     return f"pt4al-r{round_}-n{labelled}-{digest.hexdigest()[:7]}"
