@@ -90,7 +90,7 @@ def _query(schedule: Schedule, members: Candidates, slack: int) -> Positions:
         return members.serving_order(query(members, now.wanted(slack=slack, at_once=strategy.at_once)))
     except InvalidQuery as error:
         raise PT4ALError(
-            f"The strategy {schedule.name} {error}: repair it, or choose another with PT4AL_STRATEGY."
+            f"The strategy {schedule.name} {error}: fix it, or choose another with PT4AL_STRATEGY."
         ) from error
 
 

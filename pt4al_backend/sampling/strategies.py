@@ -114,7 +114,7 @@ def _loaded(name: str) -> Strategy:
     except Exception as error:  # importing another package may raise anything
         raise StrategyError(
             f"The strategy {name} of the package {package} cannot be imported "
-            f"({type(error).__name__}: {error}): fix that package, or choose another with PT4AL_STRATEGY."
+            f"({type(error).__name__}: {error}): fix it, or choose another with PT4AL_STRATEGY."
         ) from error
     if isinstance(loaded, Strategy):
         return loaded
@@ -122,5 +122,5 @@ def _loaded(name: str) -> Strategy:
         return Strategy(loaded, needs_embeddings=True)
     raise StrategyError(
         f"The strategy {name} of the package {package} is neither a function query(candidates, n) nor a Strategy "
-        f"({entry.value}): fix that package, or choose another with PT4AL_STRATEGY."
+        f"({entry.value}): fix it, or choose another with PT4AL_STRATEGY."
     )

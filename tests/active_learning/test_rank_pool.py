@@ -111,7 +111,7 @@ def test_a_strategy_that_returns_no_query_is_told_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, returned: Callable[[Any], Any], says: str
 ) -> None:
     monkeypatch.setitem(STRATEGIES, "random", Strategy(lambda candidates, n: returned(candidates)))
-    with pytest.raises(PT4ALError, match=f"The strategy random {says}: repair it, or choose another"):
+    with pytest.raises(PT4ALError, match=f"The strategy random {says}: fix it, or choose another"):
         ranked(tmp_path, strategy="random")
 
 
