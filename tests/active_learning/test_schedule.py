@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.candidates import batches_of_ten
 from support.outsiders import install
 from support.small_pool import BATCHES, N, pool
 
 from pt4al_backend.active_learning.schedule import Schedule, chosen_strategy, schedule
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.sampling import bandit, coverage, evenly_spaced, random_sampling
+from pt4al_backend.sampling import coverage, evenly_spaced, random_sampling
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.tables import Project
 
@@ -57,14 +58,11 @@ def test_diversity_follows_from_whether_pixels_are_told_apart() -> None:
 
 
 def test_the_old_name_of_the_bandit_chooses_it() -> None:
-    old, new = (chosen_strategy(settings, dense=False) for settings in (Settings(order="bandit"), bandits()))
-    assert old.query.keywords == new.query.keywords  # type: ignore[attr-defined]
-    assert old.query.func is bandit.query  # type: ignore[attr-defined]
+    images = batches_of_ten(wrong=2)
+    for settings in (Settings(order="bandit"), Settings(strategy="bandit")):
+        query = chosen_strategy(settings, dense=False).query(images, 5)
+        assert set(images.batch[query]) == {2}, "the bandit draws the batch in which the model is wrong"
     assert chosen_strategy(Settings(order="bandit", strategy="random"), dense=False).query is random_sampling.query
-
-
-def bandits() -> Settings:
-    return Settings(strategy="bandit")
 
 
 def test_a_strategy_that_cannot_be_used_is_told_with_what_to_do(

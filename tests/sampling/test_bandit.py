@@ -4,11 +4,10 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from support.candidates import candidates
+from support.candidates import batches_of_ten
 
 from pt4al_backend.sampling import badge, bandit, coverage, evenly_spaced, pt4al, uncertainty_sampling
 from pt4al_backend.sampling.bandit import draw
-from pt4al_backend.sampling.candidates import Candidates
 
 ARMS = np.arange(3)
 
@@ -43,23 +42,6 @@ def test_a_seed_decides():
     assert drawn([0, 1], [0.0, 1.0]) == drawn([0, 1], [0.0, 1.0])
 
 
-def batches_of_ten(*, wrong: int) -> Candidates:
-    """Three batches of ten images, two of them labelled; the model is wrong about those of batch `wrong`."""
-    batch = np.repeat(ARMS, 10)
-    labelled = np.arange(30) % 10 < 2
-    unsure = np.random.default_rng(0).random(30)
-    return candidates(
-        np.eye(30),
-        batch=batch,
-        uncertainty=unsure,
-        gradients=unsure[:, None],
-        not_open=np.flatnonzero(labelled),
-        labelled=np.eye(30)[labelled],
-        errors=(np.repeat(batch[labelled], 50), np.repeat(batch[labelled] == wrong, 50).astype(float)),
-        query_size=1000,
-    )
-
-
 @pytest.mark.parametrize("within", [evenly_spaced, uncertainty_sampling, coverage, badge])
 @pytest.mark.parametrize("wrong", [0, 2])
 def test_the_query_is_that_of_the_batch_that_is_drawn(within, wrong):
@@ -70,10 +52,12 @@ def test_the_query_is_that_of_the_batch_that_is_drawn(within, wrong):
 
 
 def test_within_a_batch_it_chooses_as_pt4al_does() -> None:
+    images = batches_of_ten(wrong=2)
     for diversity in ("off", "coverage", "gradients"):
         for dense in (False, True):
             chosen, usual = bandit.variant(diversity, dense), pt4al.variant(diversity, dense)
             assert chosen.at_once and not chosen.batches
             assert chosen.needs_embeddings == usual.needs_embeddings
             for number in (0, 1):
-                assert chosen.query_of(number).keywords == {"within": usual.query_of(number)}
+                expected = bandit.query(images, 5, within=usual.query_of(number))
+                assert chosen.query_of(number)(images, 5).tolist() == expected.tolist()

@@ -87,3 +87,20 @@ def alike(n: int, *, seed: int = 0, width: int = 16) -> NDArray[np.float32]:
     """Embeddings of `n` almost identical images."""
     rng = np.random.default_rng(seed)
     return (rng.normal(size=(1, width)) + 1e-3 * rng.normal(size=(n, width))).astype(np.float32)
+
+
+def batches_of_ten(*, wrong: int) -> Candidates:
+    """Three batches of ten images, two of them labelled; the model is wrong about those of batch `wrong`."""
+    batch = np.repeat(np.arange(3), 10)
+    labelled = np.arange(30) % 10 < 2
+    unsure = np.random.default_rng(0).random(30)
+    return candidates(
+        np.eye(30),
+        batch=batch,
+        uncertainty=unsure,
+        gradients=unsure[:, None],
+        not_open=np.flatnonzero(labelled),
+        labelled=np.eye(30)[labelled],
+        errors=(np.repeat(batch[labelled], 50), np.repeat(batch[labelled] == wrong, 50).astype(float)),
+        query_size=1000,
+    )
