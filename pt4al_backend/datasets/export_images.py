@@ -11,7 +11,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from pt4al_backend.errors import UnreadableImageError
 from pt4al_backend.label_studio.client import LabelStudioClient
-from pt4al_backend.label_studio.image_fetcher import STORAGE_SCHEMES, ImageFetcher, image_name
+from pt4al_backend.label_studio.image_fetcher import ImageFetcher
+from pt4al_backend.label_studio.image_values import STORAGE_SCHEMES, image_name, is_data_uri
 from pt4al_backend.label_studio.project import fetch_limits
 from pt4al_backend.settings import Settings
 
@@ -105,7 +106,7 @@ def location(image: str) -> str:
     As on Windows, `\\` also separates directories. The key behind a storage's bucket is a name, not an address: nothing
     in it is escaped.
     """
-    if image[:5].lower() == "data:":
+    if is_data_uri(image):
         return ""
     return _path(image).replace("\\", "/").strip("/")
 

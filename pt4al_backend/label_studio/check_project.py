@@ -13,7 +13,8 @@ import httpx
 
 from pt4al_backend.errors import LabelStudioRefusedError, PT4ALError, UnreadableImageError
 from pt4al_backend.label_studio.client import LabelStudioClient
-from pt4al_backend.label_studio.image_fetcher import ImageFetcher, image_name
+from pt4al_backend.label_studio.image_fetcher import ImageFetcher
+from pt4al_backend.label_studio.image_values import image_name
 from pt4al_backend.label_studio.label_config.config import LabelConfig, parse_config
 from pt4al_backend.label_studio.project import fetch_limits
 from pt4al_backend.labelling.questions import Question

@@ -8,28 +8,33 @@ the address.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import contextlib
 import http
 import re
 import time
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import parse_qs, unquote, unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 import httpcore
 import httpx
 
 from pt4al_backend.errors import LabelStudioError, LabelStudioUnavailableError, PT4ALError, UnreadableImageError
 from pt4al_backend.label_studio.client import asks_for_password, proxy_asks
+from pt4al_backend.label_studio.image_values import (
+    STORAGE_SCHEMES,
+    data_uri_bytes,
+    image_name,
+    is_data_uri,
+    is_resolve_path,
+    not_an_address,
+    resolve_path,
+    too_large,
+    without_secrets,
+)
 from pt4al_backend.net.basic_auth import basic_auth
 from pt4al_backend.net.guard import GuardedBackend, ssl_context, timeouts
 
-STORAGE_SCHEMES = ("s3", "gs", "azure-blob")
-"""The schemes of Label Studio's import storages."""
-RESOLVE = r"/(tasks|projects)/\d+/(resolve|presign)/$"
 RETRY_PAUSES = (0.1, 0.5)  # seconds
 REDIRECTS = {301, 302, 303, 307, 308}
 OVERLOADED = {429, 502, 503, 504}
@@ -99,8 +104,8 @@ class ImageFetcher:
             raise UnreadableImageError(str(error) if named else f"{name}: {error}") from None
 
     def _fetch(self, value: str, *, task_id: int) -> bytes:
-        if isinstance(value, str) and value[:5].lower() == "data:":
-            return _data_uri_bytes(value, limit=self._limits.bytes)
+        if isinstance(value, str) and is_data_uri(value):
+            return data_uri_bytes(value, limit=self._limits.bytes)
         url = self._locate(value, task_id=task_id)
         deadline = time.monotonic() + self._limits.seconds
         pauses = iter(RETRY_PAUSES)
@@ -120,9 +125,7 @@ class ImageFetcher:
     def _locate(self, value: object, *, task_id: int) -> httpx.URL:
         """The first URL to request for an image value."""
         if not isinstance(value, str):
-            raise UnreadableImageError(
-                f"The task's image is a {type(value).__name__}, not text: give the address of one image."
-            )
+            raise UnreadableImageError(not_an_address(value))
         value = value.strip()
         home = str(self._home)
         scheme = value.partition(":")[0].lower()
@@ -131,13 +134,12 @@ class ImageFetcher:
         elif value.startswith("/"):
             text = home + self._below_home(value)
         elif scheme in STORAGE_SCHEMES:
-            uri = base64.urlsafe_b64encode(value.encode("utf-8", "replace")).decode("ascii")
-            text = f"{home}/tasks/{task_id}/resolve/?fileuri={uri}"
+            text = home + resolve_path(value, task_id=task_id)
         elif scheme in ("http", "https"):
             text = value
         else:
-            raise UnreadableImageError(_not_an_address(value))
-        return _parse(text, why=f"{_brief(value)} is not a valid address")
+            raise UnreadableImageError(not_an_address(value))
+        return _parse(text, why=f"{without_secrets(value)} is not a valid address")
 
     def _below_home(self, path: str) -> str:
         """`path` without Label Studio's sub-path, which FORCE_SCRIPT_NAME may have added already."""
@@ -173,7 +175,7 @@ class ImageFetcher:
             raise self._unreachable(url, "no answer to connecting") from None
         except httpcore.TimeoutException:
             reason = f"took longer than {self._limits.seconds:g} s"
-            if not answered and self._is_home(url) and not _is_resolve(url):
+            if not answered and self._is_home(url) and not is_resolve_path(url.path):
                 raise self._unreachable(url, reason) from None
             raise UnreadableImageError(f"{self._shown(url)}: {reason}.") from None
         except httpcore.ConnectError as error:
@@ -224,12 +226,12 @@ class ImageFetcher:
             raise UnreadableImageError(f"{name}: {advice}")
         length = _header(response, "content-length")
         if length.isdigit() and int(length) > self._limits.bytes:
-            raise UnreadableImageError(_too_large(name, self._limits.bytes))
+            raise UnreadableImageError(too_large(name, self._limits.bytes))
 
     def _advice(self, url: httpx.URL, status: int) -> str:
         """What a status from Label Studio means, and how to fix it (tried with 1.23.2)."""
         answer = f"Label Studio answers {_phrase(status)} for {self._shown(url)}"
-        local, resolve = "/data/local-files" in url.path, _is_resolve(url)
+        local, resolve = "/data/local-files" in url.path, is_resolve_path(url.path)
         if status == 401:
             return f"{answer}: its token is missing, wrong or expired; set LABEL_STUDIO_API_KEY."
         if status == 403 and local:
@@ -288,31 +290,12 @@ def _read_body(response: httpcore.Response, *, limit: int, name: str) -> bytes:
         for chunk in response.iter_stream():
             body += chunk if inflate is None else inflate.decompress(chunk, limit + 1 - len(body))
             if len(body) > limit:
-                raise UnreadableImageError(_too_large(name, limit))
+                raise UnreadableImageError(too_large(name, limit))
     except zlib.error:
         raise UnreadableImageError(f"{name}: its {encoding} compression is damaged.") from None
     if inflate is not None and not inflate.eof:
         raise UnreadableImageError(f"{name}: its {encoding} compression ends too early.")
     return bytes(body)
-
-
-def _data_uri_bytes(value: str, *, limit: int) -> bytes:
-    """The bytes of a data: URI; if it is base64, padding is optional and spaces are allowed, as in browsers."""
-    head, comma, payload = value[5:].partition(",")
-    if not comma:
-        raise UnreadableImageError("The data: URI has no comma, so it contains no data.")
-    if len(payload) > 4 * limit:  # percent-encoding takes 3 characters per byte
-        raise UnreadableImageError(_too_large("The data: URI", limit))
-    data = unquote_to_bytes(payload.encode("utf-8", "replace"))
-    if head.rstrip().lower().endswith(";base64"):
-        digits = b"".join(data.split()).rstrip(b"=")
-        try:
-            data = base64.b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
-        except binascii.Error:
-            raise UnreadableImageError("The data: URI is not valid base64.") from None
-    if len(data) > limit:
-        raise UnreadableImageError(_too_large("The data: URI", limit))
-    return data
 
 
 def _parse(text: str, *, why: str, base: httpx.URL | None = None) -> httpx.URL:
@@ -328,63 +311,12 @@ def _parse(text: str, *, why: str, base: httpx.URL | None = None) -> httpx.URL:
     return url
 
 
-def _not_an_address(value: str) -> str:
-    """The message about an image value that is not an address."""
-    if not value:
-        return "The task's image is empty: give the address of an image."
-    if value.startswith("["):  # a value that is not text comes as JSON
-        return (
-            "The task's image is a list (of several images, or for valueList), but PT4AL learns from one image per "
-            "task: import one task per image, with only the address of that image."
-        )
-    if value.startswith("{"):
-        return "The task's image is an object, not text: give the address of one image."
-    use = "use an upload, an http(s) address, or a storage connected in Label Studio"
-    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):", value)
-    if scheme:
-        return f"{scheme[1].lower()}: addresses are not fetched; {use}."
-    return f"{_brief(value)} is a bare path, which does not say where the image is; {use}."
-
-
 def _origin(url: httpx.URL) -> tuple[str, bytes, int]:
     return url.scheme, url.raw_host, url.port or (443 if url.scheme == "https" else 80)
 
 
 def _shown_origin(url: httpx.URL) -> str:
     return f"{url.scheme}://{url.netloc.decode('ascii')}"
-
-
-def image_name(value: object) -> str:
-    """The name of an image for messages: the file that an image value leads to, without secrets.
-
-    If the query contains the file, as with Local files and when Label Studio resolves a storage, it is part of the
-    name. "" if there is no name: for a data: URI, and for a value that is not text.
-    """
-    text = value.strip() if isinstance(value, str) else ""
-    if text[:5].lower() == "data:":
-        return ""
-    path, _, query = text.partition("?")
-    if re.search(r"/data/local-files/?$", path):
-        file = parse_qs(query).get("d", [""])[0]
-        return f"{_brief(path)}?d={_brief(file)}" if file else _brief(path)
-    if re.search(RESOLVE, path):
-        uri = parse_qs(query).get("fileuri", [""])[0]
-        with contextlib.suppress(ValueError):  # it is not one of Label Studio's
-            return _brief(base64.urlsafe_b64decode(uri).decode()) or _brief(path)
-    return _brief(text)
-
-
-def _brief(text: str) -> str:
-    """`text` without query, fragment and user:password, printable and short."""
-    bare = re.split(r"[?#]|%3[fF]|%23", text, maxsplit=1)[0]
-    bare = re.sub(r"(^|//)[^/@]*:(?!\d+/|//)[^@]*@|(?<=//)[^/]*@", r"\1", bare)
-    bare = re.sub(r"(//[^/:\[]*):(?!\d*(?:/|$))[^/]*", r"\1", bare)  # anything but a port may be half a password
-    shown = "".join(letter if letter.isprintable() else " " for letter in bare)
-    return shown if len(shown) <= 200 else f"{shown[:200]}…"
-
-
-def _is_resolve(url: httpx.URL) -> bool:
-    return re.search(RESOLVE, url.path) is not None
 
 
 def _header(response: httpcore.Response, name: str) -> str:
@@ -398,7 +330,3 @@ def _phrase(status: int) -> str:
         return f"{status} {http.HTTPStatus(status).phrase}"
     except ValueError:
         return str(status)
-
-
-def _too_large(name: str, limit: int) -> str:
-    return f"{name}: larger than {limit:,} bytes, the limit for one image."

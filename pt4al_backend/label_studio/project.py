@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from pt4al_backend.errors import LabelStudioError, LabelStudioRefusedError, ProjectGoneError
 from pt4al_backend.label_studio.client import READ_SECONDS, LabelStudioClient
-from pt4al_backend.label_studio.image_fetcher import FetchLimits, ImageFetcher, image_name
+from pt4al_backend.label_studio.image_fetcher import FetchLimits, ImageFetcher
+from pt4al_backend.label_studio.image_values import image_name
 from pt4al_backend.label_studio.label_config.config import LabelConfig, parse_config
 from pt4al_backend.label_studio.label_config.regions import draw, misfits
 from pt4al_backend.label_studio.task_list import Row, TaskList, parse_time

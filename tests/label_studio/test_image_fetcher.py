@@ -17,7 +17,6 @@ from support.processes import free_port
 
 from pt4al_backend.errors import LabelStudioError, LabelStudioUnavailableError, UnreadableImageError
 from pt4al_backend.label_studio import image_fetcher
-from pt4al_backend.label_studio.image_fetcher import image_name
 
 
 @pytest.fixture
@@ -113,17 +112,9 @@ def test_a_redirect_is_checked_like_the_first_url(net: Net, target: str) -> None
     assert len(studio.seen) == 1
 
 
-@pytest.mark.parametrize(
-    ("value", "data"),
-    [
-        ("data:image/png;base64," + base64.b64encode(IMAGE).decode(), IMAGE),
-        ("DATA:;BASE64,AAEC AwQ", bytes(range(5))),
-        ("data:image/svg+xml,%3Csvg%20/%3E", b"<svg />"),
-        ("data:image/png;base64,%41%41%45%43", bytes(range(3))),
-    ],
-)
-def test_data_uris(net: Net, value: str, data: bytes) -> None:
-    assert net.fetcher("http://127.0.0.1:1").fetch(value, task_id=7) == data
+def test_a_data_uri_is_the_image_itself(net: Net) -> None:
+    uri = "data:image/png;base64," + base64.b64encode(IMAGE).decode()
+    assert net.fetcher("http://127.0.0.1:1").fetch(uri, task_id=7) == IMAGE
 
 
 @pytest.mark.parametrize(
@@ -132,19 +123,14 @@ def test_data_uris(net: Net, value: str, data: bytes) -> None:
         ("", "is empty"),
         ("   ", "is empty"),
         (None, "is a NoneType, not text"),
-        (["/data/upload/1/a.png"], "is a list, not text"),
         ("file:///etc/passwd", "file: addresses are not fetched"),
-        ("ftp://host/a.png", "ftp: addresses are not fetched"),
         ("upload/1/a.png?sig=abc", "upload/1/a.png is a bare path"),
-        ("C:\\images\\a.png", "c: addresses are not fetched"),
         ("http://", "is not a valid address"),
         ("http://host:port/a.png", "is not a valid address"),
         ("http://host/\ud800", "is not a valid address"),
         ("http://host/a\nHost: b", "is not a valid address"),
         ("data:image/png;base64", "no comma"),
-        ("data:image/png;base64,!!!", "not valid base64"),
         ("data:," + "x" * 1001, "larger than 1,000 bytes"),
-        ("data:," + "%41" * 2000, "larger than 1,000 bytes"),
     ],
 )
 def test_everything_else_is_refused_with_a_sentence(net: Net, value: object, says: str) -> None:
@@ -301,25 +287,6 @@ def test_every_sentence_names_the_image(net: Net, value: str, name: str, answer:
                 net.fetcher(home, bytes=1000).fetch(value, task_id=7)
             assert name in unquote(str(caught.value))
             assert "s1gn" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("value", "name"),
-    [
-        ("https://host:8080/x@2x/a@2x.png?sig=1", "https://host:8080/x@2x/a@2x.png"),
-        ("http://[::1]:9000/a.png#x", "http://[::1]:9000/a.png"),
-        ("a@2x.png", "a@2x.png"),
-        ("s3://me:p4ss/word@bucket/a.png?versionId=1", "s3://bucket/a.png"),
-        ("/data/local-files/?d=dir/a:b@c.png&sig=1", "/data/local-files/?d=dir/a:b@c.png"),
-        ("/data/local-files/?sig=1", "/data/local-files/"),
-        ("/tasks/3/resolve/?fileuri=-", "/tasks/3/resolve/"),
-        ("data:image/png;base64,AAAA", ""),
-        (["a.png"], ""),
-        (" x\n" + "y" * 300, "x " + "y" * 198 + "…"),
-    ],
-)
-def test_names_of_images(value: object, name: str) -> None:
-    assert image_name(value) == name
 
 
 def test_transient_failures_are_tried_three_times(net: Net) -> None:
