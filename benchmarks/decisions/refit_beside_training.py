@@ -2,7 +2,7 @@
 
     python -m benchmarks.decisions.refit_beside_training [--refits 30] [--output FILE]
 
-The worker interleaves (`processes/scheduler.py`); this is the measurement behind that choice. 5,000 images of 32 px,
+The worker interleaves (`processes/project_slot.py`); this is the measurement behind that choice. 5,000 images of 32 px,
 500 labels. Refits are requested at random times; measured is the time from the request to the ranking of the pool.
 """
 

@@ -15,7 +15,8 @@ from pt4al_backend import learning
 from pt4al_backend.labelling.platform import LabellingPlatform
 from pt4al_backend.processes import heartbeat
 from pt4al_backend.processes.child import yield_to_others
-from pt4al_backend.processes.scheduler import PlatformFactory, Stop, Worker
+from pt4al_backend.processes.opening import PlatformFactory
+from pt4al_backend.processes.scheduler import Stop, Worker
 from pt4al_backend.processes.turns import FairLock, UnlockedPlatform
 from pt4al_backend.reports.running_backend import Presence
 from pt4al_backend.settings import Settings
