@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ _LOGGERS = ("label_studio_ml", "label_studio_ml.api", "label_studio_ml.model")
 
 
 def load_sdk(data_dir: Path) -> None:
-    """Import label-studio-ml.
+    """Import label-studio-ml, and not PyTorch with it.
 
     On import, 2.x writes a `cache.db`: into `data_dir`, so that it does not appear in the working directory.
     Its debug log shows headers and bodies, which contain tokens, so it is never enabled.
@@ -22,7 +25,8 @@ def load_sdk(data_dir: Path) -> None:
     before = os.environ.get("MODEL_DIR")
     os.environ["MODEL_DIR"] = str(data_dir)
     try:
-        importlib.import_module("label_studio_ml.model")
+        with _without_torch():
+            importlib.import_module("label_studio_ml.model")
     finally:
         if before is None:
             del os.environ["MODEL_DIR"]
@@ -31,6 +35,20 @@ def load_sdk(data_dir: Path) -> None:
     for name in _LOGGERS:
         logger = logging.getLogger(name)
         logger.setLevel(max(logging.INFO, logger.getEffectiveLevel()))
+
+
+@contextmanager
+def _without_torch() -> Iterator[None]:
+    """Let the SDK fall back to the standard library's multiprocessing, of which it uses nothing here (fact 28)."""
+    name = "torch.multiprocessing"
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]  # an import of it then raises ImportError
+    try:
+        yield
+    finally:
+        del sys.modules[name]
 
 
 def create_sdk_app(model_class: Any) -> Flask:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,3 +45,15 @@ def test_one_app_serves_the_newest_settings(start: Callable[..., FlaskClient]) -
 def test_it_is_the_sdks_own_app(client: FlaskClient) -> None:
     assert client.application.name == "label_studio_ml.api"
     assert client.application.extensions["pt4al"]
+
+
+def test_the_web_process_never_imports_torch(tmp_path: Path) -> None:
+    """Fact 28: it would take half a gigabyte. In a process of its own, because other tests need torch."""
+    code = (
+        "import sys; from pt4al_backend.settings import Settings; from pt4al_backend._wsgi import _load_model; "
+        "from pt4al_backend.web.app import create_app; "
+        f"create_app(_load_model, Settings(data_dir={str(tmp_path)!r})); print('torch' in sys.modules)"
+    )
+    environment = os.environ | {"PT4AL_DATA_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+    assert done.stdout == "False\n", done.stderr
