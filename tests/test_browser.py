@@ -16,6 +16,7 @@ from playwright.sync_api import Page, sync_playwright
 from support.digits import DigitProject
 from support.filled_store import add_ranked
 from support.known_projects import QUICK, stored, wait_until
+from support.served import serve
 from support.shapes import CLASSES, Drawing, ShapeProject, overlap, shown
 from support.studio import Result, Studio
 
@@ -45,6 +46,14 @@ def page(window, label_studio):
     window.click("button[type=submit]")
     window.wait_for_url(re.compile(r"/(projects)?/?$"))
     return window
+
+
+@pytest.fixture(scope="module")
+def drawing_backend(label_studio, tmp_path_factory):
+    """A backend for the projects with regions: so many labels close a round, and train a network that finds shapes."""
+    settings = {"cycles": 1, "query_size": 9, "slack": 30, "image_size": 64, "main_epochs": 60, "train_growth": 0}
+    with serve(label_studio, data_dir=tmp_path_factory.mktemp("regions") / "backend", **QUICK | settings) as backend:
+        yield backend
 
 
 def connect_model(page: Page, studio: Studio, project: int, url: str) -> None:
@@ -135,13 +144,13 @@ def test_the_dashboard_tells_times_in_the_zone_of_the_reader(chromium, start_bac
     assert f"{written:%H:%M:%S}" in shown and "UTC" not in shown
 
 
+@pytest.mark.xdist_group("regions")
 @pytest.mark.parametrize(("control", "least"), [("brush", 0.99), ("polygon", 0.95)])
 def test_guessed_regions_lie_on_the_shapes_and_are_submitted_as_they_are(
-    page, label_studio, start_backend, tmp_path, control, least
+    page, label_studio, drawing_backend, tmp_path, control, least
 ):
     """On a landscape, a portrait, and a portrait that a phone saved on its side."""
-    quick = {"cycles": 1, "query_size": 9, "slack": 30, "image_size": 64, "main_epochs": 60, "train_growth": 0}
-    backend = start_backend(label_studio, **QUICK | quick)
+    backend = drawing_backend
     drawings = [Drawing.make(number, scale=5, turned=number in (1, 9)) for number in range(12)]
     project = ShapeProject.create(label_studio, (control,), drawings, upload=tmp_path)
     project.connect(backend)
@@ -165,9 +174,10 @@ def test_guessed_regions_lie_on_the_shapes_and_are_submitted_as_they_are(
     assert backend.project(project.number)["notes"] == []
 
 
-def test_regions_made_with_the_mouse_are_learnt(page, label_studio, start_backend, tmp_path):
+@pytest.mark.xdist_group("regions")
+def test_regions_made_with_the_mouse_are_learnt(page, label_studio, drawing_backend, tmp_path):
     """A stroke through a box and an outline of a disc, on portraits that a phone saved on their sides."""
-    backend = start_backend(label_studio, **QUICK | {"image_size": 64})
+    backend = drawing_backend
     drawings = [Drawing.make(number, scale=5, turned=number % 2 == 1) for number in (3, 9, 0, 2)]
     project = ShapeProject.create(label_studio, ("brush", "polygon"), drawings, upload=tmp_path)
     project.connect(backend)
