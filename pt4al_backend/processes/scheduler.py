@@ -79,7 +79,7 @@ class Worker:
             deadline = time.monotonic() + ENDING
             for project_id, thread in self._turn_threads.items():
                 if not thread.running or thread.ends(deadline - time.monotonic()):
-                    self._drop(project_id)
+                    self._projects.close(project_id)
                 thread.finish()
 
     def turn(self) -> bool:
@@ -91,7 +91,7 @@ class Worker:
         with self._lock.held():
             wake_times = self._store.wake_times()
             for project_id in self._turn_threads.keys() - wake_times.keys():  # it was reset
-                self._turn_threads.pop(project_id).finish(partial(self._drop, project_id))
+                self._turn_threads.pop(project_id).finish(partial(self._clear, project_id))
             for project_id, wake_at in wake_times.items():
                 if project_id not in self._turn_threads:
                     self._turn_threads[project_id] = TurnThread(self._lock, f"project-{project_id}")
@@ -111,12 +111,14 @@ class Worker:
         try:
             return slot is not None and slot.turn()
         except ProjectLostError:
-            self._drop(project_id)
+            self._projects.close(project_id)
             self._store.forget(project_id)
             return False
 
-    def _drop(self, project_id: int) -> bool:
+    def _clear(self, project_id: int) -> bool:
+        """Close a project that was reset, and delete what its last step wrote after that."""
         self._projects.close(project_id)
+        self._store.remove_files(project_id)
         return False
 
     @property

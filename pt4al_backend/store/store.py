@@ -136,6 +136,10 @@ class Store(TaskStore):
             for table in (Task, Ranking, Announced):
                 session.execute(delete(table).where(table.project_id == project_id))
             session.execute(delete(Project).where(Project.id == project_id))
+        self.remove_files(project_id)
+
+    def remove_files(self, project_id: int) -> None:
+        """Delete a project's directories."""
         for directory in (self.pixels_dir(project_id), self.models_dir(project_id)):
             shutil.rmtree(directory, ignore_errors=True)
 

@@ -1,5 +1,6 @@
 """Projects take turns, whatever happens to one of them."""
 
+import pytest
 from support.known_labels import KnownLabels
 
 from pt4al_backend.active_learning import sync
@@ -66,3 +67,23 @@ def test_the_connections_of_projects_that_were_reset_are_closed(rig):
     assert rig.platforms[second.id].closed == 0
     rig.restart()
     assert [platform.closed for platform in rig.platforms.values()] == [1, 1]
+
+
+@pytest.mark.parametrize(("stage", "method"), [("images", "reserve_rows"), ("pretext", "pool")])
+def test_what_a_step_writes_after_its_project_was_reset_is_deleted(rig, monkeypatch, stage, method):
+    """It is reset between the step's last look at the store and its writing of pixels, or of a network's files."""
+    first, second = rig.platforms
+    look = getattr(rig.store, method)
+
+    def reset_after(*args):
+        seen = look(*args)
+        if f"project 1: {stage}" in rig.worker.busy_with:
+            monkeypatch.undo()
+            rig.store.forget(first)
+        return seen
+
+    monkeypatch.setattr(rig.store, method, reset_after)
+    rig.turn_until(lambda: rig.platforms[first].closed)
+    directories = rig.store.pixels_dir(first), rig.store.models_dir(first)
+    rig.turn_until(lambda: not any(directory.exists() for directory in directories), turns=200)
+    assert rig.store.project(second)
