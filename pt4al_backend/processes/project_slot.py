@@ -165,7 +165,8 @@ class ProjectSlot:
             home = workspace.settings.label_studio_url
             step.failed(with_advice(str(error), self.connection.url, home), transient=True)
         except Exception as error:  # shown on every page and tried again: one project must not stop the others
-            step.failed(describe(error, workspace.project_id), transient=False)
+            if workspace.store.project(workspace.project_id) is not None:  # else it was reset, with all its files
+                step.failed(describe(error, workspace.project_id), transient=False)
         else:
             step.succeeded()
             return bool(result)

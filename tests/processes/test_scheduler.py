@@ -70,7 +70,7 @@ def test_the_connections_of_projects_that_were_reset_are_closed(rig):
 
 
 @pytest.mark.parametrize(("stage", "method"), [("images", "reserve_rows"), ("pretext", "pool")])
-def test_what_a_step_writes_after_its_project_was_reset_is_deleted(rig, monkeypatch, stage, method):
+def test_what_a_step_writes_after_its_project_was_reset_is_deleted(rig, monkeypatch, caplog, stage, method):
     """It is reset between the step's last look at the store and its writing of pixels, or of a network's files."""
     first, second = rig.platforms
     look = getattr(rig.store, method)
@@ -87,3 +87,4 @@ def test_what_a_step_writes_after_its_project_was_reset_is_deleted(rig, monkeypa
     directories = rig.store.pixels_dir(first), rig.store.models_dir(first)
     rig.turn_until(lambda: not any(directory.exists() for directory in directories), turns=200)
     assert rig.store.project(second)
+    assert not caplog.records, "a reset is no error"
