@@ -82,6 +82,11 @@ class ProjectLoop:
         current = self._current
         return current.stage if current else ""
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether there is work, and no order yet that people could label in."""
+        return self._current is not None and self._window is None
+
     def close(self) -> None:
         """Abandon the current job."""
         if self._current:

@@ -102,18 +102,6 @@ def watch_parent(*, grace: float = 3.0) -> None:
         threading.Thread(target=_end_with_parent, args=(int(lifeline), grace), name="lifeline", daemon=True).start()
 
 
-def yield_to_others(niceness: int) -> None:
-    """Lower this process's priority, also relative to processes of other sessions.
-
-    Linux may weigh whole sessions ("autogroup", sched(7)); then a process's niceness counts only within its session.
-    Only a session that this process leads is changed: others, such as a terminal's, have further processes in them.
-    """
-    os.nice(niceness)
-    if os.getsid(0) == os.getpid():
-        with contextlib.suppress(OSError):  # the system has no autogroups, or does not let us change ours
-            Path("/proc/self/autogroup").write_text(str(niceness))
-
-
 def _end_with_parent(lifeline: int, grace: float) -> None:
     os.read(lifeline, 1)  # nobody writes, so this returns when the last write end is closed
     _kill_group(os.getpgrp(), signal.SIGTERM)

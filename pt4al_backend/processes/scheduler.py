@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from functools import partial
 
 from pt4al_backend.errors import DataReplacedError, StoreError
@@ -42,8 +43,12 @@ class Worker:
         """Why all projects wait: the disk or the database cannot be used. "" if they can."""
         self._halted: StoreError | None = None  # the error that ended a project's turn
 
-    def run(self, stop: Stop) -> None:
+    def run(self, stop: Stop, *, after_turn: Callable[[], None] = lambda: None) -> None:
         """Take turns until asked to stop. While the disk or the database cannot be used, wait and keep all jobs.
+
+        Args:
+            stop: the request to stop.
+            after_turn: called after every turn.
 
         Raises:
             DataReplacedError: The database was replaced, so that the jobs under way belong to the old one.
@@ -62,6 +67,7 @@ class Worker:
                 time.sleep(STORE_PAUSE)
             else:
                 self._set_trouble("")
+                after_turn()
                 if not busy:
                     time.sleep(PAUSE)
 
@@ -125,6 +131,11 @@ class Worker:
     def device(self) -> str:
         """The torch device that it runs on."""
         return self._projects.device
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for the first order of a project."""
+        return any(slot.loop.is_awaited for slot in self._projects.slots.values())
 
     @property
     def busy_with(self) -> str:

@@ -1,8 +1,7 @@
 """The worker process, which runs the loops of all projects in turn.
 
 Training is cut into slices of a fraction of a second, so that fitting probes or publishing for any project waits for at
-most one training step. While a project waits for its Label Studio, the others go on. The process runs at a lower
-priority, so that the web process answers quickly while training uses every core.
+most one training step. While a project waits for its Label Studio, the others go on.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from contextlib import closing
 from pt4al_backend import learning
 from pt4al_backend.labelling.platform import LabellingPlatform
 from pt4al_backend.processes import heartbeat
-from pt4al_backend.processes.child import yield_to_others
 from pt4al_backend.processes.opening import PlatformFactory
+from pt4al_backend.processes.priority import Priority
 from pt4al_backend.processes.scheduler import Stop, Worker
 from pt4al_backend.processes.turns import FairLock, UnlockedPlatform
 from pt4al_backend.reports.running_backend import Presence
@@ -26,7 +25,6 @@ from pt4al_backend.store.tables import Project
 logger = logging.getLogger(__name__)
 
 LOCK_PATIENCE = 5.0  # seconds to wait for a locked database
-NICENESS = 10
 
 
 def run(settings: Settings) -> int:
@@ -35,7 +33,7 @@ def run(settings: Settings) -> int:
     Returns:
         The exit code of the process.
     """
-    yield_to_others(NICENESS)
+    priority = Priority()
     stop = Stop()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop.request)
@@ -46,7 +44,7 @@ def run(settings: Settings) -> int:
         logger.info("The worker runs on %s, with its data in %s.", device, settings.data_dir)
         try:
             with heartbeat.beating(store, worker, device=device):
-                worker.run(stop)
+                worker.run(stop, after_turn=lambda: priority.set_urgent(worker.is_awaited))
         finally:
             worker.close()
             store.close()

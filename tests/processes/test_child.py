@@ -19,13 +19,6 @@ STUBBORN = textwrap.dedent("""
     print("up", flush=True)
     time.sleep(60)
 """)
-YIELDING = textwrap.dedent("""
-    import time
-    from pt4al_backend.processes.child import yield_to_others
-    yield_to_others(7)
-    print("up", flush=True)
-    time.sleep(60)
-""")
 # A parent of two children: a Python program that watches, and a foreign one that is guarded.
 PARENT = textwrap.dedent("""
     import os, sys, time
@@ -82,23 +75,3 @@ def test_a_guarded_program_ends_when_asked_and_passes_on_its_exit_code() -> None
 
     failing = Child(guarded([sys.executable, "-c", "raise SystemExit(7)"]), environment={})
     assert wait_until("the program to end", failing.exit_code, seconds=5) == 7
-
-
-def test_a_child_yields_to_processes_of_other_sessions_too(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    child = Child([sys.executable, "-c", YIELDING], environment={}, log=log)
-    wait_until("the child to have yielded", log.read_text, seconds=5)
-    assert psutil.Process(child.pid).nice() - psutil.Process().nice() == 7
-    weighed = Path(f"/proc/{child.pid}/autogroup")  # only where Linux weighs whole sessions
-    assert not weighed.exists() or weighed.read_text().endswith(" nice 7\n")
-    stop_all([child], patience=5)
-
-
-def test_a_child_yields_for_itself_alone() -> None:
-    """In a session that others share."""
-    weighed = Path("/proc/self/autogroup")
-    before = weighed.read_text() if weighed.exists() else ""
-    subprocess.run(
-        [sys.executable, "-c", "from pt4al_backend.processes.child import yield_to_others as y; y(7)"], check=True
-    )
-    assert (weighed.read_text() if weighed.exists() else "") == before

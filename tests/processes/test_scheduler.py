@@ -88,3 +88,9 @@ def test_what_a_step_writes_after_its_project_was_reset_is_deleted(rig, monkeypa
     rig.turn_until(lambda: not any(directory.exists() for directory in directories), turns=200)
     assert rig.store.project(second)
     assert not caplog.records, "a reset is no error"
+
+
+def test_the_worker_is_awaited_until_every_project_has_an_order(rig):
+    rig.turn_until(lambda: rig.worker.is_awaited)
+    rig.turn_until(lambda: all(platform.published for platform in rig.platforms.values()))
+    assert not rig.worker.is_awaited

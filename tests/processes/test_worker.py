@@ -16,6 +16,7 @@ from support.served import NOT_INHERITED
 
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.processes import worker
+from pt4al_backend.processes.priority import NICENESS
 from pt4al_backend.processes.turns import FairLock, UnlockedPlatform
 from pt4al_backend.reports.running_backend import find_backend
 from pt4al_backend.settings import Settings
@@ -44,7 +45,7 @@ def test_one_worker_runs_at_low_priority_until_it_is_told_to_end(
     process: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     data_dir = tmp_path / "data"
-    assert psutil.Process(process.pid).nice() == min(os.nice(0) + worker.NICENESS, 19)
+    assert psutil.Process(process.pid).nice() == min(os.nice(0) + NICENESS, 19)
     backend = find_backend(Settings(data_dir=data_dir))
     assert backend.alive and backend.settings.device == "cpu"
     with closing(Store(data_dir)) as store:
