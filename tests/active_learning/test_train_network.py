@@ -139,7 +139,7 @@ def train(tmp_path, **settings):
 def test_the_main_network_can_start_from_imagenet_weights_in_a_file(tmp_path):
     path = tmp_path / "resnet18.safetensors"
     save_file(torchvision.models.resnet18().state_dict(), path)
-    spec = train(tmp_path, init="imagenet", imagenet_weights=str(path))
+    spec = train(tmp_path, image_size=0, init="imagenet", imagenet_weights=str(path))
     assert (spec["network"], spec["kernel"], spec["image_size"]) == ("resnet18", 7, 32)
 
 
