@@ -44,6 +44,19 @@ def undisturbed(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base / "out"
 
 
+@pytest.fixture(scope="module")
+def killed(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The --out of the same simulation, killed after its second round."""
+    out = tmp_path_factory.mktemp("killed") / "out"
+    process = started(digits, *SMALL, "--seeds", 1, "--out", out)
+    assert process.stdout
+    assert any("pt4al, seed 0: round 2," in line for line in process.stdout)  # reads no further
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGKILL
+    return out
+
+
 # What is written
 
 
@@ -143,33 +156,24 @@ def test_a_seed_decides_everything(digits: Path, tmp_path: Path, simulate: Simul
 # Kills, and other processes
 
 
-def test_a_killed_simulation_continues(undisturbed: Path, digits: Path, tmp_path: Path) -> None:
-    arguments = (digits, *SMALL, "--seeds", 1, "--out", tmp_path)
-    process = started(*arguments)
-    assert process.stdout
-    assert any("pt4al, seed 0: round 2," in line for line in process.stdout)  # reads no further
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=30)
-    assert process.returncode == -signal.SIGKILL
-    assert json.loads((tmp_path / "results.json").read_text())["runs"] == []
-    last = started(*arguments)
-    out, error = last.communicate(timeout=120)
-    assert last.returncode == 0, error
-    assert "pretext task" not in out and "pt4al, seed 0: round 2," not in out
-    assert "pt4al, seed 0: round 4," in out
-    assert outcome(tmp_path) == outcome(undisturbed)
-    assert not (tmp_path / "work").exists()
+def test_a_killed_simulation_continues(
+    undisturbed: Path, killed: Path, digits: Path, tmp_path: Path, simulate: Simulate
+) -> None:
+    out = shutil.copytree(killed, tmp_path / "out")
+    assert json.loads((out / "results.json").read_text())["runs"] == []
+    done = simulate(digits, *SMALL, "--seeds", 1, "--out", out)
+    assert done.code == 0, done
+    assert "pretext task" not in done.out and "pt4al, seed 0: round 2," not in done.out
+    assert "pt4al, seed 0: round 4," in done.out
+    assert outcome(out) == outcome(undisturbed)
+    assert not (out / "work").exists()
 
 
 def test_unfinished_runs_do_not_continue_with_other_images_or_settings(
-    digits: Path, tmp_path: Path, simulate: Simulate
+    killed: Path, digits: Path, tmp_path: Path, simulate: Simulate
 ) -> None:
-    arguments = (*SMALL, "--seeds", 1, "--out", tmp_path)
-    process = started(digits, *arguments)
-    assert process.stdout
-    assert any("pt4al, seed 0: round 1," in line for line in process.stdout)
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=30)
+    out = shutil.copytree(killed, tmp_path / "out")
+    arguments = (*SMALL, "--seeds", 1, "--out", out)
     assert "made with another query_size" in refused(simulate(digits, *arguments, "--query-size", 3))
     images = sorted(digits.glob("*/*.png"))
     content = images[0].read_bytes()
@@ -179,11 +183,11 @@ def test_unfinished_runs_do_not_continue_with_other_images_or_settings(
     finally:
         images[0].write_bytes(content)
     # as the sentence says
-    (tmp_path / "results.json").unlink()
+    (out / "results.json").unlink()
     done = simulate(digits, *arguments, "--query-size", 3, "--strategies", "random")
     assert done.code == 0, done
     assert "training the pretext task" in done.out
-    assert not (tmp_path / "work").exists()
+    assert not (out / "work").exists()
 
 
 def test_two_processes_share_the_work(undisturbed: Path, digits: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from pt4al_backend.simulate.simulation import Round
 from support.known_labels import DIGITS, digit_png
 from support.served import NOT_INHERITED
 
-QUICK = {"PT4AL_PRETEXT_EPOCHS": "2", "PT4AL_MAIN_EPOCHS": "3", "OMP_NUM_THREADS": "1"}
+QUICK = {"PT4AL_PRETEXT_EPOCHS": "1", "PT4AL_MAIN_EPOCHS": "3", "PT4AL_IMAGE_SIZE": "16", "OMP_NUM_THREADS": "1"}
 
 
 def write_digits(root: Path, *counts: int) -> Path:
@@ -34,7 +34,14 @@ def write_digits(root: Path, *counts: int) -> Path:
 
 def settings_in(data_dir: Path, **changes: Any) -> Settings:
     """The settings of a quick simulation."""
-    quick = {"pretext_epochs": 2, "main_epochs": 3, "train_growth": 0, "device": "cpu", "label_studio_url": ""}
+    quick = {
+        "pretext_epochs": 1,
+        "main_epochs": 3,
+        "image_size": 16,
+        "train_growth": 0,
+        "device": "cpu",
+        "label_studio_url": "",
+    }
     return Settings(**{**quick, "data_dir": data_dir, **changes})
 
 
