@@ -18,6 +18,6 @@ def signed(table: str, command: str, environment: Mapping[str, Any]) -> str:
 
 
 def spread(values: Sequence[float], digits: int = 1) -> str:
-    """Mean and standard deviation (of a sample; 0 if there is only one value)."""
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.{digits}f} ± {deviation:.{digits}f}"
+    """Mean and standard deviation (of a sample); a single value stands alone."""
+    mean = f"{statistics.mean(values):.{digits}f}"
+    return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean

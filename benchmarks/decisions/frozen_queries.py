@@ -30,7 +30,7 @@ from pt4al_backend.sampling.candidates import Candidates, random_key
 from pt4al_backend.sampling.strategies import find
 from pt4al_backend.sampling.strategy import Strategy
 from pt4al_backend.sampling.uncertainty import UNCERTAINTIES
-from pt4al_backend.simulate.results import aubc
+from pt4al_backend.simulate.budget_curve import aubc
 
 RUNS = KeptRuns(
     Path(__file__).parent / "results" / "frozen_queries.json", "python -m benchmarks.decisions.frozen_queries"

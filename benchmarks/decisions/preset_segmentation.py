@@ -148,7 +148,7 @@ def main_task(
 
 
 def mean_iou(frames: Frames, weights: learning.Weights, head: learning.Head) -> float:
-    from pt4al_backend.labelling.segmentation import mean_iou as over
+    from pt4al_backend.labelling.segmentation import SEGMENTATION
 
     chunks = learning.network_encoder(weights).segment(head, frames.pixels, frames.tests, device="cpu")
     pairs = (
@@ -156,7 +156,7 @@ def mean_iou(frames: Frames, weights: learning.Weights, head: learning.Head) -> 
         for rows, logits in chunks
         for row, image in zip(rows.tolist(), logits, strict=True)
     )
-    return over(len(frames.test.classes), pairs)
+    return SEGMENTATION.figures(len(frames.test.classes), pairs)["mean_iou"]
 
 
 def recipes(size: int) -> learning.Recipe:

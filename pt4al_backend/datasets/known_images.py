@@ -103,8 +103,9 @@ class LabelledImages:
         raise NotImplementedError("Single choice has no regions.")
 
     def effort(self, positions: NDArray[np.int64]) -> dict[str, Any]:
-        """How many classes the images have."""
-        return {"classes_labelled": len(np.unique(self.targets[positions]))}
+        """How many images each class has, and how many classes have any."""
+        counts = np.bincount(self.targets[positions], minlength=len(self.classes))
+        return {"classes_labelled": int((counts > 0).sum()), "labels_by_class": counts.tolist()}
 
     def take(self, positions: NDArray[np.integer]) -> LabelledImages:
         """Only the images at `positions`, in that order."""

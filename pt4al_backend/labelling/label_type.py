@@ -131,8 +131,8 @@ class LabelType(ABC):
 
     # Simulations
 
-    def figures(self, classes: int, results: Iterable[tuple[Any, Floats]]) -> dict[str, float]:
-        """Metrics of predictions, 0 to 1, by name.
+    def figures(self, classes: int, results: Iterable[tuple[Any, Floats]]) -> dict[str, Any]:
+        """Metrics of predictions, 0 to 1, by name; `by_class` may have some of each class, in a dict per class.
 
         Args:
             classes: number of classes.

@@ -9,6 +9,7 @@ ignored in training. If it has neither `"rle"` nor `"points"`, all pixels outsid
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,9 +56,19 @@ class Segmentation(LabelType):
         shares = softmax(logits.reshape(-1, logits.shape[-1])).reshape(logits.shape)
         return Prediction(shares.argmax(axis=-1).astype(np.uint8), float(shares.max(axis=-1).mean()))
 
-    def figures(self, classes: int, results: Iterable[tuple[NDArray[np.uint8], Floats]]) -> dict[str, float]:
-        """True labels are masks (height, width); other values than class numbers mean unlabelled pixels."""
-        return {"mean_iou": mean_iou(classes, results)}
+    def figures(self, classes: int, results: Iterable[tuple[NDArray[np.uint8], Floats]]) -> dict[str, Any]:
+        """The mean IoU, and the IoU of each class.
+
+        True labels are masks (height, width); other values than class numbers mean unlabelled pixels.
+        """
+        pixels, ious = class_ious(classes, results)
+        return {
+            "mean_iou": float(ious[pixels > 0].mean()),
+            "by_class": [
+                {"test_pixels": count, **({"iou": iou} if count else {})}
+                for count, iou in zip(pixels.tolist(), ious.tolist(), strict=True)
+            ],
+        }
 
 
 class DrawnMasks:
@@ -109,12 +120,17 @@ def error_of_pixels(logits: Floats) -> NDArray[np.float64]:
     return errors.reshape(len(logits), -1, logits.shape[-1]).mean(axis=1)
 
 
-def mean_iou(classes: int, results: Iterable[tuple[NDArray[np.uint8], Floats]]) -> float:
-    """Mean intersection over union of the classes that occur, at the masks' resolution; unlabelled pixels do not count.
+def class_ious(
+    classes: int, results: Iterable[tuple[NDArray[np.uint8], Floats]]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Intersection over union of each class, at the masks' resolution; unlabelled pixels do not count.
 
     Args:
         classes: number of classes.
         results: the true mask (height, width) and the logits (m, m, classes or more) of each image.
+
+    Returns:
+        The number of pixels (classes,) of each class, and its IoU (classes,), which means nothing without pixels.
 
     Raises:
         PT4ALError: no pixel is labelled.
@@ -125,11 +141,10 @@ def mean_iou(classes: int, results: Iterable[tuple[NDArray[np.uint8], Floats]]) 
         predicted = _enlarged(logits[..., :classes], height=truth.shape[0], width=truth.shape[1]).argmax(axis=0)
         pairs = classes * truth[known].astype(np.int64) + predicted[known]
         confusion += np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-    both, either = confusion.diagonal(), confusion.sum(axis=0) + confusion.sum(axis=1) - confusion.diagonal()
-    occurs = confusion.sum(axis=1) > 0
-    if not occurs.any():
+    both, pixels = confusion.diagonal(), confusion.sum(axis=1)
+    if not pixels.any():
         raise PT4ALError("No pixel of the test masks is labelled, so there is nothing to measure: use other masks.")
-    return float((both[occurs] / either[occurs]).mean())
+    return pixels, both / np.maximum(1, confusion.sum(axis=0) + pixels - both)
 
 
 def _enlarged(logits: Floats, *, height: int, width: int) -> NDArray[np.float32]:

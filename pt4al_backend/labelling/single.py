@@ -40,13 +40,18 @@ class SingleChoice(LabelType):
     def value(self, question: Question, stored: NDArray[np.integer]) -> str:
         return question.classes[int(stored)]
 
-    def figures(self, classes: int, results: Iterable[tuple[int, Floats]]) -> dict[str, float]:
-        """Accuracy over all images, and the mean accuracy of the classes."""
+    def figures(self, classes: int, results: Iterable[tuple[int, Floats]]) -> dict[str, Any]:
+        """Accuracy over all images, the mean accuracy of the classes, and the accuracy of each class."""
         pairs = [(truth, truth == int(logits.argmax())) for truth, logits in results]
         truths, correct = (np.array(values) for values in zip(*pairs, strict=True))
+        of_class = [correct[truths == number] for number in range(classes)]
         return {
             "accuracy": float(correct.mean()),
-            "balanced_accuracy": float(np.mean([correct[truths == target].mean() for target in np.unique(truths)])),
+            "balanced_accuracy": float(np.mean([each.mean() for each in of_class if len(each)])),
+            "by_class": [
+                {"test_images": len(each), **({"accuracy": float(each.mean())} if len(each) else {})}
+                for each in of_class
+            ],
         }
 
 

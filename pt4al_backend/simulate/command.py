@@ -23,10 +23,12 @@ from pt4al_backend.labelling.label_type import LabelType
 from pt4al_backend.reports.stages import time_left
 from pt4al_backend.sampling.batches import query_size_for
 from pt4al_backend.settings import Settings
-from pt4al_backend.simulate import curves
-from pt4al_backend.simulate.results import NAMES, Results, metric, show
+from pt4al_backend.simulate import by_class, curves
+from pt4al_backend.simulate.budget_curve import NAMES, metric
+from pt4al_backend.simulate.results import Results
 from pt4al_backend.simulate.simulation import Replay, Round, Simulation
 from pt4al_backend.simulate.source import Source
+from pt4al_backend.simulate.summary_tables import show
 from pt4al_backend.simulate.variants import Variant, parse
 from pt4al_backend.store.files import locked, new_directory
 
@@ -178,7 +180,7 @@ def _run_one(plan: Plan, results: Results, variant: Variant, seed: int, *, clock
         ):
             clock.start(simulation.rounds_done)
             rounds = simulation.play(report)
-        results.add({"strategy": variant.name, "seed": seed, "rounds": rounds})
+        results.add(by_class.finished(variant.name, seed, rounds, plan.replay.pool.classes))
         curves.draw(results.runs, plan.out / "curves.svg", title=plan.title)
         shutil.rmtree(settings.data_dir, ignore_errors=True)
         return True

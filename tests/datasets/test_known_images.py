@@ -29,6 +29,11 @@ def test_what_is_taken_can_be_taken_from() -> None:
     assert contents(images) == [b"3", b"5"]
 
 
+def test_the_effort_of_classes_is_their_number_of_images() -> None:
+    effort = numbered(3, 2, 4).effort(np.array([0, 1, 8]))
+    assert effort == {"classes_labelled": 2, "labels_by_class": [2, 0, 1]}
+
+
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.2, 0.5, 1.0])
 def test_a_split_leaves_an_image_of_each_class_on_both_sides(share: float) -> None:
     rest, held_out = numbered(40, 2, 1, 0, 10).split(share, seed=0)

@@ -12,7 +12,7 @@ from pt4al_backend.active_learning.training_data import answered
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.label_type import Drawings
 from pt4al_backend.labelling.questions import Question
-from pt4al_backend.labelling.segmentation import SEGMENTATION, DrawnMasks, error_of_pixels, mean_iou, of_pixels
+from pt4al_backend.labelling.segmentation import SEGMENTATION, DrawnMasks, error_of_pixels, of_pixels
 from pt4al_backend.learning import IGNORE
 from pt4al_backend.sampling.uncertainty import UNCERTAINTIES
 from pt4al_backend.store.mask_file import MaskFile
@@ -91,7 +91,9 @@ def test_mean_iou_by_hand() -> None:
     truth = np.array([[0, 0], [1, 255]], dtype=np.uint8)
     logits = np.zeros((2, 2, 3), dtype=np.float16)
     logits[0, 0, 0] = logits[0, 1, 1] = logits[1, 0, 1] = logits[1, 1, 2] = 1
-    assert mean_iou(3, [(truth, logits)]) == pytest.approx((1 / 2 + 1 / 2) / 2)
-    assert SEGMENTATION.figures(3, [(truth, logits)]) == {"mean_iou": mean_iou(3, [(truth, logits)])}
+    assert SEGMENTATION.figures(3, [(truth, logits)]) == {
+        "mean_iou": pytest.approx((1 / 2 + 1 / 2) / 2),
+        "by_class": [{"test_pixels": 2, "iou": 0.5}, {"test_pixels": 1, "iou": 0.5}, {"test_pixels": 0}],
+    }
     with pytest.raises(PT4ALError, match="nothing to measure"):
-        mean_iou(3, [(np.full((2, 2), 255, dtype=np.uint8), logits)])
+        SEGMENTATION.figures(3, [(np.full((2, 2), 255, dtype=np.uint8), logits)])

@@ -38,8 +38,14 @@ def test_figures_by_hand() -> None:
         (1, np.array([0.0, 2.0])),
         (1, np.array([-1.0, 0.0])),
     ]
-    assert SINGLE.figures(2, iter(found)) == {"accuracy": 0.75, "balanced_accuracy": 0.75}
-    assert SINGLE.figures(2, found[1:]) == {"accuracy": pytest.approx(2 / 3), "balanced_accuracy": 0.5}
+    cats, dogs = {"test_images": 2, "accuracy": 0.5}, {"test_images": 2, "accuracy": 1.0}
+    assert SINGLE.figures(3, iter(found)) == {
+        "accuracy": 0.75,
+        "balanced_accuracy": 0.75,
+        "by_class": [cats, dogs, {"test_images": 0}],
+    }
+    fewer = SINGLE.figures(2, found[1:])
+    assert (fewer["accuracy"], fewer["balanced_accuracy"]) == (pytest.approx(2 / 3), 0.5)
 
 
 def test_a_stored_prediction_is_the_number_of_a_class() -> None:

@@ -77,6 +77,11 @@ def test_results_of_the_contract(undisturbed: Path) -> None:
             assert 1 <= entry["classes_labelled"] <= 4
             assert entry["train_seconds"] >= 0 and entry["other_seconds"] >= 0
         assert run["rounds"][-1]["accuracy"] > 0.5  # of four classes
+        assert set(run["classes"]) == {"0", "1", "2", "3"}
+        assert sum(found["test_images"] for found in run["classes"].values()) == 16
+        assert sum(found["labels"] for found in run["classes"].values()) == 20
+        right = sum(found["test_images"] * found["accuracy"] for found in run["classes"].values())
+        assert right == pytest.approx(16 * run["rounds"][-1]["accuracy"])
     assert list(results["summary"]) == ["pt4al", "random"]
     for row, run in zip(results["summary"].values(), results["runs"], strict=True):
         assert {"aubc", "aubc_sd", "final", "final_sd"} <= set(row)
@@ -124,7 +129,8 @@ def test_finished_runs_are_not_repeated(undisturbed: Path, digits: Path, tmp_pat
     done = simulate(digits, *SMALL, "--seeds", 1, "--out", out)
     assert done.code == 0
     assert "round" not in done.out.replace("all rounds", "") and "pretext" not in done.out
-    assert "accuracy on 16 test images" in done.out
+    assert "accuracy on 16 test images" in done.out and "Accuracy of each class at the end" in done.out
+    assert "One seed cannot show" in done.out
     assert ((out / "results.json").read_bytes(), (out / "results.json").stat().st_mtime_ns) == before
 
     done = simulate(digits, *SMALL, "--seeds", 2, "--strategies", "pt4al,margin", "--out", out)
