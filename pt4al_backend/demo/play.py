@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 from rich.console import Console
 
-from pt4al_backend.demo import annotator
+from pt4al_backend.demo import annotator, random_annotator
 from pt4al_backend.demo.annotator import RoundTally, Served
-from pt4al_backend.demo.demo_project import DemoProject
+from pt4al_backend.demo.demo_project import DemoProject, all_tasks
 from pt4al_backend.demo.messages import Lines
 
 
@@ -18,6 +19,7 @@ def play(
     backend: httpx.Client,
     project: DemoProject,
     *,
+    data_dir: Path,
     labels: int,
     console: Console,
     waiting: Callable[[], None],
@@ -27,6 +29,7 @@ def play(
     Args:
         api: Label Studio's API.
         backend: The backend, asked for predictions at the end.
+        data_dir: The backend's data directory, for its embeddings.
         labels: How many labels to give.
         waiting: Called before each label; see `annotator.annotate`.
 
@@ -56,7 +59,20 @@ def play(
             "The labelled images were those the model was least sure of. "
             f"On the other images it is right in {right / predicted:.1%} of cases ({right:,} of {predicted:,})."
         )
+    for line in _beside_random(api, project, tasks, data_dir):
+        console.print(line)
     return all(served.version for served in tasks)
+
+
+def _beside_random(api: httpx.Client, project: DemoProject, tasks: list[Served], data_dir: Path) -> tuple[str, ...]:
+    """What a random annotator's labels would have been worth beside these, as lines; none if that is not known."""
+    known = [task for task in all_tasks(api, project) if task["data"].get("image") in project.truth]
+    truth = {task["id"]: project.truth[task["data"]["image"]] for task in known}
+    served = [each.task for each in tasks]
+    before = {task["id"] for task in known if task["is_labeled"]} - set(served)
+    ends = [tally.labels_so_far for tally in annotator.tally_rounds(tasks, before=len(before))]
+    found = random_annotator.curves(data_dir, project.id, truth, [*sorted(before), *served], ends)
+    return random_annotator.lines(found) if found else ()
 
 
 def row(tally: RoundTally) -> str:

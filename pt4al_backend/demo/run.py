@@ -92,7 +92,13 @@ class _Demo:
             succeeded = True
             if options.annotate:
                 succeeded = play(
-                    api, backend_api, project, labels=options.annotate, console=console, waiting=require_running
+                    api,
+                    backend_api,
+                    project,
+                    data_dir=backend.settings.data_dir,
+                    labels=options.annotate,
+                    console=console,
+                    waiting=require_running,
                 )
             if not options.exit:
                 console.print("Press Ctrl-C to stop the demo. The next one continues with this project.")

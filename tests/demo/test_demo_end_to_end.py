@@ -63,6 +63,8 @@ def test_the_next_demo_goes_on_and_only_a_fresh_one_deletes_labels(directory: Pa
     first = demo(directory, "--tasks", 60, "--annotate", 30)
     assert rounds(first)[0][0] == 1
     assert len(rounds(first)) >= 2 and rounds(first)[-1][1] == 30
+    assert re.search(r"^this order +\d+\.\d ", first, re.MULTILINE)
+    assert re.search(r"^random order +\d+\.\d ± +\d+\.\d .*n = 10 draws", first, re.MULTILINE)
     places = [first.index(words) for words in ("/dashboard", "demo@example.com", "pt4al-demo", "\nReady. Open http://")]
     assert places == sorted(places)
     assert labels_by_project(directory) == {"PT4AL demo: digits": 30}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import httpx
 import pytest
@@ -22,7 +23,7 @@ def test_people_count_rounds_from_1() -> None:
 
 
 def test_what_is_served_without_being_published_fails(
-    api: httpx.Client, pets: ImageFolder, monkeypatch: pytest.MonkeyPatch
+    api: httpx.Client, pets: ImageFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(annotator, "PACE", 0.0)
     project = demo_project.create(api, pets)
@@ -32,7 +33,10 @@ def test_what_is_served_without_being_published_fails(
         answering(lambda asked: Reply.json({"results": []})) as server,
         httpx.Client(base_url=server.url, trust_env=False) as backend,
     ):
-        assert not play(api, backend, project, labels=3, console=console, waiting=lambda: None)
+        succeeded = play(
+            api, backend, project, data_dir=tmp_path / "none", labels=3, console=console, waiting=lambda: None
+        )
+    assert not succeeded
     assert isinstance(console.file, io.StringIO)
     first, *warnings, tally, last = console.file.getvalue().splitlines()
     assert first == "Simulating an annotator who gives 3 labels."
