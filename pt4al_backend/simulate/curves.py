@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from matplotlib import color_sequences, rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -41,7 +42,8 @@ def _draw(axes: Axes, runs: Sequence[Run], figure: str) -> None:
         (line,) = axes.plot(labels, mean, marker="o", markersize=3, label=f"{strategy} (n = {len(values)})")
         if len(values) > 1:
             spread = values.std(axis=0, ddof=1)
-            axes.fill_between(labels, mean - spread, mean + spread, color=line.get_color(), alpha=0.15, linewidth=0)
+            low, high = np.clip((mean - spread, mean + spread), 0, 100)
+            axes.fill_between(labels, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
     axes.set(xlabel="labels", ylabel=f"{TITLES[figure]} on the test images, %")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)

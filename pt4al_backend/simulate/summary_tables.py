@@ -57,8 +57,8 @@ def verdict(runs: Sequence[Run], compared: dict[tuple[str, str], Comparison]) ->
     if not unsure:
         return []
     return [
-        f"The difference from {BASELINE} may be chance: {', '.join(unsure)}. "
-        "Its 95 % interval contains 0. More seeds make it narrower."
+        f"The difference from {BASELINE} may be chance, as its 95 % interval contains 0: {', '.join(unsure)}. "
+        "More seeds make the interval narrower."
     ]
 
 
@@ -105,7 +105,7 @@ def _comparisons(compared: dict[tuple[str, str], Comparison], *, several: bool) 
     table = Table(title=f"Compared with {BASELINE}, paired by seed", caption="in brackets: 95 % confidence intervals")
     table.add_column("strategy", overflow="fold")
     if several:
-        table.add_column("of")
+        table.add_column("metric")
     headings = ("percentage points over all rounds", "seeds won", f"labels for {BASELINE}'s end", "labels saved")
     for heading in headings:
         table.add_column(heading, justify="right")

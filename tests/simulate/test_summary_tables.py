@@ -57,7 +57,7 @@ def test_several_seeds_are_compared(tmp_path: Path) -> None:
         "33 % (33 to 33)",
     ]
     assert row(table, "margin")[2:] == ["1.5 of 3", "more than 30 (10 to more than 30)", "none"]
-    assert "The difference from random may be chance: margin." in table
+    assert "The difference from random may be chance, as its 95 % interval contains 0: margin." in table
     assert "pt4al" not in table[table.index("may be chance") :]
     assert "balanced" not in printed
 
@@ -75,7 +75,7 @@ def test_balanced_accuracy_and_classes_are_shown(tmp_path: Path) -> None:
     printed = shown(tmp_path, *runs)
     assert row(printed, "pt4al", "2")[-2:] == ["25.0 ± 0.0", "25.0 ± 0.0"]
     assert row(printed, "pt4al", "balanced accuracy")[2] == "+0.0 (0.0 to 0.0)"
-    assert "may be chance: pt4al (accuracy), pt4al (balanced accuracy)." in printed
+    assert "contains 0: pt4al (accuracy), pt4al (balanced accuracy)." in printed
     assert "Accuracy of each class at the end" in printed
     assert row(printed, "cat")[1:] == ["8", "75.0 (20)", "75.0 (20)"]
     assert row(printed, "[dog]")[1:] == ["2", "50.0 (10)", "50.0 (10)"]
