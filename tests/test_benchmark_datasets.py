@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from benchmarks import datasets
-from benchmarks.accuracy import TABLES, images
+from benchmarks.accuracy import images
+from benchmarks.accuracy_tables import TABLES
 from pt4al_backend.datasets.known_images import LabelledImages
 
 SIZES = {"neu_det": (1508, 292, 6), "brain_mri": (2451, 419, 4), "rsscn7": (2240, 560, 7)}

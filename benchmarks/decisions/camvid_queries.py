@@ -2,10 +2,10 @@
 
     python -m benchmarks.decisions.camvid_queries
 
-Reads `benchmarks/results/camvid/results.json`, which `accuracy camvid` makes, and writes `queries.md` beside it. Per
-queried frame, over all rounds and seeds: labelled pixels, length of the borders between classes in pixels, and the
-percentage of frames whose nearest neighbour in the same query and video is at most 1, or at most 5, seconds away. The
-frames of a video are one second apart: with 12 frames in a row all of them would have one at 1 s.
+Reads `benchmarks/results/camvid_rotation/results.json`, which `accuracy camvid_rotation` makes, and writes `queries.md`
+beside it. Per queried frame, over all rounds and seeds: labelled pixels, length of the borders between classes in
+pixels, and the percentage of frames whose nearest neighbour in the same query and video is at most 1, or at most 5,
+seconds away. The frames of a video are one second apart: with 12 frames in a row all of them would have one at 1 s.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks import datasets, tables
 
-TABLE = Path(__file__).parents[1] / "results" / "camvid"
+TABLE = Path(__file__).parents[1] / "results" / "camvid_rotation"
 FRAMES_PER_SECOND = 30
 SECONDS = (1, 5)
 

@@ -7,8 +7,8 @@ Takes minutes instead of the hours of `accuracy`.
 CamVid's 367 training frames, 8 rounds of 12, measured on its 101 validation frames: mean IoU over the 11 classes on the
 24 x 24 grid that refits use, in per cent. The embeddings are those of one pretext network throughout; queries and
 refits are the shipped ones. Runs differ in which batch comes first and in all random numbers. How `fast` diversifies
-its queries for segmentation was chosen with this script; `accuracy camvid` shows what that is worth when the network is
-trained as well.
+its queries for segmentation was chosen with this script; `accuracy camvid_rotation` shows what that is worth when the
+network is trained as well.
 """
 
 from __future__ import annotations

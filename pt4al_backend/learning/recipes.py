@@ -200,7 +200,7 @@ def _fast_cpu(image_size: int) -> Recipe:
 
 def _fast_gpu(image_size: int) -> Recipe:
     # Page's width of 64, more than a CPU can train; augmentation as measured on CPUs. The recipe was measured on a GPU
-    # only as a whole (benchmarks/results/cifar10_full_fast), not number by number.
+    # only as a whole (benchmarks/results/cifar10_full_rotation), not number by number.
     network: dict[str, Any] = {"network": "resnet9", "width": 64, "image_size": image_size}
     sgd: dict[str, Any] = {**_FAST, "batch": 128}
     return Recipe(
