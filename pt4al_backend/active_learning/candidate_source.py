@@ -48,6 +48,13 @@ class CandidateSource:
         positions, wrong = out_of_fold_errors(self.pool, self.predictions.questions, self.predictions.inputs)
         return self.pool.batch[positions], wrong
 
+    def predict(self, embeddings: NDArray[np.floating]) -> NDArray[np.integer] | None:
+        """(k, values) the predictions that would be stored for images with these embeddings."""
+        of_images = [each for each in self.predictions.per_question if not each.question.label_type.dense]
+        stored = [each.question.label_type.predicted(each.head.logits(embeddings)) for each in of_images]
+        values = [found[1].reshape(len(embeddings), -1) for found in stored if found is not None]
+        return np.concatenate(values, axis=1) if values else None
+
     def _known(self, positions: Positions) -> NDArray[np.bool_]:
         return self.predictions.inputs.known(self.pool.row[positions])
 

@@ -32,6 +32,9 @@ class Source(Protocol):
     def out_of_fold_errors(self) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
         """See `Candidates.out_of_fold_errors`."""
 
+    def predict(self, embeddings: NDArray[np.floating]) -> NDArray[np.integer] | None:
+        """See `Candidates.predict`."""
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -104,6 +107,14 @@ class Candidates:
     def out_of_fold_errors(self) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
         """(l,) the batch of each labelled image in the pool, and (l,) its cross-validated error, 0 to 1."""
         return self.source.out_of_fold_errors()
+
+    def predict(self, embeddings: NDArray[np.floating]) -> NDArray[np.integer] | None:
+        """(k, values) what the model would predict for images with these embeddings (k, D).
+
+        Numbers of classes, or 0 and 1 for each class of a multiple choice, of all questions side by side. None before
+        the first label, and if only pixels are predicted.
+        """
+        return self.source.predict(embeddings)
 
     def most_uncertain_first(self) -> Positions:
         """All open images, most uncertain first; those without a prediction last, by rank."""

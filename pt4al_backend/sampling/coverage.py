@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pt4al_backend.sampling.candidates import Candidates, Positions
+from pt4al_backend.sampling.directions import Directions
 
-MOST = 1000
-"""Choose from at most this many images: time and memory grow with the square."""
+MOST = 2500
+"""Of a larger pool, so many images stand for all: time and memory grow with the square."""
 WIDTH = 0.5
 """Squared kernel width as a fraction of the mean squared distance."""
 
@@ -26,12 +27,41 @@ def query(candidates: Candidates, n: int) -> Positions:
 
 
 def cover(candidates: Candidates, weights: NDArray[np.floating], n: int) -> Positions:
-    """Choose `n` open candidates with known embeddings from the `MOST` with the largest `weights` (m,)."""
+    """Choose `n` open candidates with known embeddings that cover the most of the `weights` (m,)."""
     open_ = np.flatnonzero(candidates.open)
-    heaviest = open_[np.lexsort((candidates.random_key[open_], -weights[open_]))[:MOST]]
-    eligible = candidates[heaviest]
-    positions, embeddings = heaviest[eligible.known], eligible.embeddings[eligible.known]
-    return positions[most_informative(embeddings, weights[positions], candidates.labelled_embeddings, wanted=n)]
+    drawn, stands_for = draw(weights[open_], candidates.random_key[open_], max(MOST, n))
+    eligible = candidates[open_[drawn]]
+    positions, embeddings = open_[drawn][eligible.known], eligible.embeddings[eligible.known]
+    values = stands_for[eligible.known]
+    return positions[most_informative(embeddings, values, candidates.labelled_embeddings, wanted=n)]
+
+
+def draw(
+    weights: NDArray[np.floating], random_key: NDArray[np.floating], wanted: int
+) -> tuple[Positions, NDArray[np.float64]]:
+    """Draw images in proportion to their weights, and say what weight of the pool each stands for.
+
+    An image's chance to be drawn is known (Cohen & Kaplan, "Summarizing Data Using Bottom-k Sketches", PODC 2007), so
+    dividing by it makes sums over the sample estimates of sums over the pool. The keys are fixed per image, so a small
+    change of the weights changes little of the sample.
+
+    Args:
+        weights: (m,), at least 0.
+        random_key: (m,) in [0, 1); determines the draws.
+        wanted: how many to draw.
+
+    Returns:
+        (k,) the positions of all images, or of `wanted`, heaviest first; and (k,) what each stands for.
+    """
+    drawn = np.arange(len(weights))
+    if len(weights) > wanted:
+        weights = np.maximum(weights, 1e-9)
+        waits = -np.log1p(-random_key) / weights
+        first = np.argpartition(waits, wanted)
+        drawn, longest = first[:wanted], waits[first[wanted]]
+        weights = weights / -np.expm1(-weights * longest)
+    order = np.lexsort((random_key[drawn], -weights[drawn]))
+    return drawn[order], weights[drawn[order]].astype(np.float64)
 
 
 def most_informative(
@@ -50,26 +80,30 @@ def most_informative(
     """
     if not len(embeddings):
         return np.empty(0, dtype=np.int64)
-    mean, scale = embeddings.mean(axis=0), embeddings.std(axis=0) + 1e-6
-    unit, values = _unit((embeddings - mean) / scale), weights.astype(np.float32)
-    distances = 2 - 2 * unit @ unit.T
-    width = WIDTH * max(float(distances.mean()), 1e-6)
-    kernel = np.exp(np.minimum(-distances / width, 0.0))
+    directions = Directions.of(embeddings)
+    unit, values = directions(embeddings), weights.astype(np.float32)
+    kernel = _distances(unit, unit)
+    width = WIDTH * max(float(kernel.mean()), 1e-6)
+    kernel = _kernel(kernel, width)
     cover = np.zeros(len(unit), dtype=np.float32)
     for start in range(0, len(covered), MOST):
-        to_covered = 2 - 2 * unit @ _unit((covered[start : start + MOST] - mean) / scale).T
-        cover = np.maximum(cover, np.exp(np.minimum(-to_covered / width, 0.0)).max(axis=1))
+        to_covered = _distances(directions(covered[start : start + MOST]), unit)
+        cover = np.maximum(cover, _kernel(to_covered, width).max(axis=0))
     picks: list[int] = []
-    left = np.ones(len(unit), dtype=bool)
+    left, after = np.ones(len(unit), dtype=bool), np.empty_like(kernel)
     for _ in range(min(wanted, len(unit))):
-        gains = np.maximum(kernel - cover, 0.0) @ values
-        pick = int(np.where(left, gains, -1.0).argmax())
+        covers = np.maximum(kernel, cover, out=after) @ values
+        pick = int(np.where(left, covers, -1.0).argmax())
         picks.append(pick)
         left[pick] = False
         cover = np.maximum(cover, kernel[pick])
     return np.array(picks, dtype=np.int64)
 
 
-def _unit(embeddings: NDArray[np.floating]) -> NDArray[np.float32]:
-    embeddings = embeddings.astype(np.float32)
-    return embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
+def _distances(unit: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Squared distances (m, k) of unit vectors (m, d) and (k, d)."""
+    return 2 - 2 * unit @ others.T
+
+
+def _kernel(distances: NDArray[np.float32], width: float) -> NDArray[np.float32]:
+    return np.exp(np.minimum(-distances / width, 0.0))

@@ -41,8 +41,11 @@ from pt4al_backend.sampling import (
     badge,
     bandit,
     coreset,
+    coverage,
+    dropquery,
     pt4al,
     random_sampling,
+    typical,
     typiclust,
     uncertainty_sampling,
 )
@@ -52,6 +55,7 @@ GROUP = "pt4al.strategies"
 
 STRATEGIES: dict[str, Strategy | Variants] = {
     "pt4al": pt4al.variant,
+    "coverage": Strategy(coverage.query, first=typical.query, needs_embeddings=True),
     "random": Strategy(random_sampling.query),
     "confidence": Strategy(uncertainty_sampling.query, first=random_sampling.query, uncertainty="confidence"),
     "margin": Strategy(uncertainty_sampling.query, first=random_sampling.query, uncertainty="margin"),
@@ -59,7 +63,16 @@ STRATEGIES: dict[str, Strategy | Variants] = {
     "badge": Strategy(badge.query, first=random_sampling.query, at_once=True),
     "bandit": bandit.variant,
     "coreset": Strategy(coreset.query, first=random_sampling.query, at_once=True, library="skactiveml"),
+    "maxherding": Strategy(typical.query, needs_embeddings=True),
+    "dropquery": Strategy(dropquery.query, at_once=True, needs_embeddings=True),
     "typiclust": Strategy(typiclust.query, at_once=True, needs_embeddings=True, library="skactiveml"),
+    "tcm": Strategy(
+        uncertainty_sampling.query,
+        first=typiclust.query,
+        uncertainty="margin",
+        needs_embeddings=True,
+        library="skactiveml",
+    ),
 }
 
 

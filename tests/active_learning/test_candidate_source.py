@@ -53,6 +53,13 @@ def test_before_the_first_label_nothing_is_predicted(tmp_path: Path) -> None:
     assert [len(part) for part in found.out_of_fold_errors] == [0, 0]
 
 
+def test_any_embeddings_can_be_predicted(tmp_path: Path) -> None:
+    found = seen(tmp_path)
+    predicted = found.predict(EMBEDDINGS[[20, 5]])
+    assert predicted is not None and predicted.tolist() == CLASS[[20, 5], None].tolist()
+    assert seen(tmp_path, labelled=[]).predict(EMBEDDINGS) is None
+
+
 def test_labelled_embeddings_are_those_that_are_computed(tmp_path: Path) -> None:
     assert (seen(tmp_path).labelled_embeddings == EMBEDDINGS[[0, 4, 6, 8, 10]]).all()
 

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from support.candidates import alike, candidates, scattered
 
 from pt4al_backend.sampling import coverage, typical
+from pt4al_backend.sampling.candidates import random_key
 from pt4al_backend.sampling.coverage import most_informative
 
 NOTHING = np.empty((0, 8), dtype=np.float32)
@@ -155,3 +156,40 @@ def test_images_like_labelled_ones_come_late(strategy):
     embeddings = np.concatenate([alike(10, seed=seed) for seed in range(10)])
     images = candidates(embeddings, uncertainty=np.full(100, 0.5), labelled=embeddings[::10][:4])
     assert sorted(group[strategy.query(images, 6)].tolist()) == [4, 5, 6, 7, 8, 9]
+
+
+# Large pools
+
+
+def test_images_are_drawn_in_proportion_to_their_weights():
+    weights = np.repeat([1.0, 3.0], 5000)
+    drawn, _ = coverage.draw(weights, random_key(np.arange(10_000), seed=0), 400)
+    assert len(set(drawn.tolist())) == 400
+    assert (drawn >= 5000).mean() == pytest.approx(0.75, abs=0.06)
+
+
+@pytest.mark.parametrize("power", [0, 1, 5])
+def test_those_drawn_stand_for_all(power):
+    weights = np.random.default_rng(0).random(20_000) ** power
+    _, stands_for = coverage.draw(weights, random_key(np.arange(20_000), seed=0), 2000)
+    assert stands_for.sum() == pytest.approx(weights.sum(), rel=0.08)
+
+
+def test_of_a_small_pool_all_are_taken():
+    weights = np.array([0.0, 2.0, 1.0])
+    drawn, stands_for = coverage.draw(weights, np.array([0.5, 0.1, 0.9]), 3)
+    assert (drawn.tolist(), stands_for.tolist()) == ([1, 2, 0], [2.0, 1.0, 0.0])
+
+
+def test_a_large_pool_is_covered_too(monkeypatch):
+    monkeypatch.setattr(coverage, "MOST", 60)
+    group = np.repeat(range(6), 100)
+    embeddings = np.concatenate([alike(100, seed=seed) for seed in range(6)])
+    assert sorted(group[coverage.query(candidates(embeddings), 6)].tolist()) == list(range(6))
+    sure = np.where(group == 2, 0.9, 1e-3)
+    assert (group[coverage.query(candidates(embeddings, uncertainty=sure), 1)] == 2).all()
+
+
+def test_as_many_images_are_chosen_as_are_wanted(monkeypatch):
+    monkeypatch.setattr(coverage, "MOST", 10)
+    assert len(coverage.query(candidates(scattered(100)), 40)) == 40

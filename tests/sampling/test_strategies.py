@@ -47,6 +47,7 @@ def sample(embeddings=None, *, not_open=(), predicts=True, number=1, seed=0, **c
         not_open=labelled,
         labelled=have[np.isfinite(have).all(axis=1)],
         errors=(batch[labelled], rng.random(len(labelled))),
+        predict=(lambda these: (these[:, :1] > 0).astype(np.int64)) if predicts else None,
         round=number,
         seed=seed,
         **changes,
@@ -141,7 +142,11 @@ def test_candidates_are_left_as_they_are(query, number):
     check(query, images, 10)
 
 
-OWN = {name: query for name, query in QUERIES.items() if name.split()[0] not in ("coreset", "typiclust")}
+OWN = {
+    name: query
+    for name, query in QUERIES.items()
+    if name.split()[0] not in ("coreset", "typiclust", "tcm", "dropquery")
+}
 
 
 @pytest.mark.parametrize(("query", "number"), OWN.values(), ids=OWN.keys())
@@ -171,7 +176,11 @@ def test_what_chooses_without_embeddings_in_round_0_does_not_wait_for_them():
         "pt4al gradients",
         "bandit coverage",
         "bandit gradients",
+        "coverage off",
+        "maxherding off",
+        "dropquery off",
         "typiclust off",
+        "tcm off",
     }
 
 
@@ -235,7 +244,7 @@ def test_another_package_does_not_replace_one_of_ours(tmp_path, monkeypatch):
 
 
 def test_the_error_about_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(StrategyError, match="There is no strategy rondom: choose one of pt4al, random, "):
+    with pytest.raises(StrategyError, match="There is no strategy rondom: choose one of pt4al, coverage, random, "):
         find("rondom", diversity="off", dense=False)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ class KnownSource:
     known_gradients: NDArray[np.floating] | None
     labelled: NDArray[np.floating]
     errors: tuple[NDArray[np.integer], NDArray[np.floating]]
+    predicting: Callable[[NDArray[np.floating]], NDArray[np.integer]] | None
 
     def embeddings(self, positions: NDArray[np.int64]) -> NDArray[np.floating]:
         return self.known_embeddings[positions]
@@ -35,6 +37,9 @@ class KnownSource:
     def out_of_fold_errors(self) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
         return self.errors
 
+    def predict(self, embeddings: NDArray[np.floating]) -> NDArray[np.integer] | None:
+        return None if self.predicting is None else self.predicting(embeddings)
+
 
 def candidates(
     embeddings: Any = None,
@@ -47,13 +52,14 @@ def candidates(
     not_open: Any = (),
     labelled: Any = None,
     errors: Any = ((), ()),
+    predict: Any = None,
     query_size: int = 10,
     round: int = 1,
     seed: int = 0,
 ) -> Candidates:
     """A pool of `embeddings` (m, D), or `n` images without, all open but `not_open`; predictions only if given.
 
-    `labelled`: embeddings of what is labelled; `errors`: batches and errors of it.
+    `labelled`: embeddings of what is labelled; `errors`: batches and errors of it; `predict`: predictions of embeddings.
     """
     known = np.asarray(np.zeros((n, 2)) if embeddings is None else embeddings, dtype=np.float32)
     m = len(known)
@@ -74,6 +80,7 @@ def candidates(
             None if gradients is None else np.asarray(gradients, dtype=float),
             known[:0] if labelled is None else np.asarray(labelled, dtype=np.float32),
             (np.asarray(errors[0], dtype=np.int64), np.asarray(errors[1], dtype=float)),
+            predict,
         ),
     )
 
