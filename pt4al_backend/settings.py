@@ -119,8 +119,8 @@ class Settings(BaseSettings):
     strategy: str = Field(
         "pt4al",
         description="The query strategy. All except `pt4al` query the whole pool in every round and exist for "
-        "comparison. `bandit` also chooses the batch; `coreset` and `typiclust` need scikit-activeml. Other packages "
-        "can add more (see CONTRIBUTING.md).",
+        "comparison. `bandit` also chooses the batch; `coreset`, `typiclust` and `tcm` need scikit-activeml. Other "
+        "packages can add more (see CONTRIBUTING.md).",
     )
     order: Literal["auto", Order] = Field(
         "auto",

@@ -51,7 +51,7 @@ def test_values_that_were_renamed_stay_accepted(monkeypatch, tmp_path, where, gi
 
 def test_an_unknown_strategy_is_an_error_that_lists_the_known_ones(tmp_path, monkeypatch):
     install(tmp_path, monkeypatch, "anything", "query = 3")
-    with pytest.raises(PT4ALError, match=r"PT4AL_STRATEGY is wrong: it has to be one of pt4al, .*, typiclust or anyth"):
+    with pytest.raises(PT4ALError, match=r"PT4AL_STRATEGY is wrong: it has to be one of pt4al, .*, tcm or anyth"):
         load_settings(strategy="rondom")
     assert load_settings(strategy="anything").strategy == "anything"
 

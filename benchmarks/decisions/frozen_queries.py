@@ -121,6 +121,9 @@ class Source:
     def out_of_fold_errors(self) -> tuple[np.ndarray, np.ndarray]:
         return np.empty(0, np.int64), np.empty(0)
 
+    def predict(self, embeddings: np.ndarray) -> None:
+        return None  # pixels are predicted, not images
+
 
 def candidates_of(
     frozen: Frozen,

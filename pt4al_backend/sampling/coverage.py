@@ -53,7 +53,7 @@ def draw(
     Returns:
         (k,) the positions of all images, or of `wanted`, heaviest first; and (k,) what each stands for.
     """
-    drawn = np.arange(len(weights))
+    drawn: Positions = np.arange(len(weights))
     if len(weights) > wanted:
         weights = np.maximum(weights, 1e-9)
         waits = -np.log1p(-random_key) / weights

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pt4al_backend.sampling.candidates import Candidates, Positions
 from pt4al_backend.sampling.k_means import nearest_to_centres
@@ -41,5 +42,5 @@ def _unsure(waiting: Candidates, n: int) -> Positions:
     return ordered[: max(int(changes_often.sum()), n)]
 
 
-def _unit(embeddings: np.ndarray) -> np.ndarray:
+def _unit(embeddings: NDArray[np.floating]) -> NDArray[np.floating]:
     return embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)

@@ -59,7 +59,7 @@ def candidates(
 ) -> Candidates:
     """A pool of `embeddings` (m, D), or `n` images without, all open but `not_open`; predictions only if given.
 
-    `labelled`: embeddings of what is labelled; `errors`: batches and errors of it; `predict`: predictions of embeddings.
+    `labelled`: embeddings of what is labelled; `errors`: batches and errors of it; `predict`: embeddings -> values.
     """
     known = np.asarray(np.zeros((n, 2)) if embeddings is None else embeddings, dtype=np.float32)
     m = len(known)
