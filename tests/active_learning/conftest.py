@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from support.processes import unmeasured
 from support.question_rig import MASK, QuestionRig, opened
 from support.rig import Rig
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _decoders_unmeasured() -> Iterator[None]:
+    with unmeasured():
+        yield
 
 
 @pytest.fixture

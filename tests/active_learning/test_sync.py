@@ -23,9 +23,8 @@ class PagedRig:
     """A loop over a project with some labels, which takes in a page at a look."""
 
     def __init__(self, directory):
-        self.settings = Settings(
-            data_dir=directory, cycles=3, query_size=4, slack=4, pretext_epochs=1, main_epochs=1, device="cpu"
-        )
+        quick = {"pretext_epochs": 1, "main_epochs": 1, "image_size": 16, "device": "cpu"}
+        self.settings = Settings(data_dir=directory, cycles=3, query_size=4, slack=4, **quick)
         self.platform = KnownLabels(PAGE * PAGES, page=PAGE)
         self.store = Store(directory)
         self.id = self.store.connect(url="http://x", number=1, created="1", access_token="", label_config="").id

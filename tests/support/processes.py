@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import psutil
+import pytest
 
 Found = TypeVar("Found")
 
@@ -84,6 +85,17 @@ def stop_group(process: subprocess.Popen[bytes], *, grace: float = 15.0) -> None
     with suppress(ProcessLookupError):  # everything has ended by itself
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+@contextmanager
+def unmeasured() -> Iterator[None]:
+    """Do not measure the coverage of processes that are started meanwhile.
+
+    Decoders are killed, so what is measured in them is lost, but measuring doubles the time that they take to start.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+        yield
 
 
 def tail(log: Path, lines: int = 60) -> str:

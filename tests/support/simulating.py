@@ -81,6 +81,7 @@ def simulating(
     for name in os.environ:
         if name.startswith(NOT_INHERITED):
             monkeypatch.delenv(name)
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # see `unmeasured`
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
 

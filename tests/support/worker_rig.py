@@ -28,6 +28,7 @@ class WorkerRig:
             slack=3,
             pretext_epochs=1,
             main_epochs=1,
+            image_size=16,
             device="cpu",
             poll_interval=0.01,
             idle_interval=0.02,
