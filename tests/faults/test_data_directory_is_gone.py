@@ -13,7 +13,7 @@ import requests
 from support.disks import mounted
 from support.filled_store import CONFIG, add_ranked
 from support.processes import wait_until
-from support.served import Backend
+from support.served import Backend, serve
 
 from pt4al_backend.store.store import Store
 
@@ -47,15 +47,25 @@ def said_by(backend: Backend, process: str, sentence: str) -> bool:
     return any(f" {process} " in line and sentence in line for line in backend.log.read_text().splitlines())
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    """The tests change its data directory, one after the other; the last leaves it empty."""
+    data = tmp_path_factory.mktemp("running") / "data"
+    data.mkdir()
+    with serve(None, data_dir=data) as backend:
+        yield backend
+
+
 @pytest.fixture
-def backend(start_backend: Callable[..., Backend], tmp_path: Path) -> Iterator[Backend]:
-    """A running one that knows project 12."""
-    with closing(Store(tmp_path / "data")) as store:
-        add_ranked(store)
-    backend = start_backend(None, data_dir=tmp_path / "data")
-    wait_until("the worker to live", lambda: backend.status()["worker"]["alive"], seconds=120)
-    yield backend
-    assert "Traceback" not in backend.log.read_text()
+def backend(running: Backend) -> Iterator[Backend]:
+    """A running one that knows project 12, with an empty log."""
+    running.log.write_text("")
+    with closing(Store(running.data_dir)) as store:
+        if not store.find(12):
+            add_ranked(store)
+    wait_until("the worker to live", lambda: running.status()["worker"]["alive"], seconds=120)
+    yield running
+    assert "Traceback" not in running.log.read_text()
 
 
 def test_one_that_is_away_for_a_while_is_gone_on_with(backend: Backend) -> None:
@@ -72,16 +82,6 @@ def test_one_that_is_away_for_a_while_is_gone_on_with(backend: Backend) -> None:
     assert backend.worker() == worker
 
 
-def test_one_that_is_emptied_stays_empty(backend: Backend) -> None:
-    worker = backend.worker()
-    for path in backend.data_dir.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    require_told(backend)
-    time.sleep(2)
-    assert backend.worker() == worker
-    assert not [path.name for path in backend.data_dir.iterdir()]
-
-
 def test_a_backup_that_takes_its_place_is_gone_on_with(backend: Backend) -> None:
     worker, data = backend.worker(), backend.data_dir
     with closing(Store(data.with_name("backup"))) as store:
@@ -93,6 +93,16 @@ def test_a_backup_that_takes_its_place_is_gone_on_with(backend: Backend) -> None
     wait_until("another worker", lambda: backend.worker() not in (None, worker), seconds=120)
     wait_until("it to live", lambda: backend.status()["worker"]["alive"], seconds=120)
     assert "was replaced while pt4al-backend ran" in backend.log.read_text()
+
+
+def test_one_that_is_emptied_stays_empty(backend: Backend) -> None:
+    worker = backend.worker()
+    for path in backend.data_dir.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    require_told(backend)
+    time.sleep(2)
+    assert backend.worker() == worker
+    assert not [path.name for path in backend.data_dir.iterdir()]
 
 
 def test_a_disk_that_is_unmounted_gets_nothing_below_it(start_backend: Callable[..., Backend], tmp_path: Path) -> None:
