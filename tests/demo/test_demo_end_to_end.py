@@ -60,25 +60,25 @@ def photographs(root: Path) -> Path:
 
 
 def test_the_next_demo_goes_on_and_only_a_fresh_one_deletes_labels(directory: Path, tmp_path: Path) -> None:
-    first = demo(directory, "--tasks", 60, "--annotate", 30)
+    first = demo(directory, "--tasks", 60, "--annotate", 15)
     assert rounds(first)[0][0] == 1
-    assert len(rounds(first)) >= 2 and rounds(first)[-1][1] == 30
+    assert len(rounds(first)) >= 2 and rounds(first)[-1][1] == 15
     assert re.search(r"^this order +\d+\.\d ", first, re.MULTILINE)
     assert re.search(r"^random order +\d+\.\d ± +\d+\.\d .*n = 10 draws", first, re.MULTILINE)
     places = [first.index(words) for words in ("/dashboard", "demo@example.com", "pt4al-demo", "\nReady. Open http://")]
     assert places == sorted(places)
-    assert labels_by_project(directory) == {"PT4AL demo: digits": 30}
+    assert labels_by_project(directory) == {"PT4AL demo: digits": 15}
 
     second = demo(directory, "--annotate", 3, "--tasks", 70)
-    assert 'Continuing with the project "PT4AL demo: digits" with 70 images and 30 labels;' in second
-    assert rounds(second)[-1][1] == 33
-    assert labels_by_project(directory) == {"PT4AL demo: digits": 33}
+    assert 'Continuing with the project "PT4AL demo: digits" with 70 images and 15 labels;' in second
+    assert rounds(second)[-1][1] == 18
+    assert labels_by_project(directory) == {"PT4AL demo: digits": 18}
 
     other = demo(directory, "--images", photographs(tmp_path / "my pets"), "--fresh", "--annotate", 1)
     assert 'Created the project "PT4AL demo: my pets" with 20 images.' in other
     assert "deleting" not in other
-    assert labels_by_project(directory) == {"PT4AL demo: digits": 33, "PT4AL demo: my pets": 1}
+    assert labels_by_project(directory) == {"PT4AL demo: digits": 18, "PT4AL demo: my pets": 1}
 
     fresh = demo(directory, "--tasks", 60, "--fresh")
-    assert 'Starting again: deleting the project "PT4AL demo: digits" and its 33 labels.' in fresh
+    assert 'Starting again: deleting the project "PT4AL demo: digits" and its 18 labels.' in fresh
     assert labels_by_project(directory) == {"PT4AL demo: digits": 0, "PT4AL demo: my pets": 1}

@@ -91,7 +91,8 @@ def stop_group(process: subprocess.Popen[bytes], *, grace: float = 15.0) -> None
 def unmeasured() -> Iterator[None]:
     """Do not measure the coverage of processes that are started meanwhile.
 
-    Decoders are killed, so what is measured in them is lost, but measuring doubles the time that they take to start.
+    For those of which nothing is learnt: measuring doubles the time that a small process takes, and what is measured
+    in decoders is lost, as they are killed.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
