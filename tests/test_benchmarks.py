@@ -17,6 +17,7 @@ MODULES = sorted(
 )
 
 
+@pytest.mark.slow
 def test_they_can_be_imported() -> None:
     """In one process, as torch takes its time; without OpenCV, which only the published code needs."""
     importing = f"import importlib\nfor name in {[name for name in MODULES if 'published' not in name]}:\n"
