@@ -111,8 +111,14 @@ IN_BLOCKS = {"neu_det": (neu_det, 20), "brain_mri": (brain_mri, 40), "rsscn7": (
 """Sets whose split keeps blocks together, and how many images a block has."""
 
 
+NEAR = 0.9
+"""Images are near copies above this correlation of their grey values at 32 x 32 px."""
+
+
 def for_tuning(pool: LabelledImages, *, block: int) -> tuple[LabelledImages, LabelledImages]:
     """Training images only: every fourth block of each class to measure on, the others to label.
+
+    Images with a near copy among those to label are not measured on, but labelled, too.
 
     Args:
         pool: The images of a training part, in the order in which they were taken.
@@ -122,7 +128,17 @@ def for_tuning(pool: LabelledImages, *, block: int) -> tuple[LabelledImages, Lab
     for target in range(len(pool.classes)):
         members = np.flatnonzero(pool.targets == target)
         measured[members] = np.arange(len(members)) // block % 4 == 3
+    thumbnails = np.stack([_thumbnail(pool.read(k)) for k in range(len(pool))])
+    near = np.corrcoef(thumbnails) > NEAR
+    while (copies := measured & near[:, ~measured].any(axis=1)).any():
+        measured &= ~copies
     return pool.take(np.flatnonzero(~measured)), pool.take(np.flatnonzero(measured))
+
+
+def _thumbnail(file: bytes) -> NDArray[np.float32]:
+    """(1024,) grey values."""
+    grey = Image.open(io.BytesIO(file)).convert("L").resize((32, 32))
+    return np.asarray(grey, dtype=np.float32).ravel()
 
 
 def camvid(split: str) -> SegmentedImages:
