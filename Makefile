@@ -79,7 +79,7 @@ $(BACKEND_READY): setup.cfg constraints.txt docker/install.sh
 	touch $@
 
 $(TEST_READY): $(BACKEND_READY)
-	docker/install.sh --editable --extra encoders --extra strategies --extra test --extra dev --extra docs .venv/bin/python
+	docker/install.sh --editable --extra strategies --extra test --extra dev --extra docs .venv/bin/python
 	touch $@
 
 # Label Studio and the backend need different versions of the same libraries.

@@ -6,7 +6,7 @@ can do other small work in between. The seed determines every result.
 
 from pt4al_backend.learning.devices import describe_device, resolve_device
 from pt4al_backend.learning.embedding import Encode, Encoder
-from pt4al_backend.learning.encoders import ENCODERS, make_encoder, network_encoder
+from pt4al_backend.learning.encoders import DEFAULT_ENCODER, ENCODERS, fetch_encoder, make_encoder, network_encoder
 from pt4al_backend.learning.linear_probe import Head, fit_head, fit_pixel_head, mask_shares, network_head, out_of_fold
 from pt4al_backend.learning.main_task import train_main
 from pt4al_backend.learning.networks import mask_side
@@ -29,6 +29,7 @@ from pt4al_backend.learning.types import (
 )
 
 __all__ = [
+    "DEFAULT_ENCODER",
     "ENCODERS",
     "IGNORE",
     "MULTIPLE",
@@ -50,6 +51,7 @@ __all__ = [
     "Weights",
     "choose_image_size",
     "describe_device",
+    "fetch_encoder",
     "fit_head",
     "fit_pixel_head",
     "load_imagenet",

@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pt4al_backend.learning.devices import computing
+from pt4al_backend.learning.devices import computing, sent
 from pt4al_backend.learning.heads import upsampled
-from pt4al_backend.learning.inputs import IMAGENET, Normalisation, Pixels, normalised
+from pt4al_backend.learning.inputs import IMAGENET, Normalisation, normalised
 from pt4al_backend.learning.linear_probe import Head
 from pt4al_backend.learning.networks import mask_side
 from pt4al_backend.learning.types import Images
@@ -60,11 +60,21 @@ class Encoder(ABC):
             (k, G, G, F), the average of each cell, or None.
         """
         for chunk, embeddings, maps in self._encoded(images, rows, device=device):
-            with torch.inference_mode(), computing(device, half=False):
-                vectors, cells = _half(embeddings), None
-                if maps is not None and self.grid is not None:
-                    cells = _half(F.adaptive_avg_pool2d(maps, self.grid[0]).permute(0, 2, 3, 1))
-            yield chunk, vectors, cells
+            yield chunk, *self._stored(embeddings, maps, device)
+
+    def embed_pixels(self, pixels: npt.NDArray[np.uint8], *, device: str) -> tuple[Half, Half | None]:
+        """Embed one chunk of decoded images.
+
+        Threads may call it at the same time. An encoder that is asked for many chunks keeps its network loaded.
+
+        Args:
+            pixels: uint8 (n, S, S, 3), RGB; S need not be `input_size`.
+            device: `cpu`, `cuda` or `cuda:<n>`.
+
+        Returns:
+            Embeddings float16 (n, D), and patch embeddings float16 (n, G, G, F), the average of each cell, or None.
+        """
+        return self._stored(*self._encode(self.load(device), pixels, device), device)
 
     def segment(self, head: Head, images: Images, rows: Rows, *, device: str) -> Iterator[tuple[Rows, Half]]:
         """Apply a head on patch embeddings (`fit_pixel_head`, `network_head`) to every pixel of the images in `rows`.
@@ -82,15 +92,26 @@ class Encoder(ABC):
             yield chunk, logits
 
     def _encoded(self, images: Images, rows: Rows, *, device: str) -> Iterator[tuple[Rows, Tensor, Tensor | None]]:
-        encode, step = self.load(device), self.images_per_step(device)
+        network, step = self.load(device), self.images_per_step(device)
         for start in range(0, len(rows), step):
             chunk = rows[start : start + step]
-            with torch.inference_mode(), computing(device, half=False):
-                inputs = normalised(Pixels(images, chunk, device)(np.arange(len(chunk))), self.normalisation)
-                if images.size != self.input_size:
-                    inputs = F.interpolate(inputs, size=self.input_size, mode="bilinear", antialias=True)
-                embeddings, maps = encode(inputs)
-            yield chunk, embeddings, maps
+            yield chunk, *self._encode(network, images.read(chunk), device)
+
+    def _encode(
+        self, network: Encode, pixels: npt.NDArray[np.uint8], device: str
+    ) -> tuple[Tensor, Tensor | None]:
+        with torch.inference_mode(), computing(device, half=False):
+            inputs = normalised(sent(torch.from_numpy(np.array(pixels)), device), self.normalisation)
+            if inputs.shape[-1] != self.input_size:
+                inputs = F.interpolate(inputs, size=self.input_size, mode="bilinear", antialias=True)
+            return network(inputs)
+
+    def _stored(self, embeddings: Tensor, maps: Tensor | None, device: str) -> tuple[Half, Half | None]:
+        """As they are stored: patch embeddings averaged over the cells of the grid."""
+        with torch.inference_mode(), computing(device, half=False):
+            if maps is None or self.grid is None:
+                return _half(embeddings), None
+            return _half(embeddings), _half(F.adaptive_avg_pool2d(maps, self.grid[0]).permute(0, 2, 3, 1))
 
 
 def grid_of(side: int, width: int) -> tuple[int, int]:

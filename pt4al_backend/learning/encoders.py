@@ -1,26 +1,49 @@
-"""The encoders by name: the project's own networks, and pretrained ones.
+"""The encoders by name: the project's own networks, the built-in one, and any network of timm.
 
-To add a family of encoders, write one module with a subclass of `Encoder` and a function that makes it, and add that
-function to `ENCODERS`.
+To add one, or a family of them, write one module with a subclass of `Encoder` and a function that makes it, and add
+that function to `ENCODERS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from pt4al_backend.errors import LearningError
+from pt4al_backend.learning.built_in_weights import ARCHITECTURE, BUILT_IN, built_in_weights
 from pt4al_backend.learning.embedding import Encode, Encoder, grid_of
 from pt4al_backend.learning.networks import embedding_size, for_inference, pixel_shape
 from pt4al_backend.learning.recipes import images_per_step
 from pt4al_backend.learning.timm_encoder import timm_encoder
-from pt4al_backend.learning.types import Weights
+from pt4al_backend.learning.types import Progress, Weights
+from pt4al_backend.learning.weight_files import download, downloaded, read_tensors
+
+DEFAULT_ENCODER = BUILT_IN
+"""Name of the encoder that is always there."""
+_SUFFIX = ".safetensors"
 
 Stored = Callable[[str], Weights]
 """Name of one of the project's networks -> its weights."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What is asked of an encoder."""
+
+    name: str
+    stored: Stored
+    """Reads one of the project's own networks."""
+    dense: bool
+    """Whether patch embeddings are needed."""
+    input_size: int
+    """Side of its inputs in pixels, as near as it can come; 0: its usual one."""
+    directory: Path | None
+    """Where downloaded weights are kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +76,8 @@ def network_encoder(weights: Weights, *, name: str = "network") -> NetworkEncode
     return _network_encoder(name, weights.spec, lambda: weights)
 
 
-def _stored_network(name: str, stored: Stored, dense: bool) -> NetworkEncoder:
+def _stored_network(wanted: Wanted) -> NetworkEncoder:
+    name, stored = wanted.name, wanted.stored
     return _network_encoder(name, stored(name).spec, lambda: stored(name))  # the spec tells whether it is dense
 
 
@@ -68,26 +92,84 @@ def _network_encoder(name: str, spec: dict[str, Any], weights: Callable[[], Weig
     )
 
 
-ENCODERS: dict[str, Callable[[str, Stored, bool], Encoder]] = {
+def _built_in(wanted: Wanted) -> Encoder:
+    return timm_encoder(
+        wanted.name, ARCHITECTURE, built_in_weights, dense=wanted.dense, input_size=wanted.input_size
+    )
+
+
+def _of_timm(wanted: Wanted) -> Encoder:
+    """A network of timm with the weights in a file, or with those that timm publishes."""
+    architecture, file = _file_of(wanted.name)
+    path = file or downloaded(architecture, wanted.directory)
+    if path is None:
+        raise LearningError(f"The weights of {architecture} are not on this machine: download them first.")
+    return timm_encoder(
+        wanted.name, architecture, lambda: read_tensors(path), dense=wanted.dense, input_size=wanted.input_size
+    )
+
+
+ENCODERS: dict[str, Callable[[Wanted], Encoder]] = {
     "pretext-": _stored_network,
     "main-": _stored_network,
-    "timm:": lambda name, stored, dense: timm_encoder(name, dense=dense),
+    BUILT_IN: _built_in,
 }
-"""Prefix of a name -> function (name, the project's networks, `dense`) that makes the encoder."""
+"""Name, or the beginning of names that ends with `-`, -> function that makes the encoder. All others are of timm."""
 
 
-def make_encoder(name: str, *, stored: Stored, dense: bool) -> Encoder:
-    """The encoder of that name.
+def make_encoder(
+    name: str, *, stored: Stored, dense: bool, input_size: int = 0, directory: Path | None = None
+) -> Encoder:
+    """The encoder of that name. Nothing is downloaded.
 
     Args:
-        name: `timm:NAME` for any network of timm, or one of the project's own networks.
+        name: one of `ENCODERS`; a name of timm; a safetensors file, `FILE` or `NETWORK@FILE`, where `FILE` alone has
+            the name of a network of timm or lies beside timm's `config.json`.
         stored: reads one of the project's own networks.
         dense: whether patch embeddings are needed.
+        input_size: side of its inputs in pixels, as near as the network can come; 0: its usual one.
+        directory: where `fetch_encoder` keeps weights.
 
     Raises:
-        LearningError: there is no such encoder, or its weights or its library are missing.
+        LearningError: there is no such encoder, or its weights are missing or damaged.
     """
-    for prefix, make in ENCODERS.items():
-        if name.startswith(prefix):
-            return make(name, stored, dense)
-    raise LearningError(f"The encoder {name!r} is unknown: write timm: and the name of a network in timm.")
+    wanted = Wanted(name=name, stored=stored, dense=dense, input_size=input_size, directory=directory)
+    return _maker(name)(wanted)
+
+
+def fetch_encoder(name: str, *, directory: Path, offline: bool) -> Generator[Progress, None, None]:
+    """Download the weights of an encoder, if it needs some that are not on this machine.
+
+    Args:
+        name: as in `make_encoder`.
+        directory: where they are kept.
+        offline: whether nothing may be downloaded.
+
+    Raises:
+        LearningError: they cannot be had; the text says why.
+    """
+    if _maker(name) is _of_timm:
+        architecture, file = _file_of(name)
+        if file is None:
+            yield from download(architecture, directory, offline=offline)
+
+
+def _maker(name: str) -> Callable[[Wanted], Encoder]:
+    for known, make in ENCODERS.items():
+        if name == known or (known.endswith("-") and name.startswith(known)):
+            return make
+    return _of_timm
+
+
+def _file_of(name: str) -> tuple[str, Path | None]:
+    """The network in timm, and the file with its weights if the name says one."""
+    if not name.endswith(_SUFFIX):
+        return name, None
+    before, at, after = name.partition("@")
+    if at and "/" not in before:
+        return before, Path(after).expanduser()
+    path = Path(name).expanduser()
+    try:
+        return str(json.loads((path.parent / "config.json").read_text())["architecture"]), path
+    except (OSError, ValueError, KeyError, TypeError):
+        return path.name.removesuffix(_SUFFIX), path

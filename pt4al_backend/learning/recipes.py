@@ -24,6 +24,8 @@ _CPU_FLOPS_PER_STEP = 40e9
 """Floating-point operations between two yields: about 0.3 s on two cores."""
 _LEAST_INPUTS = 32
 """BatchNorm needs this many inputs for usable statistics, even if a step then takes longer."""
+_CPU_IMAGES, _DENSE_CPU_IMAGES = 64, 16
+"""At most this many images are embedded at a time on a CPU; the maps of a dense network take 6 MB for each."""
 _GPU_INPUTS = 1024
 """Inputs of one inference step on a GPU, enough to keep it busy without filling its memory."""
 _DENSE_GPU_INPUTS = 128
@@ -149,6 +151,13 @@ def affordable_images(
         return max(1, int(min(most, _GPU_FLOPS_PER_STEP / flops)) // inputs_per_image)
     flops *= 3 if training else 1
     return math.ceil(max(_CPU_FLOPS_PER_STEP / flops, _LEAST_INPUTS) / inputs_per_image)
+
+
+def frozen_images(flops: float, *, dense: bool, device: str) -> int:
+    """The number of images to embed between two yields, given the `flops` of a network that is only applied."""
+    if is_cuda(device):
+        return affordable_images(flops, dense=dense, device=device)
+    return max(1, min(int(_CPU_FLOPS_PER_STEP / flops), _DENSE_CPU_IMAGES if dense else _CPU_IMAGES))
 
 
 def _paper(image_size: int, dense: bool) -> Recipe:

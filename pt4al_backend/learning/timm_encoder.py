@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from importlib.util import find_spec
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from pt4al_backend.errors import LearningError
+from pt4al_backend.learning.devices import is_cuda, one_thread
 from pt4al_backend.learning.embedding import Encode, Encoder, grid_of
 from pt4al_backend.learning.heads import side_by_side
 from pt4al_backend.learning.inputs import Normalisation
-from pt4al_backend.learning.recipes import affordable_images
+from pt4al_backend.learning.onnx_network import Compute, on_cpu
+from pt4al_backend.learning.recipes import frozen_images
 
+USUAL_SIZE = 224
+"""Side in pixels of the images that most networks of timm were trained on."""
 _FINEST_STRIDE = 4
 """Stride in pixels of the finest patch embeddings: finer maps only show edges, and cost memory."""
+_STRIDE = 32
+"""Stride in pixels of a convolutional network's last maps."""
+
+_UNKNOWN = "timm has no network {!r}: choose one of timm's names, or write NETWORK@FILE.safetensors for a file."
+
+ReadTensors = Callable[[], Mapping[str, Tensor]]
+"""Reads the tensors of a network by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,83 +39,151 @@ class TimmEncoder(Encoder):
     Patch embeddings are the concatenated stages of a convolutional network, or the last tokens of a transformer.
     """
 
-    model: nn.Module
+    network: Callable[[], nn.Module]
+    """Makes the network, images (n, 3, S, S) -> embeddings and maps, when it is needed."""
     flops: float
     """Floating-point operations of one image's forward pass."""
+    _loaded: dict[str, Encode] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """By device."""
 
     def load(self, device: str) -> Encode:
-        model = self.model.to(device)
-        return lambda inputs: _encode(model, inputs, dense=self.grid is not None)
+        if device not in self._loaded:
+            network = self.network()
+            on_device = _on_gpu(network, device) if is_cuda(device) else self._on_cpu(network)
+            self._loaded[device] = lambda images: _pair(on_device(images))
+        return self._loaded[device]
 
     def images_per_step(self, device: str) -> int:
-        return affordable_images(self.flops, dense=self.grid is not None, device=device)
+        return frozen_images(self.flops, dense=self.grid is not None, device=device)
+
+    def _on_cpu(self, network: nn.Module) -> Compute:
+        return on_cpu(network, name=self.name, size=self.input_size)
 
 
-def timm_encoder(name: str, *, dense: bool) -> TimmEncoder:
-    """The network `timm:NAME` with the weights that timm publishes, or `timm:NAME@FILE` with those in a file.
+class _Features(nn.Module):
+    """Images (n, 3, S, S) -> embeddings (n, D) and, of a dense one, maps of patch embeddings (n, F, s, s)."""
+
+    def __init__(self, model: Any, stages: list[int] | None) -> None:
+        """`stages`: which of the network's intermediate maps are patch embeddings, the finest first; None: no maps."""
+        super().__init__()
+        self.model, self._stages = model, stages
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        if self._stages is None:
+            return (self.model.forward_head(self.model.forward_features(images), pre_logits=True),)
+        last, maps = self.model.forward_intermediates(images, indices=self._stages, norm=True, output_fmt="NCHW")
+        return self.model.forward_head(last, pre_logits=True), side_by_side(maps)
+
+
+@one_thread()
+def timm_encoder(
+    name: str, architecture: str, tensors: ReadTensors, *, dense: bool, input_size: int = 0
+) -> TimmEncoder:
+    """A network of timm as an encoder.
+
+    Args:
+        name: of the encoder.
+        architecture: the network's name in timm.
+        tensors: reads its weights.
+        dense: whether it gives patch embeddings.
+        input_size: side of its inputs in pixels, rounded to what it can see. 0: as it was trained, up to 224.
 
     Raises:
-        LearningError: timm is not installed or has no such network, or the weights cannot be loaded.
+        LearningError: timm has no such network, it has no patch embeddings, or the weights are those of another one.
     """
-    architecture, _, file = name.removeprefix("timm:").partition("@")
-    if find_spec("timm") is None:
-        raise LearningError(f"The encoder {name} comes from timm, which is not installed: pip install timm.")
-    model = _model(architecture, Path(file).expanduser() if file else None)
-    _, size, _ = model.pretrained_cfg["input_size"]
+    model = _model(architecture, tensors())
+    config = model.pretrained_cfg
+    size = _resized(model, input_size or min(config["input_size"][1], USUAL_SIZE))
+    images = torch.zeros(1, 3, size, size)
+    stages = _stages(model, architecture, images) if dense else None
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        embeddings, maps = _encode(model, torch.zeros(1, 3, size, size), dense=dense)
+        embeddings, *maps = _Features(model, stages)(images)
+
+    def network() -> nn.Module:
+        again = _model(architecture, tensors())
+        _resized(again, size)
+        return _Features(again, stages).eval()
+
     return TimmEncoder(
         name=name,
         dimension=embeddings.shape[1],
-        grid=None if maps is None else grid_of(maps.shape[-1], maps.shape[1]),
+        grid=grid_of(maps[0].shape[-1], maps[0].shape[1]) if maps else None,
         input_size=size,
-        normalisation=Normalisation(model.pretrained_cfg["mean"], model.pretrained_cfg["std"]),
-        model=model,
+        normalisation=Normalisation(config["mean"], config["std"]),
+        network=network,
         flops=float(counter.get_total_flops()),
     )
 
 
-def _model(architecture: str, file: Path | None) -> Any:
+def pretrained_config(architecture: str) -> dict[str, Any]:
+    """What timm knows about the published weights of a network: `hf_hub_id`, `input_size`, `license` …
+
+    Raises:
+        LearningError: timm has no such network.
+    """
+    import timm
+
+    try:
+        known = timm.models.get_pretrained_cfg(architecture, allow_unregistered=False)
+    except RuntimeError as error:
+        raise LearningError(_UNKNOWN.format(architecture)) from error
+    config: dict[str, Any] = known.to_dict()
+    return config
+
+
+def _model(architecture: str, tensors: Mapping[str, Tensor]) -> Any:
     import timm
 
     try:
         model: Any = timm.create_model(architecture, num_classes=0)
     except RuntimeError as error:  # timm raises it for unknown names
-        raise LearningError(f"timm has no network {architecture!r} ({error}): choose one of timm's names.") from error
-    _load(model, architecture, file or _published(architecture, model.pretrained_cfg))
+        raise LearningError(_UNKNOWN.format(architecture)) from error
+    try:
+        missing, _ = model.load_state_dict(tensors, strict=False)  # a classifier is ignored
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise LearningError(f"The weights are not those of {architecture}: {reason}") from error
+    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+    if missing:
+        raise LearningError(f"The weights are not those of {architecture}: {missing[0]} is missing.")
     return model.eval().requires_grad_(False)
 
 
-def _load(model: nn.Module, architecture: str, path: Path) -> None:
-    try:
-        missing, _ = model.load_state_dict(load_file(path), strict=False)  # a classifier is ignored
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise LearningError(f"{path} does not hold the weights of {architecture} as safetensors: {error}") from error
-    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
-    if missing:
-        raise LearningError(f"{path} does not hold the weights of {architecture}: {missing[0]} is missing.")
+def _resized(model: Any, size: int) -> int:
+    """Let the network see images of about that side, and return the side: a multiple of its patches or its stride."""
+    patch = getattr(getattr(model, "patch_embed", None), "patch_size", None)
+    unit = patch[0] if patch and model.pretrained_cfg.get("fixed_input_size") else _STRIDE
+    _, native, _ = model.pretrained_cfg["input_size"]
+    size = max(unit, round(size / unit) * unit)
+    if size == native:
+        return size
+    if hasattr(model, "set_input_size"):
+        model.set_input_size(img_size=(size, size))
+        return size
+    return native if model.pretrained_cfg.get("fixed_input_size") else size
 
 
-def _published(architecture: str, config: dict[str, Any]) -> Path:
-    """The weights that timm publishes, from the cache of huggingface_hub or downloaded into it."""
-    from huggingface_hub import hf_hub_download
-
-    if not config.get("hf_hub_id"):
-        raise LearningError(f"timm publishes no weights for {architecture}: use timm:{architecture}@FILE.safetensors.")
-    try:
-        return Path(hf_hub_download(config["hf_hub_id"], "model.safetensors"))
-    except Exception as error:  # errors of httpx, OSError, and the hub's own
-        raise LearningError(
-            f"The weights of {architecture} cannot be fetched ({type(error).__name__}): connect this machine to "
-            f"huggingface.co, or use a file as timm:{architecture}@FILE.safetensors."
-        ) from error
+def _stages(model: Any, architecture: str, images: Tensor) -> list[int]:
+    """Which intermediate maps become patch embeddings: the last of each resolution that is not too fine."""
+    if not hasattr(model, "forward_intermediates"):
+        raise LearningError(f"timm gives no patch embeddings of {architecture}, which segmentation needs: use another.")
+    with torch.inference_mode():
+        _, maps = model.forward_intermediates(images, norm=True, output_fmt="NCHW")
+    last = {each.shape[-1]: stage for stage, each in enumerate(maps)}
+    finest = math.ceil(images.shape[-1] / _FINEST_STRIDE)
+    return [last[side] for side in sorted(last, reverse=True) if side <= finest]
 
 
-def _encode(model: Any, inputs: Tensor, *, dense: bool) -> tuple[Tensor, Tensor | None]:
-    if not dense:
-        return model.forward_head(model.forward_features(inputs), pre_logits=True), None
-    last, maps = model.forward_intermediates(inputs, norm=True, output_fmt="NCHW")
-    by_side = {each.shape[-1]: each for each in maps}  # the last map of each resolution
-    finest = math.ceil(inputs.shape[-1] / _FINEST_STRIDE)
-    chosen = [by_side[side] for side in sorted(by_side, reverse=True) if side <= finest]
-    return model.forward_head(last, pre_logits=True), side_by_side(chosen)
+def _on_gpu(network: nn.Module, device: str) -> Compute:
+    network = network.to(device, memory_format=torch.channels_last)
+
+    def compute(images: Tensor) -> tuple[Tensor, ...]:
+        with torch.autocast("cuda", dtype=torch.bfloat16):
+            outputs = network(images.contiguous(memory_format=torch.channels_last))
+        return tuple(output.float() for output in outputs)
+
+    return compute
+
+
+def _pair(outputs: tuple[Tensor, ...]) -> tuple[Tensor, Tensor | None]:
+    return outputs[0], outputs[1] if len(outputs) > 1 else None

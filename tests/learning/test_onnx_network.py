@@ -1,0 +1,78 @@
+"""onnxruntime computes what PyTorch does, or PyTorch goes on."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pt4al_backend.learning.onnx_network import OnnxNetwork, on_cpu
+
+
+class Small(nn.Module):
+    """Two outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 4, 3, stride=2)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        maps = self.layer(images).relu()
+        return maps.mean(dim=(2, 3)), maps
+
+
+class Unknown(Small):
+    """No exporter knows the Hermitian eigenvalues."""
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        pooled, maps = super().forward(images)
+        return torch.linalg.eigvalsh(pooled[:, :, None] @ pooled[:, None, :]), maps
+
+
+class Counting(Small):
+    """What an export cannot know: how often it was called."""
+
+    calls = 0
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        self.calls += 1
+        pooled, maps = super().forward(images)
+        return pooled * self.calls, maps
+
+
+@pytest.mark.parametrize("n", [1, 2, 7])
+def test_any_number_of_images_is_computed(n: int) -> None:
+    network = Small().eval()
+    exported = on_cpu(network, name="small", size=16)
+    assert isinstance(exported, OnnxNetwork)
+    images = torch.randn(n, 3, 16, 16).contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        for found, expected in zip(exported(images), network(images), strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_threads_share_a_network() -> None:
+    exported = on_cpu(Small().eval(), name="small", size=16)
+    images = torch.randn(40, 3, 16, 16)
+    results: list[Tensor] = []
+    threads = [threading.Thread(target=lambda: results.append(exported(images)[0])) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 4 and all(torch.equal(each, results[0]) for each in results)
+
+
+@pytest.mark.parametrize(
+    ("network", "says"),
+    [(Unknown(), "since it cannot be exported to ONNX: "), (Counting(), "since onnxruntime's results differ by ")],
+)
+def test_pytorch_serves_what_cannot_be_exported(
+    network: nn.Module, says: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert on_cpu(network.eval(), name="odd", size=16) is network
+    assert [record.getMessage().partition(says)[0] for record in caplog.records] == ["odd is computed by PyTorch, "]
