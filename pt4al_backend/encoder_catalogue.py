@@ -44,12 +44,14 @@ class KnownEncoder:
 _IMAGENET = "Trained on ImageNet, whose images are for research and education only; its publishers license the weights."
 _APACHE = Licence("Apache-2.0", "apache-2.0", commercial=True)
 _APACHE_IMAGENET = Licence("Apache-2.0", "apache-2.0", commercial=True, note=_IMAGENET)
-_DINOV3 = Licence("DINOv3 License", "dinov3-license", commercial=True, note="It has terms of its own, to be accepted.")
+_DINOV3 = Licence(
+    "the DINOv3 License", "dinov3-license", commercial=True, note="It has terms of its own: read them first."
+)
 _BY_NC = Licence("CC BY-NC 4.0", "cc-by-nc-4.0", commercial=False)
-_APPLE_RESEARCH = Licence("Apple ML Research Model License", "apple-amlr", commercial=False)
+_APPLE_RESEARCH = Licence("the Apple ML Research Model License", "apple-amlr", commercial=False)
 
 FAMILIES: tuple[tuple[str, Licence], ...] = (
-    (r".*[._]dinov3.*", _DINOV3),
+    (r"vit_\w+_dinov3(_qkvb)?\.(lvd1689m|sat493m)|convnext_\w+\.dinov3_\w+", _DINOV3),
     (r"vit_\w+_dinov2\.lvd142m", _APACHE),
     (r"vit_\w+_siglip_\w+\.(v2_)?webli", _APACHE),
     (r"\w+\.(apple_mclip\w*|mci\w*)", _APPLE_RESEARCH),
@@ -72,9 +74,21 @@ RECOMMENDED = (
     KnownEncoder("vit_small_patch16_224.augreg_in21k_ft_in1k", 22.1, 4.61, 224, "81.4", _TIMM, "photographs"),
     KnownEncoder("convnext_tiny.in12k_ft_in1k", 28.6, 4.47, 224, "84.2", _TIMM, "photographs"),
     KnownEncoder("vit_small_patch14_reg4_dinov2.lvd142m", 22.1, 46.95, 518, "80.9, linear", _DINOV2, "most images"),
-    KnownEncoder("vit_base_patch14_reg4_dinov2.lvd142m", 86.6, 151.6, 518, "84.6, linear", _DINOV2, "most images, on a GPU"),
-    KnownEncoder("vit_small_patch16_dinov3.lvd1689m", 21.6, 6.26, 256, "87.0, linear, ReaL labels", "DINOv3", "regions"),
-    KnownEncoder("vit_base_patch16_siglip_256.v2_webli", 92.9, 23.4, 256, "79.1, zero-shot", "SigLIP 2", "drawings, signs, products"),
+    KnownEncoder(
+        "vit_base_patch14_reg4_dinov2.lvd142m", 86.6, 151.6, 518, "84.6, linear", _DINOV2, "most images, on a GPU"
+    ),
+    KnownEncoder(
+        "vit_small_patch16_dinov3.lvd1689m", 21.6, 6.26, 256, "87.0, linear, ReaL labels", "DINOv3", "regions"
+    ),
+    KnownEncoder(
+        "vit_base_patch16_siglip_256.v2_webli",
+        92.9,
+        23.4,
+        256,
+        "79.1, zero-shot",
+        "SigLIP 2",
+        "drawings, signs, products",
+    ),
 )
 """The most useful encoders, from the cheapest to the most expensive of each kind."""
 
@@ -95,4 +109,4 @@ def about(encoder: str) -> tuple[bool, str]:
     if licence is None:
         return False, "The licence of its weights is not known here: read it before you use them."
     allowed = "" if licence.commercial else ", which forbids commercial use"
-    return licence.commercial, " ".join(f"Its weights are under the {licence.name}{allowed}. {licence.note}".split())
+    return licence.commercial, " ".join(f"Its weights are under {licence.name}{allowed}. {licence.note}".split())

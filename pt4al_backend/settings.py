@@ -16,6 +16,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pt4al_backend.configuration.setting_sources import Sources
+from pt4al_backend.encoder_catalogue import BUILT_IN
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.label_type import LabelType
 from pt4al_backend.sampling.orders import OLDER_NAMES, Order
@@ -122,6 +123,15 @@ class Settings(BaseSettings):
         "comparison. `bandit` also chooses the batch; `coreset`, `typiclust` and `tcm` need scikit-activeml. Other "
         "packages can add more (see CONTRIBUTING.md).",
     )
+    encoder: str = Field(
+        "auto",
+        min_length=1,
+        description="The network that turns images into embeddings. `rotation`: trained on the project's own images; "
+        "`efficientnet_lite0`: pretrained and built in; any other name: a pretrained network of timm, downloaded once; "
+        "or a safetensors file with one (see docs/encoders.md). `auto`: `efficientnet_lite0` with `fast`, `rotation` "
+        "with `paper`.",
+    )
+    offline: bool = Field(False, description="Never download weights of networks.")
     order: Literal["auto", Order] = Field(
         "auto",
         description="How the sorted pool is cut into batches, and which batch comes next. `hard_first` is the paper's; "
@@ -208,6 +218,13 @@ class Settings(BaseSettings):
             init=usual.init if self.init == "auto" else self.init,
             refits=usual.refits,
         )
+
+    @property
+    def pretrained(self) -> str | None:
+        """Name of the pretrained encoder, with `auto` resolved; None: the project's own networks are used."""
+        if self.encoder == "auto":
+            return BUILT_IN if self.preset == "fast" else None
+        return None if self.encoder == "rotation" else self.encoder
 
     def measure(self, label_type: LabelType) -> str:
         """How uncertainty is measured for a question of this type."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from support.encoders_table import encoders_table
 from support.settings_table import settings_table
 from typer.core import TyperGroup
 
@@ -80,7 +81,11 @@ def test_readme_is_short() -> None:
 
 def test_the_settings_table_is_the_codes() -> None:
     table = "\n".join(line for line in SETTINGS.splitlines() if line.startswith("|"))
-    assert table == settings_table(), "run: .venv/bin/python tests/support/settings_table.py"
+    assert table == settings_table(), "run: .venv/bin/python -P tests/support/settings_table.py"
+
+
+def test_the_table_of_encoders_is_the_catalogues() -> None:
+    assert encoders_table() in PAGES["docs/encoders.md"], "run: .venv/bin/python -P tests/support/encoders_table.py"
 
 
 @pytest.mark.parametrize("page", CURRENT)

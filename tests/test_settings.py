@@ -13,6 +13,16 @@ def test_auto_is_what_the_preset_does():
     assert load_settings(preset="fast").method == Method("round_robin", "margin", "gradients", "pretext", refits=True)
 
 
+def test_the_encoder_is_pretrained_unless_the_protocol_is_the_papers():
+    assert load_settings().pretrained == "efficientnet_lite0"
+    assert load_settings(preset="paper").pretrained is None
+    assert load_settings(preset="paper", encoder="efficientnet_lite0").pretrained == "efficientnet_lite0"
+    assert load_settings(encoder="rotation").pretrained is None
+    assert load_settings(encoder="resnet50.a1_in1k").pretrained == "resnet50.a1_in1k"
+    with pytest.raises(PT4ALError, match="PT4AL_ENCODER is wrong: it has to be text"):
+        load_settings(encoder="")
+
+
 def test_segmentation_has_its_own_diversity():
     assert load_settings(preset="fast").diversity_for(dense=False) == "gradients"
     assert load_settings(preset="fast").diversity_for(dense=True) == "coverage"

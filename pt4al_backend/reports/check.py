@@ -16,6 +16,7 @@ from functools import partial
 
 import httpx
 
+from pt4al_backend import encoder_catalogue
 from pt4al_backend.errors import LabelStudioError, PT4ALError
 from pt4al_backend.label_studio.check_project import Finding, probe_project, tried
 from pt4al_backend.label_studio.client import LabelStudioClient, token_for
@@ -100,6 +101,7 @@ def _findings(settings: Settings, project: int | None, deadline: float, *, has_t
                 connections = _connections(settings, project, store.projects())
                 device = _device_of(store)
     yield _port(settings, served=server is not None)
+    yield _encoder(settings)
     if not has_token:
         connections = {place: numbers for place, numbers in connections.items() if place[1]}
     checks = [Check("device", partial(_device, settings.device, device, deadline))]
@@ -245,6 +247,14 @@ def _device(name: str, device: str, deadline: float) -> Iterator[Finding]:
         return
     lines = process.stderr.strip().splitlines() or [f"PyTorch exited with code {process.returncode}."]
     yield Finding("device", False, f"{lines[-1]} The setting is PT4AL_DEVICE.")
+
+
+def _encoder(settings: Settings) -> Finding:
+    encoder = settings.pretrained
+    if encoder is None:
+        return Finding("encoder", True, "Networks are trained on the project's own images.")
+    free, sentence = encoder_catalogue.about(encoder)
+    return Finding("encoder", free or None, f"{encoder}. {sentence}")
 
 
 # Label Studio

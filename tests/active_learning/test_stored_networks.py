@@ -45,7 +45,7 @@ def pretrained(tmp_path_factory):
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("timm") / "model.safetensors"
     save_file(timm.create_model("test_resnet").state_dict(), path)
-    return f"timm:test_resnet@{path}"
+    return f"test_resnet@{path}"
 
 
 def test_the_newest_network_is_the_encoder_in_use(settled):
@@ -139,7 +139,7 @@ def test_an_image_that_changes_is_embedded_again(tmp_path, pretrained):
 
 
 def test_an_encoder_that_cannot_be_had_says_so(tmp_path):
-    rig = Rig(tmp_path, n=20, encoder="timm:nonsense")
+    rig = Rig(tmp_path, n=20, encoder="nonsense")
     with pytest.raises(PT4ALError, match="timm has no network 'nonsense'"):
         rig.settle()
     rig.close()

@@ -6,7 +6,18 @@ import timm
 import torch
 from safetensors.torch import save_file
 from support.colour_encoder import colour_encoder
-from support.networks import SHAPES, ArrayImages, ArrayMasks, embeddings_of, finish, noise, patches_of, shapes, single, small
+from support.networks import (
+    SHAPES,
+    ArrayImages,
+    ArrayMasks,
+    embeddings_of,
+    finish,
+    noise,
+    patches_of,
+    shapes,
+    single,
+    small,
+)
 
 from pt4al_backend.errors import LearningError
 from pt4al_backend.learning import (

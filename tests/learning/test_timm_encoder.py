@@ -88,7 +88,7 @@ def test_the_weights_of_another_network_are_refused(tmp_path):
     with pytest.raises(LearningError, match="weights are not those of test_vit: cls_token is missing"):
         encoder("test_vit", path)
     save_file(timm.create_model("test_vit").state_dict() | {"cls_token": torch.zeros(1, 1, 8)}, path)
-    with pytest.raises(LearningError, match="weights are not those of test_vit: .*cls_token"):
+    with pytest.raises(LearningError, match=r"weights are not those of test_vit: .*cls_token"):
         encoder("test_vit", path)
 
 

@@ -66,7 +66,7 @@ def test_a_damaged_file_counts_as_missing_and_is_downloaded_again(hub: Hub, tmp_
 
 def test_a_file_that_arrives_with_other_bytes_is_refused(hub: Hub, tmp_path: Path) -> None:
     hub.sent = hub.content[:-1] + b"?"
-    with pytest.raises(LearningError, match="arrived damaged: connect this machine to huggingface.co, or name a file"):
+    with pytest.raises(LearningError, match="arrived damaged: connect this machine to "):
         fetch(tmp_path / "hub")
 
 
@@ -88,7 +88,7 @@ def test_a_hub_that_cannot_be_reached_is_named(hub: Hub, tmp_path: Path, monkeyp
 
 def test_a_licence_that_has_to_be_accepted_is_said(hub: Hub, tmp_path: Path) -> None:
     hub.status, hub.headers = 403, {"X-Error-Code": "GatedRepo"}
-    with pytest.raises(LearningError, match="only to those who accept their licence: do so on huggingface.co, and"):
+    with pytest.raises(LearningError, match="only to those who accept their licence: do so on"):
         fetch(tmp_path / "hub")
 
 

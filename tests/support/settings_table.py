@@ -1,6 +1,6 @@
 """The table in docs/settings.md, as the code's settings make it.
 
-Run as a program, it writes the table into the page: `python tests/support/settings_table.py`.
+Run as a program, it writes the table into the page: `python -P tests/support/settings_table.py`.
 """
 
 from __future__ import annotations

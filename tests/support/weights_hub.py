@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
+
 from support.odd_servers import Asked, Reply, answering
 
 
