@@ -59,11 +59,26 @@ def test_an_empty_machine(tmp_path: Path) -> None:
         "data directory": True,
         "worker": None,
         f"port {settings.port}": True,
+        "encoder": True,
         "device": True,
         "Label Studio": None,
     }
     homeless = found(settings_for(None, tmp_path, label_studio_api_key="key"))["token"]
     assert homeless.ok is False and "set both" in homeless.message
+
+
+@pytest.mark.parametrize(
+    ("encoder", "ok", "says"),
+    [
+        ("auto", True, "efficientnet_lite0. Its weights are under Apache-2.0. Trained on ImageNet"),
+        ("rotation", True, "trained on the project's own images"),
+        ("convnextv2_tiny.fcmae", None, "which forbids commercial use"),
+        ("my.safetensors", None, "is not known here"),
+    ],
+)
+def test_the_licence_of_the_encoder_is_said(tmp_path: Path, encoder: str, ok: bool | None, says: str) -> None:
+    finding = found(settings_for(None, tmp_path, encoder=encoder))["encoder"]
+    assert finding.ok is ok and says in finding.message
 
 
 def test_data_directory_and_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,14 +25,14 @@ def encoders_table() -> str:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for encoder in RECOMMENDED:
-        licence = licence_of(encoder.name)
+        licence, use = licence_of(encoder.name), encoder.good_for
         rows.append(
             f"| `{encoder.name}` | {encoder.parameters:g} | {encoder.gmacs:g} at {encoder.side} | {encoder.accuracy} "
-            f"([{encoder.source}]({SOURCES[encoder.source]})) | {licence.name if licence else ''} | {encoder.good_for} |"
+            f"([{encoder.source}]({SOURCES[encoder.source]})) | {licence.name if licence else ''} | {use} |"
         )
     return "\n".join(rows)
 
 
 if __name__ == "__main__":
-    page = PAGE.read_text()
-    PAGE.write_text(re.sub(r"^\| `PT4AL_ENC.*\n(?:\|.*\n)+", lambda _: encoders_table() + "\n", page, count=1, flags=re.M))
+    page, table = PAGE.read_text(), re.compile(r"^\| `PT4AL_ENC.*\n(?:\|.*\n)+", flags=re.M)
+    PAGE.write_text(table.sub(lambda _: encoders_table() + "\n", page, count=1))
