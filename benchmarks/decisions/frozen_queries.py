@@ -121,8 +121,11 @@ class Source:
     def out_of_fold_errors(self) -> tuple[np.ndarray, np.ndarray]:
         return np.empty(0, np.int64), np.empty(0)
 
-    def predict(self, embeddings: np.ndarray) -> None:
+    def predicted(self, positions: np.ndarray) -> None:
         return None  # pixels are predicted, not images
+
+    def predict(self, embeddings: np.ndarray) -> None:
+        return None
 
 
 def candidates_of(

@@ -48,6 +48,14 @@ class CandidateSource:
         positions, wrong = out_of_fold_errors(self.pool, self.predictions.questions, self.predictions.inputs)
         return self.pool.batch[positions], wrong
 
+    def predicted(self, positions: Positions) -> NDArray[np.int64] | None:
+        """(k, values) the stored predictions."""
+        stored = [each.arrays.chosen for each in self.predictions.per_question if len(each.arrays.chosen)]
+        if not stored:
+            return None
+        values = [chosen[positions].reshape(len(positions), -1) for chosen in stored]
+        return np.where(self._known(positions)[:, None], np.concatenate(values, axis=1), -1)
+
     def predict(self, embeddings: NDArray[np.floating]) -> NDArray[np.integer] | None:
         """(k, values) the predictions that would be stored for images with these embeddings."""
         of_images = [each for each in self.predictions.per_question if not each.question.label_type.dense]

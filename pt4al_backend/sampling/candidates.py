@@ -32,6 +32,9 @@ class Source(Protocol):
     def out_of_fold_errors(self) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
         """See `Candidates.out_of_fold_errors`."""
 
+    def predicted(self, positions: Positions) -> NDArray[np.integer] | None:
+        """See `Candidates.predicted`."""
+
     def predict(self, embeddings: NDArray[np.floating]) -> NDArray[np.integer] | None:
         """See `Candidates.predict`."""
 
@@ -108,12 +111,17 @@ class Candidates:
         """(l,) the batch of each labelled image in the pool, and (l,) its cross-validated error, 0 to 1."""
         return self.source.out_of_fold_errors()
 
-    def predict(self, embeddings: NDArray[np.floating]) -> NDArray[np.integer] | None:
-        """(k, values) what the model would predict for images with these embeddings (k, D).
+    @cached_property
+    def predicted(self) -> NDArray[np.integer] | None:
+        """(m, values) the classes that the model predicts, of all questions side by side.
 
-        Numbers of classes, or 0 and 1 for each class of a multiple choice, of all questions side by side. None before
-        the first label, and if only pixels are predicted.
+        Of a multiple choice, 0 or 1 for each class. Rows whose embeddings are not computed yet are -1. None before the
+        first label, and if only pixels are predicted.
         """
+        return self.source.predicted(self.pool_positions)
+
+    def predict(self, embeddings: NDArray[np.floating]) -> NDArray[np.integer] | None:
+        """(k, values) what `predicted` would be of images with these embeddings (k, D)."""
         return self.source.predict(embeddings)
 
     def most_uncertain_first(self) -> Positions:

@@ -26,14 +26,17 @@ def query(candidates: Candidates, n: int) -> Positions:
     return cover(candidates, np.nan_to_num(candidates.uncertainty, nan=0.0), n)
 
 
-def cover(candidates: Candidates, weights: NDArray[np.floating], n: int) -> Positions:
-    """Choose `n` open candidates with known embeddings that cover the most of the `weights` (m,)."""
+def cover(candidates: Candidates, weights: NDArray[np.floating], n: int, *, width: float = WIDTH) -> Positions:
+    """Choose `n` open candidates with known embeddings that cover the most of the `weights` (m,).
+
+    `width` is the squared kernel width as a fraction of the mean squared distance.
+    """
     open_ = np.flatnonzero(candidates.open)
     drawn, stands_for = draw(weights[open_], candidates.random_key[open_], max(MOST, n))
     eligible = candidates[open_[drawn]]
     positions, embeddings = open_[drawn][eligible.known], eligible.embeddings[eligible.known]
     values = stands_for[eligible.known]
-    return positions[most_informative(embeddings, values, candidates.labelled_embeddings, wanted=n)]
+    return positions[most_informative(embeddings, values, candidates.labelled_embeddings, wanted=n, width=width)]
 
 
 def draw(
@@ -65,7 +68,12 @@ def draw(
 
 
 def most_informative(
-    embeddings: NDArray[np.floating], weights: NDArray[np.floating], covered: NDArray[np.floating], *, wanted: int
+    embeddings: NDArray[np.floating],
+    weights: NDArray[np.floating],
+    covered: NDArray[np.floating],
+    *,
+    wanted: int,
+    width: float = WIDTH,
 ) -> NDArray[np.int64]:
     """Greedily pick the images that cover the most weight.
 
@@ -74,6 +82,7 @@ def most_informative(
         weights: (m,), at least 0: the value of covering each image.
         covered: embeddings (l, D) of labelled images.
         wanted: how many to pick.
+        width: squared kernel width as a fraction of the mean squared distance.
 
     Returns:
         `wanted` positions (or all), best first.
@@ -83,7 +92,7 @@ def most_informative(
     directions = Directions.of(embeddings)
     unit, values = directions(embeddings), weights.astype(np.float32)
     kernel = _distances(unit, unit)
-    width = WIDTH * max(float(kernel.mean()), 1e-6)
+    width *= max(float(kernel.mean()), 1e-6)
     kernel = _kernel(kernel, width)
     cover = np.zeros(len(unit), dtype=np.float32)
     for start in range(0, len(covered), MOST):

@@ -39,6 +39,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from pt4al_backend.sampling import (
     badge,
+    balanced,
     bandit,
     coreset,
     coverage,
@@ -55,6 +56,7 @@ GROUP = "pt4al.strategies"
 
 STRATEGIES: dict[str, Strategy | Variants] = {
     "pt4al": pt4al.variant,
+    "balanced": Strategy(balanced.query, needs_embeddings=True),
     "coverage": Strategy(coverage.query, first=typical.query, needs_embeddings=True),
     "random": Strategy(random_sampling.query),
     "confidence": Strategy(uncertainty_sampling.query, first=random_sampling.query, uncertainty="confidence"),

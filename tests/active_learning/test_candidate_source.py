@@ -53,6 +53,12 @@ def test_before_the_first_label_nothing_is_predicted(tmp_path: Path) -> None:
     assert [len(part) for part in found.out_of_fold_errors] == [0, 0]
 
 
+def test_predictions_are_those_that_are_stored(tmp_path: Path) -> None:
+    part = seen(tmp_path)[np.array([7, 20, 5])]
+    assert part.predicted is not None and part.predicted.tolist() == [[-1], [CLASS[20]], [CLASS[5]]]
+    assert seen(tmp_path, labelled=[]).predicted is None
+
+
 def test_any_embeddings_can_be_predicted(tmp_path: Path) -> None:
     found = seen(tmp_path)
     predicted = found.predict(EMBEDDINGS[[20, 5]])

@@ -176,6 +176,7 @@ def test_what_chooses_without_embeddings_in_round_0_does_not_wait_for_them():
         "pt4al gradients",
         "bandit coverage",
         "bandit gradients",
+        "balanced off",
         "coverage off",
         "maxherding off",
         "dropquery off",
@@ -244,7 +245,7 @@ def test_another_package_does_not_replace_one_of_ours(tmp_path, monkeypatch):
 
 
 def test_the_error_about_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(StrategyError, match="There is no strategy rondom: choose one of pt4al, coverage, random, "):
+    with pytest.raises(StrategyError, match="There is no strategy rondom: choose one of pt4al, balanced, coverage, random, "):
         find("rondom", diversity="off", dense=False)
 
 

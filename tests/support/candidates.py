@@ -37,6 +37,12 @@ class KnownSource:
     def out_of_fold_errors(self) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
         return self.errors
 
+    def predicted(self, positions: NDArray[np.int64]) -> NDArray[np.integer] | None:
+        if self.predicting is None:
+            return None
+        embeddings = self.known_embeddings[positions]
+        return np.where(np.isfinite(embeddings).all(axis=1)[:, None], self.predicting(embeddings), -1)
+
     def predict(self, embeddings: NDArray[np.floating]) -> NDArray[np.integer] | None:
         return None if self.predicting is None else self.predicting(embeddings)
 
