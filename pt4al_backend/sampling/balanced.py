@@ -22,9 +22,8 @@ STRENGTH = 0.5
 
 def query(candidates: Candidates, n: int) -> Positions:
     """Images that stand for many others of classes with few labels; typical images before the first label."""
-    weights = np.ones(len(candidates))
-    if candidates.predicted is not None:
-        weights = rarity(candidates.predicted, labelled=~candidates.open)
+    predicted = candidates.predicted
+    weights = np.ones(len(candidates)) if predicted is None else rarity(predicted, labelled=~candidates.open)
     return coverage.cover(candidates, weights, n, width=WIDTH)
 
 
