@@ -47,8 +47,8 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
-def write_images(folder: Path, n: int, seed: int = 0) -> list[tuple[str, str]]:
-    """n JPEG files with a longer side of 32 to 256 px; (name, class) of each."""
+def write_images(folder: Path, n: int, *, sides: tuple[int, int] = (32, 256), seed: int = 0) -> list[tuple[str, str]]:
+    """n JPEG files with a longer side in px between those two; (name, class) of each."""
     draw = random.Random(seed)
     written = []
     photographs, _ = datasets.caltech101(0)
@@ -56,7 +56,7 @@ def write_images(folder: Path, n: int, seed: int = 0) -> list[tuple[str, str]]:
     draw.shuffle(positions)
     for number, position in enumerate(positions[:n]):
         image = Image.open(io.BytesIO(photographs.read(position))).convert("RGB")
-        scale = draw.randint(32, 256) / max(image.size)
+        scale = draw.randint(*sides) / max(image.size)
         image = image.resize([max(1, round(side * scale)) for side in image.size])
         image.save(folder / f"{number}.jpg", quality=90)
         written.append((f"{number}.jpg", photographs.answers(position)["class"]))
