@@ -16,6 +16,8 @@ from benchmarks import datasets
 from benchmarks.accuracy import images
 from benchmarks.accuracy_tables import TABLES
 from pt4al_backend.datasets.known_images import LabelledImages
+from pt4al_backend.settings import Settings
+from pt4al_backend.simulate import parse
 
 SIZES = {"neu_det": (1508, 292, 6), "brain_mri": (2451, 419, 4), "rsscn7": (2240, 560, 7)}
 """Training images, test images and classes."""
@@ -114,3 +116,11 @@ def test_tables_fit_their_images(data: str) -> None:
     pool, test = images(data)
     assert pool.classes == test.classes and pool.digest != test.digest and len(test) > 0
     assert all(table.query_size * table.cycles <= len(pool) for table in TABLES.values() if table.data == data)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_have_settings_and_strategies_that_exist(name: str) -> None:
+    table = TABLES[name]
+    settings = Settings(preset=table.preset, cycles=table.cycles, **table.settings)
+    for variant in parse(table.strategies):
+        assert variant.applied_to(settings).cycles == table.cycles
