@@ -52,6 +52,7 @@ def fit_probes(pool: PoolArrays, questions: Sequence[Question], inputs: ProbeInp
         Name of the question -> head. Questions without usable answers are absent.
     """
     labelled = np.flatnonzero(inputs.known(pool.row) & pool.labelled)
+    of_pool = inputs.of_pool(pool.row) if len(labelled) else None
     heads: dict[str, learning.Head] = {}
     for question in questions:
         labels = _targets(pool, question, inputs, labelled)
@@ -62,7 +63,8 @@ def fit_probes(pool: PoolArrays, questions: Sequence[Question], inputs: ProbeInp
             if question.label_type.dense:
                 answered_at = np.sort(np.random.default_rng(0).permutation(answered_at)[:MOST_MASKS])
             features = inputs.read(question.label_type, pool.row[labelled[answered_at]])
-            head = _fit(features, labels, answered_at, output(question, background=inputs.background), inputs.balance)
+            shape = output(question, background=inputs.background)
+            head = _fit(features, labels, answered_at, shape, inputs.balance, of_pool)
             heads |= {} if head is None else {question.name: head}
     return heads
 
@@ -103,9 +105,10 @@ def _fit(
     answered_at: NDArray[np.int64],
     shape: learning.Output,
     balance: float,
+    of_pool: NDArray[np.float16] | None,
 ) -> learning.Head | None:
     if isinstance(labels, np.ndarray):
-        return learning.fit_head(features, labels[answered_at], shape)
+        return learning.fit_head(features, labels[answered_at], shape, pool=of_pool)
     shares = learning.mask_shares(labels.read(answered_at), shape.classes, features.shape[1])
     if not shares.any():
         return None  # only pixels that are ignored

@@ -18,6 +18,8 @@ CHUNK = 4096
 """Most images whose embeddings are in memory at a time."""
 IN_MEMORY = 32_000_000
 """Most values of embeddings in memory at a time, which may mean fewer images."""
+SAMPLE = 2000
+"""So many images tell how the embeddings of a pool are distributed."""
 Rows = NDArray[np.int64]
 
 
@@ -52,6 +54,8 @@ class ProbeInputs:
     """Whether pixels outside all regions are a class of their own."""
     balance: float = 0.0
     """How much more a pixel of a rare class counts."""
+    pretrained: bool = False
+    """Whether a pretrained encoder made the embeddings."""
     trained_heads: Mapping[str, learning.Head] = field(default_factory=dict)
     """Heads that were trained with the network, by name of the question: used instead of fitted ones."""
 
@@ -67,6 +71,13 @@ class ProbeInputs:
         assert self.patches is not None and self.patch_grid is not None
         side, width = self.patch_grid
         return self.patches.read(rows).reshape(len(rows), side, side, width)
+
+    def of_pool(self, rows: Rows) -> NDArray[np.float16] | None:
+        """Embeddings (m, D) of some of the images in `rows`; None unless a pretrained encoder made them."""
+        known = rows[self.embeddings.has(rows)]
+        if not self.pretrained or not len(known):
+            return None
+        return self.embeddings.read(known[:: -(-len(known) // SAMPLE)])
 
     def chunk(self, label_type: LabelType) -> int:
         """How many images' embeddings may be in memory at a time."""

@@ -103,6 +103,7 @@ class Workspace:
             masks=self.masks(project),
             background=self.background,
             balance=self.recipe(project, pool=project.pretext_pool).main.balance,
+            pretrained=embeddings.encoder.pretrained,
             trained_heads=heads,
         )
 

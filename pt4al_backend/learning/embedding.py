@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,8 @@ Encode = Callable[[Tensor], tuple[Tensor, Tensor | None]]
 class Encoder(ABC):
     """A frozen network; linear probes are fitted on its embeddings."""
 
+    pretrained: ClassVar[bool] = True
+    """Whether it was trained on other images than the project's."""
     name: str
     """As in `ENCODERS`; the files of its embeddings are named after it."""
     dimension: int

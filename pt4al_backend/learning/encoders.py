@@ -55,6 +55,7 @@ class NetworkEncoder(Encoder):
     rotation network tell more about classes than its last one. Dense networks also give patch embeddings.
     """
 
+    pretrained = False
     spec: dict[str, Any]
     weights: Callable[[], Weights]
     """Reads the weights when they are needed, so that they do not stay in memory."""

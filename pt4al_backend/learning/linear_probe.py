@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +18,15 @@ from pt4al_backend.learning.losses import class_weights
 from pt4al_backend.learning.networks import embedding_size, for_inference
 from pt4al_backend.learning.output_types import Probe, type_of
 from pt4al_backend.learning.targets import check_targets
+from pt4al_backend.learning.temperature import temperature
 from pt4al_backend.learning.types import Output, Weights
 
 _FLOPS_PER_SECOND = 30e9
 """Throughput of L-BFGS on two cores, with a margin for a busy machine."""
 _LEAST_ITERATIONS, _MOST_ITERATIONS = 20, 100
 _FOLDS = 5
+_ENOUGH = 300
+"""So many held-out labels say enough about a head's temperature."""
 _PIXEL_PRIOR = 0.1
 """Strength of the L2 penalty, relative to the sum of the images' mean losses.
 
@@ -53,7 +56,12 @@ class Head:
 
 
 def fit_head(
-    features: npt.NDArray[np.floating], targets: npt.NDArray[np.integer], output: Output, *, seconds: float = 0.7
+    features: npt.NDArray[np.floating],
+    targets: npt.NDArray[np.integer],
+    output: Output,
+    *,
+    pool: npt.NDArray[np.floating] | None = None,
+    seconds: float = 0.7,
 ) -> Head:
     """Logistic regression with an L2 penalty on standardised features, by L-BFGS.
 
@@ -64,6 +72,8 @@ def fit_head(
         features: float (n, D), of labelled images.
         targets: int64 (n,), each in [0, classes), or int8 (n, classes) of 0 and 1.
         output: what the head predicts.
+        pool: float (m, D), some images of the pool, if the features are those of a pretrained encoder: standardised
+            by these, a head needs far fewer labels, and its probabilities are calibrated.
         seconds: intended time on two CPU cores. Large problems take longer: with fewer than about 20 iterations,
             more labels would make the head worse.
 
@@ -78,13 +88,25 @@ def fit_head(
     probe = _probe_of(output)
     prior, on_bias = probe.prior, probe.bias_prior
 
-    def loss(logits: Tensor) -> Tensor:
-        return probe.loss(logits, labels)
-
+    loss = _loss_of(probe, labels)
     n, width = features.shape
     affordable = seconds * _FLOPS_PER_SECOND / (6 * n * width * output.classes)
     iterations = max(_LEAST_ITERATIONS, min(_MOST_ITERATIONS, int(affordable)))
-    return _fitted(features, loss, output.classes, iterations=iterations, penalty=prior / n, on_bias=on_bias / prior)
+    scaling = _scaling_of_labels(features) if pool is None else _scaling_of_pool(pool)
+    head = _fitted(
+        features,
+        loss,
+        output.classes,
+        scaling=scaling,
+        iterations=iterations,
+        penalty=prior / n,
+        on_bias=on_bias / prior,
+    )
+    if pool is None:
+        return head
+    logits, held_out = _held_out(features, labels, output, scaling=scaling, iterations=iterations)
+    t = temperature(logits, held_out, probe.loss)
+    return Head(head.weight / t, head.bias / t)
 
 
 @one_thread()
@@ -118,7 +140,10 @@ def fit_pixel_head(
         return -(weights * logits.log_softmax(dim=1)).sum()
 
     cells = grid.reshape(-1, width)[labelled]
-    return _fitted(cells, loss, classes, iterations=_PIXEL_ITERATIONS, penalty=_PIXEL_PRIOR / len(grid))
+    scaling = _scaling_of_labels(cells)
+    return _fitted(
+        cells, loss, classes, scaling=scaling, iterations=_PIXEL_ITERATIONS, penalty=_PIXEL_PRIOR / len(grid)
+    )
 
 
 @one_thread()
@@ -169,11 +194,41 @@ def _probe_of(output: Output) -> Probe:
     return probe
 
 
+class Scaling(NamedTuple):
+    """How features are standardised."""
+
+    mean: Tensor
+    """(D,) to subtract."""
+    scale: Tensor
+    """(D,) or () to divide by."""
+
+    def __call__(self, features: npt.NDArray[np.floating]) -> Tensor:
+        return (torch.from_numpy(features.astype(np.float32)) - self.mean) / self.scale
+
+
+def _scaling_of_labels(features: npt.NDArray[np.floating]) -> Scaling:
+    """Each feature of the labelled images (n, D) gets mean 0 and standard deviation 1."""
+    x = torch.from_numpy(features.astype(np.float32))
+    return Scaling(x.mean(dim=0), x.std(dim=0, correction=0).clamp(min=1e-6))
+
+
+def _scaling_of_pool(features: npt.NDArray[np.floating]) -> Scaling:
+    """Features of the pool (m, D) get mean 0, and together a standard deviation of 1.
+
+    A few labelled images say too little about the scale of each feature, and pretrained features have scales that mean
+    something.
+    """
+    x = torch.from_numpy(features.astype(np.float32))
+    mean = x.mean(dim=0)
+    return Scaling(mean, (x - mean).square().mean().sqrt().clamp(min=1e-6))
+
+
 def _fitted(
     features: npt.NDArray[np.floating],
     loss: LossOf,
     classes: int,
     *,
+    scaling: Scaling,
     iterations: int,
     penalty: float,
     on_bias: float = 1.0,
@@ -182,9 +237,16 @@ def _fitted(
 
     `on_bias` is the penalty on the bias relative to that on the weights.
     """
-    x = torch.from_numpy(features.astype(np.float32))
-    mean, scale = x.mean(dim=0), x.std(dim=0, correction=0).clamp(min=1e-6)
-    x = (x - mean) / scale
+    x = scaling(features)
+    weight, bias = _minimised(x, loss, classes, iterations=iterations, penalty=penalty, on_bias=on_bias)
+    unscaled = weight / scaling.scale.expand(x.shape[1])[:, None]
+    return Head(unscaled.numpy(), (bias - scaling.mean @ unscaled).numpy())
+
+
+def _minimised(
+    x: Tensor, loss: LossOf, classes: int, *, iterations: int, penalty: float, on_bias: float
+) -> tuple[Tensor, Tensor]:
+    """The weights (D, classes) and the bias (classes,) that minimise the loss plus an L2 penalty; x is (n, D)."""
     weight = torch.zeros(x.shape[1], classes, requires_grad=True)
     bias = torch.zeros(classes, requires_grad=True)
     optimiser: torch.optim.Optimizer = torch.optim.LBFGS(
@@ -198,5 +260,35 @@ def _fitted(
         return total.item()
 
     optimiser.step(closure)
-    unscaled = weight.detach() / scale[:, None]
-    return Head(unscaled.numpy(), (bias.detach() - mean @ unscaled).numpy())
+    return weight.detach(), bias.detach()
+
+
+def _loss_of(probe: Probe, labels: Tensor) -> LossOf:
+    return lambda logits: probe.loss(logits, labels)
+
+
+def _held_out(
+    features: npt.NDArray[np.floating], labels: Tensor, output: Output, *, scaling: Scaling, iterations: int
+) -> tuple[Tensor, Tensor]:
+    """Logits (h, classes) of some labelled images, from heads fitted without them, and their labels (h, ...)."""
+    probe = _probe_of(output)
+    x = scaling(features)
+    if len(x) < x.shape[1]:
+        x = torch.linalg.qr(x.T).R.T  # the same inner products, and so the same logits, in fewer dimensions
+    fold = torch.from_numpy(np.random.default_rng(0).permutation(len(x)) % _FOLDS)
+    logits, held_out = torch.empty(0, output.classes), labels[:0]
+    for k in range(_FOLDS):
+        train = fold != k
+        if not train.any() or train.all() or len(logits) >= _ENOUGH:
+            break
+        weight, bias = _minimised(
+            x[train],
+            _loss_of(probe, labels[train]),
+            output.classes,
+            iterations=iterations,
+            penalty=probe.prior / int(train.sum()),
+            on_bias=probe.bias_prior / probe.prior,
+        )
+        logits = torch.cat([logits, x[~train] @ weight + bias])
+        held_out = torch.cat([held_out, labels[~train]])
+    return logits, held_out

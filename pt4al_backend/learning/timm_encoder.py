@@ -70,9 +70,13 @@ class _Features(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         if self._stages is None:
-            return (self.model.forward_head(self.model.forward_features(images), pre_logits=True),)
+            return (self._pooled(self.model.forward_features(images)),)
         last, maps = self.model.forward_intermediates(images, indices=self._stages, norm=True, output_fmt="NCHW")
-        return self.model.forward_head(last, pre_logits=True), side_by_side(maps)
+        return self._pooled(last), side_by_side(maps)
+
+    def _pooled(self, last: Tensor) -> Tensor:
+        """Of length 1: how long they are says little about classes, and misleads linear probes on few labels."""
+        return nn.functional.normalize(self.model.forward_head(last, pre_logits=True), dim=1)
 
 
 @one_thread()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pt4al_backend import learning
 from pt4al_backend.active_learning import training_data
 from pt4al_backend.active_learning.fit_probes import fit_and_predict, fit_probes, out_of_fold_errors
 from pt4al_backend.active_learning.pool_predictions import PoolPredictions
@@ -128,6 +129,24 @@ def test_uncertainties_and_guesses_are_the_heads(world: World) -> None:
     assert result.arrays.probability == pytest.approx(np.maximum(there, 1 - there).mean(axis=1), rel=1e-5)
     assert (result.arrays.chosen == (there > 0.5)).all()
     assert found.uncertainty == pytest.approx(mean_rank([kind.uncertainty, result.uncertainty, area.uncertainty]))
+
+
+def test_probes_on_pretrained_embeddings_know_how_those_of_the_pool_are_spread(world: World) -> None:
+    answers = {position: world.answers(position) for position in range(9)}
+    own, pretrained = (replace(world.sources(answers), pretrained=known) for known in (False, True))
+    embeddings = world.embeddings.read(row(range(N)))
+    assert own.of_pool(row(range(N))) is None
+    assert np.array_equal(pretrained.of_pool(row([3, 4])), embeddings[[3, 4]])
+    assert pretrained.of_pool(row([])) is None
+    found = fit_probes(pool(answers), (KIND,), pretrained)["kind"]
+    expected = learning.fit_head(embeddings[:9], world.kind[:9], learning.Output("single", 3), pool=embeddings)
+    assert np.array_equal(found.weight, expected.weight)
+
+
+def test_of_a_large_pool_a_part_is_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_data, "SAMPLE", 7)
+    part = replace(world.sources({}), pretrained=True).of_pool(row(range(N)))
+    assert part is not None and 4 <= len(part) <= 7
 
 
 def test_errors_are_what_is_predicted_less_the_answer(world: World) -> None:

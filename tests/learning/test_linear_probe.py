@@ -17,6 +17,7 @@ from pt4al_backend.learning import (
 )
 from pt4al_backend.learning.inputs import normalised
 from pt4al_backend.learning.networks import for_inference
+from pt4al_backend.sampling.uncertainty import softmax
 
 RNG = np.random.default_rng(0)
 
@@ -68,6 +69,52 @@ def test_ten_thousand_labels_of_a_thousand_classes_take_bounded_time():
 def test_invalid_targets_are_refused(targets, says):
     with pytest.raises(LearningError, match=says):
         fit_head(np.zeros((len(targets), 4), np.float16), np.array(targets, dtype=np.int64), single(2))
+
+
+# Embeddings of a pretrained encoder
+
+
+def of_pool(n: int, classes: int, *, noise: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Embeddings far from 0, in which a few directions tell the classes and many tell nothing."""
+    random = np.random.default_rng(n)
+    targets = random.permutation(np.arange(n) % classes)
+    centres = np.random.default_rng(1).normal(size=(classes, 8))
+    features = np.concatenate([centres[targets] + 0.3 * random.normal(size=(n, 8)), np.zeros((n, 200))], axis=1)
+    features[:, 8:] = 0.05 * noise * random.normal(size=(n, 200))
+    return (features + 3).astype(np.float16), targets
+
+
+def test_the_scale_of_pretrained_features_helps_where_labels_are_few():
+    features, targets = of_pool(600, 4)
+    plain, scaled = (fit_head(features[:8], targets[:8], single(4), pool=pool) for pool in (None, features[8:]))
+    correct = [(head.logits(features[8:]).argmax(axis=1) == targets[8:]).mean() for head in (plain, scaled)]
+    assert correct[1] > correct[0] + 0.05
+
+
+def test_probabilities_of_pretrained_features_are_about_as_high_as_predictions_are_right():
+    features, targets = of_pool(1200, 4, noise=8.0)
+    flipped = np.random.default_rng(0).random(1200) < 0.3  # so that nobody can be sure
+    targets = np.where(flipped, (targets + 1) % 4, targets)
+    head = fit_head(features[:200], targets[:200], single(4), pool=features)
+    logits = head.logits(features[200:])
+    probability = softmax(logits).max(axis=1)
+    assert probability.mean() == pytest.approx((logits.argmax(axis=1) == targets[200:]).mean(), abs=0.08)
+
+
+@pytest.mark.parametrize("n", [1, 2, 4, 7, 400])
+def test_any_number_of_pretrained_features(n):
+    features, targets = of_pool(400, 3)
+    assert np.isfinite(fit_head(features[:n], targets[:n], single(3), pool=features).logits(features)).all()
+    several = (targets[:n, None] == np.arange(3)).astype(np.int8)
+    assert np.isfinite(fit_head(features[:n], several, multiple(3), pool=features).logits(features)).all()
+
+
+def test_a_pool_of_one_image_does_no_harm():
+    features, targets = of_pool(1, 3)
+    assert np.isfinite(fit_head(features, targets, single(3), pool=features).logits(features)).all()
+
+
+# The network's own head
 
 
 def test_the_network_head_agrees_with_the_network():
