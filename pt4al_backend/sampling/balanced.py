@@ -1,9 +1,8 @@
-"""Balanced coverage: typical images, above all of classes that have few labels yet.
+"""Balanced coverage: uncertain and diverse images, above all of classes that have few labels yet.
 
-Coverage of the whole pool ("Generalized Coverage for More Robust Low-Budget Active Learning", Bae, Noh, Sutherland,
-ECCV 2024), in which an image counts the more the fewer labelled images are of the class predicted for it. With good
-embeddings this beats any use of uncertainty while labels are few (`benchmarks/decisions/pretrained_queries.py`): a
-rare class is found early, and no round is lost on images that are merely confusing.
+Uncertainty herding (`coverage`) of the whole pool, in which an image counts the more the fewer labelled images are of
+the class predicted for it: rare classes are found early. With a pretrained encoder no other strategy was better on any
+of the sets that were tried (`benchmarks/decisions/pretrained_queries.py`).
 """
 
 from __future__ import annotations
@@ -21,10 +20,18 @@ STRENGTH = 0.5
 
 
 def query(candidates: Candidates, n: int) -> Positions:
-    """Images that stand for many others of classes with few labels; typical images before the first label."""
-    predicted = candidates.predicted
-    weights = np.ones(len(candidates)) if predicted is None else rarity(predicted, labelled=~candidates.open)
-    return coverage.cover(candidates, weights, n, width=WIDTH)
+    """Uncertain images that stand for many others of classes with few labels; typical images before the first label."""
+    return coverage.cover(candidates, value(candidates), n, width=WIDTH)
+
+
+def value(candidates: Candidates) -> NDArray[np.float64]:
+    """What covering each image is worth (m,): uncertainty times rarity of the class; 1 before the first label."""
+    values: NDArray[np.float64] = np.ones(len(candidates))
+    if np.isfinite(candidates.uncertainty).any():
+        values = np.nan_to_num(candidates.uncertainty, nan=0.0)
+    if candidates.predicted is not None:
+        values = values * rarity(candidates.predicted, labelled=~candidates.open)
+    return values
 
 
 def rarity(predicted: NDArray[np.integer], *, labelled: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -25,7 +25,7 @@ def test_without_a_prediction_an_image_counts_nothing() -> None:
     assert rarity(np.empty((0, 1), dtype=np.int64), labelled=np.empty(0, dtype=bool)).tolist() == []
 
 
-def test_images_of_a_class_with_few_labels_come_first() -> None:
+def test_uncertain_images_of_a_class_with_few_labels_come_first() -> None:
     group = np.repeat(range(8), [30, 30, 30, 30, 10, 10, 10, 10])
     embeddings = np.concatenate([alike((group == k).sum(), seed=k) for k in range(8)])
     centres = np.stack([embeddings[group == k].mean(axis=0) for k in range(8)])
@@ -37,6 +37,10 @@ def test_images_of_a_class_with_few_labels_come_first() -> None:
     done = [*range(20), *range(30, 50)]  # of groups 0 and 1
     images = candidates(embeddings, predict=predict, not_open=done, labelled=embeddings[done])
     assert set(group[balanced.query(images, 4)].tolist()) == {4, 5, 6, 7}
+    sure = candidates(
+        embeddings, predict=predict, not_open=done, labelled=embeddings[done], uncertainty=np.where(group >= 4, 0.01, 1)
+    )
+    assert set(group[balanced.query(sure, 2)].tolist()) == {2, 3}
     assert set(group[typical.query(images, 2)].tolist()) == {2, 3}
 
 
