@@ -176,7 +176,7 @@ def test_cut_files_are_read_where_chromium_shows_nearly_all(page: Page, name: st
     seen = shown(page, data, name.split(",")[0])
     visible = 0.0 if seen is None else (seen[..., 3] == 255).all(axis=1).mean()
     try:
-        pixels, _ = open_image(data, side=100).pixels()
+        (pixels,), _ = open_image(data, 100).pixels()
     except UnreadableImageError:
         assert (share <= 0.9 and visible < 0.95) or visible == 0
         return

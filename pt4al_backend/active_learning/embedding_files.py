@@ -29,9 +29,15 @@ class EmbeddingFiles:
     """One embedding per cell of a grid over the image."""
 
     @classmethod
-    def of(cls, encoder: Encoder, directory: Path) -> EmbeddingFiles:
-        """The files of an encoder in a directory; they appear when they are written."""
-        vectors, patches = (directory / name for name in file_names(encoder.name))
+    def of(cls, encoder: Encoder, directory: Path, *, input_size: int = 0) -> EmbeddingFiles:
+        """The files of an encoder in a directory; they appear when they are written.
+
+        Args:
+            encoder: the encoder.
+            directory: the directory.
+            input_size: as in `StoredNetworks.encoder`.
+        """
+        vectors, patches = (directory / name for name in file_names(encoder.name, input_size=input_size))
         if encoder.grid is None:
             return cls(encoder, EmbeddingFile(vectors, width=encoder.dimension), None)
         side, width = encoder.grid
@@ -63,11 +69,13 @@ class EmbeddingFiles:
             self.patches.forget(rows)
 
 
-def file_names(encoder: str) -> tuple[str, str]:
-    """Of an encoder's vectors and patch embeddings."""
+def file_names(encoder: str, *, input_size: int = 0) -> tuple[str, str]:
+    """Of an encoder's vectors and patch embeddings; see `EmbeddingFiles.of`."""
     plain = re.sub(r"[^\w.-]+", "-", encoder)
     if plain != encoder:  # others may come to the same, and a path in it may be long
         plain = f"{plain[:80]}-{hashlib.blake2b(encoder.encode(), digest_size=4).hexdigest()}"
+    if input_size:
+        plain += f"-{input_size}px"
     return f"{VECTORS}-{plain}.bin", f"{PATCHES}-{plain}.bin"
 
 

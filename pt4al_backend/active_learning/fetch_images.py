@@ -1,4 +1,4 @@
-"""Fetch and decode the images of a project's tasks."""
+"""Fetch and decode the images of a project's tasks, and embed them on the way with a pretrained encoder."""
 
 from __future__ import annotations
 
@@ -6,75 +6,56 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from concurrent.futures import Future
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pt4al_backend import learning
+from pt4al_backend.active_learning.choose_encoder import choose_encoder
+from pt4al_backend.active_learning.embed_decoded import EmbeddedImage, Embedder, stacked
+from pt4al_backend.active_learning.read_images import (
+    Arrived,
+    Failing,
+    Image,
+    ImageReader,
+    T,
+    image_reader,
+    platform_failures,
+)
 from pt4al_backend.active_learning.sort_pool import invalidate_training
 from pt4al_backend.active_learning.workspace import Job, Progress, Workspace, is_dense, threads
-from pt4al_backend.errors import LabelStudioError, PT4ALError, UnreadableImageError
-from pt4al_backend.store.decoders import DecodedImage, Decoders
+from pt4al_backend.errors import PT4ALError, UnreadableImageError
+from pt4al_backend.store.decoders import DecodedImage
 from pt4al_backend.store.tables import Project
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
-IN_FLIGHT = 64  # images fetched at a time
 SAMPLE = 64  # images that decide at which size the networks see the project's images
-PATIENCE = 60.0  # seconds for which an image that the platform itself fails at is tried again
-AT_A_TIME = 0.1  # seconds for which arriving images are collected, to be stored in one transaction
-
-
-@dataclass(frozen=True)
-class Fetchers:
-    """The threads and decoders of one project. No other project shares them, so bad images do not delay others."""
-
-    workspace: Workspace
-    threads: ThreadPoolExecutor
-    decoders: Decoders
-
-    def decoded(self, task: int, value: str, *, size: int) -> DecodedImage:
-        """Fetch and decode the image of a task."""
-        limit = int(self.workspace.settings.max_image_megapixels * 1e6)
-        return self._read(task, value, lambda data: self.decoders.decode(data, size=size, max_pixels=limit))
-
-    def shorter_side(self, task: int, value: str) -> int:
-        """The shorter side of the upright image, in pixels."""
-        return self._read(task, value, lambda data: min(self.decoders.probe_size(data)))
-
-    def _read(self, task: int, value: str, read: Callable[[bytes], T]) -> T:
-        data = self.workspace.platform.image(task, value)
-        try:
-            return read(data)
-        except UnreadableImageError as error:
-            name = self.workspace.platform.image_name(task, value)
-            raise UnreadableImageError(f"{name}: {error}" if name else str(error)) from error
 
 
 def fetch_images(workspace: Workspace) -> Job:
     """Fetch and decode all waiting images; those that cannot be read are excluded, with the reason."""
-    with threads(workspace.settings.fetch_workers) as executor, Decoders() as decoders:
-        yield from _fetch_all(Fetchers(workspace, executor, decoders))
-
-
-def _fetch_all(fetchers: Fetchers) -> Job:
-    workspace = fetchers.workspace
-    project = workspace.project()
-    if not project.image_size:
-        _remove_files(workspace)  # files of an older release whose database was migrated
-        yield from _choose_size(fetchers)
+    with image_reader(workspace) as reader, threads(1) as embedding:
+        yield from _choose_sizes(reader)
         project = workspace.project()
         if not project.image_size:
             return  # no image can be read, and all are excluded now
-    failing: dict[tuple[int, str], LabelStudioError] = {}
+        embedder = None
+        if project.encoder:
+            encoder = workspace.networks.encoder(project)
+            embedder = Embedder(encoder, device=workspace.device, thread=embedding)
+        yield from _fetch_all(reader, project, embedder)
+
+
+def _fetch_all(reader: ImageReader, project: Project, embedder: Embedder | None) -> Job:
+    workspace = reader.workspace
+    failing: Failing = {}
     done, started = 0, time.monotonic()
     total = workspace.store.totals(workspace.project_id).waiting
-    for arrived in _concurrently(fetchers, _waiting(workspace), partial(fetchers.decoded, size=project.image_size)):
-        failing |= {item: outcome for item, outcome in arrived if isinstance(outcome, LabelStudioError)}
+    for arrived in reader.concurrently(_waiting(workspace), _reading(reader, project, embedder)):
+        failing |= platform_failures(arrived)
         if arrived:
             _store_images(workspace, project, arrived)
         done += len(arrived)
@@ -84,7 +65,24 @@ def _fetch_all(fetchers: Fetchers) -> Job:
             f"{done} of {total} images, {done / seconds:.0f} images/s",
             max(total - done, 0) * seconds / max(done, 1),
         )
-    yield from _exclude(fetchers, failing)
+    late = yield from reader.given_up(failing)
+    workspace.store.images_done(
+        workspace.project_id, ready={}, failed={task: (value, str(late[task, value])) for task, value in late}
+    )
+    for image, error in failing.items():
+        if image not in late:
+            raise error
+
+
+def _reading(
+    reader: ImageReader, project: Project, embedder: Embedder | None
+) -> Callable[[int, str], Future[DecodedImage]]:
+    """What reads an image, and embeds it if there is an embedder."""
+    size = project.image_size
+    if embedder is None:
+        return partial(reader.decode, size=size)
+    others = () if embedder.input_size == size else (embedder.input_size,)
+    return lambda task, value: embedder.embed(reader.decode(task, value, size=size, others=others))
 
 
 def start_over(workspace: Workspace, reason: str) -> Job:
@@ -104,7 +102,7 @@ def needs_other_images(project: Project) -> bool:
     return bool(project.image_size) and project.dense != is_dense(project)
 
 
-def _waiting(workspace: Workspace) -> Iterator[tuple[int, str]]:
+def _waiting(workspace: Workspace) -> Iterator[Image]:
     """Task id and image value of all waiting images, read page by page: a value may contain an image (data:)."""
     after = -1
     while page := workspace.store.waiting_images(workspace.project_id, after=after):
@@ -112,129 +110,52 @@ def _waiting(workspace: Workspace) -> Iterator[tuple[int, str]]:
         after = page[-1][0]
 
 
-def _choose_size(fetchers: Fetchers) -> Job:
-    """Choose the size of the stored images from the project's first images, which are the same ones after a kill.
+def _choose_sizes(reader: ImageReader) -> Job:
+    """Choose the side of the stored images, and the encoder and the side at which it sees them.
 
-    If none of them can be read, or the platform has failed at them for long, the next ones are used.
+    Both follow from the project's first images, which are the same ones after a kill. If none of them can be read, or
+    the platform has failed at them for long, the next ones are used.
     """
-    workspace = fetchers.workspace
-    dense = is_dense(workspace.project())
-    if workspace.settings.image_size:
-        workspace.store.update(workspace.project_id, image_size=workspace.settings.image_size, dense=dense)
+    workspace = reader.workspace
+    project, settings = workspace.project(), workspace.settings
+    if project.image_size:
         return
-    sides, failing = yield from _sides(fetchers, workspace.store.first_images(workspace.project_id, SAMPLE))
+    _remove_files(workspace)  # files of an older release whose database was migrated
+    dense, size = is_dense(project), settings.image_size
+    side = size if size and not workspace.encoder else (yield from _typical_side(reader))
+    if not side:
+        return
+    encoder = yield from choose_encoder(workspace, median_side=side, dense=dense)
+    if not size:
+        size = learning.choose_image_size(side, preset=settings.preset, device=workspace.device, dense=dense)
+    workspace.store.update(workspace.project_id, image_size=size, dense=dense, **encoder)
+
+
+def _typical_side(reader: ImageReader) -> Generator[Progress, None, int]:
+    """The median of the shorter sides of some images, in pixels; 0 if none can be read."""
+    workspace = reader.workspace
+    sides, failing = yield from _sides(reader, workspace.store.first_images(workspace.project_id, SAMPLE))
     others = (image for image in _waiting(workspace) if image not in failing)
-    try_others = not sides and (not failing or bool(_late(workspace, failing)))
+    try_others = not sides and (not failing or bool(reader.late(failing)))
     while try_others and not sides and (sample := list(itertools.islice(others, SAMPLE))):
-        sides, more = yield from _sides(fetchers, sample)
+        sides, more = yield from _sides(reader, sample)
         failing |= more
-    if sides:
-        size = learning.choose_image_size(
-            int(np.median(sides)), preset=workspace.settings.preset, device=workspace.device, dense=dense
-        )
-        workspace.store.update(workspace.project_id, image_size=size, dense=dense)
-    elif failing:
+    if failing and not sides:
         raise next(iter(failing.values()))
+    return int(np.median(sides)) if sides else 0
 
 
-def _sides(
-    fetchers: Fetchers, sample: Sequence[tuple[int, str]]
-) -> Generator[Progress, None, tuple[list[int], dict[tuple[int, str], LabelStudioError]]]:
+def _sides(reader: ImageReader, sample: Sequence[Image]) -> Generator[Progress, None, tuple[list[int], Failing]]:
     """The shorter sides of readable images, and the images that the platform itself fails at."""
-    workspace = fetchers.workspace
+    workspace = reader.workspace
     sides: list[int] = []
-    failing: dict[tuple[int, str], LabelStudioError] = {}
-    images = iter(sample)
-    for arrived in _concurrently(fetchers, images, fetchers.shorter_side):
+    failing: Failing = {}
+    for arrived in reader.concurrently(iter(sample), reader.shorter_side):
         sides += [outcome for _, outcome in arrived if not isinstance(outcome, PT4ALError)]
-        failing |= {item: outcome for item, outcome in arrived if isinstance(outcome, LabelStudioError)}
+        failing |= platform_failures(arrived)
         workspace.store.images_done(workspace.project_id, ready={}, failed=_failed(arrived))
         yield Progress(0.0, "measuring the first images")
     return sides, failing
-
-
-Arrived = list[tuple[tuple[int, str], "T | UnreadableImageError | LabelStudioError"]]
-
-
-def _concurrently(
-    fetchers: Fetchers, items: Iterator[tuple[int, str]], work: Callable[[int, str], T]
-) -> Iterator[Arrived[T]]:
-    """Run `work(task, value)` for all items, a limited number at a time.
-
-    Yields:
-        What arrived, every `AT_A_TIME` seconds or sooner. An image that cannot be read arrives as its error, whatever
-        the code raised for it, and so does an image that the platform fails at although it answers other requests.
-
-    Raises:
-        PT4ALError: Something else failed. What arrived is yielded before.
-    """
-    pending: dict[Future[T], tuple[int, str]] = {}
-    try:
-        while True:
-            for item in itertools.islice(items, IN_FLIGHT - len(pending)):
-                pending[fetchers.threads.submit(work, *item)] = item
-            if not pending:
-                return
-            with fetchers.workspace.unlocked():
-                finished, _ = wait(pending, timeout=AT_A_TIME)
-            arrived: Arrived[T] = []
-            failed: Arrived[T] = []
-            broken: BaseException | None = None
-            for future in finished:
-                item, error = pending.pop(future), future.exception()
-                if error is None:
-                    arrived.append((item, future.result()))
-                elif isinstance(error, UnreadableImageError):
-                    arrived.append((item, error))
-                elif isinstance(error, LabelStudioError):
-                    failed.append((item, error))
-                elif isinstance(error, Exception) and not isinstance(error, PT4ALError):
-                    logger.error("task %d: its image cannot be read", item[0], exc_info=error)
-                    arrived.append((item, UnreadableImageError(f"It cannot be read ({type(error).__name__}).")))
-                else:
-                    broken = error
-            yield arrived
-            if broken is not None:
-                raise broken
-            if failed:
-                fetchers.workspace.platform.project()  # raises if the whole platform fails, not only at these images
-                yield failed
-    finally:
-        for future in pending:
-            future.cancel()
-
-
-def _exclude(fetchers: Fetchers, failed: dict[tuple[int, str], LabelStudioError]) -> Job:
-    """Exclude images that the platform has failed at for long, if it can read other images; else raise the error."""
-    workspace = fetchers.workspace
-    late = _late(workspace, failed)
-    readable = workspace.store.readable_image(workspace.project_id) if late else None
-    if readable:
-        read = fetchers.threads.submit(workspace.platform.image, *readable)
-        while not read.done():
-            with workspace.unlocked():
-                wait([read], timeout=AT_A_TIME)
-            yield Progress(0.0, "checking whether other images can be read")
-        if read.exception() is None:
-            workspace.store.images_done(
-                workspace.project_id, ready={}, failed={task: (value, str(late[task, value])) for task, value in late}
-            )
-            for image in late:
-                del workspace.failing_since[image], failed[image]
-    for error in failed.values():
-        raise error
-
-
-def _late(
-    workspace: Workspace, failed: dict[tuple[int, str], LabelStudioError]
-) -> dict[tuple[int, str], LabelStudioError]:
-    """Those images of `failed` that the platform has failed at for `PATIENCE` seconds."""
-    now, since = time.monotonic(), workspace.failing_since
-    for image in since.keys() - failed.keys():
-        del since[image]
-    for image in failed:
-        since.setdefault(image, now)
-    return {image: error for image, error in failed.items() if now - since[image] >= PATIENCE}
 
 
 def _failed(arrived: Arrived[T]) -> dict[int, tuple[str, str]]:
@@ -250,16 +171,29 @@ def _store_images(workspace: Workspace, project: Project, arrived: Arrived[Decod
     if images:
         rows = workspace.store.reserve_rows(workspace.project_id, [task for (task, _), _ in images])
         exists = rows >= 0  # a task may have been deleted meanwhile
-        if (rows[exists] < project.next_row).any():  # they replace other images
-            invalidate_training(workspace)
-        workspace.pixels(project).write(rows[exists], np.stack([image.pixels for _, image in images])[exists])
-        masks = workspace.masks(project)
-        if masks is not None:
-            masks.forget(rows[exists])  # they were drawn for images of other sizes
-        if project.pretext_generation:
-            workspace.networks.embeddings(project).forget(rows[exists])
+        _write(workspace, project, rows[exists], [image for _, image in itertools.compress(images, exists)])
     notes = {task: image.note for (task, _), image in images if image.note}
     for task, note in notes.items():
         logger.warning("project %d, task %d: %s", project.number, task, note)
     ready = {task: (value, image.width, image.height) for (task, value), image in images}
     workspace.store.images_done(workspace.project_id, ready=ready, failed=_failed(arrived), notes=notes)
+
+
+def _write(workspace: Workspace, project: Project, rows: NDArray[np.int64], images: Sequence[DecodedImage]) -> None:
+    """Store pixels and embeddings in `rows`."""
+    if not images:
+        return
+    if (rows < project.next_row).any():  # they replace other images
+        invalidate_training(workspace)
+        workspace.networks.delete_unused_embeddings(project)
+    workspace.pixels(project).write(rows, np.stack([image.pixels for image in images]))
+    masks = workspace.masks(project)
+    if masks is not None:
+        masks.forget(rows)  # they were drawn for images of other sizes
+    if not (project.encoder or project.pretext_generation):
+        return
+    files, embedded = workspace.networks.embeddings(project), [e for e in images if isinstance(e, EmbeddedImage)]
+    if embedded:
+        files.write(rows, *stacked(embedded))
+    else:
+        files.forget(rows)

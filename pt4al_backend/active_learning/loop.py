@@ -15,29 +15,26 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pt4al_backend.active_learning.draw_masks import draw_a_few, draw_masks, previews, undrawn
+from pt4al_backend.active_learning.choose_encoder import adopt_encoder, change_encoder, serves, wants_change
+from pt4al_backend.active_learning.draw_masks import draw_masks, undrawn
 from pt4al_backend.active_learning.embed import embed
 from pt4al_backend.active_learning.fetch_images import fetch_images, needs_other_images, start_over
-from pt4al_backend.active_learning.fit_probes import fit_and_predict
-from pt4al_backend.active_learning.pool_predictions import PoolPredictions, Previews
-from pt4al_backend.active_learning.publish import Publisher, may_be_open
-from pt4al_backend.active_learning.rank_pool import rank
-from pt4al_backend.active_learning.schedule import Schedule, chosen_strategy, schedule
-from pt4al_backend.active_learning.sort_pool import cut_as_wanted, pretext, recut, score_late_images
+from pt4al_backend.active_learning.newest_window import NewestWindow
+from pt4al_backend.active_learning.publish import Publisher
+from pt4al_backend.active_learning.schedule import GROWN, chosen_strategy
+from pt4al_backend.active_learning.sort_pool import cut_as_wanted, is_under_way, pretext, recut, score_late_images
 from pt4al_backend.active_learning.sync import Sync
 from pt4al_backend.active_learning.train_network import train_main
-from pt4al_backend.active_learning.workspace import Job, Progress, Workspace, is_dense, questions
-from pt4al_backend.errors import PT4ALError
-from pt4al_backend.labelling.platform import LabellingPlatform, Window
+from pt4al_backend.active_learning.workspace import Job, Progress, Workspace
+from pt4al_backend.errors import LearningError, PT4ALError
+from pt4al_backend.labelling.platform import LabellingPlatform
 from pt4al_backend.store import tables
-from pt4al_backend.store.store import PoolArrays
+from pt4al_backend.store.store import PoolArrays, Totals
 from pt4al_backend.store.tables import Project
 
 logger = logging.getLogger(__name__)
 
-GROWN = 1.5  # the pretext task is trained again when the pool has grown by this factor
 AT_ONCE = 2000  # images to embed in one job when no ranking waits for them
 FEW_LABELS = 10  # fewer new labels than this do not start another training within a round
 
@@ -50,6 +47,12 @@ class Current:
     job: Job
     part: bool = False
     """Whether another job does the rest; the pool is ranked only after that."""
+    online: bool = False
+    """Whether it uses the platform."""
+    pauses: bool = False
+    """Whether it is set aside when something changes, so that nothing waits for it."""
+    situation: tuple[object, ...] = ()
+    """The situation in which it was started or continued."""
     shown_at: float = 0.0
     """When its progress was last shown, by the monotonic clock."""
 
@@ -60,11 +63,9 @@ class ProjectLoop:
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
         self._sync, self._publisher = Sync(workspace), Publisher(workspace)
+        self._newest = NewestWindow(workspace)
         self._current: Current | None = None
-        self._window: Window | None = None
-        self._stale = True  # the ranking may be out of date for a reason other than new labels
-        self._query: tuple[int, str, NDArray[np.int64]] = (-1, "", np.empty(0, np.int64))  # round, encoder, tasks
-        self._lacking: int | None = None  # labels_revision at which embeddings were missing, until the next job
+        self._paused: Current | None = None
         self._complete: tuple[object, ...] | None = None  # the situation in which nothing was missing
         self.last_stage = ""
         """The stage of the last job that was worked on."""
@@ -88,15 +89,17 @@ class ProjectLoop:
         return self._current is not None and self._window is None
 
     def close(self) -> None:
-        """Abandon the current job."""
-        if self._current:
-            self._current.job.close()
-            self._current = None
+        """Abandon the current job, and the paused one."""
+        for each in (self._current, self._paused):
+            if each:
+                each.job.close()
+        self._current = self._paused = None
 
     def reconnect(self, platform: LabellingPlatform) -> None:
         """Replace the platform and close the old one. Only what uses the platform is interrupted."""
-        if self._current and self._current.stage == tables.IMAGES:
-            self.close()
+        if self._current and self._current.online:
+            self._current.job.close()
+            self._current = None
         self._sync.interrupt()
         before, self.workspace.platform = self.workspace.platform, platform
         if before is not platform:
@@ -114,7 +117,7 @@ class ProjectLoop:
         if result.questions_changed:
             self.close()  # a training would use the old questions
         self._publisher.note(result.info)
-        self._stale |= result.reconfigured
+        self._newest.stale |= result.reconfigured
         if not self.is_synced:
             total = result.info.tasks
             done = min(result.tasks, total)  # some are listed twice
@@ -127,86 +130,10 @@ class ProjectLoop:
         """Fit probes, rank the pool and publish the window, each if it is due; then delete superseded versions."""
         if not self.is_synced:
             return
-        window = self._newest_window()
+        window = self._newest.choose()
         if window is not None and window.picks:
             self._publisher.publish(window)
         self._publisher.sweep()
-
-    def _newest_window(self) -> Window | None:
-        """The window for the newest labels; None if the pool cannot be ranked yet."""
-        project = self.workspace.project()
-        if not project.pretext_generation or needs_other_images(project):
-            return None
-        if self._stale or self._window is None or project.ranked_revision != project.labels_revision:
-            if not self._can_choose(project):
-                return None
-            self._rank(project)
-        return self._window
-
-    def _can_choose(self, project: Project) -> bool:
-        """Whether the first queue can be chosen; later ones always can. A negative answer is cached."""
-        settings = self.workspace.settings
-        if project.model_version or not chosen_strategy(settings, dense=project.dense).needs_embeddings:
-            return True
-        if self._lacking == project.labels_revision:
-            return False
-        pool = self.workspace.store.pool(project).in_batches()
-        missing = self._missing(project, pool, schedule(pool, project, settings))
-        self._lacking = project.labels_revision if len(missing) else None
-        return not len(missing)
-
-    def _missing(self, project: Project, pool: PoolArrays, scheduled: Schedule) -> NDArray[np.int64]:
-        """Rows that the next rankings need and that have no embeddings yet."""
-        return self.workspace.networks.embeddings(project).missing(scheduled.rows(pool))
-
-    def _rank(self, project: Project) -> None:
-        workspace, settings = self.workspace, self.workspace.settings
-        draw_a_few(workspace, project)
-        pool = workspace.store.pool(project).in_batches()
-        scheduled = schedule(pool, project, settings)
-        predictions = fit_and_predict(
-            pool,
-            questions(project),
-            workspace.probe_inputs(project),
-            uncertainty=lambda label_type: scheduled.strategy.uncertainty or settings.measure(label_type),
-        )
-        kept = self._kept(scheduled, project, pool)
-        ranked = rank(
-            pool,
-            predictions,
-            scheduled,
-            settings,
-            kept=kept,
-            opened=may_be_open(project.retired, project.published, _waiting(pool)),
-            previews=self._previews(pool, predictions) if settings.preannotate and is_dense(project) else None,
-        )
-        if scheduled.strategy.at_once and kept is None and not len(self._missing(project, pool, scheduled)):
-            self._query = (ranked.round, workspace.networks.encoder_name(project), ranked.query)
-        self._window = ranked.window
-        self._stale = False
-        workspace.store.save_ranking(
-            project.id,
-            ranked.arrays,
-            questions=project.questions,
-            ranked_revision=project.labels_revision,
-            round=ranked.round,
-        )
-
-    def _previews(self, pool: PoolArrays, predictions: PoolPredictions) -> Previews:
-        return lambda positions: previews(self.workspace, pool, predictions, positions)
-
-    def _kept(self, scheduled: Schedule, project: Project, pool: PoolArrays) -> NDArray[np.int64] | None:
-        """What is left of the current query, if the strategy chooses queries as a whole; otherwise None.
-
-        A query that was chosen while candidates lacked embeddings is not kept.
-        """
-        round_, encoder, tasks = self._query
-        current = (scheduled.round.number, self.workspace.networks.encoder_name(project))
-        if not scheduled.strategy.at_once or (round_, encoder) != current:
-            return None
-        unlabelled = pool.task[~pool.labelled & ~pool.skipped]
-        left = tasks[np.isin(tasks, unlabelled)]
-        return left if len(left) else None
 
     # Slow things
 
@@ -220,15 +147,20 @@ class ProjectLoop:
         """
         if not self.is_synced:
             return True
+        if self._current is not None and self._current.pauses and self._current.situation != self._situation():
+            self._current, self._paused = None, self._current
         if self._current is None:
             situation = self._situation()
             if self._complete == situation:
                 return False
-            self._complete = self._lacking = None
+            self._complete = None
+            self._newest.look_again()
             self._current = self._next()
-        if self._current is None:
-            if self._situation() == situation:  # otherwise something changed that `_next` may have missed
+            if self._current is not None:
+                self._current.situation = situation
+            elif self._situation() == situation:  # otherwise something changed that `_next` may have missed
                 self._complete = situation
+        if self._current is None:
             return False
         current, self.last_stage = self._current, self._current.stage
         deadline = time.monotonic() + seconds
@@ -240,7 +172,7 @@ class ProjectLoop:
                     self._show(current.stage, progress)
         except StopIteration:
             self._current = None
-            self._stale |= not current.part
+            self._newest.stale |= not current.part
         except BaseException:
             self._current = None
             raise
@@ -254,11 +186,13 @@ class ProjectLoop:
             project.questions,
             project.round,
             project.train_requested_at,
+            project.encoder,
             project.pretext_generation,
             project.main_generation,
             project.model_version,
             project.stage,
             self.failing,
+            wants_change(self.workspace, project),
         )
 
     def _next(self) -> Current | None:
@@ -272,23 +206,28 @@ class ProjectLoop:
         if workspace.has_lost_files(project):
             logger.warning("project %d: files of its images or networks are missing; starting again", project.number)
             return Current(tables.IMAGES, start_over(workspace, "files of images or networks are missing"))
+        if wants_change(workspace, project) and project.image_size and not serves(project):
+            return Current(tables.IMAGES, adopt_encoder(workspace))
         totals = workspace.store.totals(workspace.project_id)
         if totals.waiting:
-            return Current(tables.IMAGES, fetch_images(workspace))
+            return Current(tables.IMAGES, fetch_images(workspace), online=True)
         if not totals.pool:
             self._rest(tables.WAITING, "for images")
             if totals.unreadable:
                 raise PT4ALError(self._nothing_readable())
             return None
-        if totals.pool >= GROWN * project.pretext_pool:
-            return Current(tables.PRETEXT, pretext(workspace))
-        pool = workspace.store.pool(project)
-        if (pool.batch < 0).any() or np.isnan(pool.loss).any():
-            return Current(tables.PRETEXT, score_late_images(workspace))
-        if not cut_as_wanted(project, workspace.settings):
-            return Current(tables.PRETEXT, recut(workspace))
+        following = self._next_with_pretrained if project.encoder else self._next_with_own
+        return following(project, totals, workspace.store.pool(project))
+
+    def _next_with_own(self, project: Project, totals: Totals, pool: PoolArrays) -> Current | None:
+        """What is missing while the project's own networks embed its images."""
+        workspace = self.workspace
         stage = tables.READY_STAGE if project.model_version else tables.PRETEXT
-        missing = self._missing(project, pool, schedule(pool, project, workspace.settings))
+        if wants_change(workspace, project):
+            return Current(stage, change_encoder(workspace), part=True, online=True)
+        if following := self._next_of_pretext(project, totals, pool, tables.PRETEXT):
+            return following
+        missing = self._newest.missing(project, pool)
         if len(missing):
             return Current(stage, embed(workspace, missing))
         if undrawn(workspace, project):
@@ -301,13 +240,58 @@ class ProjectLoop:
         )
         if len(rest):
             return Current(tables.READY_STAGE, embed(workspace, rest[:AT_ONCE]), part=len(rest) > AT_ONCE)
-        if project.model_version or self._everything_is_labelled:
-            self._rest(tables.READY_STAGE, "")
+        self._at_rest(project)
         return None
 
-    @property
-    def _everything_is_labelled(self) -> bool:
-        return self._window is not None and not self._window.picks
+    def _next_with_pretrained(self, project: Project, totals: Totals, pool: PoolArrays) -> Current | None:
+        """What is missing with a pretrained encoder: embeddings, and then what nobody waits for."""
+        workspace, changes = self.workspace, wants_change(self.workspace, project)
+        stage = tables.READY_STAGE if project.model_version else tables.IMAGES
+        try:
+            missing = self._newest.missing(project, pool)
+        except LearningError:  # the encoder in use cannot be had any more
+            return Current(stage, adopt_encoder(workspace))
+        if len(missing):
+            return Current(stage, embed(workspace, missing[:AT_ONCE]), part=len(missing) > AT_ONCE, online=True)
+        if undrawn(workspace, project):
+            return Current(stage, draw_masks(workspace))
+        if changes and workspace.encoder:
+            return Current(stage, change_encoder(workspace), part=True, online=True)
+        if changes or self._learns_pretext(project):
+            stage = tables.READY_STAGE if project.model_version else tables.PRETEXT
+            if following := self._next_of_pretext(project, totals, pool, stage):
+                return following
+        if changes:  # to the project's own networks, now that there is one
+            return Current(stage, change_encoder(workspace), part=True)
+        self._at_rest(project)
+        return None
+
+    def _next_of_pretext(self, project: Project, totals: Totals, pool: PoolArrays, stage: str) -> Current | None:
+        """What the batches lack."""
+        workspace = self.workspace
+        if totals.pool >= GROWN * project.pretext_pool:
+            return self._continued() or Current(stage, pretext(workspace), pauses=bool(project.encoder))
+        if (pool.batch < 0).any() or np.isnan(pool.loss).any():
+            return Current(stage, score_late_images(workspace))
+        if not cut_as_wanted(project, workspace.settings):
+            return Current(stage, recut(workspace))
+        return None
+
+    def _learns_pretext(self, project: Project) -> bool:
+        workspace = self.workspace
+        return workspace.learns_pretext or chosen_strategy(workspace.settings, dense=project.dense).pretext
+
+    def _continued(self) -> Current | None:
+        """The paused training, unless its images were replaced meanwhile."""
+        paused, self._paused = self._paused, None
+        if paused and not is_under_way(self.workspace):
+            paused.job.close()
+            return None
+        return paused
+
+    def _at_rest(self, project: Project) -> None:
+        if project.model_version or self._newest.is_empty:
+            self._rest(tables.READY_STAGE, "")
 
     def _nothing_readable(self) -> str:
         (task, reason), *_ = self.workspace.store.unreadable(self.workspace.project_id, limit=1)

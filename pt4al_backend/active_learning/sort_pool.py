@@ -34,7 +34,7 @@ def pretext(workspace: Workspace) -> Job:
             learning.train_pretext(
                 pixels, row, recipe=recipe, seed=workspace.settings.seed, device=workspace.device, checkpoint=checkpoint
             ),
-            "training on rotations",
+            "learning the rotation task",
             until=0.9,
         )
         pool = workspace.store.pool(project)  # images may have been added or removed meanwhile
@@ -71,6 +71,11 @@ def _unfinished(workspace: Workspace, project: Project) -> tuple[Path, Path]:
     return workspace.networks.path(f"{name}.pool.safetensors"), workspace.networks.path(
         f"{name}.checkpoint.safetensors"
     )
+
+
+def is_under_way(workspace: Workspace) -> bool:
+    """Whether a training has begun that may be continued."""
+    return _unfinished(workspace, workspace.project())[0].exists()
 
 
 def invalidate_training(workspace: Workspace) -> None:

@@ -2,7 +2,7 @@
 
 The network that is trained and the encoder in use are two things. The *newest network* is the one that was trained last
 on the project's own images: the pretext network, then one main network after another. The *encoder in use* gives the
-embeddings that linear probes are fitted on: the newest network, unless the workspace names a pretrained encoder.
+embeddings that linear probes are fitted on: a pretrained one if the project's row names one, else the newest network.
 """
 
 from __future__ import annotations
@@ -23,12 +23,10 @@ from pt4al_backend.store.tables import Project
 class StoredNetworks:
     """The networks of one project, by name: `pretext-2` is its second pretext network, `main-3` its third main."""
 
-    def __init__(self, project_id: int, models_dir: Path, *, encoder: str | None = None) -> None:
-        """`encoder`: name of a pretrained one that is used instead of the newest network."""
+    def __init__(self, project_id: int, models_dir: Path) -> None:
         self._project_id = project_id
         self._dir = models_dir
-        self._pretrained = encoder
-        self._encoders: dict[tuple[str, bool], learning.Encoder] = {}  # by name, and whether it gives patch embeddings
+        self._encoders: dict[tuple[str, int, bool], learning.Encoder] = {}
         self._heads: dict[str, list[tuple[Any, learning.Head]]] = {}  # of each network, by its question
 
         adopt_old_names(models_dir)
@@ -42,22 +40,34 @@ class StoredNetworks:
 
     def encoder_name(self, project: Project) -> str:
         """Name of the encoder in use."""
-        return self.encoder_beside(self.newest(project))
+        return project.encoder or self.newest(project)
 
-    def encoder_beside(self, newest: str) -> str:
-        """Name of the encoder that is in use while that is the newest network."""
-        return self._pretrained or newest
+    def encoder(self, project: Project, name: str | None = None, *, input_size: int = 0) -> learning.Encoder:
+        """The encoder in use, or another by name.
 
-    def encoder(self, project: Project, name: str | None = None) -> learning.Encoder:
-        """The encoder in use, or another by name."""
-        key = name or self.encoder_name(project), project.dense
+        Args:
+            project: the project.
+            name: one of the project's own networks, or a pretrained encoder; None: the one in use.
+            input_size: side in pixels at which a pretrained one sees the images; 0: the usual one.
+        """
+        return self.make(*self._named(project, name, input_size), dense=project.dense)
+
+    def embeddings(self, project: Project, name: str | None = None, *, input_size: int = 0) -> EmbeddingFiles:
+        """The embeddings by the encoder in use, or by another; see `encoder`."""
+        named, side = self._named(project, name, input_size)
+        return EmbeddingFiles.of(self.make(named, side, dense=project.dense), self._dir, input_size=side)
+
+    def _named(self, project: Project, name: str | None, input_size: int) -> tuple[str, int]:
+        if name is None or name == project.encoder:
+            return self.encoder_name(project), project.input_size
+        return name, input_size
+
+    def make(self, name: str, input_size: int = 0, *, dense: bool) -> learning.Encoder:
+        """An encoder by name; `dense`: whether patch embeddings are needed. It may have to download its weights."""
+        key = name, input_size, dense
         if key not in self._encoders:
-            self._encoders[key] = learning.make_encoder(key[0], stored=self.weights, dense=project.dense)
+            self._encoders[key] = learning.make_encoder(name, stored=self.weights, dense=dense, input_size=input_size)
         return self._encoders[key]
-
-    def embeddings(self, project: Project, name: str | None = None) -> EmbeddingFiles:
-        """The embeddings by the encoder in use, or by another."""
-        return EmbeddingFiles.of(self.encoder(project, name), self._dir)
 
     def path(self, name: str) -> Path:
         """A file in the project's directory of networks."""
@@ -78,7 +88,7 @@ class StoredNetworks:
 
         With a pretrained encoder none were.
         """
-        if name == self._pretrained:
+        if name == project.encoder:
             return {}
         if name not in self._heads:
             weights = self.weights(name)
@@ -97,11 +107,18 @@ class StoredNetworks:
         }
 
     def tidy(self, project: Project) -> None:
-        """Delete superseded networks and their embeddings."""
+        """Delete superseded networks, unfinished trainings, and embeddings by other encoders than the one in use."""
         current = {f"pretext-{project.pretext_generation}", f"main-{project.main_generation}"}
-        keep = {f"{name}.safetensors" for name in current}
-        keep |= set(file_names(self.encoder_name(project)))
-        for path in self._dir.iterdir():
+        self._delete_all_but({f"{name}.safetensors" for name in current}, project)
+
+    def delete_unused_embeddings(self, project: Project) -> None:
+        """Delete embeddings by other encoders than the one in use."""
+        self._delete_all_but({path.name for path in self._dir.glob("*.safetensors")}, project)
+
+    def _delete_all_but(self, keep: set[str], project: Project) -> None:
+        name, input_size = self._named(project, None, 0)
+        keep |= set(file_names(name, input_size=input_size))
+        for path in self._dir.iterdir() if self._dir.exists() else ():
             if path.name not in keep:
                 path.unlink()
 

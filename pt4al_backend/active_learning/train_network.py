@@ -57,7 +57,7 @@ def train_main(workspace: Workspace) -> Job:
     for left in file_names(name):  # by a run that was killed
         workspace.networks.path(left).unlink(missing_ok=True)
     save_arrays(workspace.networks.path(f"{name}.safetensors"), weights.arrays, spec)
-    embeddings = workspace.networks.embeddings(project, workspace.networks.encoder_beside(name))
+    embeddings = workspace.networks.embeddings(project, name)
     pool = workspace.store.pool(project).in_batches()
     wanted = schedule(pool, project, workspace.settings).rows(pool)
     yield from embed_into(workspace, embeddings, embeddings.missing(wanted), since=0.9)

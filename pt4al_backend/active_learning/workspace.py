@@ -52,13 +52,19 @@ class Workspace:
     unlocked: Callable[[], AbstractContextManager[None]] = nullcontext
     """A context in which to wait: other projects work meanwhile."""
     encoder: str | None = None
-    """Name of a pretrained encoder, as in `learning.ENCODERS`. None: the newest of the project's own networks."""
+    """Name of the pretrained encoder that the project is to use, as in `learning.ENCODERS`. None: its own networks.
+
+    The one in use is in the project's row: it may be another one until this one has embedded the images."""
+    learns_pretext: bool = True
+    """Whether the pretext task is learned even if the query strategy does not use it, for people to see its losses."""
+    retry_encoder_at: float = 0.0
+    """When `encoder` may be tried again after it could not be had, by the monotonic clock."""
     failing_since: dict[tuple[int, str], float] = field(default_factory=dict)
     """(task, image) -> since when the platform has failed to deliver it, by the monotonic clock."""
     networks: StoredNetworks = field(init=False)
 
     def __post_init__(self) -> None:
-        self.networks = StoredNetworks(self.project_id, self.store.models_dir(self.project_id), encoder=self.encoder)
+        self.networks = StoredNetworks(self.project_id, self.store.models_dir(self.project_id))
 
     def project(self) -> Project:
         """The project's row now."""
@@ -129,6 +135,11 @@ class Workspace:
             main = replace(recipe.main, epochs=settings.main_epochs, least_steps=0, most_steps=2**31)
             recipe = replace(recipe, main=main)
         return recipe
+
+
+def wanted_encoder(settings: Settings) -> str | None:
+    """Name of the pretrained encoder that the settings ask for; None: the project's own networks."""
+    return None
 
 
 def questions(project: Project) -> tuple[Question, ...]:

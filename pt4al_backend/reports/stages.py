@@ -1,6 +1,9 @@
-"""Titles of a project's stages, and remaining times in words."""
+"""Titles of a project's stages, and what is published meanwhile and how long it takes, in words."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 STAGES = {
     "waiting": "Waiting",
@@ -11,6 +14,23 @@ STAGES = {
     "error": "Stopped by an error",
 }
 """Titles by the names that the store and `/api/status` use."""
+
+
+def order_from(project: Mapping[str, Any]) -> str:
+    """From how many images the published order was chosen, in words; "" if nothing is published.
+
+    Args:
+        project: An entry of `/api/status`.
+    """
+    ranked, images = project.get("ranked", 0), project["tasks"] - project["unreadable"]
+    if not project["model_version"] or not ranked:
+        return ""
+    return f"{ranked:,} of {images:,} images so far" if ranked < images else f"all {ranked:,} images"
+
+
+def pretext_words(project: Mapping[str, Any]) -> str:
+    """Whether PT4AL's batches are there, in words."""
+    return "learned" if project.get("pretext_learned") else "not learned yet"
 
 
 def time_left(seconds: float | None) -> str:

@@ -11,14 +11,16 @@ from pt4al_backend.labelling.label_types import LABEL_TYPES, questions_of
 from pt4al_backend.net.addresses import without_userinfo
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
-from pt4al_backend.store.tables import ERROR, IMAGES, PRETEXT, TRAINING, Project, Worker
+from pt4al_backend.store.tables import ERROR, IMAGES, PRETEXT, READY_STAGE, TRAINING, Project, Worker
 
+OWN_NETWORKS = "rotation"
+"""What the encoder is called if it is the newest of the project's own networks."""
 NOTES = 5
 """How many tasks with unusable annotations a project's status lists."""
 ALIVE_FOR = 15.0
 """Seconds after its last heartbeat for which a worker counts as running, and likewise as starting."""
 COMPUTING = (IMAGES, PRETEXT, TRAINING)
-"""Stages in which the worker computes something."""
+"""Stages in which the worker computes something; when it is ready, it may learn the pretext task."""
 STARVED_BELOW = 1 / 3
 """A worker is starved if it gets less than this share of the processor time that it wants …"""
 LEAST_WANTED = 0.5
@@ -80,7 +82,8 @@ def starvation(got: float | None, wanted: float | None) -> str:
 def project_status(store: Store, settings: Settings, project: Project, now: Health) -> dict[str, Any]:
     """One project: its stage, its counts, and what is published."""
     totals = store.totals(project.id)
-    starved = now.starved if project.stage in COMPUTING else ""
+    computing = project.stage in COMPUTING or (project.stage == READY_STAGE and project.stage_progress < 1)
+    starved = now.starved if computing else ""
     return {
         "label_studio_url": without_userinfo(project.label_studio_url),
         "project": project.number,
@@ -98,9 +101,16 @@ def project_status(store: Store, settings: Settings, project: Project, now: Heal
         "unreadable": totals.unreadable,
         "labelled": totals.labelled,
         "model_version": project.model_version,
+        "ranked": project.ranked_pool,
+        "encoder": project.encoder or OWN_NETWORKS,
+        "pretext_learned": bool(project.pretext_generation),
         "queue_length": queue_length(store, project),
         "error": now.disk_error or project.error,
-        "notes": [*project.notes, *(f"Task {task}: {note}" for task, note in store.notes(project.id, limit=NOTES))],
+        "notes": [
+            *filter(None, [project.encoder_note]),
+            *project.notes,
+            *(f"Task {task}: {note}" for task, note in store.notes(project.id, limit=NOTES)),
+        ],
         "updated_at": _iso(project.updated_at),
     }
 

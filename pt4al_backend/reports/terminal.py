@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from pt4al_backend.reports.stages import STAGES, time_left
+from pt4al_backend.reports.stages import STAGES, order_from, pretext_words, time_left
 
 if TYPE_CHECKING:
     from pt4al_backend.label_studio.check_project import Finding
@@ -55,9 +55,10 @@ def _show_project(project: Mapping[str, Any], console: Console, *, disk_error: s
     title = escape(project["title"] or "untitled")
     console.print(f"[bold]{project['project']} {title}[/] at {escape(project['label_studio_url'])}", soft_wrap=True)
     row = Table.grid(padding=(0, 2))
-    detail = f" {project['stage_detail']}" if project["stage"] == "waiting" else ""
+    detail = project.get("stage_detail", "")
+    shown = {"waiting": f" {detail}", "ready": f" ({detail})" if detail else ""}
     row.add_row(
-        f"  {STAGES[project['stage']]}{detail}",
+        f"  {STAGES[project['stage']]}{shown.get(project['stage'], '')}",
         ProgressBar(total=1.0, completed=project["stage_progress"], width=30),
         f"{project['stage_progress']:.0%}",
         time_left(project["eta_seconds"]),
@@ -71,6 +72,12 @@ def _show_project(project: Mapping[str, Any], console: Console, *, disk_error: s
         + (f", {project['unreadable']:,} unreadable" if project["unreadable"] else ""),
         soft_wrap=True,
     )
+    if order := order_from(project):
+        console.print(
+            f"  order chosen from {order}, embedded by {escape(project['encoder'])}; "
+            f"PT4AL's batches are {pretext_words(project)}",
+            soft_wrap=True,
+        )
     if project["updated_at"]:
         console.print(f"  changed {local_time(project['updated_at'])}", soft_wrap=True)
     if project["error"] and project["error"] != disk_error:

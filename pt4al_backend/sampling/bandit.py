@@ -23,6 +23,7 @@ def variant(diversity: str, dense: bool) -> Strategy:
     return Strategy(
         partial(query, within=within.query_of(1)),
         first=partial(query, within=within.query_of(0)),
+        ranks=True,
         at_once=True,  # the batch is drawn again for each query
         needs_embeddings=within.needs_embeddings,
     )

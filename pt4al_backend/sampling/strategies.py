@@ -20,6 +20,7 @@ and in `my_package.py`:
   embeddings of the pool have been computed.
 * A `pt4al_backend.sampling.strategy.Strategy`, whose fields change that: `at_once` keeps a query as it was chosen (for
   a slow or a random strategy), `batches` restricts it to PT4AL's batches, `first` is another function for round 0.
+  `rank` and `batch` may be -1 everywhere without `batches` or `ranks`.
 
 A function may use these attributes of `candidates` (m images, including labelled ones): `open`, `uncertainty`, `rank`,
 `batch`, `random_key`, each (m,); `embeddings` (m, D), `known`, `gradients`, `labelled_embeddings`,
@@ -134,7 +135,7 @@ def _loaded(name: str) -> Strategy:
     if isinstance(loaded, Strategy):
         return loaded
     if callable(loaded):
-        return Strategy(loaded, needs_embeddings=True)
+        return Strategy(loaded, ranks=True, needs_embeddings=True)
     raise StrategyError(
         f"The strategy {name} of the package {package} is neither a function query(candidates, n) nor a Strategy "
         f"({entry.value}): fix it, or choose another with PT4AL_STRATEGY."

@@ -18,6 +18,8 @@ class Strategy:
     """Chooses the images of round 0; None: `query` does."""
     batches: bool = False
     """Whether each round queries one batch of the pool sorted by pretext loss, instead of the whole pool."""
+    ranks: bool = False
+    """Whether its choice depends on pretext losses, by `Candidates.rank` or `batch`, although it is not `batches`."""
     uncertainty: str = ""
     """The uncertainty measure that the strategy is named after; "": the one that the settings choose."""
     at_once: bool = False
@@ -26,6 +28,11 @@ class Strategy:
     """Whether even the first query has to wait for the embeddings."""
     library: str = ""
     """An optional module that the strategy imports."""
+
+    @property
+    def pretext(self) -> bool:
+        """Whether it needs the pretext task."""
+        return self.batches or self.ranks
 
     def query_of(self, round: int) -> Query:
         """The function that chooses in this round."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,9 +15,11 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.status import Status
 
 from pt4al_backend import learning
 from pt4al_backend.active_learning.schedule import chosen_strategy
+from pt4al_backend.active_learning.workspace import wanted_encoder
 from pt4al_backend.datasets.known_images import KnownImages, digest_of
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.label_type import LabelType
@@ -163,8 +166,7 @@ def _run_one(plan: Plan, results: Results, variant: Variant, seed: int, *, clock
             return False
         settings = variant.applied_to(_settings(plan, home / variant.name, seed))
         if not settings.data_dir.exists():
-            with new_directory(settings.data_dir) as unfinished:
-                shutil.copytree(home / "ready", unfinished)
+            _copy(home / "ready", settings.data_dir)
         label = f"{variant.name}, seed {seed}"
 
         def report(rounds: list[Round]) -> None:
@@ -174,10 +176,7 @@ def _run_one(plan: Plan, results: Results, variant: Variant, seed: int, *, clock
                 f"{time_left(clock.left(len(rounds))) or 'remaining time unknown'}"
             )
 
-        with (
-            console.status(label) as status,
-            closing(Simulation(plan.replay, settings, lambda text: status.update(f"{label}: {text}"))) as simulation,
-        ):
+        with console.status(label) as status, closing(_simulation(plan, settings, label, status)) as simulation:
             clock.start(simulation.rounds_done)
             rounds = simulation.play(report)
         results.add(by_class.finished(variant.name, seed, rounds, plan.replay.pool.classes))
@@ -192,24 +191,71 @@ def _metric_of(round_: Round) -> str:
 
 
 def _prepare(plan: Plan, home: Path, seed: int, console: Console) -> bool:
-    """Do everything before the first label, once for all runs of a seed. False if another process is doing it."""
+    """Do everything before the first label: images once for all runs, the rest once for all runs of a seed.
+
+    Returns:
+        False if another process is doing it.
+    """
+
+    def fetch(simulation: Simulation) -> None:
+        errors = simulation.fetch()
+        if errors:
+            console.print(f"{len(errors)} images cannot be read and are left out. The first: {errors[0]}")
+
+    images = plan.out / "work" / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    what = f"seed {seed}: training the pretext task" if _learns_pretext(plan) else f"seed {seed}"
+    return _once(plan, images, seed, console, "decoding images", fetch) and _once(
+        plan, home, seed, console, what, Simulation.prepare, source=images / "ready"
+    )
+
+
+def _once(
+    plan: Plan,
+    home: Path,
+    seed: int,
+    console: Console,
+    what: str,
+    do: Callable[[Simulation], None],
+    *,
+    source: Path | None = None,
+) -> bool:
+    """Make `home/ready` by doing something with a simulation, which starts with what is in `source`."""
     if (home / "ready").exists():
         return True
     with locked(home / "preparing.lock") as acquired:
         if not acquired or (home / "ready").exists():
             return acquired
-        label = f"seed {seed}"
-        console.print(f"{label}: training the pretext task")
+        console.print(what)
         settings = _settings(plan, home / "preparing", seed)
-        with (
-            console.status(label) as status,
-            closing(Simulation(plan.replay, settings, lambda text: status.update(f"{label}: {text}"))) as simulation,
-        ):
-            errors = simulation.prepare()
-        if errors:
-            console.print(f"{label}: {len(errors)} images cannot be read and are left out. The first: {errors[0]}")
+        if source is not None and not settings.data_dir.exists():
+            _copy(source, settings.data_dir)
+        with console.status(what) as status, closing(_simulation(plan, settings, what, status)) as simulation:
+            do(simulation)
         settings.data_dir.rename(home / "ready")
         return True
+
+
+def _copy(source: Path, directory: Path) -> None:
+    with new_directory(directory) as unfinished:
+        shutil.copytree(source, unfinished)
+
+
+def _simulation(plan: Plan, settings: Settings, what: str, status: Status) -> Simulation:
+    return Simulation(
+        plan.replay,
+        settings,
+        lambda text: status.update(f"{what}: {text}"),
+        learns_pretext=_learns_pretext(plan),
+    )
+
+
+def _learns_pretext(plan: Plan) -> bool:
+    """Whether a run needs the pretext task."""
+    return wanted_encoder(plan.settings) is None or any(
+        chosen_strategy(variant.applied_to(plan.settings), dense=_label_type(plan).dense).pretext
+        for variant in plan.variants
+    )
 
 
 def _settings(plan: Plan, directory: Path, seed: int) -> Settings:

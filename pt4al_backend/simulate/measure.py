@@ -1,8 +1,8 @@
-"""Measures the networks of a simulated project on test images, which are never labelled."""
+"""Measures the model of a simulated project on test images."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from pt4al_backend import learning
 from pt4al_backend.active_learning.fit_probes import fit_probes
+from pt4al_backend.active_learning.training_data import CHUNK
 from pt4al_backend.active_learning.workspace import Workspace, questions
-from pt4al_backend.datasets.known_images import KnownImages
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.store.pixels import PixelStore
+from pt4al_backend.simulate.held_out import HeldOut
+from pt4al_backend.store.tables import Project
 
 Figures = dict[str, float]
 Chunks = Iterable[tuple[NDArray[np.int64], NDArray[np.floating]]]
@@ -23,61 +24,61 @@ Chunks = Iterable[tuple[NDArray[np.int64], NDArray[np.floating]]]
 
 @dataclass(frozen=True)
 class Measure:
-    """Decoded test images."""
+    """What a simulated project knows after a round."""
 
-    test: KnownImages
-    positions: NDArray[np.int64]
-    """Position in `test` of the image in each row of `pixels`."""
-    pixels: PixelStore
+    held_out: HeldOut
+    workspace: Workspace
 
-    def figures(self, workspace: Workspace) -> Figures:
-        """Figures from 0 to 1, of the backend's predictions (linear probe) and of the main network itself."""
-        label_type, classes = self.test.question.label_type, len(self.test.classes)
-        encoder, heads = _newest(workspace)
-        rows, device = np.arange(len(self.positions)), workspace.device
-        predict = _predict_pixels if label_type.dense else _predict_images
-        figures, network_figures = (
-            label_type.figures(classes, self._with_truth(chunks))
-            for chunks in predict(encoder, heads, self.pixels, rows, device)
+    def figures(self) -> Figures:
+        """Figures from 0 to 1 of the backend's predictions: those of the linear probe on the encoder in use.
+
+        With the project's own networks, figures of the main network itself come along, as `network_...`.
+        """
+        project = self.workspace.project()
+        label_type, classes = self.held_out.images.question.label_type, len(self.held_out.images.classes)
+        heads = [self._probe(project)]
+        if not project.encoder:
+            network = self.workspace.networks.newest(project)
+            heads.append(learning.network_head(self.workspace.networks.weights(network), 0))
+        predict = self._predict_pixels if label_type.dense else self._predict_images
+        figures, *of_network = (
+            label_type.figures(classes, self._with_truth(chunks)) for chunks in predict(project, heads)
         )
-        return figures | {f"network_{label_type.metric}": network_figures[label_type.metric]}
+        return figures | {f"network_{label_type.metric}": each[label_type.metric] for each in of_network}
+
+    def _probe(self, project: Project) -> learning.Head:
+        """The linear probe, fitted to all labels."""
+        workspace = self.workspace
+        inputs = workspace.probe_inputs(project)
+        heads = fit_probes(workspace.store.pool(project), questions(project), inputs)
+        if not heads:
+            raise PT4ALError("No mask labelled so far has a labelled pixel: remove such masks from the images.")
+        return next(iter(heads.values()))
+
+    def _predict_images(self, project: Project, heads: list[learning.Head]) -> list[Chunks]:
+        """The predictions of each head for images, which are embedded only once."""
+        vectors = [*self._vectors(project)]
+        return [[(rows, head.logits(each)) for rows, each in vectors] for head in heads]
+
+    def _vectors(self, project: Project) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
+        rows, workspace = np.arange(len(self.held_out.positions)), self.workspace
+        if project.encoder:
+            file = self.held_out.embeddings(workspace).vectors
+            yield from ((chunk, file.read(chunk)) for chunk in np.split(rows, range(CHUNK, len(rows), CHUNK)))
+        else:
+            encoder, pixels = workspace.networks.encoder(project), self.held_out.pixels(workspace)
+            for chunk, vectors, _ in encoder.embed(pixels, rows, device=workspace.device):
+                yield chunk, vectors
+
+    def _predict_pixels(self, project: Project, heads: list[learning.Head]) -> list[Chunks]:
+        """The predictions of each head for pixels. Images are embedded for each head, as embeddings are too large."""
+        rows, workspace = np.arange(len(self.held_out.positions)), self.workspace
+        encoder, pixels = workspace.networks.encoder(project), self.held_out.pixels(workspace)
+        return [encoder.segment(head, pixels, rows, device=workspace.device) for head in heads]
 
     def _with_truth(self, chunks: Chunks) -> Iterator[tuple[Any, NDArray[np.floating]]]:
         """The truth about each image, and its logits."""
+        positions = self.held_out.positions
         for rows, logits in chunks:
-            for position, image_logits in zip(self.positions[rows].tolist(), logits, strict=True):
-                yield self.test.truth(position), image_logits
-
-
-def _predict_images(
-    encoder: learning.Encoder,
-    heads: Sequence[learning.Head],
-    pixels: PixelStore,
-    rows: NDArray[np.int64],
-    device: str,
-) -> list[Chunks]:
-    """The predictions of each head for images; the images are embedded only once."""
-    chunks = [(chunk, vectors) for chunk, vectors, _ in encoder.embed(pixels, rows, device=device)]
-    return [[(chunk, head.logits(vectors)) for chunk, vectors in chunks] for head in heads]
-
-
-def _predict_pixels(
-    encoder: learning.Encoder,
-    heads: Sequence[learning.Head],
-    pixels: PixelStore,
-    rows: NDArray[np.int64],
-    device: str,
-) -> list[Chunks]:
-    """The predictions of each head for pixels. The images are embedded for each head, as embeddings are too large."""
-    return [encoder.segment(head, pixels, rows, device=device) for head in heads]
-
-
-def _newest(workspace: Workspace) -> tuple[learning.Encoder, tuple[learning.Head, learning.Head]]:
-    """The main network as an encoder, with two heads: the linear probe fitted to all labels, and the network's own."""
-    project = workspace.project()
-    name = f"main-{project.main_generation}"
-    heads = fit_probes(workspace.store.pool(project), questions(project), workspace.probe_inputs(project, name))
-    if not heads:
-        raise PT4ALError("No mask labelled so far has a labelled pixel: remove such masks from the images.")
-    weights = workspace.networks.weights(name)
-    return workspace.networks.encoder(project, name), (next(iter(heads.values())), learning.network_head(weights, 0))
+            for position, image_logits in zip(positions[rows].tolist(), logits, strict=True):
+                yield self.held_out.images.truth(position), image_logits

@@ -13,22 +13,18 @@ from numpy.typing import NDArray
 
 from pt4al_backend import learning
 from pt4al_backend.active_learning.loop import ProjectLoop
-from pt4al_backend.active_learning.workspace import Workspace
+from pt4al_backend.active_learning.workspace import Workspace, wanted_encoder
 from pt4al_backend.datasets.known_images import KnownImages
-from pt4al_backend.errors import PT4ALError, UnreadableImageError
 from pt4al_backend.reports.stages import time_left
 from pt4al_backend.settings import Settings
+from pt4al_backend.simulate.held_out import HeldOut
 from pt4al_backend.simulate.measure import Measure
 from pt4al_backend.simulate.oracle import KnownLabels
 from pt4al_backend.store import tables
-from pt4al_backend.store.decoders import Decoders
 from pt4al_backend.store.files import replacing
-from pt4al_backend.store.pixels import PixelStore
 from pt4al_backend.store.store import Store
 
 SLICE = 0.5  # seconds of work between two syncs
-CHUNK = 256  # test images decoded at a time
-KEPT = "kept.json"  # positions of the test images that could be read
 
 Round = dict[str, Any]
 
@@ -50,32 +46,48 @@ class Replay:
 class Simulation:
     """A project with its own store. It continues where a process that was killed has stopped."""
 
-    def __init__(self, replay: Replay, settings: Settings, show: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        replay: Replay,
+        settings: Settings,
+        show: Callable[[str], None],
+        *,
+        learns_pretext: bool = True,
+    ) -> None:
         """Open the store in the settings' data directory.
 
         Args:
+            replay: The images, and how they are labelled.
+            settings: The settings of the backend.
             show: Called often, with what the simulation is doing.
+            learns_pretext: As in `Workspace`.
         """
         self._replay, self._show = replay, show
         self._rounds_file = settings.data_dir / "rounds.json"
-        self._tests_dir = settings.data_dir / "test"
+        self._held_out = HeldOut(replay.test, settings.data_dir / "test")
         self._platform = KnownLabels(replay.pool)
         self._store = Store(settings.data_dir)
         project = self._store.connect(url="", number=1, created="1", access_token="", label_config="")
-        device = learning.resolve_device(settings.device)
-        self._workspace = Workspace(project.id, self._store, self._platform, settings, device)
+        self._workspace = Workspace(
+            project.id,
+            self._store,
+            self._platform,
+            settings,
+            learning.resolve_device(settings.device),
+            encoder=wanted_encoder(settings),
+            learns_pretext=learns_pretext,
+        )
         self._loop = ProjectLoop(self._workspace)
         self._training = self._other = 0.0  # seconds since the last round was measured
-        if project.pretext_pool:
-            pool = self._store.pool(project)
-            self._platform.answer(pool.task[pool.labelled].tolist())
+        pool = self._store.pool(project)
+        self._platform.answer(pool.task[pool.labelled].tolist())
 
     def close(self) -> None:
         self._loop.close()
         self._store.close()
 
-    def prepare(self) -> list[str]:
-        """Do everything before the first label: images, pretext task, first queue, test images.
+    def fetch(self) -> list[str]:
+        """Decode all images, and embed them with a pretrained encoder: what does not depend on a strategy or a seed.
 
         Returns:
             An error for each image that cannot be read; these are left out.
@@ -83,31 +95,24 @@ class Simulation:
         Raises:
             PT4ALError: No test image can be read.
         """
-        self._settle()
-        tests = PixelStore(self._tests_dir, size=self._workspace.project().image_size)
+        working = True
+        while working and not self._is_fetched:
+            self._loop.sync()
+            working = self._loop.work(SLICE)
+            self._show_progress()
         errors = [
             reason for _, reason in self._store.unreadable(self._workspace.project_id, limit=len(self._replay.pool))
         ]
-        test_errors: list[str] = []
-        kept: list[int] = []
-        with Decoders() as decoders:
-            for start in range(0, len(self._replay.test), CHUNK):
-                pixels = []
-                for position in range(start, min(start + CHUNK, len(self._replay.test))):
-                    try:
-                        data = self._replay.test.read(position)
-                        pixels.append(decoders.decode(data, size=tests.size).pixels)
-                    except UnreadableImageError as error:
-                        test_errors.append(f"{self._replay.test.name(position)}: {error}")
-                    else:
-                        kept.append(position)
-                if pixels:
-                    tests.write(np.arange(len(kept) - len(pixels), len(kept)), np.stack(pixels))
-                self._show(f"test images: {min(start + CHUNK, len(self._replay.test))} of {len(self._replay.test)}")
-        if not kept:
-            raise PT4ALError(f"None of the test images could be read. The first: {test_errors[0]}")
-        (self._tests_dir / KEPT).write_text(json.dumps(kept))
-        return errors + test_errors
+        return errors + self._held_out.store(self._workspace, self._show)
+
+    @property
+    def _is_fetched(self) -> bool:
+        totals = self._store.totals(self._workspace.project_id)
+        return self._loop.is_synced and bool(totals.pool) and not totals.waiting
+
+    def prepare(self) -> None:
+        """Do everything else before the first label: the pretext task if it is learned, and the first queue."""
+        self._settle()
 
     def play(self, report: Callable[[list[Round]], None]) -> list[Round]:
         """Label and train to the end.
@@ -161,15 +166,18 @@ class Simulation:
             trained = working and self._loop.last_stage == tables.TRAINING
             self._training += ended - chosen if trained else 0.0
             self._other += chosen - started if trained else ended - started
-            project = self._workspace.project()
-            self._show(f"{project.stage_detail} {time_left(project.eta_seconds)}" if working else "choosing images")
+            if working:
+                self._show_progress()
+            else:
+                self._show("choosing images")
         self._loop.update_queue()
 
-    def _measured(self, number: int, labels: int) -> Round:
+    def _show_progress(self) -> None:
         project = self._workspace.project()
-        positions = np.array(json.loads((self._tests_dir / KEPT).read_text()), dtype=np.int64)
-        pixels = PixelStore(self._tests_dir, size=project.image_size)
-        figures = Measure(self._replay.test, positions, pixels).figures(self._workspace)
+        self._show(f"{project.stage_detail} {time_left(project.eta_seconds)}")
+
+    def _measured(self, number: int, labels: int) -> Round:
+        figures = Measure(self._held_out, self._workspace).figures()
         training, other = self._training, self._other
         self._training = self._other = 0.0
         return {

@@ -10,7 +10,7 @@ import io
 import re
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,11 +44,11 @@ SILENCE = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 @dataclass(frozen=True)
 class OpenImage:
-    """An image file whose header has been read, to be squashed to (side, side)."""
+    """An image file whose header has been read, to be squashed to (side, side) for each of `sides`."""
 
     data: bytes
     image: Image.Image
-    side: int
+    sides: tuple[int, ...]
     orientation: int
     """EXIF orientation, 1 to 8."""
     width: int
@@ -56,34 +56,34 @@ class OpenImage:
     height: int
     """Height of the upright image in pixels."""
 
-    def pixels(self) -> tuple[NDArray[np.uint8], str]:
-        """Decode the image.
+    def pixels(self) -> tuple[list[NDArray[np.uint8]], str]:
+        """Decode the image once.
 
         Returns:
-            The array described at `decode`, and a note about what is odd about the file, or "".
+            For each side the array described at `decode`, and a note about what is odd about the file, or "".
 
         Raises:
             UnreadableImageError: The image cannot be decoded.
         """
         note = ""
         try:
-            small = _small(self.image, self.side)
+            squashed = _squashed(self.image, self.sides)
         except MemoryError:
             raise
         except Exception as error:  # decoders may raise anything on hostile bytes
-            small, note = self._rescued(error)
+            squashed, note = self._rescued(error)
         if self.orientation in TURN:
-            small = small.transpose(TURN[self.orientation])
-        return np.array(small.convert("RGB")), note
+            squashed = [each.transpose(TURN[self.orientation]) for each in squashed]
+        return [np.array(each.convert("RGB")) for each in squashed], note
 
-    def _rescued(self, error: Exception) -> tuple[Image.Image, str]:
+    def _rescued(self, error: Exception) -> tuple[list[Image.Image], str]:
         """The image as far as it can be decoded, with a note, if nearly all of it is intact."""
         format_, partial = self.image.format, None
         try:
             partial = completed(self.data, lambda data: _open(data, max_pixels=None))
             if partial is not None and partial[1] >= ENOUGH:
                 note = f"The {format_} file ends early or is damaged: {_share(partial[1])} can be read."
-                return _small(_drafted(partial[0], self.side), self.side), note
+                return _squashed(_drafted(partial[0], self.sides), self.sides), note
         except MemoryError:
             raise
         except Exception:  # the file is worse than cut: the first error says more
@@ -110,7 +110,8 @@ def decode(data: bytes, *, size: int, max_pixels: int = 100_000_000) -> NDArray[
     Raises:
         UnreadableImageError: The image cannot be decoded; the text says why.
     """
-    return open_image(data, side=size, max_pixels=max_pixels).pixels()[0]
+    (pixels,), _ = open_image(data, size, max_pixels=max_pixels).pixels()
+    return pixels
 
 
 def probe_size(data: bytes) -> tuple[int, int]:
@@ -123,8 +124,8 @@ def probe_size(data: bytes) -> tuple[int, int]:
     return opened.width, opened.height
 
 
-def open_image(data: bytes, *, side: int = 0, max_pixels: int | None = None) -> OpenImage:
-    """Read the header of an image. Only with a `side` can its pixels be decoded.
+def open_image(data: bytes, *sides: int, max_pixels: int | None = None) -> OpenImage:
+    """Read the header of an image. Only with `sides` can its pixels be decoded.
 
     Raises:
         UnreadableImageError: The header cannot be read, or announces more than `max_pixels`.
@@ -133,7 +134,7 @@ def open_image(data: bytes, *, side: int = 0, max_pixels: int | None = None) -> 
     orientation, (width, height) = _orientation(image), image.size
     if orientation >= 5:
         width, height = height, width
-    return OpenImage(data, _drafted(image, side) if side else image, side, orientation, width, height)
+    return OpenImage(data, _drafted(image, sides) if sides else image, sides, orientation, width, height)
 
 
 def _open(data: bytes, *, max_pixels: int | None) -> Image.Image:
@@ -161,15 +162,17 @@ def _open(data: bytes, *, max_pixels: int | None) -> Image.Image:
     return image
 
 
-def _drafted(image: Image.Image, side: int) -> Image.Image:
-    image.draft(None, (2 * side, 2 * side))  # a JPEG is then decoded at a fraction of its size
+def _drafted(image: Image.Image, sides: Sequence[int]) -> Image.Image:
+    side = 2 * max(sides)
+    image.draft(None, (side, side))  # a JPEG is then decoded at a fraction of its size
     return image
 
 
-def _small(image: Image.Image, size: int) -> Image.Image:
+def _squashed(image: Image.Image, sides: Sequence[int]) -> list[Image.Image]:
     image.load()
-    small = _eight_bits(image).resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0)
-    return _over_white(small) if small.mode == "RGBa" else small
+    image = _eight_bits(image)
+    squashed = [image.resize((side, side), Image.Resampling.BILINEAR, reducing_gap=3.0) for side in sides]
+    return [_over_white(each) if each.mode == "RGBa" else each for each in squashed]
 
 
 def _share(rows: float) -> str:

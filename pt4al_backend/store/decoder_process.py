@@ -49,17 +49,17 @@ def _serve(requests: Requests, outgoing: IO[bytes]) -> None:
         answer: dict[str, Any]
         content = b""
         try:
-            if "side" in request:  # a new image
+            if "sides" in request:  # a new image
                 signal.setitimer(signal.ITIMER_PROF, SECONDS)  # its signal kills the process
                 opened = None
-                opened = open_image(data, side=request["side"], max_pixels=request["max_pixels"])
+                opened = open_image(data, *request["sides"], max_pixels=request["max_pixels"])
                 pixels = opened.image.width * opened.image.height
                 answer = {"width": opened.width, "height": opened.height, "pixels": pixels}
             else:
                 signal.setitimer(signal.ITIMER_PROF, left)
                 assert opened is not None
-                array, note = opened.pixels()
-                answer, content = {"note": note}, array.tobytes()
+                arrays, note = opened.pixels()
+                answer, content = {"note": note}, b"".join(array.tobytes() for array in arrays)
                 opened = None
         except UnreadableImageError as error:
             answer = {"error": str(error)}

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -37,13 +37,15 @@ class DecodedImage:
     """A decoded image."""
 
     pixels: NDArray[np.uint8]
-    """RGB (side, side, 3), upright."""
+    """RGB (size, size, 3), upright."""
     width: int
     """Width of the upright image in its file, in pixels."""
     height: int
     """Height of the upright image in its file, in pixels."""
     note: str
     """A sentence about what is odd about the file, or ""."""
+    others: tuple[NDArray[np.uint8], ...] = ()
+    """The same at other sizes, from the same decoding."""
 
 
 class Decoders:
@@ -67,24 +69,29 @@ class Decoders:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def decode(self, data: bytes, *, size: int, max_pixels: int = MAX_PIXELS) -> DecodedImage:
-        """Decode an image as `decode.decode` does, with the same arguments.
+    def decode(
+        self, data: bytes, *, size: int, others: Sequence[int] = (), max_pixels: int = MAX_PIXELS
+    ) -> DecodedImage:
+        """Decode an image as `decode.decode` does, with the same arguments, and for `others` at other sizes as well.
 
         Raises:
             UnreadableImageError: The image cannot be decoded, or crashed its decoder; the text says why.
             PT4ALError: The decoders are closed or cannot be started.
         """
+        sides = (size, *others)
         with self._decoder() as decoder:
-            opened, _ = decoder.ask({"side": size, "max_pixels": max_pixels}, data)
+            opened, _ = decoder.ask({"sides": sides, "max_pixels": max_pixels}, data)
             with self._budget.for_pixels(opened["pixels"]):
                 answer, content = decoder.ask({})
-        pixels = np.frombuffer(bytearray(content), dtype=np.uint8).reshape(size, size, 3)
-        return DecodedImage(pixels, opened["width"], opened["height"], answer["note"])
+        ends = np.cumsum([3 * side**2 for side in sides])
+        parts = np.split(np.frombuffer(bytearray(content), dtype=np.uint8), ends[:-1])
+        pixels, *more = (part.reshape(side, side, 3) for part, side in zip(parts, sides, strict=True))
+        return DecodedImage(pixels, opened["width"], opened["height"], answer["note"], tuple(more))
 
     def probe_size(self, data: bytes) -> tuple[int, int]:
         """Read the size of an image as `decode.probe_size` does. Raises the errors of `decode`."""
         with self._decoder() as decoder:
-            opened, _ = decoder.ask({"side": 0, "max_pixels": None}, data)
+            opened, _ = decoder.ask({"sides": (), "max_pixels": None}, data)
         return opened["width"], opened["height"]
 
     def close(self) -> None:

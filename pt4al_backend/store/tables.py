@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, LargeBinary, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-REVISION = "0004"
+REVISION = "0005"
 """The newest migration in `migrations/`, which leads to these tables."""
 
 NEW, READY, UNREADABLE = "new", "ready", "unreadable"
@@ -82,7 +82,15 @@ class Project(Base):
     query_size: Mapped[int] = mapped_column(default=0)
     order: Mapped[str] = mapped_column(default="")
 
-    # Networks. Generation 0: none yet.
+    # The encoder
+    encoder: Mapped[str] = mapped_column(default="")
+    """Name of the pretrained encoder in use; "": the newest of the project's own networks."""
+    input_size: Mapped[int] = mapped_column(default=0)
+    """Side in pixels at which it sees the images."""
+    encoder_note: Mapped[str] = mapped_column(default="")
+    """Why it is not the one that the settings name; "" if it is, or if nothing keeps it from becoming so."""
+
+    # The project's own networks. Generation 0: none yet.
     pretext_generation: Mapped[int] = mapped_column(default=0)
     pretext_pool: Mapped[int] = mapped_column(default=0)
     """How many of the images that it was trained on still exist, at most."""
@@ -97,6 +105,8 @@ class Project(Base):
     # The queue
     ranked_revision: Mapped[int] = mapped_column(default=-1)
     """The `labels_revision` that the ranking was made from."""
+    ranked_pool: Mapped[int] = mapped_column(default=0)
+    """How many images are ranked; 0: none of the images as they are stored now."""
     model_version: Mapped[str] = mapped_column(default="")
     """The version that is published now."""
     published: Mapped[list[int]] = mapped_column(JSON, default=list)

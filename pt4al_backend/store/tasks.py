@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -178,12 +178,27 @@ class TaskStore(Database):
             query = select(Task.id, Task.image).where(Task.project_id == project_id)
             return [(row.id, row.image) for row in session.execute(query.order_by(Task.id).limit(limit))]
 
-    def readable_image(self, project_id: int) -> tuple[int, str] | None:
-        """(task id, image value) of a readable image; None if there is none."""
+    def images(self, project_id: int, ids: Sequence[int]) -> list[tuple[int, str]]:
+        """(task id, image value) of those of `ids` that exist, sorted."""
+        with self._session() as session:
+            query = select(Task.id, Task.image).where(Task.project_id == project_id, Task.id.in_(ids))
+            return [(row.id, row.image) for row in session.execute(query.order_by(Task.id))]
+
+    def readable_image(self, project_id: int, *, besides: Collection[tuple[int, str]] = ()) -> tuple[int, str] | None:
+        """(task id, image value) of an image that was readable and is not in `besides`; None if there is none."""
         with self._session() as session:
             query = select(Task.id, Task.image).where(Task.project_id == project_id, Task.state == READY)
-            row = session.execute(query.order_by(Task.id.desc()).limit(1)).first()
-            return None if row is None else (row.id, row.image)
+            rows = session.execute(query.order_by(Task.id.desc()).limit(len(besides) + 1))
+            return next(((row.id, row.image) for row in rows if (row.id, row.image) not in besides), None)
+
+    def typical_side(self, project_id: int, *, sample: int = 64) -> int:
+        """The median of the shorter sides of the first images that could be read, in pixels; 0 if none could."""
+        with self._session() as session:
+            query = select(Task.width, Task.height).where(
+                Task.project_id == project_id, Task.state == READY, Task.width > 0
+            )
+            sides = [min(row.width, row.height) for row in session.execute(query.order_by(Task.id).limit(sample))]
+        return int(np.median(sides)) if sides else 0
 
     def reserve_rows(self, project_id: int, ids: Sequence[int]) -> NDArray[np.int64]:
         """Assign rows of the pixel store to tasks. A task keeps a row that it has.
@@ -284,6 +299,9 @@ class TaskStore(Database):
                 session,
                 project_id,
                 image_size=0,
+                encoder="",
+                input_size=0,
+                ranked_pool=0,
                 pretext_generation=0,
                 pretext_pool=0,
                 main_generation=0,

@@ -10,6 +10,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PROJECT_GAUGES = {
     "labelled": "Tasks with a label.",
     "pool": "Usable images.",
+    "ranked": "Images that the published order was chosen from.",
     "unreadable": "Images excluded because they could not be read.",
     "round": "Round that is being labelled, from 0.",
     "cycles": "Number of batches the pool is cut into.",

@@ -95,7 +95,8 @@ def catch_up(store: Store, project: Project, tasks: Sequence[Task], *, seconds: 
         return project
     store.wake([project.id])
     woken = store.project(project.id)
-    if woken is None or project.stage not in (TRAINING, READY_STAGE) or not is_alive(store.worker()):
+    has_order = bool(project.ranked_pool) or project.stage in (TRAINING, READY_STAGE)
+    if woken is None or not has_order or not is_alive(store.worker()):
         return woken or project
     if not _WAITING.acquire(blocking=False):
         return woken

@@ -2,13 +2,31 @@ from __future__ import annotations
 
 import pytest
 
-from pt4al_backend.reports.stages import STAGES, time_left
+from pt4al_backend.reports.stages import STAGES, order_from, pretext_words, time_left
 from pt4al_backend.store import tables
 
 
 def test_every_stage_has_a_title() -> None:
     stages = {tables.WAITING, tables.IMAGES, tables.PRETEXT, tables.TRAINING, tables.READY_STAGE, tables.ERROR}
     assert STAGES.keys() == stages
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, "512 of 4,998 images so far"),
+        ({"ranked": 4998}, "all 4,998 images"),
+        ({"model_version": ""}, ""),
+        ({"ranked": 0}, ""),
+    ],
+)
+def test_how_many_images_an_order_is_chosen_from_in_words(fields: dict[str, object], words: str) -> None:
+    project = {"tasks": 5000, "unreadable": 2, "ranked": 512, "model_version": "pt4al-r0-n0-abc"}
+    assert order_from(project | fields) == words
+
+
+def test_whether_there_are_batches_in_words() -> None:
+    assert [pretext_words({"pretext_learned": learned}) for learned in (False, True)] == ["not learned yet", "learned"]
 
 
 @pytest.mark.parametrize(

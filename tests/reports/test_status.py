@@ -80,6 +80,9 @@ def test_a_project(store: Store, tmp_path: Path) -> None:
         "unreadable": 1,
         "labelled": 2,
         "model_version": "pt4al-r0-n0-p12",
+        "ranked": 0,
+        "encoder": "rotation",
+        "pretext_learned": False,
         "queue_length": 3,  # of 1 to 5, task 1 was labelled and task 2 deleted
         "error": "",
         "notes": [],
@@ -130,6 +133,17 @@ def test_notes_of_the_config_and_of_the_first_tasks(store: Store, tmp_path: Path
     (answer,) = status(store, settings_in(tmp_path))["projects"]
     assert answer["notes"][1:] == ["Task 9: no label", "Task 9: no size"]
     json.dumps(answer, allow_nan=False)
+
+
+def test_what_the_order_is_chosen_from_and_with(store: Store, tmp_path: Path) -> None:
+    project = add_ranked(store)
+    sentence = "timm has no network x: choose one of timm's names."
+    store.update(
+        project.id, encoder="lite0", encoder_note=sentence, ranked_pool=8, pretext_generation=1, notes=["Rating."]
+    )
+    (shown,) = status(store, settings_in(tmp_path))["projects"]
+    assert (shown["ranked"], shown["encoder"], shown["pretext_learned"]) == (8, "lite0", True)
+    assert shown["notes"] == [sentence, "Rating."]
 
 
 def test_notes_about_undrawn_regions_last_as_long_as_the_answer(store: Store) -> None:

@@ -23,6 +23,7 @@ PROJECT: dict[str, Any] = {
     "unreadable": 2,
     "labelled": 40,
     "queue_length": 39,
+    "model_version": "",
     "updated_at": "2026-11-29T23:30:00Z",
     "error": "",
     "notes": [],
@@ -45,6 +46,17 @@ def test_shows_the_progress_of_a_project() -> None:
     assert "about 2 min left" in text
     assert "round 2 of 10, 40 of 1,797 labelled, query of 20, 39 in the queue, 2 unreadable" in text
     assert "Worker on CPU, 2 threads: project 12: learning rotations" in text
+
+
+def test_shows_what_is_served_while_the_rotation_task_is_learned() -> None:
+    ready = {"stage": "ready", "stage_detail": "learning the rotation task, epoch 2 of 15", "model_version": "pt4al-r0"}
+    served = {"ranked": 512, "encoder": "efficientnet_lite0", "pretext_learned": False}
+    text = _shown([PROJECT | ready | served], WORKER)
+    assert "Ready: keep labelling (learning the rotation task, epoch 2 of 15)" in text
+    assert (
+        "order chosen from 512 of 1,797 images so far, embedded by efficientnet_lite0; PT4AL's batches are not "
+        "learned yet" in text
+    )
 
 
 def test_times_are_in_the_readers_zone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -304,10 +304,10 @@ def test_files_with_a_small_missing_part_are_read_with_a_note(name: str, side: i
     """
     data = WHOLE[name]
     end = data.index(b"\xff\xd9") + 2 if name == "mpo" else len(data)
-    truth, height = open_image(data, side=side).pixels()[0].astype(int), 300
+    truth, height = open_image(data, side).pixels()[0][0].astype(int), 300
     for lacks in (1, 2, 3, 10, *(round(end * share) for share in (0.01, 0.02, 0.03, 0.04, 0.1, 0.2, 0.5))):
         try:
-            pixels, note = open_image(data[: end - lacks], side=side).pixels()
+            (pixels,), note = open_image(data[: end - lacks], side).pixels()
         except UnreadableImageError as error:
             share = re.search(r"(\d+) % of its rows can be read", str(error))
             assert share is not None and int(share[1]) < 95 and lacks > end / 100
@@ -328,22 +328,22 @@ def test_files_with_a_small_missing_part_are_read_with_a_note(name: str, side: i
 @pytest.mark.parametrize("name", ["jpeg", "progressive jpeg", "png"])
 def test_a_file_without_its_end_marker_is_complete(name: str) -> None:
     data = WHOLE[name]
-    whole, note = open_image(data[:-2], side=400).pixels()
-    np.testing.assert_array_equal(whole, open_image(data, side=400).pixels()[0])
+    (whole,), note = open_image(data[:-2], 400).pixels()
+    np.testing.assert_array_equal(whole, open_image(data, 400).pixels()[0][0])
     assert note in ("", f"The {name.split()[-1].upper()} file ends early or is damaged: all of its rows can be read.")
 
 
 @pytest.mark.parametrize("name", HIDDEN)
 @pytest.mark.parametrize("lacks", [2, 400])
 def test_cut_files_that_browsers_do_not_show_are_unreadable(name: str, lacks: int) -> None:
-    open_image(HIDDEN[name], side=16).pixels()
+    open_image(HIDDEN[name], 16).pixels()
     with pytest.raises(UnreadableImageError, match="damaged"):
-        open_image(HIDDEN[name][:-lacks], side=16).pixels()
+        open_image(HIDDEN[name][:-lacks], 16).pixels()
 
 
 def test_a_cut_file_does_not_affect_the_next_one() -> None:
     """The flag that lets Pillow read cut files is global."""
-    open_image(WHOLE["png"][:-2000], side=16).pixels()
+    open_image(WHOLE["png"][:-2000], 16).pixels()
     with pytest.raises(OSError, match="truncated"):
         Image.open(io.BytesIO(WHOLE["png"][:-2000])).load()
 

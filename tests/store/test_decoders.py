@@ -72,14 +72,25 @@ def test_images_equal_those_decoded_in_this_process(pool: Decoders) -> None:
     files += [photograph(7, exif=exif), photograph(8)[:-2]]
     for data in files:
         found = pool.decode(data, size=16)
-        opened = decode.open_image(data, side=16)
-        pixels, note = opened.pixels()
+        opened = decode.open_image(data, 16)
+        (pixels,), note = opened.pixels()
         np.testing.assert_array_equal(found.pixels, pixels)
-        assert (found.width, found.height, found.note) == (opened.width, opened.height, note)
+        assert (found.width, found.height, found.note, found.others) == (opened.width, opened.height, note, ())
         assert found.pixels.flags.writeable
         assert pool.probe_size(data) == decode.probe_size(data) == (found.width, found.height)
     assert (found.note, pool.decode(files[-2], size=8).note) == (note, "")
     assert pool.probe_size(files[-2]) == (40, 60)
+
+
+def test_an_image_is_decoded_once_for_several_sizes(pool: Decoders) -> None:
+    for data in (photograph(0, "PNG"), photograph(1)):
+        found = pool.decode(data, size=16, others=(48, 8))
+        assert [each.shape for each in (found.pixels, *found.others)] == [(16, 16, 3), (48, 48, 3), (8, 8, 3)]
+        for pixels in (found.pixels, *found.others):  # a JPEG is decoded at a fraction of its size, by the largest
+            alone = pool.decode(data, size=len(pixels)).pixels
+            assert abs(pixels.astype(int) - alone).mean() < 3
+    exact = pool.decode(photograph(0, "PNG"), size=16, others=(48,))
+    np.testing.assert_array_equal(exact.others[0], decode.decode(photograph(0, "PNG"), size=48))
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>", photograph(0)[:300], photograph(0, "PNG")[:100]])

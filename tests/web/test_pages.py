@@ -38,6 +38,18 @@ def test_a_project(client: FlaskClient, store: Store) -> None:
     assert "not running" not in page
 
 
+def test_what_is_served_is_said(client: FlaskClient, store: Store) -> None:
+    project = add_ranked(store)
+    detail = "learning the rotation task, epoch 2 of 15"
+    store.update(project.id, ranked_pool=7, encoder="efficientnet_lite0", stage="ready", stage_detail=detail)
+    page = client.get("/dashboard").get_data(as_text=True)
+    for words in ("7 of 10 images so far", "efficientnet_lite0", "not learned yet", detail):
+        assert words in page
+    store.update(project.id, ranked_pool=10, pretext_generation=1)
+    page = client.get("/dashboard").get_data(as_text=True)
+    assert "all 10 images" in page and "not learned yet" not in page
+
+
 def test_the_link_to_a_project_is_for_the_browser(start: Callable[..., FlaskClient]) -> None:
     client = start(label_studio_link="http://localhost:8080/")
     add_project(context().store)
