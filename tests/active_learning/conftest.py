@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from support.colour_encoder import colour_encoders
 from support.processes import unmeasured
 from support.question_rig import MASK, QuestionRig, opened
 from support.rig import Rig
@@ -21,6 +22,13 @@ def rig(tmp_path):
     rig = Rig(tmp_path)
     yield rig
     rig.close()
+
+
+@pytest.fixture
+def colours() -> Iterator[set[str]]:
+    """See `colour_encoders`."""
+    with colour_encoders() as missing:
+        yield missing
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 from support.question_rig import EMPTY, MASK, PRESENT, opened
 from support.rig import Rig
 
-from pt4al_backend.active_learning import fetch_images
+from pt4al_backend.active_learning import fetch_images, read_images
 from pt4al_backend.errors import LabelStudioUnavailableError
 
 
@@ -59,7 +59,7 @@ def test_an_image_whose_reading_raises_anything_costs_itself_alone(tmp_path):
 
 
 def test_an_image_that_the_platform_keeps_failing_at_is_excluded(rig, monkeypatch):
-    monkeypatch.setattr(fetch_images, "PATIENCE", 0.5)
+    monkeypatch.setattr(read_images, "PATIENCE", 0.5)
     healthy = broken(rig.platform, 7)
     began = time.monotonic()
     with pytest.raises(LabelStudioUnavailableError, match="502"):
@@ -83,7 +83,7 @@ def test_an_image_that_the_platform_keeps_failing_at_is_excluded(rig, monkeypatc
 
 
 def test_a_project_starts_although_the_platform_fails_at_its_first_images(tmp_path, monkeypatch):
-    monkeypatch.setattr(fetch_images, "PATIENCE", 0.5)
+    monkeypatch.setattr(read_images, "PATIENCE", 0.5)
     rig = Rig(tmp_path, n=fetch_images.SAMPLE + 90, image_size=0)
     failing = range(1, fetch_images.SAMPLE + 71)
     broken(rig.platform, *failing)
@@ -112,7 +112,7 @@ def test_the_size_is_that_of_the_first_images_that_can_be_read(tmp_path):
 
 @pytest.mark.parametrize("some", [0, 30])
 def test_no_image_is_excluded_while_the_platform_fails_at_all(tmp_path, monkeypatch, some):
-    monkeypatch.setattr(fetch_images, "PATIENCE", 0.0)
+    monkeypatch.setattr(read_images, "PATIENCE", 0.0)
     rig = Rig(tmp_path, n=some, image_size=0)
     if some:
         rig.settle()

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from support.colour_encoder import colour_encoders
 from support.known_labels import QUESTION
 from support.outsiders import install
 from support.question_rig import EMPTY, MASK, PRESENT, opened, outputs
-from support.rig import Rig, without_pool
+from support.rig import Rig, label_half, without_pool
 
+from pt4al_backend import learning
 from pt4al_backend.labelling.multiple import MULTIPLE
 from pt4al_backend.labelling.segmentation import SEGMENTATION
 from pt4al_backend.labelling.single import SINGLE
@@ -189,3 +194,176 @@ def test_all_is_asked_until_all_is_answered(tmp_path: Path, strategy: str, diver
         assert outputs(rig) == [(SINGLE, 2), (MULTIPLE, 2), (SEGMENTATION, 3)]
         assert [view.question.name for view in rig.predictions().per_question] == ["empty", "present", "mask"]
         assert rig.loop.work(0.1) is False
+
+
+# With a pretrained encoder
+
+
+@contextmanager
+def pretrained(tmp_path: Path, **settings: Any) -> Iterator[Rig]:
+    """A loop with the encoder `colour:2`, whose rotation task takes some seconds."""
+    with (
+        colour_encoders(),
+        closing(Rig(tmp_path, encoder="colour:2", **{"n": 60, "pretext_epochs": 20} | settings)) as rig,
+    ):
+        yield rig
+
+
+def trainings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many images each rotation training begins with, from now on."""
+    begun: list[int] = []
+    train = learning.train_pretext
+
+    def counted(pixels: Any, rows: Any, **more: Any) -> Any:
+        begun.append(len(rows))
+        return train(pixels, rows, **more)
+
+    monkeypatch.setattr(learning, "train_pretext", counted)
+    return begun
+
+
+def test_the_first_order_does_not_wait_for_the_rotation_task(tmp_path: Path) -> None:
+    with pretrained(tmp_path, strategy="random") as rig:
+        rig.turn_until(lambda: rig.loop.busy_with == "pretext" and "rotation task" in rig.project.stage_detail)
+        assert len(rig.platform.queue) == 6 + 5
+        assert (rig.project.stage, rig.project.pretext_generation, rig.project.ranked_pool) == ("ready", 0, 60)
+        rig.platform.label(rig.platform.queue[0])
+        rig.sync()
+        assert rig.platform.published[-1].version.split("-")[2] == "n1"
+        assert rig.project.pretext_generation == 0
+        rig.settle()
+        assert (rig.project.pretext_generation, rig.project.stage, rig.project.stage_detail) == (1, "ready", "")
+        assert len(rig.platform.published) == 2  # a strategy without batches does not care for them
+        assert sorted(set(rig.pool().batch.tolist())) == [0, 1, 2, 3]
+
+
+def test_batches_take_their_part_when_they_are_there(tmp_path: Path) -> None:
+    with pretrained(tmp_path, diversity="coverage") as rig:
+        rig.turn_until(lambda: rig.loop.busy_with == "pretext")
+        first = rig.platform.queue[:3]
+        for task in first:
+            rig.platform.label(task)
+        rig.settle()
+        pool = rig.pool()
+        batch = dict(zip(pool.task.tolist(), pool.batch.tolist(), strict=True))
+        now = rig.project.round
+        left = 6 - sum(batch[task] == now for task in first)
+        assert {batch[task] for task in rig.platform.queue[:left]} == {now}
+        assert rig.project.cycles == 4
+
+
+@pytest.mark.parametrize("strategy", ["pt4al", "margin", "badge", "bandit", "typiclust"])
+def test_every_strategy_queries_with_a_pretrained_encoder(tmp_path: Path, strategy: str) -> None:
+    with pretrained(tmp_path, n=30, strategy=strategy, diversity="coverage", pretext_epochs=1) as rig:
+        rig.turn_until(lambda: rig.platform.published)
+        result = []
+        while queue := rig.platform.queue[:4]:
+            result += queue
+            for task in queue:
+                rig.platform.label(task)
+            rig.settle()
+        assert sorted(result) == list(range(1, 31))
+        assert (rig.project.main_generation, rig.project.stage) == (0, "ready")
+
+
+def test_a_strategy_of_another_package_queries_before_there_are_losses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = (
+        "def query(candidates, n):\n    ranks = candidates.rank.argsort()\n    return ranks[candidates.open[ranks]][:n]"
+    )
+    install(tmp_path / "package", monkeypatch, "hardest_11", source)
+    with pretrained(tmp_path / "data", n=30, strategy="hardest_11") as rig:
+        rig.turn_until(lambda: rig.platform.published)
+        assert rig.project.pretext_generation == 0
+        rig.settle()
+        pool = rig.pool()
+        assert rig.platform.queue == pool.task[np.argsort(pool.rank)][: 6 + 5].tolist()
+
+
+def test_nothing_is_trained_on_labels_with_a_pretrained_encoder(tmp_path: Path) -> None:
+    with pretrained(tmp_path, pretext_epochs=1) as rig:
+        label_half(rig)
+        rig.store.wake([rig.id], train=True)
+        rig.settle()
+        assert (rig.project.main_generation, rig.project.pretext_generation) == (0, 1)
+        assert rig.platform.published[-1].picks[0].predictions[QUESTION].value in "0123456789"
+        assert rig.loop.work(0.1) is False
+
+
+def test_new_images_do_not_wait_for_the_rotation_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = trainings(monkeypatch)
+    with pretrained(tmp_path, strategy="random") as rig:
+        rig.turn_until(lambda: rig.loop.busy_with == "pretext" and begun)
+        rig.platform.add(range(101, 111))
+        rig.turn_until(lambda: rig.project.ranked_pool == 70)
+        assert rig.project.pretext_generation == 0
+        rig.settle()
+        assert begun == [60]  # it went on where it was
+        assert rig.project.pretext_generation == 1 and (rig.pool().batch >= 0).all()
+
+
+def test_the_rotation_task_starts_again_if_one_of_its_images_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = trainings(monkeypatch)
+    with pretrained(tmp_path) as rig:
+        rig.turn_until(lambda: rig.loop.busy_with == "pretext" and begun)
+        rig.platform.show(1, "digit:99")
+        rig.settle()
+        assert begun == [60, 60]
+        assert rig.project.pretext_generation == 1
+
+
+def test_a_kill_in_the_rotation_task_does_no_harm(tmp_path: Path) -> None:
+    with pretrained(tmp_path) as rig:
+        rig.turn_until(lambda: rig.loop.busy_with == "pretext")
+        rig.loop.close()
+        rig.restart()
+        rig.sync()
+        assert len(rig.platform.queue) == 6 + 5
+        rig.settle()
+        assert rig.project.pretext_generation == 1
+
+
+def test_an_idle_turn_is_cheap_with_a_pretrained_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pretrained(tmp_path, pretext_epochs=1) as rig:
+        rig.settle()
+        rig.settle()
+        without_pool(monkeypatch, rig)
+        rig.sync()
+        assert rig.loop.work(0.1) is False
+
+
+def test_several_questions_are_learned_on_a_pretrained_encoder(tmp_path: Path) -> None:
+    with colour_encoders(), opened(tmp_path, EMPTY, PRESENT, MASK, n=14, encoder="colour:2") as rig:
+        rig.settle()
+        result: list[int] = []
+        while queue := rig.platform.queue[:4]:
+            result += queue
+            for place, task in enumerate(queue):
+                rig.platform.answer(task, only=[["mask"], ["empty", "mask"], ["present"], ["present", "mask"]][place])
+            rig.settle()
+            if rig.platform.queue:
+                assert {"empty", "present", "mask"} >= set(rig.picks[rig.platform.queue[0]].predictions) > set()
+        assert sorted(result) == list(range(1, 15))
+        assert [view.question.name for view in rig.predictions().per_question] == ["empty", "present", "mask"]
+        files = rig.workspace.networks.embeddings(rig.project)
+        assert files.patches is not None and files.patches.has(rig.store.pool(rig.project).row).all()
+        assert (rig.project.main_generation, rig.project.dense) == (0, True)
+
+
+def test_other_questions_start_again_with_a_pretrained_encoder(tmp_path: Path) -> None:
+    with colour_encoders(), opened(tmp_path, PRESENT, n=12, encoder="colour:2") as rig:
+        rig.settle()
+        rig.platform.answer(1, 2, 3)
+        rig.settle()
+        before = list(rig.platform.queue)
+        rig.platform.questions = (MASK,)
+        rig.sync()
+        assert rig.platform.queue == before
+        rig.settle()
+        assert (rig.project.dense, rig.project.encoder, rig.project.ranked_pool) == (True, "colour:2", 12)
+        rig.platform.answer(1, 2, 3)
+        rig.settle()
+        assert all("mask" in pick.predictions for pick in rig.picks.values())

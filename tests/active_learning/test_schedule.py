@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.candidates import batches_of_ten
 from support.outsiders import install
 from support.small_pool import BATCHES, N, pool
 
-from pt4al_backend.active_learning.schedule import Schedule, chosen_strategy, schedule
+from pt4al_backend.active_learning.schedule import Schedule, chosen_strategy, ranked_pool, schedule
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.sampling import coverage, evenly_spaced, random_sampling
+from pt4al_backend.sampling.strategy import Strategy
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.tables import Project
 
@@ -48,6 +51,39 @@ def test_embeddings_are_needed_of_labels_of_this_batch_and_of_the_next() -> None
 @pytest.mark.parametrize(("labelled", "strategy"), [([0, 3, 1, 4], "pt4al"), ([2], "random"), ([2], "bandit")])
 def test_in_the_last_round_and_without_batches_all_embeddings_are_needed(labelled: list[int], strategy: str) -> None:
     assert sorted(due(labelled, strategy=strategy).rows(pool(labelled)).tolist()) == list(range(N))
+
+
+@pytest.mark.parametrize("pretext", [True, False])
+@pytest.mark.parametrize("in_batches", [0, 15, 17, 24])
+def test_with_a_pretrained_encoder_batches_are_used_once_most_images_are_in_one(pretext: bool, in_batches: int) -> None:
+    """Of 24 images; a strategy that does not look at losses never gets to see any."""
+    known = np.arange(N) < in_batches
+    everything = pool([2])
+    some = replace(
+        everything,
+        loss=np.where(known, everything.loss, np.nan),
+        batch=np.where(known, everything.batch, -1),
+        rank=np.where(known, everything.rank, -1),
+    )
+    ranked = ranked_pool(some, np.ones(N, bool), Strategy(random_sampling.query, batches=pretext))
+    uses_batches = pretext and in_batches > 16
+    assert ranked.task.tolist() == everything.task[: in_batches if uses_batches else N].tolist()
+    assert (ranked.batch >= 0).all() == (ranked.rank >= 0).all() == uses_batches
+    assert np.isnan(ranked.loss).all() != uses_batches
+    now = schedule(ranked, Project(cycles=BATCHES, query_size=2, dense=False), Settings(diversity="coverage"))
+    assert now.round.cycles == (BATCHES if uses_batches else 1)
+
+
+def test_images_that_are_not_embedded_are_not_ranked() -> None:
+    ranked = ranked_pool(pool(), np.arange(N) % 2 == 0, Strategy(random_sampling.query))
+    assert ranked.task.tolist() == list(range(100, 100 + N, 2))
+
+
+def test_a_query_size_can_be_given_before_there_are_batches() -> None:
+    project = Project(cycles=0, query_size=0, dense=False)
+    everything = replace(pool(), batch=np.full(N, -1))
+    assert schedule(everything, project, Settings(), query_size=3).round.left == 3
+    assert schedule(everything, project, Settings(query_size=5), query_size=3).round.left == 5
 
 
 def test_diversity_follows_from_whether_pixels_are_told_apart() -> None:

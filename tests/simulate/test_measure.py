@@ -27,6 +27,7 @@ def test_accuracies_worked_out_by_hand(tmp_path: Path) -> None:
     pool = images.take(np.concatenate([zeros[:8], ones[:8], twos[:8]]))
     settings = settings_in(tmp_path / "data", cycles=2, query_size=5, strategy="random", main_epochs=6)
     with closing(Simulation(Replay(pool, test, rounds=2, query_size=5, answers=5), settings, print)) as simulation:
+        simulation.fetch()
         simulation.prepare()
         last = simulation.play(lambda _: None)[-1]
 
@@ -74,7 +75,8 @@ def test_mean_iou_worked_out_by_hand(drawings: Path, tmp_path: Path) -> None:
     pool, test = images.take(np.arange(12)), images.take(np.arange(12, 20))
     settings = mask_settings(tmp_path / "data", cycles=2, query_size=4, strategy="random", main_epochs=8)
     with closing(Simulation(Replay(pool, test, rounds=2, query_size=4, answers=4), settings, print)) as simulation:
-        assert simulation.prepare() == []
+        assert simulation.fetch() == []
+        simulation.prepare()
         first, last = simulation.play(lambda _: None)
 
     with closing(Store(tmp_path / "data")) as store:

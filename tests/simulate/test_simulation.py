@@ -37,7 +37,8 @@ def test_queries_worked_out_by_hand(tmp_path: Path, order: str, batches: list[li
     labelled_after: list[set[int]] = []
 
     with closing(Simulation(Replay(pool, test, rounds=3, query_size=2, answers=2), settings, print)) as simulation:
-        assert simulation.prepare() == []
+        assert simulation.fetch() == []
+        simulation.prepare()
         published, losses, labelled = stored.read()
         assert len(losses) == len(set(losses.values())) == 12 and not labelled
         hardest_first = sorted(losses, key=lambda task: -losses[task])
@@ -76,7 +77,7 @@ def test_images_that_cannot_be_read_make_the_pool_smaller(tmp_path: Path) -> Non
     test = images.take(np.array([0, 15]))
     settings = settings_in(tmp_path / "data", cycles=3, query_size=5)
     with closing(Simulation(Replay(pool, test, rounds=3, query_size=5, answers=20), settings, print)) as simulation:
-        simulation.prepare()
+        simulation.fetch()
         rounds = simulation.play(lambda _: None)
     assert [entry["labels"] for entry in rounds] == [5, 10, 12]
 
@@ -94,14 +95,14 @@ def test_unreadable_test_images_are_left_out(tmp_path: Path) -> None:
         return Replay(images.take(np.arange(1, 11)), test, rounds=2, query_size=2, answers=2)
 
     with closing(Simulation(replay(0), settings_in(tmp_path / "one", cycles=2, query_size=2), print)) as simulation:
-        (fault,) = simulation.prepare()
+        (fault,) = simulation.fetch()
         assert fault.endswith(": torn")
         assert simulation.rounds_done == 0
         assert [entry["labels"] for entry in simulation.play(lambda _: None)] == [2, 4]
         assert simulation.rounds_done == 2
     nothing = Simulation(replay(0, 11), settings_in(tmp_path / "both", cycles=2, query_size=2), print)
     with closing(nothing), pytest.raises(PT4ALError, match=r"None of the test images .*: torn"):
-        nothing.prepare()
+        nothing.fetch()
 
 
 def test_an_interruption_at_any_moment_changes_nothing(

@@ -134,7 +134,7 @@ def test_several_processes_migrate_once(name: str | None, tmp_path: Path) -> Non
 def test_a_migration_that_fails_changes_nothing(name: str, tmp_path: Path) -> None:
     file = write_old(name, tmp_path)
     with closing(sqlite3.connect(file)) as database:  # the last statement of the last script
-        database.execute("CREATE TRIGGER t BEFORE DELETE ON schema BEGIN SELECT RAISE(ABORT, 'it is too late'); END")
+        database.execute("CREATE TRIGGER t BEFORE UPDATE ON schema BEGIN SELECT RAISE(ABORT, 'it is too late'); END")
     before = dumped(file)
     with pytest.raises(PT4ALError, match=r"could not be migrated \(it is too late\). It is unchanged."):
         Store(tmp_path)

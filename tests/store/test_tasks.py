@@ -48,6 +48,37 @@ def test_an_unreadable_image_is_kept_with_its_reason_until_its_task_changes(stor
     assert store.waiting_images(project.id) == [(1, "/1.png")]
 
 
+def test_images_by_task(store, project):
+    store.apply(project.id, [state(task) for task in (1, 2, 3)])
+    assert store.images(project.id, [3, 1, 7]) == [(1, "/1.png"), (3, "/3.png")]
+
+
+def test_a_readable_image_besides_some(store, project):
+    store.apply(project.id, [state(task) for task in (1, 2, 3)])
+    assert store.readable_image(project.id) is None
+    fetch(store, project, [1, 2])
+    assert store.readable_image(project.id) == (2, "/2.png")
+    assert store.readable_image(project.id, besides={(2, "/2.png")}) == (1, "/1.png")
+    assert store.readable_image(project.id, besides={(2, "/2.png"), (1, "/1.png")}) is None
+
+
+def test_the_typical_side_of_the_first_images(store, project):
+    store.apply(project.id, [state(task) for task in range(1, 6)])
+    assert store.typical_side(project.id) == 0
+    sizes = {1: (40, 30), 2: (50, 90), 3: (20, 20), 4: (0, 0), 5: (900, 900)}
+    store.reserve_rows(project.id, list(sizes))
+    store.images_done(project.id, ready={task: (f"/{task}.png", *size) for task, size in sizes.items()}, failed={})
+    assert store.typical_side(project.id, sample=3) == 30
+    assert store.typical_side(project.id) == 40
+
+
+def test_who_starts_over_has_no_encoder_and_no_ranking(store, project):
+    store.update(project.id, encoder="lite0", input_size=224, ranked_pool=10, image_size=64)
+    store.fetch_again(project.id)
+    again = store.project(project.id)
+    assert (again.encoder, again.input_size, again.ranked_pool, again.image_size) == ("", 0, 0, 0)
+
+
 def test_the_pool_as_arrays(store, project):
     store.apply(project.id, [state(3), state(1, label="dog"), state(2, skipped=True), state(4)])
     fetch(store, project, [1, 2, 3, 4])

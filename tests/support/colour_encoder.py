@@ -1,24 +1,49 @@
-"""The smallest encoder: the mean colour of an image, and of each pixel of a coarser one."""
+"""The smallest encoder: the mean colours of an image, and of each pixel of a coarser one."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+import pytest
 import torch.nn.functional as F
 
-from pt4al_backend.learning import Encode, Encoder
+from pt4al_backend.errors import LearningError
+from pt4al_backend.learning import ENCODERS, Encode, Encoder
 
 
 @dataclass(frozen=True, kw_only=True)
 class ColourEncoder(Encoder):
     step: int = 64
+    parts: int = 1
+    """Parts of an image along a side, each with a mean colour of its own."""
 
     def load(self, device: str) -> Encode:
-        return lambda inputs: (inputs.mean(dim=(2, 3)), None if self.grid is None else F.avg_pool2d(inputs, 2))
+        return lambda inputs: (
+            F.adaptive_avg_pool2d(inputs, self.parts).flatten(1),
+            None if self.grid is None else F.avg_pool2d(inputs, 2),
+        )
 
     def images_per_step(self, device: str) -> int:
         return self.step
 
 
-def colour_encoder(name: str, *, dense: bool, size: int = 8) -> ColourEncoder:
-    return ColourEncoder(name=name, dimension=3, grid=(size // 2, 3) if dense else None, input_size=size)
+def colour_encoder(name: str, *, dense: bool, size: int = 8, parts: int = 1) -> ColourEncoder:
+    grid = (size // 2, 3) if dense else None
+    return ColourEncoder(name=name, dimension=3 * parts**2, grid=grid, input_size=size, parts=parts)
+
+
+@contextmanager
+def colour_encoders() -> Iterator[set[str]]:
+    """Encoders `colour:<parts>` are known. Yields the names of those that cannot be had, none at first."""
+    missing: set[str] = set()
+
+    def make(name: str, stored: object, dense: bool) -> ColourEncoder:
+        if name in missing:
+            raise LearningError(f"The weights of {name} cannot be fetched: connect this machine.")
+        return colour_encoder(name, dense=dense, parts=int(name.removeprefix("colour:")))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ENCODERS, "colour:", make)
+        yield missing

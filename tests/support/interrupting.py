@@ -33,6 +33,7 @@ def assert_interruptions_change_nothing(
         with closing(Simulation(replay, settings_in(data_dir), show)) as simulation:
             try:
                 if data_dir not in prepared:
+                    simulation.fetch()
                     simulation.prepare()
                     prepared.add(data_dir)
                 rounds = simulation.play(lambda _: None)

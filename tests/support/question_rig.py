@@ -87,18 +87,22 @@ class KnownShapes(KnownLabels):
 class QuestionRig:
     """A loop over `n` shapes in a store of its own."""
 
-    def __init__(self, directory: Path, *asked: Question, n: int = 32, **settings: Any) -> None:
+    def __init__(
+        self, directory: Path, *asked: Question, n: int = 32, encoder: str | None = None, **settings: Any
+    ) -> None:
+        """`encoder`: as in `Workspace`."""
         quick = {"pretext_epochs": 1, "main_epochs": 2, "image_size": 32, "device": "cpu", "diversity": "off"}
         small = {"cycles": 2, "query_size": 6, "slack": 2}
         self.settings = Settings(data_dir=directory, **quick | small | settings)
         self.platform = KnownShapes(n, asked)
         self.store = Store(self.settings.data_dir)
         self.id = self.store.connect(url="http://x", number=1, created="1", access_token="", label_config="").id
+        self.encoder = encoder
         self.restart()
 
     def restart(self) -> None:
         """As a worker that was killed does."""
-        self.workspace = Workspace(self.id, self.store, self.platform, self.settings, "cpu")
+        self.workspace = Workspace(self.id, self.store, self.platform, self.settings, "cpu", encoder=self.encoder)
         self.loop = ProjectLoop(self.workspace)
 
     @property

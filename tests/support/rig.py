@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,20 @@ class Rig:
     def new_loop(self) -> ProjectLoop:
         self.workspace = Workspace(self.id, self.store, self.platform, self.settings, "cpu", encoder=self.encoder)
         return ProjectLoop(self.workspace)
+
+    def restart(self) -> None:
+        """As a worker that was killed does, with the settings and the encoder as they are now."""
+        self.loop = self.new_loop()
+
+    def turn_until(self, holds: Callable[[], object], *, slices: float = 0.01) -> None:
+        """Turn the loop, in small steps, until something holds."""
+        for _ in range(5000):
+            if holds():
+                return
+            self.loop.sync()
+            self.loop.update_queue()
+            self.loop.work(slices)
+        raise AssertionError("it never comes to hold")
 
     @property
     def project(self) -> Project:
