@@ -42,6 +42,7 @@ def main() -> None:
         replay = Replay(pool, test, rounds=1, query_size=LABELS, answers=LABELS)
         with closing(Simulation(replay, settings, lambda _: None)) as simulation:
             began = time.perf_counter()
+            simulation.fetch()
             simulation.prepare()
             first_queue = time.perf_counter() - began
             [first] = simulation.play(lambda _: None)

@@ -47,6 +47,8 @@ class Current:
     job: Job
     part: bool = False
     """Whether another job does the rest; the pool is ranked only after that."""
+    doing: str = ""
+    """The stage that it would be if people had to wait for it."""
     online: bool = False
     """Whether it uses the platform."""
     pauses: bool = False
@@ -79,9 +81,9 @@ class ProjectLoop:
 
     @property
     def busy_with(self) -> str:
-        """The stage of the current job; "" if there is none."""
+        """The stage of the current job, whether people wait for it or not; "" if there is none."""
         current = self._current
-        return current.stage if current else ""
+        return current.doing or current.stage if current else ""
 
     @property
     def is_awaited(self) -> bool:
@@ -224,7 +226,7 @@ class ProjectLoop:
         workspace = self.workspace
         stage = tables.READY_STAGE if project.model_version else tables.PRETEXT
         if wants_change(workspace, project):
-            return Current(stage, change_encoder(workspace), part=True, online=True)
+            return Current(stage, change_encoder(workspace), part=True, doing=tables.IMAGES, online=True)
         if following := self._next_of_pretext(project, totals, pool, tables.PRETEXT):
             return following
         missing = self._newest.missing(project, pool)
@@ -252,11 +254,12 @@ class ProjectLoop:
         except LearningError:  # the encoder in use cannot be had any more
             return Current(stage, adopt_encoder(workspace))
         if len(missing):
-            return Current(stage, embed(workspace, missing[:AT_ONCE]), part=len(missing) > AT_ONCE, online=True)
+            part = len(missing) > AT_ONCE
+            return Current(stage, embed(workspace, missing[:AT_ONCE]), part=part, doing=tables.IMAGES, online=True)
         if undrawn(workspace, project):
             return Current(stage, draw_masks(workspace))
         if changes and workspace.encoder:
-            return Current(stage, change_encoder(workspace), part=True, online=True)
+            return Current(stage, change_encoder(workspace), part=True, doing=tables.IMAGES, online=True)
         if changes or self._learns_pretext(project):
             stage = tables.READY_STAGE if project.model_version else tables.PRETEXT
             if following := self._next_of_pretext(project, totals, pool, stage):
@@ -270,11 +273,12 @@ class ProjectLoop:
         """What the batches lack."""
         workspace = self.workspace
         if totals.pool >= GROWN * project.pretext_pool:
-            return self._continued() or Current(stage, pretext(workspace), pauses=bool(project.encoder))
+            pauses = bool(project.encoder)
+            return self._continued() or Current(stage, pretext(workspace), doing=tables.PRETEXT, pauses=pauses)
         if (pool.batch < 0).any() or np.isnan(pool.loss).any():
-            return Current(stage, score_late_images(workspace))
+            return Current(stage, score_late_images(workspace), doing=tables.PRETEXT)
         if not cut_as_wanted(project, workspace.settings):
-            return Current(stage, recut(workspace))
+            return Current(stage, recut(workspace), doing=tables.PRETEXT)
         return None
 
     def _learns_pretext(self, project: Project) -> bool:

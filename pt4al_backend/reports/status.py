@@ -82,7 +82,7 @@ def starvation(got: float | None, wanted: float | None) -> str:
 def project_status(store: Store, settings: Settings, project: Project, now: Health) -> dict[str, Any]:
     """One project: its stage, its counts, and what is published."""
     totals = store.totals(project.id)
-    computing = project.stage in COMPUTING or (project.stage == READY_STAGE and project.stage_progress < 1)
+    computing = project.stage in COMPUTING or (project.stage == READY_STAGE and bool(project.stage_detail))
     starved = now.starved if computing else ""
     return {
         "label_studio_url": without_userinfo(project.label_studio_url),

@@ -189,6 +189,8 @@ def test_own_networks_give_way_to_a_pretrained_encoder_and_come_back(rig: Rig) -
 
 
 def test_a_project_without_own_networks_learns_them_before_it_uses_them(rig: Rig) -> None:
+    rig.settings = rig.settings.model_copy(update={"strategy": "random"})
+    rig.restart()
     rig.workspace.learns_pretext = False
     rig.settle()
     assert (rig.project.encoder, rig.project.pretext_generation) == ("colour:1", 0)

@@ -60,7 +60,7 @@ def test_a_first_window_is_chosen_while_images_are_still_fetched_and_again_when_
     rig.turn_until(lambda: fetched(rig) == 40 and rig.platform.published)
     first = tasks(rig)
     assert max(first) <= 40 and len(first) == 6 + 5
-    assert (rig.project.stage, rig.project.query_size, rig.project.round) == ("images", 6, 0)
+    assert (rig.project.stage, rig.project.query_size, rig.project.round) == ("images", 10, 0)  # of the whole pool
     ranked = rig.project.ranked_pool
     assert 30 <= ranked <= 40
     gate.open(80)

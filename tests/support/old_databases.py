@@ -21,7 +21,7 @@ OLD = {
     "schema_2": 2,  # the commit before 2bf6404
     "last_0_1_0": 3,  # the commit before e0f9f29, the last that calls itself 0.1.0
     "before_migrations": 3,  # commit bbbbaba
-    "schema_4": 4,  # commit 2d973e8
+    "schema_4": 4,  # commit a6ff674
 }
 """Name of the dump -> its number in the table `schema`."""
 

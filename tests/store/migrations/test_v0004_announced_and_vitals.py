@@ -22,4 +22,5 @@ def test_the_migration_adds_them_and_keeps_everything_else(name: str, has_them: 
         assert (store.totals(1).tasks, store.totals(1).labelled) == (24, 4)
         assert store.ranking(1) is not None
     after = tables_of(file)
-    assert {table: after[table] for table in before} == before
+    for table, columns in before.items():
+        assert columns.items() <= after[table].items()  # later migrations add some
