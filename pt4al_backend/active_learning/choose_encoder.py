@@ -50,7 +50,7 @@ def choose_encoder(workspace: Workspace, *, median_side: int, dense: bool) -> Ge
         The columns of the project that name the encoder.
     """
     note = ""
-    for name in dict.fromkeys([workspace.encoder, learning.BUILT_IN]) if workspace.encoder else ():
+    for name in dict.fromkeys([workspace.encoder, learning.DEFAULT_ENCODER]) if workspace.encoder else ():
         size = learning.choose_input_size(name, median_side, device=workspace.device, dense=dense)
         try:
             yield from _made(workspace, name, size, dense)
@@ -104,7 +104,14 @@ def _missing(workspace: Workspace, project: Project, files: EmbeddingFiles) -> N
 
 
 def _made(workspace: Workspace, name: str, input_size: int, dense: bool) -> Job:
-    """Make an encoder, which may download its weights."""
+    """Download an encoder if need be, and make it."""
+    fetching = learning.fetch_encoder(name, directory=workspace.networks.downloads, offline=False)
+    while True:
+        with workspace.unlocked():
+            progress = next(fetching, None)
+        if progress is None:
+            break
+        yield Progress(progress.done, f"downloading the encoder {name}", progress.eta_seconds)
     with threads(1) as executor:
         making = executor.submit(workspace.networks.make, name, input_size, dense=dense)
         while not making.done():

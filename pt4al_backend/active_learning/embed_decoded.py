@@ -14,9 +14,6 @@ from pt4al_backend.errors import LearningError, PT4ALError
 from pt4al_backend.learning import Encoder
 from pt4al_backend.store.decoders import DecodedImage
 
-AT_A_TIME = 64
-"""Images at most that are embedded together."""
-
 Half = NDArray[np.float16]
 
 
@@ -35,6 +32,7 @@ class Embedder:
 
     def __init__(self, encoder: Encoder, *, device: str, thread: ThreadPoolExecutor) -> None:
         self._encoder, self._device, self._thread = encoder, device, thread
+        self._at_a_time = encoder.images_per_step(device)
         self._waiting: queue.SimpleQueue[tuple[DecodedImage, Future[DecodedImage]]] = queue.SimpleQueue()
 
     @property
@@ -65,7 +63,7 @@ class Embedder:
     def _embed_waiting(self) -> None:
         images: list[DecodedImage] = []
         results: list[Future[DecodedImage]] = []
-        while len(images) < AT_A_TIME and not self._waiting.empty():  # only this thread takes from it
+        while len(images) < self._at_a_time and not self._waiting.empty():  # only this thread takes from it
             image, result = self._waiting.get()
             if result.set_running_or_notify_cancel():
                 images.append(image)

@@ -19,11 +19,15 @@ from pt4al_backend.labelling.label_types import questions_of
 from pt4al_backend.store.checkpoints import load_arrays
 from pt4al_backend.store.tables import Project
 
+DOWNLOADS = "hub"
+
 
 class StoredNetworks:
     """The networks of one project, by name: `pretext-2` is its second pretext network, `main-3` its third main."""
 
     def __init__(self, project_id: int, models_dir: Path) -> None:
+        self.downloads = models_dir.parent / DOWNLOADS
+        """Where weights of pretrained encoders are kept, for all projects."""
         self._project_id = project_id
         self._dir = models_dir
         self._encoders: dict[tuple[str, int, bool], learning.Encoder] = {}
@@ -66,7 +70,9 @@ class StoredNetworks:
         """An encoder by name; `dense`: whether patch embeddings are needed. It may have to download its weights."""
         key = name, input_size, dense
         if key not in self._encoders:
-            self._encoders[key] = learning.make_encoder(name, stored=self.weights, dense=dense, input_size=input_size)
+            self._encoders[key] = learning.make_encoder(
+                name, stored=self.weights, dense=dense, input_size=input_size, directory=self.downloads
+            )
         return self._encoders[key]
 
     def path(self, name: str) -> Path:

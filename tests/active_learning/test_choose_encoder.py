@@ -48,7 +48,7 @@ def test_a_new_project_uses_the_wanted_encoder_at_a_side_that_suits_its_images(r
 def test_an_encoder_that_cannot_be_had_is_noted_and_tried_again(
     rig: Rig, colours: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(learning, "BUILT_IN", "colour:2")
+    monkeypatch.setattr(learning, "DEFAULT_ENCODER", "colour:2")
     rig.encoder = "colour:1"
     colours.add("colour:1")
     rig.restart()
@@ -70,7 +70,7 @@ def test_an_encoder_that_cannot_be_had_is_noted_and_tried_again(
 def test_without_any_pretrained_encoder_a_project_learns_from_its_own_images(
     rig: Rig, colours: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(learning, "BUILT_IN", "colour:2")
+    monkeypatch.setattr(learning, "DEFAULT_ENCODER", "colour:2")
     colours |= {"colour:1", "colour:2"}
     rig.settle()
     assert (rig.project.encoder, rig.project.pretext_generation) == ("", 1)
@@ -219,7 +219,7 @@ def test_an_encoder_in_use_that_is_gone_is_replaced(
 ) -> None:
     rig.settle()
     label_a_query(rig)
-    monkeypatch.setattr(learning, "BUILT_IN", "colour:2")
+    monkeypatch.setattr(learning, "DEFAULT_ENCODER", "colour:2")
     colours.add("colour:1")
     rig.restart()
     for _ in range(100):

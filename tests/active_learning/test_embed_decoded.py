@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from support.colour_encoder import ColourEncoder, colour_encoder
 
-from pt4al_backend.active_learning import embed_decoded
 from pt4al_backend.active_learning.embed_decoded import EmbeddedImage, Embedder, stacked
 from pt4al_backend.errors import LearningError, UnreadableImageError
 from pt4al_backend.store.decoders import DecodedImage
@@ -74,10 +73,9 @@ def test_an_image_comes_back_with_its_embedding(thread: ThreadPoolExecutor, dens
         assert cells is None and image.patches is None
 
 
-def test_images_that_wait_are_embedded_together(thread: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embed_decoded, "AT_A_TIME", 6)
+def test_images_that_wait_are_embedded_together(thread: ThreadPoolExecutor) -> None:
     go_on, chunks = Event(), list[int]()
-    slow = SlowEncoder(name="slow", dimension=3, grid=None, input_size=8, go_on=go_on, chunks=chunks)
+    slow = SlowEncoder(name="slow", dimension=3, grid=None, input_size=8, step=6, go_on=go_on, chunks=chunks)
     embedder = Embedder(slow, device="cpu", thread=thread)
     results = [embedder.embed(decoded(k)) for k in range(16)]
     go_on.set()
