@@ -4,9 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import timm
-import torch
-from safetensors.torch import save_file
 from support.known_labels import QUESTION
 from support.question_rig import EMPTY, PRESENT, QuestionRig
 from support.rig import Rig, label_half
@@ -39,19 +36,9 @@ def settled(tmp_path_factory):
     rig.close()
 
 
-@pytest.fixture(scope="module")
-def pretrained(tmp_path_factory):
-    """The name of one of timm's smallest networks with random weights in a file."""
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("timm") / "model.safetensors"
-    save_file(timm.create_model("test_resnet").state_dict(), path)
-    return f"test_resnet@{path}"
-
-
 def test_the_newest_network_is_the_encoder_in_use(settled):
     networks, project = settled.workspace.networks, settled.project
     assert networks.newest(project) == networks.encoder_name(project) == "main-1"
-    assert networks.encoder_beside("main-2") == "main-2"
     assert networks.encoder(project) is networks.encoder(project, "main-1")
     assert networks.encoder(project, "pretext-1").name == "pretext-1"
     assert networks.embeddings(project).encoder is networks.encoder(project)
@@ -87,16 +74,17 @@ def test_networks_that_are_forgotten_leave_nothing(tmp_path):
     assert not (tmp_path / "models").exists()
 
 
-def test_a_project_can_use_a_pretrained_encoder(tmp_path, pretrained):
-    rig = Rig(tmp_path, n=40, encoder=pretrained, diversity="coverage", pretext_epochs=1)
+def test_a_pretrained_encoder_is_used_beside_the_projects_own_networks(tmp_path, colours):
+    rig = Rig(tmp_path, n=40, encoder="colour:4", diversity="coverage", pretext_epochs=1)
     rig.settle()
     label_a_round(rig)
     networks, project = rig.workspace.networks, rig.project
-    assert (networks.newest(project), networks.encoder_name(project)) == ("main-1", pretrained)
-    assert networks.encoder_beside("main-2") == pretrained
-    assert stored(rig) == {"pretext-1.safetensors", "main-1.safetensors", file_names(pretrained)[0]}
+    assert (networks.newest(project), networks.encoder_name(project)) == ("pretext-1", "colour:4")
+    assert networks.encoder(project) is networks.encoder(project, "colour:4")
+    assert networks.encoder(project).input_size == 128 and networks.encoder(project, "colour:2").input_size == 8
+    assert stored(rig) == {"pretext-1.safetensors", file_names("colour:4", input_size=128)[0]}
     files, pool = networks.embeddings(project), rig.pool()
-    assert not len(files.missing(pool.row)) and files.vectors.width == 96
+    assert not len(files.missing(pool.row)) and files.vectors.width == 48
     probe = learning.fit_head(  # what people see is what a probe on these embeddings predicts
         files.vectors.read(pool.row[pool.labelled]),
         np.array([int(rig.platform.truth(task)) for task in pool.task[pool.labelled].tolist()]),
@@ -107,41 +95,45 @@ def test_a_project_can_use_a_pretrained_encoder(tmp_path, pretrained):
     assert [pick.predictions[QUESTION].value for pick in window.picks] == [
         str(answers[pick.task]) for pick in window.picks
     ]
-    label_a_round(rig)
-    assert networks.newest(rig.project) == "main-2"
-    assert not len(files.missing(pool.row))  # another main network, and the embeddings stay
+    rig.close()
+
+
+def test_unused_embeddings_are_deleted(tmp_path, colours):
+    rig = Rig(tmp_path, n=20, encoder="colour:2", pretext_epochs=1)
+    rig.settle()
+    left = rig.store.models_dir(rig.id) / file_names("colour:1", input_size=128)[0]
+    left.write_bytes(b"")
+    before = stored(rig) - {left.name}
+    rig.workspace.networks.delete_unused_embeddings(rig.project)
+    assert stored(rig) == before
     rig.close()
 
 
 def test_the_heads_of_a_main_network_are_not_asked_about_a_pretrained_encoders_embeddings(
-    tmp_path, pretrained, monkeypatch
+    tmp_path, colours, monkeypatch
 ):
     monkeypatch.setitem(METHODS, "fast", METHODS["paper"])
-    rig = Rig(tmp_path, n=40, encoder=pretrained, pretext_epochs=1, main_epochs=1)
+    rig = Rig(tmp_path, n=40, pretext_epochs=1, main_epochs=1)
     rig.settle()
     label_a_round(rig)
+    rig.encoder = "colour:2"
+    rig.restart()
+    rig.settle()
+    assert rig.project.encoder == "colour:2"
     assert list(rig.workspace.probe_inputs(rig.project, "main-1").trained_heads) == [QUESTION]
     assert rig.workspace.probe_inputs(rig.project).trained_heads == {}
     rig.close()
 
 
-def test_an_image_that_changes_is_embedded_again(tmp_path, pretrained):
-    rig = Rig(tmp_path, n=40, encoder=pretrained, pretext_epochs=1, main_epochs=1)
+def test_an_image_that_changes_is_embedded_again(tmp_path, colours):
+    rig = Rig(tmp_path, n=40, encoder="colour:4", pretext_epochs=1)
     rig.settle()
-    label_a_round(rig)
-    row = int(rig.pool().row[rig.pool().task == 7][0])
-    before = rig.workspace.networks.embeddings(rig.project).vectors.read(np.array([row]))
+    row = rig.pool().row[rig.pool().task == 7]
+    before = rig.workspace.networks.embeddings(rig.project).vectors.read(row)
     rig.platform.show(7, "digit:99")
     rig.settle()
-    after = rig.workspace.networks.embeddings(rig.project).vectors.read(np.array([row]))
+    after = rig.workspace.networks.embeddings(rig.project).vectors.read(row)
     assert not np.array_equal(before, after)
-    rig.close()
-
-
-def test_an_encoder_that_cannot_be_had_says_so(tmp_path):
-    rig = Rig(tmp_path, n=20, encoder="nonsense")
-    with pytest.raises(PT4ALError, match="timm has no network 'nonsense'"):
-        rig.settle()
     rig.close()
 
 
