@@ -74,7 +74,7 @@ STEPS_ONLY_IN = {
     "loop": set(),
     "sync": {"loop"},
     "image_addresses": {"sync"},
-    "publish": {"loop", "rank_pool"},  # the name of a version is part of a window
+    "publish": {"loop", "newest_window", "rank_pool"},  # the name of a version is part of a window
 }
 
 # room, or module of one -> libraries and rooms that it does not even reach through others

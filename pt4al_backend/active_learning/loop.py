@@ -52,7 +52,7 @@ class Current:
     online: bool = False
     """Whether it uses the platform."""
     pauses: bool = False
-    """Whether it is set aside when something changes, so that nothing waits for it."""
+    """Whether it is paused when something changes, so that nothing waits for it."""
     situation: tuple[object, ...] = ()
     """The situation in which it was started or continued."""
     shown_at: float = 0.0
@@ -87,8 +87,8 @@ class ProjectLoop:
 
     @property
     def is_awaited(self) -> bool:
-        """Whether there is work, and no order yet that people could label in."""
-        return self._current is not None and self._window is None
+        """Whether there is work, and no order of all images yet that people could label in."""
+        return self._current is not None and not self._newest.is_whole
 
     def close(self) -> None:
         """Abandon the current job, and the paused one."""

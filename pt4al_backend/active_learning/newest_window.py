@@ -28,6 +28,8 @@ class NewestWindow:
     def __init__(self, workspace: Workspace) -> None:
         self.stale = True
         """Whether the ranking may be out of date for a reason other than new labels."""
+        self.is_whole = False
+        """Whether a window has been chosen when all images were there."""
         self._workspace = workspace
         self._window: Window | None = None
         self._encoder = ""  # that the window was chosen with
@@ -124,6 +126,7 @@ class NewestWindow:
         if scheduled.strategy.at_once and kept is None and whole:
             self._query = (ranked.round, self._encoder, ranked.query)
         self._window = ranked.window
+        self.is_whole |= whole or not project.encoder
         self.stale = False
         workspace.store.save_ranking(
             project.id,

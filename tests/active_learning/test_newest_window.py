@@ -65,9 +65,11 @@ def test_a_first_window_is_chosen_while_images_are_still_fetched_and_again_when_
     assert 30 <= ranked <= 40
     gate.open(80)
     rig.turn_until(lambda: fetched(rig) == 80)
+    assert rig.loop.is_awaited
     assert tasks(rig) == first and len(rig.platform.published) == 1  # it does not jump around
     gate.open()
     rig.turn_until(lambda: rig.project.ranked_pool == 100)
+    assert not rig.loop.is_awaited
     assert max(tasks(rig)) > 80
     window = rig.platform.published[-1]
     assert set(first[:10]) <= {pick.task for pick in (*window.picks, *window.opened)}  # somebody may have one open
