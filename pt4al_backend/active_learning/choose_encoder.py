@@ -53,11 +53,11 @@ def choose_encoder(workspace: Workspace, *, median_side: int, dense: bool) -> Ge
     for name in dict.fromkeys([workspace.encoder, learning.DEFAULT_ENCODER]) if workspace.encoder else ():
         size = learning.choose_input_size(name, median_side, device=workspace.device, dense=dense)
         try:
-            yield from _made(workspace, name, size, dense)
+            encoder = yield from _made(workspace, name, size, dense)
         except LearningError as error:
             note = note or _noted(workspace, error)
         else:
-            return {"encoder": name, "input_size": size, "encoder_note": note}
+            return {"encoder": name, "input_size": encoder.input_size, "encoder_note": note}
     return {"encoder": "", "input_size": 0, "encoder_note": note}
 
 
@@ -80,7 +80,7 @@ def change_encoder(workspace: Workspace) -> Job:
         if workspace.encoder:
             side = workspace.store.typical_side(project.id) or project.image_size
             size = learning.choose_input_size(name, side, device=workspace.device, dense=project.dense)
-            yield from _made(workspace, name, size, project.dense)
+            size = (yield from _made(workspace, name, size, project.dense)).input_size
         files = workspace.networks.embeddings(project, name, input_size=size)
         yield from embed_into(workspace, files, _missing(workspace, project, files)[:AT_ONCE])
     except LearningError as error:
@@ -103,9 +103,9 @@ def _missing(workspace: Workspace, project: Project, files: EmbeddingFiles) -> N
     return files.missing(workspace.store.pool(project).row)
 
 
-def _made(workspace: Workspace, name: str, input_size: int, dense: bool) -> Job:
+def _made(workspace: Workspace, name: str, input_size: int, dense: bool) -> Generator[Progress, None, learning.Encoder]:
     """Download an encoder if need be, and make it."""
-    fetching = learning.fetch_encoder(name, directory=workspace.networks.downloads, offline=False)
+    fetching = learning.fetch_encoder(name, directory=workspace.networks.downloads, offline=workspace.settings.offline)
     while True:
         with workspace.unlocked():
             progress = next(fetching, None)
@@ -118,4 +118,4 @@ def _made(workspace: Workspace, name: str, input_size: int, dense: bool) -> Job:
             with workspace.unlocked():
                 wait([making], timeout=0.3)
             yield Progress(0.0, f"loading the encoder {name}")
-        making.result()
+        return making.result()

@@ -67,13 +67,14 @@ class StoredNetworks:
         return name, input_size
 
     def make(self, name: str, input_size: int = 0, *, dense: bool) -> learning.Encoder:
-        """An encoder by name; `dense`: whether patch embeddings are needed. It may have to download its weights."""
-        key = name, input_size, dense
-        if key not in self._encoders:
-            self._encoders[key] = learning.make_encoder(
+        """An encoder by name, as `encoder` does; `dense`: whether patch embeddings are needed."""
+        known = self._encoders.get((name, input_size, dense))
+        if known is None:
+            known = learning.make_encoder(
                 name, stored=self.weights, dense=dense, input_size=input_size, directory=self.downloads
             )
-        return self._encoders[key]
+            self._encoders[name, known.input_size, dense] = self._encoders[name, input_size, dense] = known
+        return known
 
     def path(self, name: str) -> Path:
         """A file in the project's directory of networks."""
@@ -114,6 +115,8 @@ class StoredNetworks:
 
     def tidy(self, project: Project) -> None:
         """Delete superseded networks, unfinished trainings, and embeddings by other encoders than the one in use."""
+        in_use = self.encoder_name(project)
+        self._encoders = {key: encoder for key, encoder in self._encoders.items() if key[0] == in_use}
         current = {f"pretext-{project.pretext_generation}", f"main-{project.main_generation}"}
         self._delete_all_but({f"{name}.safetensors" for name in current}, project)
 

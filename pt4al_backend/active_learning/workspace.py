@@ -137,11 +137,6 @@ class Workspace:
         return recipe
 
 
-def wanted_encoder(settings: Settings) -> str | None:
-    """Name of the pretrained encoder that the settings ask for; None: the project's own networks."""
-    return None
-
-
 def questions(project: Project) -> tuple[Question, ...]:
     """What the project asks."""
     return questions_of(project.questions)

@@ -6,7 +6,14 @@ can do other small work in between. The seed determines every result.
 
 from pt4al_backend.learning.devices import describe_device, resolve_device
 from pt4al_backend.learning.embedding import Encode, Encoder
-from pt4al_backend.learning.encoders import DEFAULT_ENCODER, ENCODERS, fetch_encoder, make_encoder, network_encoder
+from pt4al_backend.learning.encoders import (
+    DEFAULT_ENCODER,
+    ENCODERS,
+    choose_input_size,
+    fetch_encoder,
+    make_encoder,
+    network_encoder,
+)
 from pt4al_backend.learning.linear_probe import Head, fit_head, fit_pixel_head, mask_shares, network_head, out_of_fold
 from pt4al_backend.learning.main_task import train_main
 from pt4al_backend.learning.networks import mask_side
@@ -50,6 +57,7 @@ __all__ = [
     "Targets",
     "Weights",
     "choose_image_size",
+    "choose_input_size",
     "describe_device",
     "fetch_encoder",
     "fit_head",

@@ -173,3 +173,15 @@ def _file_of(name: str) -> tuple[str, Path | None]:
         return str(json.loads((path.parent / "config.json").read_text())["architecture"]), path
     except (OSError, ValueError, KeyError, TypeError):
         return path.name.removesuffix(_SUFFIX), path
+
+
+def choose_input_size(name: str, median_side: int, *, device: str, dense: bool) -> int:
+    """The side in pixels at which a pretrained encoder sees a pool; 0: its usual one.
+
+    Args:
+        name: as in `make_encoder`.
+        median_side: of the shorter sides of the pool's images, in pixels.
+        device: `cpu`, `cuda` or `cuda:<n>`.
+        dense: whether patch embeddings are needed.
+    """
+    return 128 if name == BUILT_IN and median_side < 128 else 0

@@ -95,5 +95,13 @@ class OpenProjects:
 
     def _loop(self, project: Project, platform: LabellingPlatform) -> ProjectLoop:
         return ProjectLoop(
-            Workspace(project.id, self._store, platform, self._settings, self.device, self._lock.released)
+            Workspace(
+                project.id,
+                self._store,
+                platform,
+                self._settings,
+                self.device,
+                self._lock.released,
+                encoder=self._settings.pretrained,
+            )
         )

@@ -19,7 +19,6 @@ from rich.status import Status
 
 from pt4al_backend import learning
 from pt4al_backend.active_learning.schedule import chosen_strategy
-from pt4al_backend.active_learning.workspace import wanted_encoder
 from pt4al_backend.datasets.known_images import KnownImages, digest_of
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.label_type import LabelType
@@ -252,7 +251,7 @@ def _simulation(plan: Plan, settings: Settings, what: str, status: Status) -> Si
 
 def _learns_pretext(plan: Plan) -> bool:
     """Whether a run needs the pretext task."""
-    return wanted_encoder(plan.settings) is None or any(
+    return plan.settings.pretrained is None or any(
         chosen_strategy(variant.applied_to(plan.settings), dense=_label_type(plan).dense).pretext
         for variant in plan.variants
     )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pt4al_backend import learning
 from pt4al_backend.active_learning.loop import ProjectLoop
-from pt4al_backend.active_learning.workspace import Workspace, wanted_encoder
+from pt4al_backend.active_learning.workspace import Workspace
 from pt4al_backend.datasets.known_images import KnownImages
 from pt4al_backend.reports.stages import time_left
 from pt4al_backend.settings import Settings
@@ -74,7 +74,7 @@ class Simulation:
             self._platform,
             settings,
             learning.resolve_device(settings.device),
-            encoder=wanted_encoder(settings),
+            encoder=settings.pretrained,
             learns_pretext=learns_pretext,
         )
         self._loop = ProjectLoop(self._workspace)

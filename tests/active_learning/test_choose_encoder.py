@@ -19,7 +19,7 @@ from pt4al_backend.errors import LearningError
 
 @pytest.fixture
 def rig(tmp_path: Path, colours: set[str]) -> Iterator[Rig]:
-    rig = Rig(tmp_path, n=40, encoder="colour:1", pretext_epochs=1)
+    rig = Rig(tmp_path, n=40, encoder="colour-1", pretext_epochs=1)
     yield rig
     rig.close()
 
@@ -41,40 +41,40 @@ def files_of(name: str, input_size: int = 128) -> set[str]:
 
 def test_a_new_project_uses_the_wanted_encoder_at_a_side_that_suits_its_images(rig: Rig) -> None:
     rig.settle()
-    assert (rig.project.encoder, rig.project.input_size, rig.project.encoder_note) == ("colour:1", 128, "")
-    assert embeddings(rig) == files_of("colour:1")
+    assert (rig.project.encoder, rig.project.input_size, rig.project.encoder_note) == ("colour-1", 128, "")
+    assert embeddings(rig) == files_of("colour-1")
 
 
 def test_an_encoder_that_cannot_be_had_is_noted_and_tried_again(
     rig: Rig, colours: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(learning, "DEFAULT_ENCODER", "colour:2")
-    rig.encoder = "colour:1"
-    colours.add("colour:1")
+    monkeypatch.setattr(learning, "DEFAULT_ENCODER", "colour-2")
+    rig.encoder = "colour-1"
+    colours.add("colour-1")
     rig.restart()
     rig.settle()
-    sentence = "The weights of colour:1 cannot be fetched: connect this machine."
-    assert (rig.project.encoder, rig.project.encoder_note) == ("colour:2", sentence)
+    sentence = "The weights of colour-1 cannot be fetched: connect this machine."
+    assert (rig.project.encoder, rig.project.encoder_note) == ("colour-2", sentence)
     assert len(rig.platform.queue) == 11 and rig.project.error == ""
     assert rig.loop.work(0.1) is False
     rig.workspace.retry_encoder_at = time.monotonic()  # five minutes later
     rig.settle()
-    assert (rig.project.encoder, rig.project.encoder_note) == ("colour:2", sentence)
+    assert (rig.project.encoder, rig.project.encoder_note) == ("colour-2", sentence)
     colours.clear()
     rig.workspace.retry_encoder_at = time.monotonic()
     rig.settle()
-    assert (rig.project.encoder, rig.project.encoder_note) == ("colour:1", "")
-    assert embeddings(rig) == files_of("colour:1")
+    assert (rig.project.encoder, rig.project.encoder_note) == ("colour-1", "")
+    assert embeddings(rig) == files_of("colour-1")
 
 
 def test_without_any_pretrained_encoder_a_project_learns_from_its_own_images(
     rig: Rig, colours: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(learning, "DEFAULT_ENCODER", "colour:2")
-    colours |= {"colour:1", "colour:2"}
+    monkeypatch.setattr(learning, "DEFAULT_ENCODER", "colour-2")
+    colours |= {"colour-1", "colour-2"}
     rig.settle()
     assert (rig.project.encoder, rig.project.pretext_generation) == ("", 1)
-    assert "colour:1 cannot be fetched" in rig.project.encoder_note
+    assert "colour-1 cannot be fetched" in rig.project.encoder_note
     assert len(rig.platform.queue) == 11
 
 
@@ -82,16 +82,16 @@ def test_another_encoder_takes_over_once_it_has_embedded_all(rig: Rig, monkeypat
     monkeypatch.setattr(choose_encoder, "AT_ONCE", 15)
     rig.settle()
     label_a_query(rig)
-    rig.encoder = "colour:2"
+    rig.encoder = "colour-2"
     rig.restart()
-    rig.turn_until(lambda: files_of("colour:2") <= embeddings(rig))
+    rig.turn_until(lambda: files_of("colour-2") <= embeddings(rig))
     published = len(rig.platform.published)
     rig.platform.label(rig.platform.queue[0])
     rig.sync()
-    assert (rig.project.encoder, len(rig.platform.published)) == ("colour:1", published + 1)  # the old one serves
+    assert (rig.project.encoder, len(rig.platform.published)) == ("colour-1", published + 1)  # the old one serves
     rig.settle()
-    assert (rig.project.encoder, rig.store.totals(rig.id).labelled) == ("colour:2", 7)
-    assert embeddings(rig) == files_of("colour:2")
+    assert (rig.project.encoder, rig.store.totals(rig.id).labelled) == ("colour-2", 7)
+    assert embeddings(rig) == files_of("colour-2")
     files = rig.workspace.networks.embeddings(rig.project)
     assert files.vectors.width == 12 and not len(files.missing(rig.pool().row))
     assert rig.platform.published[-1].version.split("-")[2] == "n7"
@@ -100,7 +100,7 @@ def test_another_encoder_takes_over_once_it_has_embedded_all(rig: Rig, monkeypat
 def test_the_images_are_fetched_again_and_the_stored_pixels_stay(rig: Rig) -> None:
     rig.settle()
     before = rig.workspace.pixels(rig.project).read(rig.pool().row)
-    rig.encoder = "colour:2"
+    rig.encoder = "colour-2"
     rig.restart()
     rig.settle()
     assert np.array_equal(rig.workspace.pixels(rig.project).read(rig.pool().row), before)
@@ -112,15 +112,15 @@ def test_the_images_are_fetched_again_and_the_stored_pixels_stay(rig: Rig) -> No
 def test_a_kill_in_the_middle_loses_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choose_encoder, "AT_ONCE", 10)
     rig.settle()
-    rig.encoder = "colour:2"
+    rig.encoder = "colour-2"
     rig.restart()
-    rig.turn_until(lambda: files_of("colour:2") <= embeddings(rig))
+    rig.turn_until(lambda: files_of("colour-2") <= embeddings(rig))
     rig.restart()
     read: list[int] = []
     image = rig.platform.image
     monkeypatch.setattr(rig.platform, "image", lambda task, value: (read.append(task), image(task, value))[1])
     rig.settle()
-    assert rig.project.encoder == "colour:2"
+    assert rig.project.encoder == "colour-2"
     assert 0 < len(read) < 40 and len(set(read)) == len(read)
 
 
@@ -132,10 +132,10 @@ def test_an_image_that_is_gone_meanwhile_is_embedded_from_its_stored_pixels(
         rig.platform.label(task)
     rig.settle()
     monkeypatch.setattr(rig.platform, "image", _gone_at(rig, 3, 9))
-    rig.encoder = "colour:2"
+    rig.encoder = "colour-2"
     rig.restart()
     rig.settle()
-    assert (rig.project.encoder, len(rig.pool()), rig.store.totals(rig.id).labelled) == ("colour:2", 40, 2)
+    assert (rig.project.encoder, len(rig.pool()), rig.store.totals(rig.id).labelled) == ("colour-2", 40, 2)
 
 
 def _gone_at(rig: Rig, *tasks: int) -> object:
@@ -146,12 +146,12 @@ def _gone_at(rig: Rig, *tasks: int) -> object:
 def test_an_image_that_changes_meanwhile_is_embedded_as_it_is_now(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choose_encoder, "AT_ONCE", 10)
     rig.settle()
-    rig.encoder = "colour:2"
+    rig.encoder = "colour-2"
     rig.restart()
-    rig.turn_until(lambda: files_of("colour:2") <= embeddings(rig))
+    rig.turn_until(lambda: files_of("colour-2") <= embeddings(rig))
     rig.platform.show(1, "digit:99")
     rig.settle()
-    assert rig.project.encoder == "colour:2"
+    assert rig.project.encoder == "colour-2"
     pool = rig.pool()
     row = pool.row[pool.task == 1]
     expected, _ = rig.workspace.networks.encoder(rig.project).embed_pixels(
@@ -168,7 +168,7 @@ def test_own_networks_give_way_to_a_pretrained_encoder_and_come_back(rig: Rig) -
     assert (rig.project.encoder, rig.project.main_generation) == ("", 1)
     batches = rig.pool().batch.tolist()
 
-    rig.encoder = "colour:1"
+    rig.encoder = "colour-1"
     rig.restart()
     published = len(rig.platform.published)
     rig.turn_until(lambda: embeddings(rig) > {file_names("main-1")[0]})
@@ -176,8 +176,8 @@ def test_own_networks_give_way_to_a_pretrained_encoder_and_come_back(rig: Rig) -
     rig.sync()
     assert (rig.project.encoder, len(rig.platform.published)) == ("", published + 1)  # the old network serves
     rig.settle()
-    assert (rig.project.encoder, rig.project.pretext_generation) == ("colour:1", 1)
-    assert embeddings(rig) == files_of("colour:1")
+    assert (rig.project.encoder, rig.project.pretext_generation) == ("colour-1", 1)
+    assert embeddings(rig) == files_of("colour-1")
     label_a_query(rig)
     assert (rig.project.main_generation, rig.pool().batch.tolist()) == (1, batches)  # nothing is trained or cut again
 
@@ -193,11 +193,11 @@ def test_a_project_without_own_networks_learns_them_before_it_uses_them(rig: Rig
     rig.restart()
     rig.workspace.learns_pretext = False
     rig.settle()
-    assert (rig.project.encoder, rig.project.pretext_generation) == ("colour:1", 0)
+    assert (rig.project.encoder, rig.project.pretext_generation) == ("colour-1", 0)
     rig.encoder = None
     rig.restart()
     rig.turn_until(lambda: rig.project.pretext_generation)
-    assert rig.project.encoder == "colour:1"
+    assert rig.project.encoder == "colour-1"
     rig.settle()
     assert rig.project.encoder == ""
     rig.settle()
@@ -207,11 +207,11 @@ def test_a_project_without_own_networks_learns_them_before_it_uses_them(rig: Rig
 def test_nothing_waits_for_an_encoder_that_serves_nothing(rig: Rig) -> None:
     """As when the settings change before the first image is embedded."""
     rig.turn_until(lambda: rig.project.encoder)
-    rig.encoder = "colour:2"
+    rig.encoder = "colour-2"
     rig.restart()
     rig.settle()
-    assert rig.project.encoder == "colour:2"
-    assert embeddings(rig) == files_of("colour:2")
+    assert rig.project.encoder == "colour-2"
+    assert embeddings(rig) == files_of("colour-2")
 
 
 def test_an_encoder_in_use_that_is_gone_is_replaced(
@@ -219,14 +219,14 @@ def test_an_encoder_in_use_that_is_gone_is_replaced(
 ) -> None:
     rig.settle()
     label_a_query(rig)
-    monkeypatch.setattr(learning, "DEFAULT_ENCODER", "colour:2")
-    colours.add("colour:1")
+    monkeypatch.setattr(learning, "DEFAULT_ENCODER", "colour-2")
+    colours.add("colour-1")
     rig.restart()
     for _ in range(100):
         rig.loop.sync()
         with contextlib.suppress(LearningError):  # shown until another has taken its place
             rig.loop.update_queue()
         rig.loop.work(0.5)
-    assert (rig.project.encoder, rig.store.totals(rig.id).labelled) == ("colour:2", 6)
-    assert "colour:1 cannot be fetched" in rig.project.encoder_note
+    assert (rig.project.encoder, rig.store.totals(rig.id).labelled) == ("colour-2", 6)
+    assert "colour-1 cannot be fetched" in rig.project.encoder_note
     assert rig.platform.published[-1].version.split("-")[2] == "n6"

@@ -201,10 +201,10 @@ def test_all_is_asked_until_all_is_answered(tmp_path: Path, strategy: str, diver
 
 @contextmanager
 def pretrained(tmp_path: Path, **settings: Any) -> Iterator[Rig]:
-    """A loop with the encoder `colour:2`, whose rotation task takes some seconds."""
+    """A loop with the encoder `colour-2`, whose rotation task takes some seconds."""
     with (
         colour_encoders(),
-        closing(Rig(tmp_path, encoder="colour:2", **{"n": 60, "pretext_epochs": 20} | settings)) as rig,
+        closing(Rig(tmp_path, encoder="colour-2", **{"n": 60, "pretext_epochs": 20} | settings)) as rig,
     ):
         yield rig
 
@@ -336,7 +336,7 @@ def test_an_idle_turn_is_cheap_with_a_pretrained_encoder(tmp_path: Path, monkeyp
 
 
 def test_several_questions_are_learned_on_a_pretrained_encoder(tmp_path: Path) -> None:
-    with colour_encoders(), opened(tmp_path, EMPTY, PRESENT, MASK, n=14, encoder="colour:2") as rig:
+    with colour_encoders(), opened(tmp_path, EMPTY, PRESENT, MASK, n=14, encoder="colour-2") as rig:
         rig.settle()
         result: list[int] = []
         while queue := rig.platform.queue[:4]:
@@ -354,7 +354,7 @@ def test_several_questions_are_learned_on_a_pretrained_encoder(tmp_path: Path) -
 
 
 def test_other_questions_start_again_with_a_pretrained_encoder(tmp_path: Path) -> None:
-    with colour_encoders(), opened(tmp_path, PRESENT, n=12, encoder="colour:2") as rig:
+    with colour_encoders(), opened(tmp_path, PRESENT, n=12, encoder="colour-2") as rig:
         rig.settle()
         rig.platform.answer(1, 2, 3)
         rig.settle()
@@ -363,7 +363,7 @@ def test_other_questions_start_again_with_a_pretrained_encoder(tmp_path: Path) -
         rig.sync()
         assert rig.platform.queue == before
         rig.settle()
-        assert (rig.project.dense, rig.project.encoder, rig.project.ranked_pool) == (True, "colour:2", 12)
+        assert (rig.project.dense, rig.project.encoder, rig.project.ranked_pool) == (True, "colour-2", 12)
         rig.platform.answer(1, 2, 3)
         rig.settle()
         assert all("mask" in pick.predictions for pick in rig.picks.values())

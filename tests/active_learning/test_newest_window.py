@@ -36,7 +36,7 @@ class Gate:
 def rig(tmp_path: Path, colours: set[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     monkeypatch.setattr(newest_window, "FIRST", 30)
     monkeypatch.setattr(fetch_images, "SAMPLE", 4)
-    rig = Rig(tmp_path, n=100, encoder="colour:2", pretext_epochs=1, fetch_workers=4, diversity="coverage")
+    rig = Rig(tmp_path, n=100, encoder="colour-2", pretext_epochs=1, fetch_workers=4, diversity="coverage")
     yield rig
     rig.close()
 

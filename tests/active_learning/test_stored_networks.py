@@ -75,14 +75,15 @@ def test_networks_that_are_forgotten_leave_nothing(tmp_path):
 
 
 def test_a_pretrained_encoder_is_used_beside_the_projects_own_networks(tmp_path, colours):
-    rig = Rig(tmp_path, n=40, encoder="colour:4", diversity="coverage", pretext_epochs=1)
+    rig = Rig(tmp_path, n=40, encoder="colour-4", diversity="coverage", pretext_epochs=1)
     rig.settle()
     label_a_round(rig)
     networks, project = rig.workspace.networks, rig.project
-    assert (networks.newest(project), networks.encoder_name(project)) == ("pretext-1", "colour:4")
-    assert networks.encoder(project) is networks.encoder(project, "colour:4")
-    assert networks.encoder(project).input_size == 128 and networks.encoder(project, "colour:2").input_size == 8
-    assert stored(rig) == {"pretext-1.safetensors", file_names("colour:4", input_size=128)[0]}
+    assert (networks.newest(project), networks.encoder_name(project)) == ("pretext-1", "colour-4")
+    assert networks.encoder(project) is networks.encoder(project, "colour-4")
+    assert networks.encoder(project).input_size == 128
+    assert networks.make("colour-2", 64, dense=False).input_size == 64
+    assert stored(rig) == {"pretext-1.safetensors", file_names("colour-4", input_size=128)[0]}
     files, pool = networks.embeddings(project), rig.pool()
     assert not len(files.missing(pool.row)) and files.vectors.width == 48
     probe = learning.fit_head(  # what people see is what a probe on these embeddings predicts
@@ -99,9 +100,9 @@ def test_a_pretrained_encoder_is_used_beside_the_projects_own_networks(tmp_path,
 
 
 def test_unused_embeddings_are_deleted(tmp_path, colours):
-    rig = Rig(tmp_path, n=20, encoder="colour:2", pretext_epochs=1)
+    rig = Rig(tmp_path, n=20, encoder="colour-2", pretext_epochs=1)
     rig.settle()
-    left = rig.store.models_dir(rig.id) / file_names("colour:1", input_size=128)[0]
+    left = rig.store.models_dir(rig.id) / file_names("colour-1", input_size=128)[0]
     left.write_bytes(b"")
     before = stored(rig) - {left.name}
     rig.workspace.networks.delete_unused_embeddings(rig.project)
@@ -116,17 +117,17 @@ def test_the_heads_of_a_main_network_are_not_asked_about_a_pretrained_encoders_e
     rig = Rig(tmp_path, n=40, pretext_epochs=1, main_epochs=1)
     rig.settle()
     label_a_round(rig)
-    rig.encoder = "colour:2"
+    rig.encoder = "colour-2"
     rig.restart()
     rig.settle()
-    assert rig.project.encoder == "colour:2"
+    assert rig.project.encoder == "colour-2"
     assert list(rig.workspace.probe_inputs(rig.project, "main-1").trained_heads) == [QUESTION]
     assert rig.workspace.probe_inputs(rig.project).trained_heads == {}
     rig.close()
 
 
 def test_an_image_that_changes_is_embedded_again(tmp_path, colours):
-    rig = Rig(tmp_path, n=40, encoder="colour:4", pretext_epochs=1)
+    rig = Rig(tmp_path, n=40, encoder="colour-4", pretext_epochs=1)
     rig.settle()
     row = rig.pool().row[rig.pool().task == 7]
     before = rig.workspace.networks.embeddings(rig.project).vectors.read(row)

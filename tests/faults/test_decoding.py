@@ -165,7 +165,7 @@ def test_one_projects_bad_images_hold_up_no_other(tmp_path, kind: str) -> None:
     over = threading.Event()
     never = over if kind == "never come" else None
     settings = Settings(
-        data_dir=tmp_path, cycles=3, query_size=3, slack=3, pretext_epochs=1, main_epochs=1, device="cpu"
+        data_dir=tmp_path, encoder="rotation", cycles=3, query_size=3, slack=3, pretext_epochs=1, device="cpu"
     )
     with closing(Store(tmp_path)) as store:
         platforms = {}

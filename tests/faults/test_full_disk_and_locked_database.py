@@ -24,7 +24,15 @@ from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import WORKER_LOCK, Store
 
 BOUND = 5.0  # seconds until an answer
-QUICK = {"cycles": 3, "query_size": 3, "slack": 3, "pretext_epochs": 1, "main_epochs": 60, "device": "cpu"}
+QUICK = {
+    "encoder": "rotation",
+    "cycles": 3,
+    "query_size": 3,
+    "slack": 3,
+    "pretext_epochs": 1,
+    "main_epochs": 60,
+    "device": "cpu",
+}
 TOKEN = "a-t0ken"
 
 

@@ -27,7 +27,7 @@ def silence():
 @pytest.mark.parametrize("strangers", [3, 100])
 def test_addresses_that_never_answer_hold_up_nobody(tmp_path, strangers):
     settings = Settings(
-        data_dir=tmp_path, cycles=3, query_size=3, slack=3, pretext_epochs=1, main_epochs=1, device="cpu"
+        data_dir=tmp_path, encoder="rotation", cycles=3, query_size=3, slack=3, pretext_epochs=1, device="cpu"
     )
     platform, store = KnownLabels(30), Store(tmp_path)
 

@@ -25,7 +25,7 @@ from pt4al_backend.store.decode import decode
 @pytest.fixture
 def workspace(tmp_path: Path) -> Iterator[Workspace]:
     """Of a project that has chosen its sizes."""
-    with colour_encoders(), closing(Rig(tmp_path / "data", n=4, encoder="colour:2")) as rig:
+    with colour_encoders(), closing(Rig(tmp_path / "data", n=4, encoder="colour-2")) as rig:
         rig.turn_until(lambda: rig.project.image_size)
         yield rig.workspace
 
@@ -60,7 +60,7 @@ def test_the_projects_own_networks_get_them_as_the_pool_is_stored(
     workspace.store.update(workspace.project_id, encoder="", input_size=0)
     tests = HeldOut(images, tmp_path / "test")
     tests.store(workspace, nothing)
-    assert np.array_equal(tests.pixels(workspace).read(np.array([3]))[0], decode(images.read(3), size=32))
+    assert np.array_equal(tests.pixels(workspace).read(np.array([3]))[0], decode(images.read(3), size=16))
 
 
 def test_for_masks_the_pixels_stay_as_the_encoder_sees_them(

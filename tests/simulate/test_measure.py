@@ -32,7 +32,7 @@ def test_accuracies_worked_out_by_hand(tmp_path: Path) -> None:
         last = simulation.play(lambda _: None)[-1]
 
     weights, head, _ = Stored(tmp_path / "data").model()
-    tests = PixelStore(tmp_path / "data" / "test", size=32)
+    tests = PixelStore(tmp_path / "data" / "test", size=settings.image_size)
     [(_, features, _)] = list(learning.network_encoder(weights).embed(tests, np.arange(10), device="cpu"))
     right = (head.logits(features).argmax(axis=1) == [0] * 6 + [1] * 3 + [2]).tolist()
     assert last["accuracy"] == pytest.approx(sum(right) / 10)

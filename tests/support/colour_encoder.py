@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch.nn.functional as F
 
 from pt4al_backend.errors import LearningError
 from pt4al_backend.learning import ENCODERS, Encode, Encoder
+from pt4al_backend.learning.encoders import Wanted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,14 +37,15 @@ def colour_encoder(name: str, *, dense: bool, size: int = 8, parts: int = 1) -> 
 
 @contextmanager
 def colour_encoders() -> Iterator[set[str]]:
-    """Encoders `colour:<parts>` are known. Yields the names of those that cannot be had, none at first."""
+    """Encoders `colour-<parts>` are known. Yields the names of those that cannot be had, none at first."""
     missing: set[str] = set()
 
-    def make(name: str, stored: object, dense: bool) -> ColourEncoder:
-        if name in missing:
-            raise LearningError(f"The weights of {name} cannot be fetched: connect this machine.")
-        return colour_encoder(name, dense=dense, parts=int(name.removeprefix("colour:")))
+    def make(wanted: Wanted) -> ColourEncoder:
+        if wanted.name in missing:
+            raise LearningError(f"The weights of {wanted.name} cannot be fetched: connect this machine.")
+        encoder = colour_encoder(wanted.name, dense=wanted.dense, parts=int(wanted.name.removeprefix("colour-")))
+        return replace(encoder, input_size=wanted.input_size or 128)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(ENCODERS, "colour:", make)
+        patch.setitem(ENCODERS, "colour-", make)
         yield missing

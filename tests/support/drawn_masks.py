@@ -19,6 +19,7 @@ CLASSES = (*SHAPES, "background")
 UNKNOWN = 255
 HEIGHT, WIDTH = 48, 64
 QUICK = {
+    "PT4AL_ENCODER": "rotation",
     "PT4AL_PRETEXT_EPOCHS": "1",
     "PT4AL_MAIN_EPOCHS": "2",
     "PT4AL_IMAGE_SIZE": "32",
@@ -54,6 +55,7 @@ def read_all(root: Path) -> SegmentedImages:
 def mask_settings(data_dir: Path, **changes: Any) -> Settings:
     """The settings of a quick simulation."""
     quick = {
+        "encoder": "rotation",
         "pretext_epochs": 1,
         "main_epochs": 2,
         "image_size": 32,

@@ -16,6 +16,7 @@ from support.served import Backend
 from support.studio import Result, Studio
 
 QUICK = {
+    "encoder": "rotation",
     "cycles": 3,
     "query_size": 4,
     "slack": 6,

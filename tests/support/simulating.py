@@ -20,7 +20,13 @@ from pt4al_backend.simulate.simulation import Round
 from support.known_labels import DIGITS, digit_png
 from support.served import NOT_INHERITED
 
-QUICK = {"PT4AL_PRETEXT_EPOCHS": "1", "PT4AL_MAIN_EPOCHS": "3", "PT4AL_IMAGE_SIZE": "16", "OMP_NUM_THREADS": "1"}
+QUICK = {
+    "PT4AL_ENCODER": "rotation",
+    "PT4AL_PRETEXT_EPOCHS": "1",
+    "PT4AL_MAIN_EPOCHS": "3",
+    "PT4AL_IMAGE_SIZE": "16",
+    "OMP_NUM_THREADS": "1",
+}
 
 
 def write_digits(root: Path, *counts: int) -> Path:
@@ -33,8 +39,9 @@ def write_digits(root: Path, *counts: int) -> Path:
 
 
 def settings_in(data_dir: Path, **changes: Any) -> Settings:
-    """The settings of a quick simulation."""
+    """The settings of a quick simulation, in which the project's own networks are trained."""
     quick = {
+        "encoder": "rotation",
         "pretext_epochs": 1,
         "main_epochs": 3,
         "image_size": 16,

@@ -23,6 +23,7 @@ class WorkerRig:
     def __init__(self, directory: Path, *sizes: int) -> None:
         self.settings = Settings(
             data_dir=directory,
+            encoder="rotation",
             cycles=3,
             query_size=3,
             slack=3,
