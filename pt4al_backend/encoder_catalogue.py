@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+ROTATION = "rotation"
+"""What people call the encoder if it is the newest of the project's own networks."""
 BUILT_IN = "efficientnet_lite0"
 """Name of the encoder that is installed with this package."""
 

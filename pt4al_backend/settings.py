@@ -16,7 +16,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pt4al_backend.configuration.setting_sources import Sources
-from pt4al_backend.encoder_catalogue import BUILT_IN
+from pt4al_backend.encoder_catalogue import BUILT_IN, ROTATION
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.label_type import LabelType
 from pt4al_backend.sampling.orders import OLDER_NAMES, Order
@@ -224,7 +224,7 @@ class Settings(BaseSettings):
         """Name of the pretrained encoder, with `auto` resolved; None: the project's own networks are used."""
         if self.encoder == "auto":
             return BUILT_IN if self.preset == "fast" else None
-        return None if self.encoder == "rotation" else self.encoder
+        return None if self.encoder == ROTATION else self.encoder
 
     def measure(self, label_type: LabelType) -> str:
         """How uncertainty is measured for a question of this type."""

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
+from pt4al_backend.encoder_catalogue import ROTATION
 from pt4al_backend.labelling.label_types import LABEL_TYPES, questions_of
 from pt4al_backend.net.addresses import without_userinfo
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import ERROR, IMAGES, PRETEXT, READY_STAGE, TRAINING, Project, Worker
 
-OWN_NETWORKS = "rotation"
-"""What the encoder is called if it is the newest of the project's own networks."""
 NOTES = 5
 """How many tasks with unusable annotations a project's status lists."""
 ALIVE_FOR = 15.0
@@ -102,7 +101,7 @@ def project_status(store: Store, settings: Settings, project: Project, now: Heal
         "labelled": totals.labelled,
         "model_version": project.model_version,
         "ranked": project.ranked_pool,
-        "encoder": project.encoder or OWN_NETWORKS,
+        "encoder": project.encoder or ROTATION,
         "pretext_learned": bool(project.pretext_generation),
         "queue_length": queue_length(store, project),
         "error": now.disk_error or project.error,

@@ -20,6 +20,7 @@ from rich.status import Status
 from pt4al_backend import learning
 from pt4al_backend.active_learning.schedule import chosen_strategy
 from pt4al_backend.datasets.known_images import KnownImages, digest_of
+from pt4al_backend.encoder_catalogue import ROTATION
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.label_type import LabelType
 from pt4al_backend.reports.stages import time_left
@@ -320,6 +321,7 @@ def _config(plan: Plan) -> dict[str, Any]:
         "uncertainty": settings.measure(_label_type(plan)),
         "diversity": settings.diversity_for(dense=_label_type(plan).dense),
         "init": settings.method.init,
+        "encoder": settings.pretrained or ROTATION,
         **{name: getattr(settings, name) for name in METHOD},
     }
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pt4al_backend import __version__, learning
+from pt4al_backend.encoder_catalogue import ROTATION
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.sampling.orders import current_name
 from pt4al_backend.simulate.budget_curve import metric
@@ -93,8 +94,8 @@ class Results:
 
 
 def _in_words_of_today(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config with the current names of orders, which an older release may have called something else."""
-    return {**config} | ({"order": current_name(config["order"])} if "order" in config else {})
+    """A config with the current names of orders, and with the encoder, which older releases had no choice of."""
+    return {"encoder": ROTATION, **config} | ({"order": current_name(config["order"])} if "order" in config else {})
 
 
 def environment(device: str = "cpu") -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.colour_encoder import colour_encoders
 from support.drawn_masks import write_shapes
 from support.simulating import Simulate, simulating, write_digits
 
@@ -25,6 +27,13 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def drawings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """20 drawings with their masks."""
     return write_shapes(tmp_path_factory.mktemp("drawings") / "shapes", 20)
+
+
+@pytest.fixture
+def colours() -> Iterator[None]:
+    """See `colour_encoders`."""
+    with colour_encoders():
+        yield
 
 
 @pytest.fixture

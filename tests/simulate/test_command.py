@@ -15,6 +15,7 @@ import pytest
 from rich.console import Console
 from support.simulating import Simulate, outcome, refused, saved, started, write_digits
 
+from pt4al_backend import learning
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.settings import Settings
 from pt4al_backend.simulate import command
@@ -334,3 +335,28 @@ def test_wrong_sources_are_one_sentence(few: Path, tmp_path: Path, simulate: Sim
 def test_a_pool_of_one_image_per_class_has_nothing_to_measure_on(tmp_path: Path, simulate: Simulate) -> None:
     single = write_digits(tmp_path / "single", 1, 1)
     assert "test" in refused(simulate(single, "--cycles", 1, "--device", "cpu", "--out", tmp_path / "out"))
+
+
+# The default encoder
+
+
+def test_images_are_embedded_once_for_all_runs(
+    few: Path, tmp_path: Path, simulate: Simulate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PT4AL_ENCODER", "auto")
+    chunks: list[int] = []
+    embed = learning.Encoder.embed_pixels
+
+    def counted(encoder: learning.Encoder, pixels: Any, *, device: str) -> Any:
+        chunks.append(len(pixels))
+        return embed(encoder, pixels, device=device)
+
+    monkeypatch.setattr(learning.Encoder, "embed_pixels", counted)
+    arguments = ("--cycles", 2, "--query-size", 2, "--seeds", 2, "--device", "cpu", "--out", tmp_path)
+    done = simulate(few, *arguments, "--strategies", "coverage,random")
+    assert done.code == 0, done
+    assert sum(chunks) == 16 + 4
+    assert done.out.count("decoding images") == 1 and "pretext task" not in done.out
+    assert saved(tmp_path)["config"]["encoder"] == "efficientnet_lite0"
+    monkeypatch.setenv("PT4AL_ENCODER", "rotation")
+    assert "made with another encoder" in refused(simulate(few, *arguments, "--strategies", "margin"))

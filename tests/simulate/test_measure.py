@@ -11,6 +11,7 @@ from support.simulated_store import Stored
 from support.simulating import settings_in, write_digits
 
 from pt4al_backend import learning
+from pt4al_backend.active_learning.embedding_files import file_names
 from pt4al_backend.datasets.folders import read_folder
 from pt4al_backend.simulate.simulation import Replay, Simulation
 from pt4al_backend.store.checkpoints import load_arrays
@@ -115,3 +116,41 @@ def test_mean_iou_worked_out_by_hand(drawings: Path, tmp_path: Path) -> None:
     assert sorted(last["images"]) == sorted(labelled) and set(first["images"]) < set(labelled)
     assert last["labelled_pixels"] == 8 * HEIGHT * (WIDTH - 4)
     assert "classes_labelled" not in last and "accuracy" not in last
+
+
+def test_the_probe_on_a_pretrained_encoder_is_measured(tmp_path: Path, colours: None) -> None:
+    images = read_folder(write_digits(tmp_path / "images", 14, 11, 9))
+    zeros, ones, twos = (np.flatnonzero(images.targets == digit) for digit in range(3))
+    test = images.take(np.concatenate([zeros[-6:], ones[-3:], twos[-1:]]))
+    pool = images.take(np.concatenate([zeros[:8], ones[:8], twos[:8]]))
+    settings = settings_in(tmp_path / "data", cycles=2, query_size=5, strategy="random", encoder="colour-4")
+    with closing(Simulation(Replay(pool, test, rounds=2, query_size=5, answers=5), settings, print)) as simulation:
+        simulation.fetch()
+        simulation.prepare()
+        last = simulation.play(lambda _: None)[-1]
+
+    with closing(Store(tmp_path / "data")) as store:
+        [project] = store.projects()
+        arrays = store.pool(project)
+        models = store.models_dir(project.id)
+    name, _ = file_names("colour-4", input_size=128)
+    stored = EmbeddingFile(models / name, width=48)
+    known = arrays.labelled
+    output = learning.Output(learning.SINGLE, 3)
+    head = learning.fit_head(stored.read(arrays.row[known]), pool.targets[arrays.task[known] - 1], output)
+    tests = EmbeddingFile(tmp_path / "data" / "test" / name, width=48)
+    right = head.logits(tests.read(np.arange(10))).argmax(axis=1) == [0] * 6 + [1] * 3 + [2]
+    assert last["accuracy"] == pytest.approx(right.mean())
+    assert "network_accuracy" not in last
+
+
+def test_masks_are_measured_on_a_pretrained_encoder(drawings: Path, tmp_path: Path, colours: None) -> None:
+    images = read_all(drawings)
+    pool, test = images.take(np.arange(12)), images.take(np.arange(12, 20))
+    settings = mask_settings(tmp_path / "data", cycles=2, query_size=4, strategy="random", encoder="colour-1")
+    with closing(Simulation(Replay(pool, test, rounds=2, query_size=4, answers=4), settings, print)) as simulation:
+        assert simulation.fetch() == []
+        simulation.prepare()
+        first, last = simulation.play(lambda _: None)
+    assert 0.2 < last["mean_iou"] < 1 and "network_mean_iou" not in last  # the shapes have colours of their own
+    assert [entry["labels"] for entry in (first, last)] == [4, 8]

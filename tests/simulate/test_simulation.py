@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from support.simulating import settings_in, write_digits
 from pt4al_backend.datasets.folders import read_folder
 from pt4al_backend.datasets.known_images import LabelledImages
 from pt4al_backend.errors import PT4ALError, UnreadableImageError
+from pt4al_backend.settings import Settings
 from pt4al_backend.simulate.simulation import Replay, Round, Simulation
+from pt4al_backend.store.store import Store
 
 
 @pytest.mark.parametrize(
@@ -127,3 +130,36 @@ def test_an_interruption_changes_nothing_with_masks(
         replay, lambda data_dir: mask_settings(data_dir, cycles=2, query_size=6), tmp_path, monkeypatch
     )
     assert [entry["labels"] for entry in rounds] == [6, 12]
+
+
+# With a pretrained encoder
+
+
+def pretrained_in(data_dir: Path, **changes: Any) -> Settings:
+    return settings_in(data_dir, **{"encoder": "colour-4", "strategy": "coverage", "cycles": 3} | changes)
+
+
+def test_a_strategy_without_batches_waits_for_no_pretext_task(digits: Path, tmp_path: Path, colours: None) -> None:
+    pool, test = read_folder(digits).split(0.2, seed=0)
+    replay = Replay(pool, test, rounds=3, query_size=4, answers=4)
+    with closing(Simulation(replay, pretrained_in(tmp_path, query_size=4), print, learns_pretext=False)) as simulation:
+        assert simulation.fetch() == []
+        simulation.prepare()
+        rounds = simulation.play(lambda _: None)
+    assert [entry["labels"] for entry in rounds] == [4, 8, 12]
+    assert all("accuracy" in entry and "network_accuracy" not in entry for entry in rounds)
+    with closing(Store(tmp_path)) as store:
+        [project] = store.projects()
+        assert (project.encoder, project.pretext_generation, project.main_generation) == ("colour-4", 0, 0)
+
+
+def test_an_interruption_at_any_moment_changes_nothing_with_a_pretrained_encoder(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, colours: None
+) -> None:
+    """With batches: while images are embedded, and while the pretext task is learned, too."""
+    pool, test = read_folder(digits).split(0.2, seed=0)
+    replay = Replay(pool, test, rounds=3, query_size=4, answers=3)
+    rounds = assert_interruptions_change_nothing(
+        replay, lambda data_dir: pretrained_in(data_dir, query_size=4, strategy="pt4al"), tmp_path, monkeypatch
+    )
+    assert [entry["labels"] for entry in rounds] == [4, 8, 12]
