@@ -11,6 +11,7 @@ nothing quick waits for anything slow.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from dataclasses import dataclass
 
@@ -35,6 +36,7 @@ from pt4al_backend.store.tables import Project
 
 logger = logging.getLogger(__name__)
 
+LABELLING = 60.0  # seconds after a change on the platform for which somebody is taken to be labelling
 AT_ONCE = 2000  # images to embed in one job when no ranking waits for them
 FEW_LABELS = 10  # fewer new labels than this do not start another training within a round
 
@@ -68,6 +70,7 @@ class ProjectLoop:
         self._newest = NewestWindow(workspace)
         self._current: Current | None = None
         self._paused: Current | None = None
+        self._changed_at = -math.inf  # when something changed on the platform, by the monotonic clock
         self._complete: tuple[object, ...] | None = None  # the situation in which nothing was missing
         self.last_stage = ""
         """The stage of the last job that was worked on."""
@@ -87,8 +90,9 @@ class ProjectLoop:
 
     @property
     def is_awaited(self) -> bool:
-        """Whether there is work, and no order of all images yet that people could label in."""
-        return self._current is not None and not self._newest.is_whole
+        """Whether somebody waits for an order: the first one of all images, or the next one while labels arrive."""
+        first = self._current is not None and not self._newest.is_whole
+        return first or time.monotonic() - self._changed_at < LABELLING
 
     def close(self) -> None:
         """Abandon the current job, and the paused one."""
@@ -116,6 +120,8 @@ class ProjectLoop:
             Whether anything changed.
         """
         result = self._sync.sync()
+        if result.changed:
+            self._changed_at = time.monotonic()
         if result.questions_changed:
             self.close()  # a training would use the old questions
         self._publisher.note(result.info)

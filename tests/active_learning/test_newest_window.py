@@ -10,7 +10,7 @@ import pytest
 from support.known_labels import KnownLabels
 from support.rig import Rig
 
-from pt4al_backend.active_learning import fetch_images, newest_window, read_images
+from pt4al_backend.active_learning import fetch_images, loop, newest_window, read_images
 
 
 class Gate:
@@ -49,7 +49,10 @@ def fetched(rig: Rig) -> int:
     return rig.store.totals(rig.id).pool
 
 
-def test_a_first_window_is_chosen_while_images_are_still_fetched_and_again_when_all_are_there(rig: Rig) -> None:
+def test_a_first_window_is_chosen_while_images_are_still_fetched_and_again_when_all_are_there(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "LABELLING", 0.0)
     gate = Gate(rig.platform, 29)
     rig.turn_until(lambda: fetched(rig) == 29)
     for _ in range(5):

@@ -3,7 +3,7 @@
 import pytest
 from support.known_labels import KnownLabels
 
-from pt4al_backend.active_learning import sync
+from pt4al_backend.active_learning import loop, sync
 
 
 def test_projects_take_turns_and_one_that_is_down_stops_no_other(rig):
@@ -90,7 +90,10 @@ def test_what_a_step_writes_after_its_project_was_reset_is_deleted(rig, monkeypa
     assert not caplog.records, "a reset is no error"
 
 
-def test_the_worker_is_awaited_until_every_project_has_an_order(rig):
+def test_the_worker_is_awaited_until_every_project_has_an_order_and_while_labels_arrive(rig, monkeypatch):
+    monkeypatch.setattr(loop, "LABELLING", 0.0)
     rig.turn_until(lambda: rig.worker.is_awaited)
     rig.turn_until(lambda: all(platform.published for platform in rig.platforms.values()))
     assert not rig.worker.is_awaited
+    monkeypatch.setattr(loop, "LABELLING", 60.0)
+    assert rig.worker.is_awaited
