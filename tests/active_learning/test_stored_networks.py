@@ -90,6 +90,7 @@ def test_a_pretrained_encoder_is_used_beside_the_projects_own_networks(tmp_path,
         files.vectors.read(pool.row[pool.labelled]),
         np.array([int(rig.platform.truth(task)) for task in pool.task[pool.labelled].tolist()]),
         learning.Output(learning.SINGLE, 10),
+        pool=files.vectors.read(pool.row),
     )
     answers = dict(zip(pool.task.tolist(), probe.logits(files.vectors.read(pool.row)).argmax(axis=1), strict=True))
     window = rig.platform.published[-1]

@@ -137,7 +137,12 @@ def test_the_probe_on_a_pretrained_encoder_is_measured(tmp_path: Path, colours: 
     stored = EmbeddingFile(models / name, width=48)
     known = arrays.labelled
     output = learning.Output(learning.SINGLE, 3)
-    head = learning.fit_head(stored.read(arrays.row[known]), pool.targets[arrays.task[known] - 1], output)
+    head = learning.fit_head(
+        stored.read(arrays.row[known]),
+        pool.targets[arrays.task[known] - 1],
+        output,
+        pool=stored.read(arrays.row),
+    )
     tests = EmbeddingFile(tmp_path / "data" / "test" / name, width=48)
     right = head.logits(tests.read(np.arange(10))).argmax(axis=1) == [0] * 6 + [1] * 3 + [2]
     assert last["accuracy"] == pytest.approx(right.mean())
