@@ -90,6 +90,12 @@ def cifar10_for_tuning(pool: int) -> tuple[LabelledImages, LabelledImages]:
     return _from_arrays(pixels[:pool], targets[:pool]), _from_arrays(other_pixels[:5_000], other_targets[:5_000])
 
 
+def cifar10_for_encoders(count: int) -> LabelledImages:
+    """Training images that no other benchmark but that of all 50,000 uses: those from 45,000 on."""
+    pixels, targets = _cifar10("5")
+    return _from_arrays(pixels[5_000 : 5_000 + count], targets[5_000 : 5_000 + count])
+
+
 def neu_det() -> tuple[LabelledImages, LabelledImages]:
     """1,508 training and 292 test images of six defects."""
     with (_place("neu_det") / "annotations.json").open() as file:

@@ -6,11 +6,14 @@ import fnmatch
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from support.odd_servers import answering
+from support.weights_hub import Hub
 
 ROOT = Path(__file__).parents[1]
 DOCKER = ROOT / "docker"
@@ -46,7 +49,7 @@ def test_the_image_looks_after_its_health(stages: list[list[tuple[str, str]]]) -
 
 def test_the_image_is_installed_by_the_script_that_make_uses(stages: list[list[tuple[str, str]]]) -> None:
     assert any(name == "RUN" and 'docker/install.sh --sdk "$SDK"' in arguments for name, arguments in stages[0])
-    assert {("ARG", "SDK=1.0.9"), ("ARG", "EXTRAS="), ("ARG", "TORCH_INDEX=")} <= set(stages[0])
+    assert {("ARG", "SDK=1.0.9"), ("ARG", "EXTRAS="), ("ARG", "TORCH_INDEX="), ("ARG", "ENCODER=")} <= set(stages[0])
     assert "docker/install.sh" in (ROOT / "Makefile").read_text()
 
 
@@ -62,11 +65,29 @@ def test_the_image_is_installed_by_the_script_that_make_uses(stages: list[list[t
 def test_the_image_has_what_is_asked_for(
     stages: list[list[tuple[str, str]]], variables: dict[str, str], options: list[str]
 ) -> None:
-    (run,) = (arguments for name, arguments in stages[0] if name == "RUN")
+    (run,) = (arguments for name, arguments in stages[0] if name == "RUN" and "install.sh" in arguments)
     command = run[run.index("docker/install.sh") :].replace("docker/install.sh", "echo")
     environment = {"SDK": "2.x", "EXTRAS": "", "TORCH_INDEX": "", "PATH": os.environ["PATH"]} | variables
     asked = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, check=True)
     assert asked.stdout.split() == ["--sdk", "2.x", *options, "/opt/pt4al/bin/python"]
+
+
+@pytest.mark.parametrize("encoder", ["", "test_vit"])
+def test_the_weights_of_an_encoder_are_baked_in(
+    stages: list[list[tuple[str, str]]], tmp_path: Path, encoder: str
+) -> None:
+    (run,) = (arguments for name, arguments in stages[0] if name == "RUN" and "fetch_encoder" in arguments)
+    command = run.replace("/opt/pt4al/bin/python", sys.executable).replace("/opt/pt4al/hub", str(tmp_path / "hub"))
+    hub = Hub(b"weights")
+    with answering(hub.answer) as server:
+        environment = os.environ | {"ENCODER": encoder, "HF_ENDPOINT": server.url, "PYTHONPATH": str(ROOT)}
+        subprocess.run(["sh", "-c", command], env=environment, check=True, cwd=tmp_path)
+    assert hub.downloads == (encoder != "")
+    found = [path.read_bytes() for path in (tmp_path / "hub").rglob("model.safetensors")]
+    assert found == [b"weights"] * hub.downloads
+    (values,) = (arguments for name, arguments in stages[-1] if name == "ENV")
+    assert {"PT4AL_ENCODER=${ENCODER:-auto}", "HF_HUB_CACHE=/opt/pt4al/hub"} <= set(values.split())
+    assert ("ARG", "ENCODER=") in stages[-1]
 
 
 def test_nothing_forks_after_loading_cuda() -> None:
