@@ -80,9 +80,7 @@ def main() -> None:
                     if all(RUNS.has(row, seed) for seed in range(SEEDS)):
                         continue
                     images = images or some_of(make())
-                    encoder = learning.make_encoder(
-                        encoder_name, stored=no_network, dense=False, input_size=side
-                    )
+                    encoder = learning.make_encoder(encoder_name, stored=no_network, dense=False, input_size=side)
                     features = embedded(images, encoder, way)
                     for seed in range(SEEDS):
                         if not RUNS.has(row, seed):

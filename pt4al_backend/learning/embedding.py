@@ -15,9 +15,9 @@ from torch import Tensor
 
 from pt4al_backend.learning.devices import computing, sent
 from pt4al_backend.learning.heads import upsampled
-from pt4al_backend.learning.inputs import IMAGENET, Normalisation, normalised
 from pt4al_backend.learning.linear_probe import Head
 from pt4al_backend.learning.networks import mask_side
+from pt4al_backend.learning.thread_choice import ThreadChoice
 from pt4al_backend.learning.types import Images
 
 _LARGEST = torch.finfo(torch.float16).max
@@ -28,7 +28,7 @@ Rows = npt.NDArray[np.int64]
 Half = npt.NDArray[np.float16]
 
 Encode = Callable[[Tensor], tuple[Tensor, Tensor | None]]
-"""Normalised images (n, 3, S, S) -> embeddings (n, D), and maps of patch embeddings (n, F, s, s) or None."""
+"""Pixels uint8 (n, S, S, 3) -> embeddings (n, D), and maps of patch embeddings (n, F, s, s) or None."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,6 @@ class Encoder(ABC):
     """Cells per side G, and length F of a cell's patch embedding; None if the encoder has no patch embeddings."""
     input_size: int
     """Side S of its inputs in pixels; images of other sizes are resized."""
-    normalisation: Normalisation = IMAGENET
 
     @abstractmethod
     def load(self, device: str) -> Encode:
@@ -95,17 +94,25 @@ class Encoder(ABC):
             yield chunk, logits
 
     def _encoded(self, images: Images, rows: Rows, *, device: str) -> Iterator[tuple[Rows, Tensor, Tensor | None]]:
-        network, step = self.load(device), self.images_per_step(device)
+        network, step, threads = self.load(device), self.images_per_step(device), ThreadChoice.on(device)
         for start in range(0, len(rows), step):
             chunk = rows[start : start + step]
-            yield chunk, *self._encode(network, images.read(chunk), device)
+            with threads.step(len(chunk)):
+                embeddings, maps = self._encode(network, images.read(chunk), device)
+            yield chunk, embeddings, maps
 
     def _encode(self, network: Encode, pixels: npt.NDArray[np.uint8], device: str) -> tuple[Tensor, Tensor | None]:
         with torch.inference_mode(), computing(device, half=False):
-            inputs = normalised(sent(torch.from_numpy(np.array(pixels)), device), self.normalisation)
-            if inputs.shape[-1] != self.input_size:
-                inputs = F.interpolate(inputs, size=self.input_size, mode="bilinear", antialias=True)
-            return network(inputs)
+            return network(self._resized(sent(torch.from_numpy(np.ascontiguousarray(pixels)), device)))
+
+    def _resized(self, pixels: Tensor) -> Tensor:
+        """uint8 (n, s, s, 3) -> uint8 (n, S, S, 3)"""
+        if pixels.shape[1] == self.input_size:
+            return pixels
+        planes = F.interpolate(
+            pixels.permute(0, 3, 1, 2).float(), size=self.input_size, mode="bilinear", antialias=True
+        )
+        return planes.round().clamp(0, 255).byte().permute(0, 2, 3, 1).contiguous()
 
     def _stored(self, embeddings: Tensor, maps: Tensor | None, device: str) -> tuple[Half, Half | None]:
         """As they are stored: patch embeddings averaged over the cells of the grid."""

@@ -18,6 +18,7 @@ from pt4al_backend.encoder_catalogue import BUILT_IN
 from pt4al_backend.errors import LearningError
 from pt4al_backend.learning.built_in_weights import ARCHITECTURE, built_in_weights
 from pt4al_backend.learning.embedding import Encode, Encoder, grid_of
+from pt4al_backend.learning.inputs import normalised
 from pt4al_backend.learning.networks import embedding_size, for_inference, pixel_shape
 from pt4al_backend.learning.recipes import images_per_step
 from pt4al_backend.learning.timm_encoder import timm_encoder
@@ -63,8 +64,8 @@ class NetworkEncoder(Encoder):
     def load(self, device: str) -> Encode:
         network = for_inference(self.weights(), device)
 
-        def encode(inputs: Tensor) -> tuple[Tensor, Tensor | None]:
-            maps = network.backbone(inputs)
+        def encode(pixels: Tensor) -> tuple[Tensor, Tensor | None]:
+            maps = network.backbone(normalised(pixels))
             return network.pooled(maps), None if self.grid is None else network.pixel_features(maps)
 
         return encode

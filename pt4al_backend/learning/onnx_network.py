@@ -21,7 +21,7 @@ from pt4al_backend.learning.devices import one_thread
 logger = logging.getLogger(__name__)
 
 Compute = Callable[[Tensor], tuple[Tensor, ...]]
-"""Images (n, 3, S, S) -> a network's outputs, n in each."""
+"""Pixels uint8 (n, S, S, 3) -> a network's outputs, n in each."""
 
 _PART = 2
 """Images that one thread computes at a time: few, so that a thread whose core is busy holds the others up little."""
@@ -42,12 +42,12 @@ class OnnxNetwork:
         self._input = self._session.get_inputs()[0].name
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="onnx")
 
-    def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
-        parts = list(self._threads.map(self._computed, torch.split(images, _PART)))
+    def __call__(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        parts = list(self._threads.map(self._computed, torch.split(pixels, _PART)))
         return tuple(torch.cat(outputs) for outputs in zip(*parts, strict=True))
 
-    def _computed(self, images: Tensor) -> list[Tensor]:
-        outputs: list[Any] = self._session.run(None, {self._input: images.contiguous().numpy()})
+    def _computed(self, pixels: Tensor) -> list[Tensor]:
+        outputs: list[Any] = self._session.run(None, {self._input: pixels.numpy()})
         return [torch.from_numpy(output) for output in outputs]
 
 
@@ -55,17 +55,18 @@ def on_cpu(network: nn.Module, *, name: str, size: int) -> Compute:
     """The network as onnxruntime computes it; as PyTorch does, where the export fails or gives other results.
 
     Args:
-        network: in evaluation mode; takes images (n, 3, S, S) and returns a tuple of tensors.
+        network: in evaluation mode; takes pixels uint8 (n, S, S, 3) and returns a tuple of tensors.
         name: for the log.
         size: side S of the images in pixels.
     """
-    images = torch.randn(_PART + 1, 3, size, size, generator=torch.Generator().manual_seed(0))
+    shape, random = (_PART + 1, size, size, 3), torch.Generator().manual_seed(0)
+    pixels = torch.randint(256, shape, dtype=torch.uint8, generator=random)
     threads = torch.get_num_threads()
     try:
         with one_thread(), torch.inference_mode():
-            expected = network(images)
-            exported = OnnxNetwork(_exported(network, images[:2]), threads=threads)
-        found = exported(images)
+            expected = network(pixels)
+            exported = OnnxNetwork(_exported(network, pixels[:2]), threads=threads)
+        found = exported(pixels)
     except Exception as error:  # for a network that it cannot handle, an exporter raises anything
         logger.warning("%s is computed by PyTorch, since it cannot be exported to ONNX: %s", name, _first_line(error))
         return network
@@ -76,7 +77,7 @@ def on_cpu(network: nn.Module, *, name: str, size: int) -> Compute:
     return exported
 
 
-def _exported(network: nn.Module, images: Tensor) -> bytes:
+def _exported(network: nn.Module, pixels: Tensor) -> bytes:
     """The network as an ONNX file for any number of images of that size.
 
     By the older of PyTorch's two exporters: the newer one takes ten times as long, and more libraries.
@@ -85,7 +86,7 @@ def _exported(network: nn.Module, images: Tensor) -> bytes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it is the older one, and that sizes become constants
         torch.onnx.export(
-            network, (images,), file, dynamo=False, input_names=["images"], dynamic_axes={"images": {0: "n"}}
+            network, (pixels,), file, dynamo=False, input_names=["pixels"], dynamic_axes={"pixels": {0: "n"}}
         )
     return file.getvalue()
 

@@ -19,6 +19,7 @@ from pt4al_backend.learning.devices import computing
 from pt4al_backend.learning.inputs import INIT, Crop, Pixels, generator, normalised, rotated, rotation_labels
 from pt4al_backend.learning.networks import Network, for_inference, initialised, network_spec, to_weights
 from pt4al_backend.learning.recipes import PretextRecipe, images_per_step
+from pt4al_backend.learning.thread_choice import ThreadChoice
 from pt4al_backend.learning.training import Meter, Training
 from pt4al_backend.learning.types import SINGLE, Checkpoint, Images, Output, Progress, Weights
 
@@ -92,10 +93,10 @@ def pretext_losses(
     network = for_inference(weights, device)
     chunk = images_per_step(weights.spec, device=device, inputs_per_image=_ROTATIONS, training=False)
     meter = Meter(images=len(rows), epochs=1)
-    losses = np.empty(len(rows), dtype=np.float64)
+    losses, threads = np.empty(len(rows), dtype=np.float64), ThreadChoice.on(device)
     for start in range(0, len(rows), chunk):
         part = rows[start : start + chunk]
-        with torch.inference_mode(), computing(device, half=False):
+        with threads.step(len(part)), torch.inference_mode(), computing(device, half=False):
             inputs = normalised(Pixels(images, part, device)(np.arange(len(part))))
             losses[start : start + chunk] = _losses(network, inputs).cpu().numpy()
         yield meter.add(len(part))

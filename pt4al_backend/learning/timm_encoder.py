@@ -15,7 +15,7 @@ from pt4al_backend.errors import LearningError
 from pt4al_backend.learning.devices import is_cuda, one_thread
 from pt4al_backend.learning.embedding import Encode, Encoder, grid_of
 from pt4al_backend.learning.heads import side_by_side
-from pt4al_backend.learning.inputs import Normalisation
+from pt4al_backend.learning.inputs import Normalisation, normalised
 from pt4al_backend.learning.onnx_network import Compute, on_cpu
 from pt4al_backend.learning.recipes import frozen_images
 
@@ -40,7 +40,7 @@ class TimmEncoder(Encoder):
     """
 
     network: Callable[[], nn.Module]
-    """Makes the network, images (n, 3, S, S) -> embeddings and maps, when it is needed."""
+    """Makes the network, pixels uint8 (n, S, S, 3) -> embeddings and maps, when it is needed."""
     flops: float
     """Floating-point operations of one image's forward pass."""
     _loaded: dict[str, Encode] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -50,7 +50,7 @@ class TimmEncoder(Encoder):
         if device not in self._loaded:
             network = self.network()
             on_device = _on_gpu(network, device) if is_cuda(device) else self._on_cpu(network)
-            self._loaded[device] = lambda images: _pair(on_device(images))
+            self._loaded[device] = lambda pixels: _pair(on_device(pixels))
         return self._loaded[device]
 
     def images_per_step(self, device: str) -> int:
@@ -61,14 +61,16 @@ class TimmEncoder(Encoder):
 
 
 class _Features(nn.Module):
-    """Images (n, 3, S, S) -> embeddings (n, D) and, of a dense one, maps of patch embeddings (n, F, s, s)."""
+    """Pixels uint8 (n, S, S, 3) -> embeddings (n, D) and, of a dense one, maps of patch embeddings (n, F, s, s)."""
 
     def __init__(self, model: Any, stages: list[int] | None) -> None:
         """`stages`: which of the network's intermediate maps are patch embeddings, the finest first; None: no maps."""
         super().__init__()
         self.model, self._stages = model, stages
+        self._normalisation = Normalisation(model.pretrained_cfg["mean"], model.pretrained_cfg["std"])
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        images = normalised(pixels, self._normalisation)
         if self._stages is None:
             return (self._pooled(self.model.forward_features(images)),)
         last, maps = self.model.forward_intermediates(images, indices=self._stages, norm=True, output_fmt="NCHW")
@@ -98,10 +100,9 @@ def timm_encoder(
     model = _model(architecture, tensors())
     config = model.pretrained_cfg
     size = _resized(model, input_size or min(config["input_size"][1], USUAL_SIZE))
-    images = torch.zeros(1, 3, size, size)
-    stages = _stages(model, architecture, images) if dense else None
+    stages = _stages(model, architecture, size) if dense else None
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        embeddings, *maps = _Features(model, stages)(images)
+        embeddings, *maps = _Features(model, stages)(torch.zeros(1, size, size, 3, dtype=torch.uint8))
 
     def network() -> nn.Module:
         again = _model(architecture, tensors())
@@ -113,7 +114,6 @@ def timm_encoder(
         dimension=embeddings.shape[1],
         grid=grid_of(maps[0].shape[-1], maps[0].shape[1]) if maps else None,
         input_size=size,
-        normalisation=Normalisation(config["mean"], config["std"]),
         network=network,
         flops=float(counter.get_total_flops()),
     )
@@ -167,23 +167,23 @@ def _resized(model: Any, size: int) -> int:
     return native if model.pretrained_cfg.get("fixed_input_size") else size
 
 
-def _stages(model: Any, architecture: str, images: Tensor) -> list[int]:
+def _stages(model: Any, architecture: str, size: int) -> list[int]:
     """Which intermediate maps become patch embeddings: the last of each resolution that is not too fine."""
     if not hasattr(model, "forward_intermediates"):
         raise LearningError(f"timm gives no patch embeddings of {architecture}, which segmentation needs: use another.")
     with torch.inference_mode():
-        _, maps = model.forward_intermediates(images, norm=True, output_fmt="NCHW")
+        _, maps = model.forward_intermediates(torch.zeros(1, 3, size, size), norm=True, output_fmt="NCHW")
     last = {each.shape[-1]: stage for stage, each in enumerate(maps)}
-    finest = math.ceil(images.shape[-1] / _FINEST_STRIDE)
+    finest = math.ceil(size / _FINEST_STRIDE)
     return [last[side] for side in sorted(last, reverse=True) if side <= finest]
 
 
 def _on_gpu(network: nn.Module, device: str) -> Compute:
     network = network.to(device).to(memory_format=torch.channels_last)
 
-    def compute(images: Tensor) -> tuple[Tensor, ...]:
+    def compute(pixels: Tensor) -> tuple[Tensor, ...]:
         with torch.autocast("cuda", dtype=torch.bfloat16):
-            outputs = network(images.contiguous(memory_format=torch.channels_last))
+            outputs = network(pixels)  # channels last, as pixels are
         return tuple(output.float() for output in outputs)
 
     return compute

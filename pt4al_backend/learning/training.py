@@ -30,6 +30,7 @@ from pt4al_backend.learning.inputs import (
 )
 from pt4al_backend.learning.networks import Network, load_arrays, to_arrays
 from pt4al_backend.learning.recipes import TaskRecipe, steps_per_epoch
+from pt4al_backend.learning.thread_choice import ThreadChoice
 from pt4al_backend.learning.types import Arrays, Progress
 
 _MOMENTUM = 0.9
@@ -101,11 +102,13 @@ class Training:
         """
         epoch, k = divmod(self.step, self._per_epoch)
         meter = Meter(images=self._images, epochs=self._epochs, before=epoch * self._images + self._start(k))
+        threads = ThreadChoice.on(self._device)
         while self.step < self._epochs * self._per_epoch:
             batch = self._batch()
             parts = np.array_split(batch, math.ceil(len(batch) / chunk))
             for i, positions in enumerate(parts):
-                self._backward([pixels(positions), *self._drawn(positions, pixels.size, part=i)], batch=len(batch))
+                with threads.step(len(positions)):
+                    self._backward([pixels(positions), *self._drawn(positions, pixels.size, part=i)], batch=len(batch))
                 if i == len(parts) - 1:
                     self._update()
                     after_step()

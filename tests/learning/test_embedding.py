@@ -1,17 +1,14 @@
 from dataclasses import replace
 
 import numpy as np
-import pytest
 import torch
 from support.colour_encoder import colour_encoder
 from support.networks import ArrayImages, noise
 
 from pt4al_backend.learning import Head
 from pt4al_backend.learning.embedding import grid_of
-from pt4al_backend.learning.inputs import IMAGENET, Normalisation
 
 IMAGES = noise(9, size=8)
-PLAIN = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
 
 def embedded(encoder, images=IMAGES, rows=None):
@@ -29,18 +26,18 @@ def test_chunks_name_their_rows_in_order():
     assert list(encoder.embed(IMAGES, rows[:0], device="cpu")) == []
 
 
-@pytest.mark.parametrize("normalisation", [PLAIN, IMAGENET, Normalisation((0.5, 0.5, 0.5), (0.2, 0.4, 0.8))])
-def test_images_are_normalised_as_the_encoder_wants_them(normalisation):
-    vectors = embedded(replace(colour_encoder("colour", dense=False), normalisation=normalisation))
-    mean, std = map(np.array, normalisation)
-    assert vectors.dtype == np.float16
-    np.testing.assert_allclose(vectors, (IMAGES.pixels.mean(axis=(1, 2)) / 255 - mean) / std, rtol=2e-3, atol=2e-3)
+def test_one_chunk_is_embedded_alone_too():
+    encoder = colour_encoder("colour", dense=True)
+    ((_, vectors, cells),) = encoder.embed(IMAGES, np.arange(9), device="cpu")
+    found = encoder.embed_pixels(IMAGES.pixels, device="cpu")
+    assert np.array_equal(found[0], vectors) and np.array_equal(found[1], cells)
+    assert found[0].dtype == found[1].dtype == np.float16
 
 
 def test_images_of_another_size_are_resized():
     quarters = np.zeros((1, 32, 32, 3), dtype=np.uint8)
     quarters[0, :16, :16, 0] = quarters[0, 16:, 16:, 1] = 255
-    encoder = replace(colour_encoder("colour", dense=True), normalisation=PLAIN)
+    encoder = colour_encoder("colour", dense=True)
     ((_, vectors, cells),) = encoder.embed(ArrayImages(quarters), np.arange(1), device="cpu")
     np.testing.assert_allclose(vectors, [[0.25, 0.25, 0]], atol=0.01)
     assert cells.shape == (1, 4, 4, 3)
@@ -50,7 +47,7 @@ def test_images_of_another_size_are_resized():
 
 
 def test_patch_embeddings_are_the_means_of_their_cells():
-    encoder = replace(colour_encoder("colour", dense=True), grid=(2, 3), normalisation=PLAIN)
+    encoder = replace(colour_encoder("colour", dense=True), grid=(2, 3))
     ((_, _, cells),) = encoder.embed(IMAGES, np.arange(9), device="cpu")
     expected = IMAGES.pixels.reshape(9, 2, 4, 2, 4, 3).mean(axis=(2, 4)) / 255
     np.testing.assert_allclose(cells, expected, rtol=2e-3)
@@ -61,15 +58,14 @@ def test_a_grid_has_24_cells_to_a_side_at_most():
 
 
 def test_values_that_float16_cannot_hold_are_its_largest():
-    tiny = Normalisation((0.0, 0.0, 0.0), (1e-9, 1e-9, 1e-9))
-    vectors = embedded(replace(colour_encoder("colour", dense=False), normalisation=tiny))
+    vectors = embedded(replace(colour_encoder("colour", dense=False), scale=1e9))
     assert (vectors == np.finfo(np.float16).max).all()
 
 
 def test_a_head_on_patch_embeddings_predicts_every_pixel():
     left_red = np.zeros((2, 8, 8, 3), dtype=np.uint8)
     left_red[:, :, :4, 0] = left_red[:, :, 4:, 2] = 255
-    encoder = replace(colour_encoder("colour", dense=True), normalisation=PLAIN)
+    encoder = colour_encoder("colour", dense=True)
     head = Head(np.array([[4, 0], [0, 0], [0, 4]], dtype=np.float32), np.array([1, 0], dtype=np.float32))
     ((rows, logits),) = encoder.segment(head, ArrayImages(left_red), np.array([1, 0]), device="cpu")
     assert rows.tolist() == [1, 0] and logits.shape == (2, 4, 4, 2) and logits.dtype == np.float16

@@ -19,16 +19,16 @@ class Small(nn.Module):
         super().__init__()
         self.layer = nn.Conv2d(3, 4, 3, stride=2)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        maps = self.layer(images).relu()
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        maps = self.layer(pixels.permute(0, 3, 1, 2).float() / 255).relu()
         return maps.mean(dim=(2, 3)), maps
 
 
 class Unknown(Small):
     """No exporter knows the Hermitian eigenvalues."""
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        pooled, maps = super().forward(images)
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        pooled, maps = super().forward(pixels)
         return torch.linalg.eigvalsh(pooled[:, :, None] @ pooled[:, None, :]), maps
 
 
@@ -37,10 +37,14 @@ class Counting(Small):
 
     calls = 0
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         self.calls += 1
-        pooled, maps = super().forward(images)
+        pooled, maps = super().forward(pixels)
         return pooled * self.calls, maps
+
+
+def some_pixels(n: int) -> Tensor:
+    return torch.randint(256, (n, 16, 16, 3), dtype=torch.uint8)
 
 
 @pytest.mark.parametrize("n", [1, 2, 7])
@@ -48,17 +52,17 @@ def test_any_number_of_images_is_computed(n: int) -> None:
     network = Small().eval()
     exported = on_cpu(network, name="small", size=16)
     assert isinstance(exported, OnnxNetwork)
-    images = torch.randn(n, 3, 16, 16).contiguous(memory_format=torch.channels_last)
+    pixels = some_pixels(n)
     with torch.inference_mode():
-        for found, expected in zip(exported(images), network(images), strict=True):
+        for found, expected in zip(exported(pixels), network(pixels), strict=True):
             torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_threads_share_a_network() -> None:
     exported = on_cpu(Small().eval(), name="small", size=16)
-    images = torch.randn(40, 3, 16, 16)
+    pixels = some_pixels(40)
     results: list[Tensor] = []
-    threads = [threading.Thread(target=lambda: results.append(exported(images)[0])) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: results.append(exported(pixels)[0])) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

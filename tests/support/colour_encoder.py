@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch.nn.functional as F
+from torch import Tensor
 
 from pt4al_backend.errors import LearningError
 from pt4al_backend.learning import ENCODERS, Encode, Encoder
@@ -19,12 +20,15 @@ class ColourEncoder(Encoder):
     step: int = 64
     parts: int = 1
     """Parts of an image along a side, each with a mean colour of its own."""
+    scale: float = 1 / 255
 
     def load(self, device: str) -> Encode:
-        return lambda inputs: (
-            F.adaptive_avg_pool2d(inputs, self.parts).flatten(1),
-            None if self.grid is None else F.avg_pool2d(inputs, 2),
-        )
+        return self._encoded_colours
+
+    def _encoded_colours(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
+        planes = pixels.permute(0, 3, 1, 2) * self.scale
+        colours = F.adaptive_avg_pool2d(planes, self.parts).flatten(1)
+        return colours, None if self.grid is None else F.avg_pool2d(planes, 2)
 
     def images_per_step(self, device: str) -> int:
         return self.step
