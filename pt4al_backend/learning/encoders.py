@@ -177,7 +177,9 @@ def _file_of(name: str) -> tuple[str, Path | None]:
 
 
 def choose_input_size(name: str, median_side: int, *, device: str, dense: bool) -> int:
-    """The side in pixels at which a pretrained encoder sees a pool; 0: its usual one.
+    """The side in pixels at which a pretrained encoder sees a pool; 0: its usual one, 224.
+
+    The same for all: small images gain most from being enlarged (benchmarks/decisions/encoder_inputs.py).
 
     Args:
         name: as in `make_encoder`.
@@ -185,4 +187,4 @@ def choose_input_size(name: str, median_side: int, *, device: str, dense: bool) 
         device: `cpu`, `cuda` or `cuda:<n>`.
         dense: whether patch embeddings are needed.
     """
-    return 128 if name == BUILT_IN and median_side < 128 else 0
+    return 0
