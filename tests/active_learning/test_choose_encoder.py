@@ -161,6 +161,7 @@ def test_an_image_that_changes_meanwhile_is_embedded_as_it_is_now(rig: Rig, monk
 
 
 def test_own_networks_give_way_to_a_pretrained_encoder_and_come_back(rig: Rig) -> None:
+    rig.settings = rig.settings.model_copy(update={"strategy": "pt4al"})
     rig.encoder = None
     rig.restart()
     rig.settle()

@@ -238,7 +238,7 @@ def test_the_first_order_does_not_wait_for_the_rotation_task(tmp_path: Path) -> 
 
 
 def test_batches_take_their_part_when_they_are_there(tmp_path: Path) -> None:
-    with pretrained(tmp_path, diversity="coverage") as rig:
+    with pretrained(tmp_path, strategy="pt4al", diversity="coverage") as rig:
         rig.turn_until(lambda: rig.loop.busy_with == "pretext")
         first = rig.platform.queue[:3]
         for task in first:
