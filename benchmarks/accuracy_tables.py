@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-PRETRAINED = "balanced,random,coverage,pt4al,badge,margin,typiclust"
+PRETRAINED = "pt4al,random,coverage,badge,margin,typiclust"
 """On embeddings of a pretrained encoder."""
 OWN = "pt4al,random,confidence,margin"
 """With networks of the project's own."""
 SEGMENTING = "pt4al,random,entropy"
-FIRST = "balanced,random,coverage,pt4al,typiclust"
+FIRST = "pt4al,random,coverage,typiclust"
 """For the first query, before there is a model to ask."""
 FEW, MANY = 3, 10
 """Seeds: where networks are trained, and where only linear probes are."""

@@ -186,7 +186,7 @@ def simulate(
     strategies: Annotated[
         str,
         typer.Option(metavar="A,B", help="Comma-separated. Add settings to one as in pt4al+order=hard_first."),
-    ] = "auto,random",
+    ] = "pt4al,random",
     cycles: Annotated[
         int | None,
         typer.Option(

@@ -118,11 +118,10 @@ class Settings(BaseSettings):
         "(see docs/how-it-works.md).",
     )
     strategy: str = Field(
-        "auto",
-        description="The query strategy. `auto`: with a pretrained encoder `balanced` (`coverage` for segmentation), "
-        "otherwise and with the preset `paper` `pt4al`. All except `pt4al` query the whole pool in every round. "
-        "`bandit` also chooses the batch; `coreset`, `typiclust` and `tcm` need scikit-activeml. Other packages can "
-        "add more (see CONTRIBUTING.md).",
+        "pt4al",
+        description="The query strategy. All except `pt4al` query the whole pool in every round and exist for "
+        "comparison. `bandit` also chooses the batch; `coreset`, `typiclust` and `tcm` need scikit-activeml. Other "
+        "packages can add more (see CONTRIBUTING.md).",
     )
     encoder: str = Field(
         "auto",
@@ -227,19 +226,6 @@ class Settings(BaseSettings):
             return BUILT_IN if self.preset == "fast" else None
         return None if self.encoder == ROTATION else self.encoder
 
-    def strategy_for(self, *, dense: bool, pretrained: bool) -> str:
-        """The name of the query strategy, with `auto` resolved.
-
-        Args:
-            dense: for a label type with a class per pixel.
-            pretrained: with a pretrained encoder, not one that is learned on the project's own images.
-        """
-        if self.strategy != "auto":
-            return self.strategy
-        if self.preset == "paper" or not pretrained:
-            return "pt4al"
-        return "coverage" if dense else "balanced"
-
     def measure(self, label_type: LabelType) -> str:
         """How uncertainty is measured for a question of this type."""
         usual = label_type.usual_uncertainty if self.uncertainty == "auto" else ""
@@ -260,8 +246,8 @@ class Settings(BaseSettings):
         order = given.get("order")
         if not isinstance(order, str) or order not in OLDER_NAMES:
             return given
-        strategy = given.get("strategy", "auto")
-        strategy = "bandit" if order == "bandit" and strategy in ("auto", "pt4al") else strategy
+        strategy = given.get("strategy", "pt4al")
+        strategy = "bandit" if (order, strategy) == ("bandit", "pt4al") else strategy
         return given | {"order": OLDER_NAMES[order], "strategy": strategy}
 
     @field_validator("strategy")
@@ -269,8 +255,8 @@ class Settings(BaseSettings):
     def _known_strategy(cls, value: str) -> str:
         from pt4al_backend.sampling import strategies  # numpy and more, where a strategy is named at all
 
-        if value != "auto" and value not in strategies.STRATEGIES and value not in strategies.names():
-            *names, last = "auto", *strategies.names()
+        if value not in strategies.STRATEGIES and value not in strategies.names():
+            *names, last = strategies.names()
             raise ValueError(f"it has to be one of {', '.join(names)} or {last}")
         return value
 

@@ -289,8 +289,7 @@ class ProjectLoop:
 
     def _learns_pretext(self, project: Project) -> bool:
         workspace = self.workspace
-        strategy = chosen_strategy(workspace.settings, dense=project.dense, pretrained=bool(project.encoder))
-        return workspace.learns_pretext or strategy.pretext
+        return workspace.learns_pretext or chosen_strategy(workspace.settings, dense=project.dense).pretext
 
     def _continued(self) -> Current | None:
         """The paused training, unless its images were replaced meanwhile."""

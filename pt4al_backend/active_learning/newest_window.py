@@ -74,8 +74,8 @@ class NewestWindow:
 
     def _can_choose(self, project: Project) -> bool:
         """Whether the first queue can be chosen; later ones always can. A negative answer is cached."""
-        strategy = chosen_strategy(self._workspace.settings, dense=project.dense, pretrained=False)
-        if project.model_version or not strategy.needs_embeddings:
+        settings = self._workspace.settings
+        if project.model_version or not chosen_strategy(settings, dense=project.dense).needs_embeddings:
             return True
         if self._lacking == project.labels_revision:
             return False
@@ -95,7 +95,7 @@ class NewestWindow:
         whole = bool(embedded.all()) and not totals.waiting
         if not embedded.any() or (embedded.sum() < enough and not whole):
             return False
-        strategy = chosen_strategy(workspace.settings, dense=project.dense, pretrained=True)
+        strategy = chosen_strategy(workspace.settings, dense=project.dense)
         images = totals.pool + totals.waiting
         query_size = project.query_size or query_size_for(images, cycles=min(workspace.settings.cycles, images))
         self._rank(project, ranked_pool(pool, embedded, strategy), whole=whole, query_size=query_size)

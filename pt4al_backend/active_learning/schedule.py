@@ -37,20 +37,18 @@ class Schedule:
         return np.concatenate([pool.row[pool.labelled], pool.row[near & ~pool.labelled]])
 
 
-def chosen_strategy(settings: Settings, *, dense: bool, pretrained: bool) -> Strategy:
+def chosen_strategy(settings: Settings, *, dense: bool) -> Strategy:
     """The query strategy that the settings ask for.
 
     Args:
         settings: the project's.
         dense: whether labels are at pixel level.
-        pretrained: whether a pretrained encoder is in use.
 
     Raises:
         PT4ALError: the strategy, or a package it needs, is not installed or cannot be imported.
     """
-    name = settings.strategy_for(dense=dense, pretrained=pretrained)
     try:
-        return strategies.find(name, diversity=settings.diversity_for(dense=dense), dense=dense)
+        return strategies.find(settings.strategy, diversity=settings.diversity_for(dense=dense), dense=dense)
     except strategies.StrategyError as error:
         raise PT4ALError(str(error)) from error
 
@@ -67,7 +65,7 @@ def schedule(pool: PoolArrays, project: Project, settings: Settings, *, query_si
     Raises:
         PT4ALError: the strategy cannot be used.
     """
-    strategy = chosen_strategy(settings, dense=project.dense, pretrained=bool(project.encoder))
+    strategy = chosen_strategy(settings, dense=project.dense)
     query_size = settings.query_size or query_size or project.query_size
     in_batches = strategy.batches and not (pool.batch < 0).any()
     batch, cycles = (pool.batch, project.cycles) if in_batches else (np.zeros_like(pool.batch), 1)

@@ -25,7 +25,6 @@ from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.label_type import LabelType
 from pt4al_backend.reports.stages import time_left
 from pt4al_backend.sampling.batches import query_size_for
-from pt4al_backend.sampling.strategy import Strategy
 from pt4al_backend.settings import Settings
 from pt4al_backend.simulate import by_class, curves
 from pt4al_backend.simulate.budget_curve import NAMES, metric
@@ -253,12 +252,10 @@ def _simulation(plan: Plan, settings: Settings, what: str, status: Status) -> Si
 
 def _learns_pretext(plan: Plan) -> bool:
     """Whether a run needs the pretext task."""
-    return plan.settings.pretrained is None or any(_strategy(variant, plan).pretext for variant in plan.variants)
-
-
-def _strategy(variant: Variant, plan: Plan) -> Strategy:
-    settings = variant.applied_to(plan.settings)
-    return chosen_strategy(settings, dense=_label_type(plan).dense, pretrained=settings.pretrained is not None)
+    return plan.settings.pretrained is None or any(
+        chosen_strategy(variant.applied_to(plan.settings), dense=_label_type(plan).dense).pretext
+        for variant in plan.variants
+    )
 
 
 def _settings(plan: Plan, directory: Path, seed: int) -> Settings:
@@ -278,7 +275,7 @@ def _check(plan: Plan) -> None:
     """Reject now what would otherwise fail after hours."""
     replay, cycles = plan.replay, plan.settings.cycles
     for variant in plan.variants:
-        _strategy(variant, plan)
+        chosen_strategy(variant.applied_to(plan.settings), dense=_label_type(plan).dense)
     if len(replay.pool.classes) < 2:
         raise PT4ALError(
             f"All regions have one class, {replay.pool.classes[0]}: set PT4AL_UNLABELLED_PIXELS=background to make the "
