@@ -69,7 +69,7 @@ def test_settings_that_a_variant_may_not_set_are_rejected(text: str, key: str) -
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("rondom", r"rondom: strategy is wrong: it has to be one of auto, pt4al, balanced, "),
+        ("rondom", r"rondom: strategy is wrong: it has to be one of pt4al, balanced, "),
         ("pt4al+order=hardest", r"pt4al\+order=hardest: order is wrong: .* hard_first, "),
         ("pt4al+main_epochs=many", "main_epochs is wrong"),
         ("pt4al+main_epochs=-1", "main_epochs is wrong"),
