@@ -9,6 +9,9 @@ TEST_READY := .venv/.ready-for-tests
 LABEL_STUDIO_READY := .venv-label-studio/.ready-$(LABEL_STUDIO)
 LABEL_STUDIO_DATABASE := .venv-label-studio/.migrated-$(LABEL_STUDIO)
 
+# The tests start hundreds of processes, each of which would compile the package once more.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Tests that run at the same time: more than cores, because those with a Label Studio mostly wait.
 TEST_WORKERS := 3
 PYTEST = .venv/bin/python -m pytest -n $(TEST_WORKERS) --dist loadgroup --no-loadscope-reorder
@@ -37,8 +40,9 @@ test: $(TEST_READY) $(LABEL_STUDIO_DATABASE)
 	$(PYTEST) $(if $(ARGS),$(ARGS),--cov --cov-report=term)
 
 # For the inner loop of development: no Label Studio, no browser, no slow tests.
+test-quick: TEST_WORKERS := 2
 test-quick: $(TEST_READY)
-	$(PYTEST) -m "not (label_studio or browser or slow)" $(ARGS)
+	$(PYTEST) --quick $(ARGS)
 
 install-for-tests: $(TEST_READY) $(LABEL_STUDIO_DATABASE)
 

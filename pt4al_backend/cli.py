@@ -167,7 +167,7 @@ def demo(
     raise typer.Exit(demo_room.run(options, settings))
 
 
-@app.command(cls=Command, epilog=example("simulate animals --strategies pt4al,random --query-size 20"))
+@app.command(cls=Command, epilog=example("simulate animals --strategies auto,random --query-size 20"))
 def simulate(
     images: Annotated[
         Path, typer.Argument(help="A directory with one directory of images per class, or a Label Studio JSON export.")
@@ -185,8 +185,10 @@ def simulate(
     test_masks: Annotated[Path | None, typer.Option(metavar="DIR", help="The masks of the images in --test.")] = None,
     strategies: Annotated[
         str,
-        typer.Option(metavar="A,B", help="Comma-separated. Add settings to one as in pt4al+order=hard_first."),
-    ] = "pt4al,random",
+        typer.Option(
+            metavar="A,B", help="Comma-separated; auto is the default one. Add settings as in pt4al+order=hard_first."
+        ),
+    ] = "auto,random",
     cycles: Annotated[
         int | None,
         typer.Option(

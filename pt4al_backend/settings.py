@@ -107,8 +107,8 @@ class Settings(BaseSettings):
     )
     database_url: str = Field(
         "",
-        description="SQLAlchemy URL, such as postgresql+psycopg://user:password@host/name (needs the package psycopg). "
-        "Empty: SQLite in the data directory.",
+        description="SQLAlchemy URL, such as postgresql+psycopg://user:password@host/name (needs the extra "
+        "`postgresql`). Empty: SQLite in the data directory.",
     )
 
     # The method
@@ -118,10 +118,11 @@ class Settings(BaseSettings):
         "(see docs/how-it-works.md).",
     )
     strategy: str = Field(
-        "pt4al",
-        description="The query strategy. All except `pt4al` query the whole pool in every round and exist for "
-        "comparison. `bandit` also chooses the batch; `coreset`, `typiclust` and `tcm` need scikit-activeml. Other "
-        "packages can add more (see CONTRIBUTING.md).",
+        "auto",
+        description="The query strategy. `auto`: with a pretrained encoder `balanced` (`maxherding` for segmentation), "
+        "otherwise and with the preset `paper` `pt4al`. All except `pt4al` query the whole pool in every round. "
+        "`bandit` also chooses the batch; `coreset`, `typiclust` and `tcm` need scikit-activeml. Other packages can "
+        "add more (see CONTRIBUTING.md).",
     )
     encoder: str = Field(
         "auto",
@@ -130,6 +131,11 @@ class Settings(BaseSettings):
         "`efficientnet_lite0`: pretrained and built in; any other name: a pretrained network of timm, downloaded once; "
         "or a safetensors file with one (see docs/encoders.md). `auto`: `efficientnet_lite0` with `fast`, `rotation` "
         "with `paper`.",
+    )
+    fine_tune: bool = Field(
+        True,
+        description="In the background, train the last blocks of a pretrained encoder on the labels, too. What comes "
+        "of it serves only if it is better in a cross-validation (see docs/encoders.md).",
     )
     offline: bool = Field(False, description="Never download weights of networks.")
     order: Literal["auto", Order] = Field(
@@ -151,7 +157,7 @@ class Settings(BaseSettings):
     init: Literal["auto", "pretext", "scratch", "imagenet"] = Field(
         "auto",
         description="Initial weights of the main network in every training. `scratch` is the paper's; `auto`: "
-        "`scratch` with `paper`, `pretext` with `fast`.",
+        "`scratch` with `paper`, `pretext` with `fast`. Unused with a pretrained encoder.",
     )
     imagenet_weights: str = Field(
         "https://huggingface.co/timm/resnet18.a1_in1k/resolve/main/model.safetensors",
@@ -169,11 +175,21 @@ class Settings(BaseSettings):
     train_growth: float = Field(
         1.25,
         ge=0,
-        description="Also train within a round once the labels have grown by this factor. 0: between rounds only.",
+        description="Also train the main network within a round once the labels have grown by this factor. 0: between "
+        "rounds only. Unused with a pretrained encoder.",
     )
-    pretext_epochs: int = Field(0, ge=0, description="Epochs of rotation training. 0: the preset's.")
-    main_epochs: int = Field(0, ge=0, description="Epochs of a round's training. 0: the preset's.")
-    seed: int = Field(0, ge=0, description="The same seed, images and machine give the same batches.")
+    pretext_epochs: int = Field(0, ge=0, description="Epochs of the pretext network. 0: the preset's.")
+    main_epochs: int = Field(
+        0,
+        ge=0,
+        description="Epochs of a training of the main network. 0: the preset's. Unused with a pretrained encoder.",
+    )
+    seed: int = Field(
+        0,
+        ge=0,
+        description="The same seed, images, machine and number of threads (OMP_NUM_THREADS) give the same batches. "
+        "With another number of threads, sums are rounded differently.",
+    )
     image_size: int = Field(
         0,
         ge=0,
@@ -226,6 +242,19 @@ class Settings(BaseSettings):
             return BUILT_IN if self.preset == "fast" else None
         return None if self.encoder == ROTATION else self.encoder
 
+    def strategy_for(self, *, dense: bool, pretrained: bool) -> str:
+        """The name of the query strategy, with `auto` resolved.
+
+        Args:
+            dense: for a label type with a class per pixel.
+            pretrained: with a pretrained encoder, not one that is learned on the project's own images.
+        """
+        if self.strategy != "auto":
+            return self.strategy
+        if self.preset == "paper" or not pretrained:
+            return "pt4al"
+        return "maxherding" if dense else "balanced"
+
     def measure(self, label_type: LabelType) -> str:
         """How uncertainty is measured for a question of this type."""
         usual = label_type.usual_uncertainty if self.uncertainty == "auto" else ""
@@ -246,8 +275,8 @@ class Settings(BaseSettings):
         order = given.get("order")
         if not isinstance(order, str) or order not in OLDER_NAMES:
             return given
-        strategy = given.get("strategy", "pt4al")
-        strategy = "bandit" if (order, strategy) == ("bandit", "pt4al") else strategy
+        strategy = given.get("strategy", "auto")
+        strategy = "bandit" if order == "bandit" and strategy in ("auto", "pt4al") else strategy
         return given | {"order": OLDER_NAMES[order], "strategy": strategy}
 
     @field_validator("strategy")
@@ -255,8 +284,8 @@ class Settings(BaseSettings):
     def _known_strategy(cls, value: str) -> str:
         from pt4al_backend.sampling import strategies  # numpy and more, where a strategy is named at all
 
-        if value not in strategies.STRATEGIES and value not in strategies.names():
-            *names, last = strategies.names()
+        if value != "auto" and value not in strategies.STRATEGIES and value not in strategies.names():
+            *names, last = "auto", *strategies.names()
             raise ValueError(f"it has to be one of {', '.join(names)} or {last}")
         return value
 

@@ -34,16 +34,62 @@ SLOW = (
     "faults",
     "learning",
     "processes",
+    "reports/test_check.py",
+    "reports/test_running_backend.py",
     "simulate",
+    "store/test_decoders.py",
+    "store/test_migrate.py",
+    "test_benchmark_datasets.py",
+    "test_cli.py",
+    "test_docker.py",
     "test_packaging.py",
     "test_release.py",
     "test_torch_index.py",
+    "test_wsgi.py",
 )
 """Where `slow` tests are: they train, or start processes and wait for them."""
+
+NOT_QUICK = ("label_studio", "browser", "slow")
+"""Markers of the tests that `--quick` leaves out."""
+
+LONG = ("label_studio", "slow")
+"""Markers of the tests that run first, so that short ones are left for the end, when workers run out of tests."""
+
+MEASURED = (
+    "demo/test_demo_end_to_end.py",
+    "processes/test_child.py",
+    "processes/test_supervisor.py",
+    "processes/test_web_server.py",
+    "reports/test_running_backend.py",
+    "store/test_decoder_process.py",
+    "test_cli.py",
+    "test_wsgi.py",
+)
+"""Where the coverage of the processes that tests start is measured, too."""
+
+MEASURING = "COVERAGE_PROCESS_CONFIG"
+"""The environment variable by which coverage.py's `patch = subprocess` reaches processes."""
 
 # Of torch, here and in every process that is started: networks as small as those of the tests gain nothing by a second
 # thread, and on a busy machine two of them spend several times the work waiting for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--quick", action="store_true", help="leave out tests with a Label Studio or a browser, and slow ones"
+    )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Without slow tests, do not even import their modules and what these import."""
+    is_slow = collection_path != TESTS and is_in_slow(collection_path)
+    return True if config.getoption("quick") and is_slow else None
+
+
+def is_in_slow(path: Path) -> bool:
+    relative = path.relative_to(TESTS)
+    return relative.parts[0] in SLOW or relative.as_posix() in SLOW
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -63,7 +109,8 @@ def pytest_unconfigure() -> None:
             process.kill()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the tests by what they use, and say which of them belong on one worker, the longest first.
 
     The tests of a module stay together for the sake of its fixtures. Those with a Label Studio take long, and are
@@ -73,13 +120,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for fixture, marker in MARKED_BY_FIXTURE.items():
             if fixture in getattr(item, "fixturenames", ()):
                 item.add_marker(marker)
-        if item.path.relative_to(TESTS).parts[0] in SLOW:
+        if is_in_slow(item.path):
             item.add_marker("slow")
         if is_marked(item, "alone"):
             item.add_marker(pytest.mark.xdist_group("alone"))
         elif not is_marked(item, "label_studio") and not is_marked(item, "xdist_group"):
             item.add_marker(pytest.mark.xdist_group(item.path.name))
-    items.sort(key=lambda item: (is_marked(item, "alone"), not is_marked(item, "label_studio")))
+    if config.getoption("quick"):
+        left_out = {item for item in items if any(is_marked(item, marker) for marker in NOT_QUICK)}
+        config.hook.pytest_deselected(items=[*left_out])
+        items[:] = [item for item in items if item not in left_out]
+    items.sort(key=lambda item: [is_marked(item, "alone"), *(not is_marked(item, mark) for mark in LONG)])
 
 
 def is_marked(item: pytest.Item | None, marker: str) -> bool:
@@ -109,6 +160,23 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
             if log.exists():
                 report.sections.append((f"end of {log.name}", tail(log)))
     return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _measuring() -> Iterator[str | None]:
+    """The variable of coverage.py, taken from the environment: measuring doubles the time that small processes take."""
+    with pytest.MonkeyPatch.context() as patch:
+        config = os.environ.get(MEASURING)
+        patch.delenv(MEASURING, raising=False)
+        yield config
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _processes_measured(request: pytest.FixtureRequest, _measuring: str | None) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        if _measuring is not None and request.path.relative_to(TESTS).as_posix() in MEASURED:
+            patch.setenv(MEASURING, _measuring)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -161,6 +229,8 @@ def start_backend(tmp_path: Path, pytestconfig: pytest.Config) -> Iterator[Calla
 
         def start(studio: Studio | None, *, data_dir: Path | None = None, **settings: object) -> Backend:
             folder = data_dir or tmp_path / f"backend-{uuid.uuid4().hex[:8]}"
+            if studio is None:  # no project can be connected, so nothing need be prepared for one
+                settings = {"encoder": "rotation"} | settings
             backend = running.enter_context(serve(studio, data_dir=folder, **settings))
             logs = pytestconfig.stash[LOGS]
             logs.append(backend.log)

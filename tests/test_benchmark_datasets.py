@@ -122,5 +122,5 @@ def test_tables_fit_their_images(data: str) -> None:
 def test_tables_have_settings_and_strategies_that_exist(name: str) -> None:
     table = TABLES[name]
     settings = Settings(preset=table.preset, cycles=table.cycles, **table.settings)
-    for variant in parse(table.strategies):
+    for variant in parse(table.strategies, settings):
         assert variant.applied_to(settings).cycles == table.cycles

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -12,7 +13,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from support.digits import DigitProject
 from support.filled_store import add_ranked
 from support.known_projects import QUICK, stored, wait_until
@@ -24,6 +26,7 @@ from pt4al_backend.label_studio.label_config.regions import draw
 from pt4al_backend.store.store import Store
 
 SECONDS = 1000  # Playwright counts milliseconds
+SELECTED_LABEL = ".lsf-label_selected"
 
 
 @pytest.fixture
@@ -193,7 +196,7 @@ def test_regions_made_with_the_mouse_are_learnt(page, label_studio, drawing_back
 
     open_task(page, label_studio, project.number, first)
     at = place_of(page, project.truth[first])
-    page.keyboard.press("1")
+    select_label(page, hotkey="1")
     page.mouse.move(*at(box.left + 30, box.top + 50))
     page.mouse.down()
     page.mouse.move(*at(box.right - 30, box.top + 50), steps=20)
@@ -206,12 +209,15 @@ def test_regions_made_with_the_mouse_are_learnt(page, label_studio, drawing_back
 
     open_task(page, label_studio, project.number, second)
     at = place_of(page, project.truth[second])
-    page.keyboard.press("4")
+    select_label(page, hotkey="4")
     corners = disc.corners[::4]
     for corner in [*corners, corners[0]]:
         page.mouse.move(*at(*corner))
         page.mouse.click(*at(*corner))
         page.wait_for_timeout(0.4 * SECONDS)  # two clicks at once are a double click
+    expect(page.locator(SELECTED_LABEL)).to_have_count(
+        0, timeout=60 * SECONDS
+    )  # until the outline is closed, its label stays selected
     submit(page, label_studio, second, shot="outline")
     wait_until(lambda: backend.project(project.number)["labelled"] == 2)
     outlined, truth = mask_of(second, "disc"), disc.covers(320, 480)[1::3, ::2]
@@ -240,6 +246,19 @@ def open_task(page: Page, studio: Studio, project: int, task: int) -> None:
     page.goto(f"{studio.url}/projects/{project}/data?task={task}")
     page.locator("canvas").first.wait_for()
     page.wait_for_timeout(2 * SECONDS)  # regions are drawn a moment after the image
+
+
+def select_label(page: Page, *, hotkey: str) -> None:
+    """Press a label's key until the editor shows it as selected: an editor that is still loading misses keys."""
+    selected = page.locator(SELECTED_LABEL, has_text=hotkey)
+
+    def is_selected() -> bool:
+        page.keyboard.press(hotkey)
+        with suppress(PlaywrightTimeout):
+            selected.wait_for(timeout=5 * SECONDS)
+        return selected.is_visible()
+
+    wait_until(is_selected)
 
 
 def submit(page: Page, studio: Studio, task: int, *, shot: str) -> list[Result]:

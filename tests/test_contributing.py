@@ -87,6 +87,7 @@ def example(title: str, monkeypatch: pytest.MonkeyPatch) -> Example:
 def test_a_strategy_is_a_file_and_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     hardest = example("A query strategy", monkeypatch).tables["STRATEGIES"]["hardest"]
     assert strategies.find("hardest", diversity="off", dense=False) is hardest
+    assert hardest.pretext
     given = candidates(scattered(9), rank=np.arange(9)[::-1], not_open=[7])
     assert given.serving_order(hardest.query(given, 3))[:3].tolist() == [8, 6, 5]
 

@@ -189,7 +189,8 @@ def test_a_publish_that_is_killed_is_done_again(label_studio, backend):
         project.label(project.queue()[0])
         kill_worker(backend, after=0.7)
     wait_until(lambda: project.version.split("-")[2] == "n4")
-    assert len(project.queue()) == len(set(project.queue())) > 0
+    queue = project.queue()
+    assert len(queue) == len(set(queue)) > 0
     wait_until(lambda: backend.project(project.number)["labelled"] == 4)
 
 

@@ -30,6 +30,23 @@ def test_segmentation_has_its_own_diversity():
     assert load_settings(preset="paper").diversity_for(dense=True) == "off"
 
 
+@pytest.mark.parametrize(
+    ("preset", "pretrained", "dense", "strategy"),
+    [
+        ("fast", True, False, "balanced"),
+        ("fast", True, True, "maxherding"),
+        ("fast", False, False, "pt4al"),
+        ("fast", False, True, "pt4al"),
+        ("paper", True, False, "pt4al"),
+        ("paper", False, False, "pt4al"),
+    ],
+)
+def test_the_encoder_decides_which_strategy_is_best(preset, pretrained, dense, strategy):
+    settings = load_settings(preset=preset)
+    assert settings.strategy_for(dense=dense, pretrained=pretrained) == strategy
+    assert load_settings(preset=preset, strategy="badge").strategy_for(dense=dense, pretrained=pretrained) == "badge"
+
+
 def test_what_is_asked_for_wins_over_the_preset():
     settings = load_settings(
         preset="paper", order="shuffled", uncertainty="entropy", diversity="gradients", init="imagenet"
@@ -40,13 +57,13 @@ def test_what_is_asked_for_wins_over_the_preset():
 @pytest.mark.parametrize(
     ("given", "strategy", "order"),
     [
-        ({"order": "dealt"}, "pt4al", "round_robin"),
+        ({"order": "dealt"}, "auto", "round_robin"),
         ({"order": "bandit"}, "bandit", "hard_first"),
         ({"order": "bandit", "strategy": "pt4al"}, "bandit", "hard_first"),
         ({"order": "bandit", "strategy": "margin"}, "margin", "hard_first"),
         ({"strategy": "bandit"}, "bandit", "hard_first"),
         ({"strategy": "bandit", "order": "easy_first"}, "bandit", "easy_first"),
-        ({}, "pt4al", "round_robin"),
+        ({}, "auto", "round_robin"),
     ],
 )
 @pytest.mark.parametrize("where", ["environment", "file", "override"])
@@ -61,7 +78,7 @@ def test_values_that_were_renamed_stay_accepted(monkeypatch, tmp_path, where, gi
 
 def test_an_unknown_strategy_is_an_error_that_lists_the_known_ones(tmp_path, monkeypatch):
     install(tmp_path, monkeypatch, "anything", "query = 3")
-    with pytest.raises(PT4ALError, match=r"PT4AL_STRATEGY is wrong: it has to be one of pt4al, .*, tcm or anyth"):
+    with pytest.raises(PT4ALError, match=r"PT4AL_STRATEGY is wrong: it has to be one of auto, pt4al, .*, tcm or anyth"):
         load_settings(strategy="rondom")
     assert load_settings(strategy="anything").strategy == "anything"
 

@@ -17,7 +17,7 @@ from support.filled_store import CONFIG
 from support.processes import free_port, running, tail, wait_ready
 
 import pt4al_backend
-from pt4al_backend.web.gate import LARGEST_BODY
+from pt4al_backend.web.header_checks import LARGEST_BODY
 
 PACKAGE = Path(pt4al_backend.__file__).resolve().parent
 TOKEN = "5ecret-t0ken"

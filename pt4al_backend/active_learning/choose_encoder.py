@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pt4al_backend import learning
 from pt4al_backend.active_learning.embed import embed_into
 from pt4al_backend.active_learning.embedding_files import EmbeddingFiles
+from pt4al_backend.active_learning.sort_pool import invalidate_training
 from pt4al_backend.active_learning.workspace import Job, Progress, Workspace, threads
 from pt4al_backend.errors import LearningError
 from pt4al_backend.store.tables import Project
@@ -26,6 +27,8 @@ logger = logging.getLogger(__name__)
 AT_ONCE = 2000  # images that are embedded before new images have their turn
 PATIENCE = 300.0  # seconds until an encoder that could not be had is tried again
 Columns = dict[str, Any]
+NOT_TUNED: Columns = {"tuned_generation": 0, "tuned_labels": 0, "tuned_accuracy": None, "probe_accuracy": None}
+"""The columns of a project whose encoder has not been fine-tuned yet."""
 
 
 def wants_change(workspace: Workspace, project: Project) -> bool:
@@ -66,7 +69,10 @@ def adopt_encoder(workspace: Workspace) -> Job:
     project = workspace.project()
     side = workspace.store.typical_side(project.id) or project.image_size
     columns = yield from choose_encoder(workspace, median_side=side, dense=project.dense)
-    workspace.store.update(project.id, ranked_pool=0, **columns)
+    if not columns["encoder"] and workspace.networks.pretext_encoder(project):
+        columns |= {"pretext_generation": 0, "pretext_pool": 0}  # a network has to learn the pretext task
+    invalidate_training(workspace)  # a head on the old encoder may be under way
+    workspace.store.update(project.id, ranked_pool=0, **columns, **NOT_TUNED)
 
 
 def change_encoder(workspace: Workspace) -> Job:
@@ -87,7 +93,9 @@ def change_encoder(workspace: Workspace) -> Job:
         workspace.store.update(project.id, encoder_note=_noted(workspace, error))
         return
     if not len(_missing(workspace, project, files)):
-        workspace.store.update(project.id, encoder=workspace.encoder or "", input_size=size, encoder_note="")
+        workspace.store.update(
+            project.id, encoder=workspace.encoder or "", input_size=size, encoder_note="", **NOT_TUNED
+        )
         workspace.networks.tidy(workspace.project())
         logger.info("project %d: its images are embedded with %s now", project.number, name)
 

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pt4al_backend import learning
 from pt4al_backend.active_learning.pool_predictions import PoolPredictions, Preview
+from pt4al_backend.active_learning.segment import segment
 from pt4al_backend.active_learning.workspace import Job, Progress, Workspace, region_question
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.platform import Drawing
@@ -62,14 +64,15 @@ def previews(
     tasks = pool.task[positions].tolist()
     sizes = workspace.store.sizes(project.id, tasks)
     found = [Preview({}, *sizes.get(task, (0, 0))) for task in tasks]
-    pixels, encoder = workspace.pixels(project), workspace.networks.encoder(project)
+    pixels, files = workspace.pixels(project), workspace.networks.embeddings(project)
     for predicted in predictions.per_question:
         label_type = predicted.question.label_type
         if not label_type.dense:
             continue
         rows = predictions.rows[positions]
         place = {row: k for k, row in enumerate(rows.tolist())}
-        for chunk, logits in encoder.segment(predicted.head, pixels, rows, device=workspace.device):
+        side = learning.mask_side(project.image_size)
+        for chunk, logits in segment(predicted.head, files, pixels, rows, side=side, device=workspace.device):
             for row, each in zip(chunk.tolist(), logits, strict=True):
                 found[place[row]].predictions[predicted.question.name] = label_type.seen(each)
     return found

@@ -1,4 +1,4 @@
-"""Embed the images that linear probes are fitted on.
+"""Embed images that were fetched before, with the encoder in use or the one that is to replace it.
 
 Embeddings come from the stored pixels if these are as large as the encoder wants them, as with the project's own
 networks; else the images are fetched again, and the stored pixels stay as they are.

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pt4al_backend import learning
 from pt4al_backend.errors import LearningError, PT4ALError
-from pt4al_backend.learning import Encoder
 from pt4al_backend.store.decoders import DecodedImage
 
 Half = NDArray[np.float16]
@@ -24,13 +24,13 @@ class EmbeddedImage(DecodedImage):
     vector: Half
     """(D,)"""
     patches: Half | None
-    """(G, G, F); None if the encoder gives none."""
+    """(size,); None if the encoder gives none."""
 
 
 class Embedder:
     """Embeds in a thread of its own, as many images at a time as wait for it."""
 
-    def __init__(self, encoder: Encoder, *, device: str, thread: ThreadPoolExecutor) -> None:
+    def __init__(self, encoder: learning.Encoder, *, device: str, thread: ThreadPoolExecutor) -> None:
         self._encoder, self._device, self._thread = encoder, device, thread
         self._at_a_time = encoder.images_per_step(device)
         self._waiting: queue.SimpleQueue[tuple[DecodedImage, Future[DecodedImage]]] = queue.SimpleQueue()
@@ -84,7 +84,7 @@ class Embedder:
                 result.set_result(EmbeddedImage(**decoded, vector=vectors[place], patches=cells))
 
 
-def _blamed_on(encoder: Encoder, error: Exception) -> LearningError:
+def _blamed_on(encoder: learning.Encoder, error: Exception) -> LearningError:
     sentence = LearningError(
         f"The encoder {encoder.name} fails ({type(error).__name__}: {error}): choose another with PT4AL_ENCODER."
     )
@@ -93,6 +93,6 @@ def _blamed_on(encoder: Encoder, error: Exception) -> LearningError:
 
 
 def stacked(images: Sequence[EmbeddedImage]) -> tuple[Half, Half | None]:
-    """Embeddings (n, D) and patch embeddings (n, G, G, F) of images, as `EmbeddingFiles.write` takes them."""
+    """Embeddings (n, D) and patch embeddings (n, size) of images, as `EmbeddingFiles.write` takes them."""
     patches = [image.patches for image in images if image.patches is not None]
     return np.stack([image.vector for image in images]), np.stack(patches) if patches else None

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pt4al_backend.learning import Encoder
+from pt4al_backend import learning
 from pt4al_backend.store.embedding_file import EmbeddingFile
 
 VECTORS, PATCHES = "embeddings", "patches"
@@ -22,14 +22,14 @@ _OLD_NAMES = {"features": VECTORS, "grid": PATCHES}
 class EmbeddingFiles:
     """One file of vectors, and one of patch embeddings where the encoder gives them; both are named after it."""
 
-    encoder: Encoder
+    encoder: learning.Encoder
     vectors: EmbeddingFile
     """One embedding per image."""
     patches: EmbeddingFile | None
-    """One embedding per cell of a grid over the image."""
+    """The patch embeddings of an image, as its encoder's `PatchLayout` says."""
 
     @classmethod
-    def of(cls, encoder: Encoder, directory: Path, *, input_size: int = 0) -> EmbeddingFiles:
+    def of(cls, encoder: learning.Encoder, directory: Path, *, input_size: int = 0) -> EmbeddingFiles:
         """The files of an encoder in a directory; they appear when they are written.
 
         Args:
@@ -38,14 +38,8 @@ class EmbeddingFiles:
             input_size: as in `StoredNetworks.encoder`.
         """
         vectors, patches = (directory / name for name in file_names(encoder.name, input_size=input_size))
-        if encoder.grid is None:
-            return cls(encoder, EmbeddingFile(vectors, width=encoder.dimension), None)
-        side, width = encoder.grid
-        return cls(
-            encoder,
-            EmbeddingFile(vectors, width=encoder.dimension),
-            EmbeddingFile(patches, width=side * side * width),
-        )
+        of_cells = None if encoder.patches is None else EmbeddingFile(patches, width=encoder.patches.size)
+        return cls(encoder, EmbeddingFile(vectors, width=encoder.dimension), of_cells)
 
     def has(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """(n,) whether each image is embedded."""
@@ -57,10 +51,10 @@ class EmbeddingFiles:
         return rows[~self.has(rows)]
 
     def write(self, rows: NDArray[np.int64], vectors: NDArray[np.float16], patches: NDArray[np.float16] | None) -> None:
-        """Store (n, D) embeddings and (n, G, G, F) patch embeddings of `rows`."""
+        """Store embeddings (n, D) and patch embeddings (n, size) of `rows`."""
         self.vectors.write(rows, vectors)
         if self.patches is not None and patches is not None:
-            self.patches.write(rows, patches.reshape(len(rows), -1))
+            self.patches.write(rows, patches)
 
     def forget(self, rows: NDArray[np.int64]) -> None:
         """Unmark rows whose image changed."""

@@ -25,6 +25,7 @@ from pt4al_backend.active_learning.read_images import (
     platform_failures,
 )
 from pt4al_backend.active_learning.sort_pool import invalidate_training
+from pt4al_backend.active_learning.tuning_trial import invalidate_trial
 from pt4al_backend.active_learning.workspace import Job, Progress, Workspace, is_dense, threads
 from pt4al_backend.errors import PT4ALError, UnreadableImageError
 from pt4al_backend.store.decoders import DecodedImage
@@ -185,6 +186,7 @@ def _write(workspace: Workspace, project: Project, rows: NDArray[np.int64], imag
         return
     if (rows < project.next_row).any():  # they replace other images
         invalidate_training(workspace)
+        invalidate_trial(workspace)
         workspace.networks.delete_unused_embeddings(project)
     workspace.pixels(project).write(rows, np.stack([image.pixels for image in images]))
     masks = workspace.masks(project)

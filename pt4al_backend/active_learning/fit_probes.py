@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pt4al_backend import learning
 from pt4al_backend.active_learning.pool_predictions import PoolPredictions, QuestionPredictions, logits_of
 from pt4al_backend.active_learning.training_data import ProbeInputs, answered, output
-from pt4al_backend.labelling.label_type import Drawings, LabelType, Measure, Targets
+from pt4al_backend.labelling.label_type import Drawings, LabelType, Masks, Measure, Targets
 from pt4al_backend.labelling.questions import Question
 from pt4al_backend.sampling.uncertainty import UNCERTAINTIES
 from pt4al_backend.store.pool_scores import PredictionArrays
@@ -55,17 +55,19 @@ def fit_probes(pool: PoolArrays, questions: Sequence[Question], inputs: ProbeInp
     of_pool = inputs.of_pool(pool.row) if len(labelled) else None
     heads: dict[str, learning.Head] = {}
     for question in questions:
-        labels = _targets(pool, question, inputs, labelled)
+        labels = targets_of(pool, question, inputs, labelled)
         answered_at = np.flatnonzero(answered(labels))
         if len(answered_at) and question.name in inputs.trained_heads:
             heads[question.name] = inputs.trained_heads[question.name]
         elif len(answered_at):
-            if question.label_type.dense:
-                answered_at = np.sort(np.random.default_rng(0).permutation(answered_at)[:MOST_MASKS])
-            features = inputs.read(question.label_type, pool.row[labelled[answered_at]])
             shape = output(question, background=inputs.background)
-            head = _fit(features, labels, answered_at, shape, inputs.balance, of_pool)
-            heads |= {} if head is None else {question.name: head}
+            rows = pool.row[labelled]
+            if isinstance(labels, np.ndarray):
+                features = inputs.read(question.label_type, rows[answered_at])
+                head = learning.fit_head(features, labels[answered_at], shape, pool=of_pool)
+                heads[question.name] = head.cooled(inputs.temperatures.get(question.name, 1.0))
+            elif (of_cells := _fit_to_masks(labels, answered_at, rows, question, inputs)) is not None:
+                heads[question.name] = of_cells
     return heads
 
 
@@ -80,7 +82,7 @@ def out_of_fold_errors(
     labelled = np.flatnonzero(pool.labelled & inputs.known(pool.row))
     wrong, asked = np.zeros(len(labelled)), np.zeros(len(labelled))
     for question in questions:
-        labels = _targets(pool, question, inputs, labelled)
+        labels = targets_of(pool, question, inputs, labelled)
         answered_at = np.flatnonzero(answered(labels))
         if question.label_type.dense or not len(answered_at):
             continue  # a mask is never quite right
@@ -93,26 +95,36 @@ def out_of_fold_errors(
     return labelled, wrong / np.maximum(asked, 1)
 
 
-def _targets(pool: PoolArrays, question: Question, inputs: ProbeInputs, positions: NDArray[np.int64]) -> Targets:
+def targets_of(pool: PoolArrays, question: Question, inputs: ProbeInputs, positions: NDArray[np.int64]) -> Targets:
+    """The labels of the images at these positions of the pool."""
     answers = [inputs.answers.get(task, {}) for task in pool.task[positions].tolist()]
     drawings = Drawings(pool.row[positions], inputs.masks, inputs.background)
     return question.label_type.targets(question, answers, drawings)
 
 
-def _fit(
-    features: NDArray[np.float16],
-    labels: Targets,
-    answered_at: NDArray[np.int64],
-    shape: learning.Output,
-    balance: float,
-    of_pool: NDArray[np.float16] | None,
+def _fit_to_masks(
+    masks: Masks, drawn: NDArray[np.int64], rows: NDArray[np.int64], question: Question, inputs: ProbeInputs
 ) -> learning.Head | None:
-    if isinstance(labels, np.ndarray):
-        return learning.fit_head(features, labels[answered_at], shape, pool=of_pool)
-    shares = learning.mask_shares(labels.read(answered_at), shape.classes, features.shape[1])
-    if not shares.any():
-        return None  # only pixels that are ignored
-    return learning.fit_pixel_head(features, shares, balance=balance)
+    """A probe fitted on some cells of each image; None if the masks at these positions have only ignored pixels.
+
+    Args:
+        masks: of n images.
+        drawn: (m,) positions of those that have one.
+        rows: (n,) of the images.
+        question: what is asked about them.
+        inputs: their patch embeddings.
+    """
+    layout, classes = inputs.layout, output(question, background=inputs.background).classes
+    assert layout is not None
+    drawn = np.sort(np.random.default_rng(0).permutation(drawn)[:MOST_MASKS])
+    how = learning.PRETRAINED_PATCHES if inputs.pretrained else learning.OWN_PATCHES
+    of_each = -(-how.most_cells(layout.channels, classes) // len(drawn))
+    parts = []
+    for chunk in np.split(drawn, range(size := inputs.chunk(question.label_type), len(drawn), size)):
+        shares = learning.mask_shares(masks.read(chunk), classes, layout.side)
+        parts.append(layout.sampled(inputs.read(question.label_type, rows[chunk]), shares, of_each))
+    cells, shares = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return learning.fit_pixel_head(cells, shares, balance=inputs.balance, how=how) if shares.any() else None
 
 
 def _predict(

@@ -17,16 +17,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pt4al_backend.active_learning.choose_encoder import adopt_encoder, change_encoder, serves, wants_change
+from pt4al_backend.active_learning.choose_encoder import NOT_TUNED, adopt_encoder, change_encoder, serves, wants_change
 from pt4al_backend.active_learning.draw_masks import draw_masks, undrawn
 from pt4al_backend.active_learning.embed import embed
 from pt4al_backend.active_learning.fetch_images import fetch_images, needs_other_images, start_over
+from pt4al_backend.active_learning.fine_tune import fine_tune, is_lost, tuning_due
 from pt4al_backend.active_learning.newest_window import NewestWindow
 from pt4al_backend.active_learning.publish import Publisher
 from pt4al_backend.active_learning.schedule import GROWN, chosen_strategy
-from pt4al_backend.active_learning.sort_pool import cut_as_wanted, is_under_way, pretext, recut, score_late_images
+from pt4al_backend.active_learning.sort_pool import (
+    cut_as_wanted,
+    is_under_way,
+    pretext,
+    pretext_is_of_another_encoder,
+    recut,
+    score_late_images,
+)
 from pt4al_backend.active_learning.sync import Sync
 from pt4al_backend.active_learning.train_network import train_main
+from pt4al_backend.active_learning.tuning_trial import is_tried
 from pt4al_backend.active_learning.workspace import Job, Progress, Workspace
 from pt4al_backend.errors import LearningError, PT4ALError
 from pt4al_backend.labelling.platform import LabellingPlatform
@@ -83,6 +92,11 @@ class ProjectLoop:
         return self._sync.complete
 
     @property
+    def has_more_to_sync(self) -> bool:
+        """Whether the last sync left some changes for the next one."""
+        return not self._sync.complete or self._sync.has_more
+
+    @property
     def busy_with(self) -> str:
         """The stage of the current job, whether people wait for it or not; "" if there is none."""
         current = self._current
@@ -106,6 +120,9 @@ class ProjectLoop:
         if self._current and self._current.online:
             self._current.job.close()
             self._current = None
+        if self._paused and self._paused.online:
+            self._paused.job.close()
+            self._paused = None
         self._sync.interrupt()
         before, self.workspace.platform = self.workspace.platform, platform
         if before is not platform:
@@ -156,6 +173,8 @@ class ProjectLoop:
         if not self.is_synced:
             return True
         if self._current is not None and self._current.pauses and self._current.situation != self._situation():
+            if self._paused:
+                self._paused.job.close()
             self._current, self._paused = None, self._current
         if self._current is None:
             situation = self._situation()
@@ -214,6 +233,12 @@ class ProjectLoop:
         if workspace.has_lost_files(project):
             logger.warning("project %d: files of its images or networks are missing; starting again", project.number)
             return Current(tables.IMAGES, start_over(workspace, "files of images or networks are missing"))
+        if is_lost(workspace, project):
+            logger.warning(
+                "project %d: its fine-tuned encoder is missing; the encoder serves as it was", project.number
+            )
+            workspace.store.update(project.id, **NOT_TUNED)
+            project = workspace.project()
         if wants_change(workspace, project) and project.image_size and not serves(project):
             return Current(tables.IMAGES, adopt_encoder(workspace))
         totals = workspace.store.totals(workspace.project_id)
@@ -272,15 +297,22 @@ class ProjectLoop:
                 return following
         if changes:  # to the project's own networks, now that there is one
             return Current(stage, change_encoder(workspace), part=True)
+        if tuning_due(workspace, project, int(pool.labelled.sum())):
+            return self._continued(tables.TRAINING) or Current(
+                tables.READY_STAGE, fine_tune(workspace), doing=tables.TRAINING, pauses=True, online=True
+            )
         self._at_rest(project)
         return None
 
     def _next_of_pretext(self, project: Project, totals: Totals, pool: PoolArrays, stage: str) -> Current | None:
         """What the batches lack."""
         workspace = self.workspace
-        if totals.pool >= GROWN * project.pretext_pool:
+        grown = totals.pool >= GROWN * project.pretext_pool
+        if grown or pretext_is_of_another_encoder(workspace, project):
             pauses = bool(project.encoder)
-            return self._continued() or Current(stage, pretext(workspace), doing=tables.PRETEXT, pauses=pauses)
+            return self._continued(tables.PRETEXT) or Current(
+                stage, pretext(workspace), doing=tables.PRETEXT, pauses=pauses
+            )
         if (pool.batch < 0).any() or np.isnan(pool.loss).any():
             return Current(stage, score_late_images(workspace), doing=tables.PRETEXT)
         if not cut_as_wanted(project, workspace.settings):
@@ -289,12 +321,17 @@ class ProjectLoop:
 
     def _learns_pretext(self, project: Project) -> bool:
         workspace = self.workspace
-        return workspace.learns_pretext or chosen_strategy(workspace.settings, dense=project.dense).pretext
+        strategy = chosen_strategy(workspace.settings, dense=project.dense, pretrained=bool(project.encoder))
+        return workspace.learns_pretext or strategy.pretext
 
-    def _continued(self) -> Current | None:
-        """The paused training, unless its images were replaced meanwhile."""
-        paused, self._paused = self._paused, None
-        if paused and not is_under_way(self.workspace):
+    def _continued(self, doing: str) -> Current | None:
+        """The paused training of that stage, unless its images were replaced meanwhile."""
+        paused = self._paused
+        if paused is None or paused.doing != doing:
+            return None
+        self._paused = None
+        under_way = is_under_way if doing == tables.PRETEXT else is_tried
+        if not under_way(self.workspace):
             paused.job.close()
             return None
         return paused
@@ -341,8 +378,3 @@ class ProjectLoop:
                 stage_detail=detail,
                 eta_seconds=None,
             )
-
-
-def _waiting(pool: PoolArrays) -> set[int]:
-    """Tasks that are neither labelled nor skipped."""
-    return set(pool.task[~pool.labelled & ~pool.skipped].tolist())

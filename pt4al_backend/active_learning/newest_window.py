@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +22,10 @@ from pt4al_backend.store.tables import Project
 
 FIRST = 500
 """Images that a first window is chosen from while others are still being fetched."""
+LEAST = 100
+"""The same where a machine is slow: as many as are there after `SOON` seconds, but no fewer than this."""
+SOON = 5.0
+"""Seconds."""
 
 
 class NewestWindow:
@@ -34,6 +40,7 @@ class NewestWindow:
         self._window: Window | None = None
         self._encoder = ""  # that the window was chosen with
         self._query: tuple[int, str, NDArray[np.int64]] = (-1, "", np.empty(0, np.int64))  # round, encoder, tasks
+        self._fetching_since = time.monotonic()  # when there was no image yet
         self._lacking: int | None = None  # labels_revision at which embeddings were missing, until the next job
 
     @property
@@ -74,8 +81,8 @@ class NewestWindow:
 
     def _can_choose(self, project: Project) -> bool:
         """Whether the first queue can be chosen; later ones always can. A negative answer is cached."""
-        settings = self._workspace.settings
-        if project.model_version or not chosen_strategy(settings, dense=project.dense).needs_embeddings:
+        strategy = chosen_strategy(self._workspace.settings, dense=project.dense, pretrained=False)
+        if project.model_version or not strategy.needs_embeddings:
             return True
         if self._lacking == project.labels_revision:
             return False
@@ -87,7 +94,7 @@ class NewestWindow:
         """With a pretrained encoder, all embedded images are ranked, once they are enough. Returns whether they are."""
         workspace = self._workspace
         totals = workspace.store.totals(project.id)
-        enough = min(FIRST, project.ranked_pool or FIRST)
+        enough = min(FIRST, project.ranked_pool or self._enough(totals.pool))
         if totals.pool < enough and totals.waiting:
             return False
         pool = workspace.store.pool(project)
@@ -95,11 +102,18 @@ class NewestWindow:
         whole = bool(embedded.all()) and not totals.waiting
         if not embedded.any() or (embedded.sum() < enough and not whole):
             return False
-        strategy = chosen_strategy(workspace.settings, dense=project.dense)
+        strategy = chosen_strategy(workspace.settings, dense=project.dense, pretrained=True)
         images = totals.pool + totals.waiting
         query_size = project.query_size or query_size_for(images, cycles=min(workspace.settings.cycles, images))
         self._rank(project, ranked_pool(pool, embedded, strategy), whole=whole, query_size=query_size)
         return True
+
+    def _enough(self, fetched: int) -> int:
+        """How many images a first window is chosen from while others are still being fetched."""
+        now = time.monotonic()
+        if not fetched:
+            self._fetching_since = now
+        return LEAST if now - self._fetching_since >= SOON else FIRST
 
     def _rank(self, project: Project, pool: PoolArrays, *, whole: bool, query_size: int = 0) -> None:
         """Rank `pool`; `whole`: all images are there, so that a query may be kept until it is labelled."""

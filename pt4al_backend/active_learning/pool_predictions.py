@@ -28,7 +28,7 @@ class QuestionPredictions:
 
 @dataclass(frozen=True)
 class PoolPredictions:
-    """What the model thinks of the pool: a predicted on each question that was answered at all."""
+    """What the model predicts for the pool, for each question that was answered at all."""
 
     questions: tuple[Question, ...]
     per_question: tuple[QuestionPredictions, ...]
@@ -88,7 +88,7 @@ def logits_of(
     size = inputs.chunk(label_type)
     for start in range(0, len(positions), size):
         chunk = positions[start : start + size]
-        yield chunk, predicted.head.logits(inputs.read(label_type, predictions.rows[chunk]))
+        yield chunk, inputs.logits(label_type, predicted.head, predictions.rows[chunk])
 
 
 @dataclass(frozen=True)

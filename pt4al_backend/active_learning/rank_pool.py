@@ -49,10 +49,10 @@ def rank(
     opened: Sequence[int] = (),
     previews: Previews | None = None,
 ) -> Ranked:
-    """Sort the pool (all of it in batches) and choose the window.
+    """Sort the pool and choose the window.
 
     Args:
-        pool: the images.
+        pool: the images: all in batches, or none, as for `schedule`.
         predictions: what the model predicts for them.
         schedule: the round, and the strategy that chooses its query.
         settings: the project's.

@@ -37,18 +37,20 @@ class Schedule:
         return np.concatenate([pool.row[pool.labelled], pool.row[near & ~pool.labelled]])
 
 
-def chosen_strategy(settings: Settings, *, dense: bool) -> Strategy:
+def chosen_strategy(settings: Settings, *, dense: bool, pretrained: bool) -> Strategy:
     """The query strategy that the settings ask for.
 
     Args:
         settings: the project's.
         dense: whether labels are at pixel level.
+        pretrained: whether a pretrained encoder is in use.
 
     Raises:
         PT4ALError: the strategy, or a package it needs, is not installed or cannot be imported.
     """
+    name = settings.strategy_for(dense=dense, pretrained=pretrained)
     try:
-        return strategies.find(settings.strategy, diversity=settings.diversity_for(dense=dense), dense=dense)
+        return strategies.find(name, diversity=settings.diversity_for(dense=dense), dense=dense)
     except strategies.StrategyError as error:
         raise PT4ALError(str(error)) from error
 
@@ -65,13 +67,15 @@ def schedule(pool: PoolArrays, project: Project, settings: Settings, *, query_si
     Raises:
         PT4ALError: the strategy cannot be used.
     """
-    strategy = chosen_strategy(settings, dense=project.dense)
+    pretrained = bool(project.encoder)
+    strategy = chosen_strategy(settings, dense=project.dense, pretrained=pretrained)
+    name = settings.strategy_for(dense=project.dense, pretrained=pretrained)
     query_size = settings.query_size or query_size or project.query_size
     in_batches = strategy.batches and not (pool.batch < 0).any()
     batch, cycles = (pool.batch, project.cycles) if in_batches else (np.zeros_like(pool.batch), 1)
     in_rounds = queue.Pool(batch=batch, labelled=pool.labelled, skipped=pool.skipped)
     due = queue.next_round(in_rounds, cycles=cycles, query_size=query_size)
-    return Schedule(settings.strategy, strategy, due, query_size)
+    return Schedule(name, strategy, due, query_size)
 
 
 def ranked_pool(pool: PoolArrays, embedded: NDArray[np.bool_], strategy: Strategy) -> PoolArrays:

@@ -1,7 +1,8 @@
-"""Trains the pretext task, sorts the pool by its loss and cuts it into batches (PT4AL, sections 3.1 and 3.2)."""
+"""Learns the pretext task, sorts the pool by its loss and cuts it into batches (PT4AL, sections 3.1 and 3.2)."""
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -18,31 +19,41 @@ from pt4al_backend.store.checkpoints import CheckpointFile, load_arrays, save_ar
 from pt4al_backend.store.store import PoolArrays
 from pt4al_backend.store.tables import Project
 
+Rows = NDArray[np.int64]
+
+
+def by_network(workspace: Workspace, project: Project) -> bool:
+    """Whether a network has to learn the pretext task, and not a head on the pretrained encoder in use.
+
+    The network's embeddings are needed where no pretrained encoder is to give them.
+    """
+    return not (project.encoder and workspace.encoder)
+
+
+def pretext_is_of_another_encoder(workspace: Workspace, project: Project) -> bool:
+    """Whether the pretext task was learned on an encoder that is not, or will not be, in use."""
+    learned_on = workspace.networks.pretext_encoder(project)
+    return bool(learned_on) and (by_network(workspace, project) or learned_on != project.encoder)
+
 
 def pretext(workspace: Workspace) -> Job:
-    """Train the rotation network on the pool, then sort the pool by its loss and cut it into batches."""
+    """Learn the pretext task on the pool, then sort the pool by its loss and cut it into batches."""
     project = workspace.project()
     generation = project.pretext_generation + 1
     name = f"pretext-{generation}"
     snapshot, saved = _unfinished(workspace, project)
     task, row = _pool_snapshot(snapshot, workspace.store.pool(project))
     checkpoint = CheckpointFile(saved)
-    recipe = workspace.recipe(project, pool=len(task)).pretext
-    pixels = workspace.pixels(project)
+    network = by_network(workspace, project)
+    until = 0.9 if network else 0.2
     try:
+        learn = _train_network if network else _train_head
         weights = yield from follow(
-            learning.train_pretext(
-                pixels, row, recipe=recipe, seed=workspace.settings.seed, device=workspace.device, checkpoint=checkpoint
-            ),
-            "learning the rotation task",
-            until=0.9,
+            learn(workspace, project, row, checkpoint), "learning the rotation task", until=until
         )
         pool = workspace.store.pool(project)  # images may have been added or removed meanwhile
-        losses = yield from follow(
-            learning.pretext_losses(weights, pixels, pool.row, device=workspace.device),
-            "measuring the pretext loss",
-            since=0.9,
-        )
+        measure = _losses(workspace, project, weights, pool.row)
+        losses = yield from follow(measure, "measuring the pretext loss", since=until)
         if not np.isfinite(losses).all():
             raise LearningError("The pretext training diverged. Set PT4AL_SEED to another number.")
     except LearningError:
@@ -63,6 +74,42 @@ def pretext(workspace: Workspace) -> Job:
     checkpoint.delete()
     snapshot.unlink()
     workspace.networks.tidy(workspace.project())
+
+
+def _train_network(
+    workspace: Workspace, project: Project, rows: Rows, checkpoint: CheckpointFile
+) -> Generator[learning.Progress, None, learning.Weights]:
+    return learning.train_pretext(
+        workspace.pixels(project),
+        rows,
+        recipe=workspace.recipe(project, pool=len(rows)).pretext,
+        seed=workspace.settings.seed,
+        device=workspace.device,
+        checkpoint=checkpoint,
+    )
+
+
+def _train_head(
+    workspace: Workspace, project: Project, rows: Rows, _: CheckpointFile
+) -> Generator[learning.Progress, None, learning.Weights]:
+    return learning.train_rotation_head(
+        workspace.networks.make(project.encoder, learning.HEAD_SIDE, dense=False),
+        workspace.pixels(project),
+        rows,
+        seed=workspace.settings.seed,
+        device=workspace.device,
+    )
+
+
+def _losses(
+    workspace: Workspace, project: Project, weights: learning.Weights, rows: Rows
+) -> Generator[learning.Progress, None, NDArray[np.float64]]:
+    """Pretext losses (n,) of the images in `rows`, by the network or the head that learned the pretext task."""
+    pixels, encoder = workspace.pixels(project), learning.head_encoder(weights.spec)
+    if not encoder:
+        return learning.pretext_losses(weights, pixels, rows, device=workspace.device)
+    made = workspace.networks.make(encoder, weights.spec["image_size"], dense=False)
+    return learning.rotation_head_losses(weights, made, pixels, rows, device=workspace.device)
 
 
 def _unfinished(workspace: Workspace, project: Project) -> tuple[Path, Path]:
@@ -128,15 +175,9 @@ def score_late_images(workspace: Workspace) -> Job:
     pool = workspace.store.pool(project)
     late = np.isnan(pool.loss)
     losses = pool.loss.copy()
-    losses[late] = yield from follow(
-        learning.pretext_losses(
-            workspace.networks.weights(f"pretext-{project.pretext_generation}"),
-            workspace.pixels(project),
-            pool.row[late],
-            device=workspace.device,
-        ),
-        "measuring the pretext loss of new images",
-    )
+    weights = workspace.networks.weights(f"pretext-{project.pretext_generation}")
+    measure = _losses(workspace, project, weights, pool.row[late])
+    losses[late] = yield from follow(measure, "measuring the pretext loss of new images")
     if late.all():  # the whole pool was replaced: these batches serve until the network is trained again
         columns = _cut(workspace, pool.task, losses, trained_on=len(pool))
         workspace.store.save_batches(

@@ -2,7 +2,8 @@
 
 The network that is trained and the encoder in use are two things. The *newest network* is the one that was trained last
 on the project's own images: the pretext network, then one main network after another. The *encoder in use* gives the
-embeddings that linear probes are fitted on: a pretrained one if the project's row names one, else the newest network.
+embeddings that linear probes are fitted on: a pretrained one if the project's row names one, as it is or fine-tuned,
+else the newest network.
 """
 
 from __future__ import annotations
@@ -23,7 +24,11 @@ DOWNLOADS = "hub"
 
 
 class StoredNetworks:
-    """The networks of one project, by name: `pretext-2` is its second pretext network, `main-3` its third main."""
+    """The networks of one project, by name: `pretext-2` is its second pretext network, `main-3` its third main.
+
+    With a pretrained encoder, `pretext-2` is a rotation head on it. Of `tuned-4`, a fine-tuned encoder, only the last
+    blocks are stored.
+    """
 
     def __init__(self, project_id: int, models_dir: Path) -> None:
         self.downloads = models_dir.parent / DOWNLOADS
@@ -32,6 +37,8 @@ class StoredNetworks:
         self._dir = models_dir
         self._encoders: dict[tuple[str, int, bool], learning.Encoder] = {}
         self._heads: dict[str, list[tuple[Any, learning.Head]]] = {}  # of each network, by its question
+        self._temperatures: dict[str, dict[str, float]] = {}  # of the fine-tuned encoder, by name of the question
+        self._pretext_encoders: dict[str, str] = {}
 
         adopt_old_names(models_dir)
 
@@ -44,7 +51,12 @@ class StoredNetworks:
 
     def encoder_name(self, project: Project) -> str:
         """Name of the encoder in use."""
-        return project.encoder or self.newest(project)
+        return self.tuned(project) or project.encoder or self.newest(project)
+
+    @staticmethod
+    def tuned(project: Project) -> str:
+        """Name of the fine-tuned encoder in use; "" if none is."""
+        return f"{learning.TUNED}{project.tuned_generation}" if project.tuned_generation else ""
 
     def encoder(self, project: Project, name: str | None = None, *, input_size: int = 0) -> learning.Encoder:
         """The encoder in use, or another by name.
@@ -62,9 +74,9 @@ class StoredNetworks:
         return EmbeddingFiles.of(self.make(named, side, dense=project.dense), self._dir, input_size=side)
 
     def _named(self, project: Project, name: str | None, input_size: int) -> tuple[str, int]:
-        if name is None or name == project.encoder:
-            return self.encoder_name(project), project.input_size
-        return name, input_size
+        name = name or self.encoder_name(project)
+        of_project = project.encoder and name in (project.encoder, self.encoder_name(project))
+        return name, project.input_size if of_project else input_size
 
     def make(self, name: str, input_size: int = 0, *, dense: bool) -> learning.Encoder:
         """An encoder by name, as `encoder` does; `dense`: whether patch embeddings are needed."""
@@ -90,12 +102,21 @@ class StoredNetworks:
             )
         return learning.Weights(*loaded)
 
+    def pretext_encoder(self, project: Project) -> str:
+        """Name of the encoder on which the pretext task was learned; "" if a network learned it, or nothing has yet."""
+        if not project.pretext_generation:
+            return ""
+        name = f"pretext-{project.pretext_generation}"
+        if name not in self._pretext_encoders:
+            self._pretext_encoders = {name: learning.head_encoder(self.weights(name).spec)}
+        return self._pretext_encoders[name]
+
     def heads(self, project: Project, name: str, *, background: bool) -> dict[str, learning.Head]:
         """Heads that were trained with a network, by name of the question, as far as the project still asks the same.
 
         With a pretrained encoder none were.
         """
-        if name == project.encoder:
+        if project.encoder and name in (project.encoder, self.encoder_name(project)):
             return {}
         if name not in self._heads:
             weights = self.weights(name)
@@ -113,12 +134,24 @@ class StoredNetworks:
             if asks in project.questions and len(head.bias) == given[asks["name"]]
         }
 
+    def temperatures(self, project: Project) -> dict[str, float]:
+        """Of probes on the embeddings of the fine-tuned encoder in use, by name of the question."""
+        tuned = self.tuned(project)
+        if tuned and tuned not in self._temperatures:
+            self._temperatures = {tuned: self.weights(tuned).spec["temperatures"]}
+        return self._temperatures[tuned] if tuned else {}
+
     def tidy(self, project: Project) -> None:
-        """Delete superseded networks, unfinished trainings, and embeddings by other encoders than the one in use."""
-        in_use = self.encoder_name(project)
-        self._encoders = {key: encoder for key, encoder in self._encoders.items() if key[0] == in_use}
-        current = {f"pretext-{project.pretext_generation}", f"main-{project.main_generation}"}
-        self._delete_all_but({f"{name}.safetensors" for name in current}, project)
+        """Delete superseded networks, unfinished trainings, and embeddings by encoders that are not in use.
+
+        The encoder that is fine-tuned stays in use, and what its frozen blocks give.
+        """
+        self._pretext_encoders.clear()
+        in_use = {self.encoder_name(project), project.encoder, f"{learning.FROZEN}{project.encoder}"}
+        self._encoders = {key: encoder for key, encoder in self._encoders.items() if key[0] in in_use}
+        current = {f"pretext-{project.pretext_generation}", f"main-{project.main_generation}", self.tuned(project)}
+        others = [file_names(name, input_size=project.input_size) for name in in_use if project.encoder]
+        self._delete_all_but({f"{name}.safetensors" for name in current} | set().union(*others), project)
 
     def delete_unused_embeddings(self, project: Project) -> None:
         """Delete embeddings by other encoders than the one in use."""
@@ -136,3 +169,5 @@ class StoredNetworks:
         shutil.rmtree(self._dir, ignore_errors=True)
         self._encoders.clear()
         self._heads.clear()
+        self._pretext_encoders.clear()
+        self._temperatures.clear()

@@ -45,7 +45,7 @@ class Sync:
 
     def __init__(self, workspace: Workspace) -> None:
         self.complete = False
-        """Whether all tasks are stored as the project is configured now."""
+        """Whether all tasks have been stored since the project was configured as it is now."""
         self._workspace = workspace
         self._addresses = Addresses(workspace)
         self._pages: Iterator[tuple[list[TaskState], str]] | None = None  # those that are left
@@ -72,8 +72,8 @@ class Sync:
             return result  # the tasks come with the next syncs; if one fails, this result has been returned
         changed = self._store_tasks(project, info)
         totals = workspace.store.totals(workspace.project_id)
-        if not self.complete:
-            return replace(result, tasks=self._listed if self._listing_all else totals.tasks)
+        if self.has_more:
+            return replace(result, changed=changed, tasks=self._listed if self._listing_all else totals.tasks)
         if totals.tasks > info.tasks and self._remove_missing():
             changed, totals = True, workspace.store.totals(workspace.project_id)
         columns = {"title": info.title, "notes": list(info.notes), "looked_at": project.wake_at}
@@ -82,6 +82,11 @@ class Sync:
         self._compare(totals, info, settled=not changed)
         changed |= self._addresses.compare(project)
         return replace(result, changed=changed, tasks=totals.tasks)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether the next sync continues this one."""
+        return self._pages is not None
 
     def interrupt(self) -> None:
         """Drop the pages that are left: the next sync continues from the cursor."""
@@ -100,7 +105,7 @@ class Sync:
         )
 
     def _store_tasks(self, project: Project, info: ProjectInfo) -> bool:
-        """Store changed tasks for `AT_A_TIME` seconds, and set `complete` if none is left.
+        """Store changed tasks for `AT_A_TIME` seconds, and set `complete` once none is left.
 
         Returns:
             Whether any task was new or changed.
@@ -118,7 +123,7 @@ class Sync:
                 self._log_notes(project, states)
                 self._listed += len(states)
                 if time.monotonic() >= deadline:
-                    self.complete = False
+                    self.complete &= not self._listing_all
                     return changed
         except BaseException:
             self._pages = None  # the next sync continues from the cursor

@@ -82,7 +82,7 @@ def _initial_weights(workspace: Workspace, project: Project) -> Generator[Progre
     if source.startswith("https://"):
         path = workspace.store.data_dir / "models" / "imagenet.safetensors"
         with threads(1) as executor:
-            fetched = executor.submit(download, source, path)
+            fetched = executor.submit(download, source, path, offline=workspace.settings.offline)
             while not fetched.done():
                 with workspace.unlocked():
                     wait([fetched], timeout=0.3)

@@ -18,9 +18,16 @@ CHUNK = 4096
 """Most images whose embeddings are in memory at a time."""
 IN_MEMORY = 32_000_000
 """Most values of embeddings in memory at a time, which may mean fewer images."""
+CELLS = 24
+"""At most this many cells per side say how uncertain a segmentation is."""
 SAMPLE = 2000
 """So many images tell how the embeddings of a pool are distributed."""
 Rows = NDArray[np.int64]
+
+
+def sample(images: int) -> NDArray[np.int64]:
+    """Positions (m,) of at most `SAMPLE` images, evenly spaced through all."""
+    return np.arange(0, images, max(1, -(-images // SAMPLE)))
 
 
 def output(question: Question, *, background: bool) -> learning.Output:
@@ -43,9 +50,9 @@ class ProbeInputs:
     embeddings: EmbeddingFile
     """One vector per image."""
     patches: EmbeddingFile | None
-    """One vector per cell of a grid over the image; None unless a question is about pixels."""
-    patch_grid: tuple[int, int] | None
-    """Cells along a side, values per cell."""
+    """Patch embeddings of each image; None unless a question is about pixels."""
+    layout: learning.PatchLayout | None
+    """How they are stored."""
     answers: dict[int, Answers]
     """By task id."""
     masks: MaskFile | None
@@ -58,6 +65,8 @@ class ProbeInputs:
     """Whether a pretrained encoder made the embeddings."""
     trained_heads: Mapping[str, learning.Head] = field(default_factory=dict)
     """Heads that were trained with the network, by name of the question: used instead of fitted ones."""
+    temperatures: Mapping[str, float] = field(default_factory=dict)
+    """By which to divide the logits of fitted heads, by name of the question; 1 for others."""
 
     def known(self, rows: Rows) -> NDArray[np.bool_]:
         """(n,) whether an image has been embedded."""
@@ -65,19 +74,25 @@ class ProbeInputs:
         return embedded if self.patches is None else embedded & self.patches.has(rows)
 
     def read(self, label_type: LabelType, rows: Rows) -> NDArray[np.float16]:
-        """Embeddings (n, D) or, for a dense label type, patch embeddings (n, G, G, F)."""
+        """Embeddings (n, D) or, for a dense label type, patch embeddings (n, size)."""
         if not label_type.dense:
             return self.embeddings.read(rows)
-        assert self.patches is not None and self.patch_grid is not None
-        side, width = self.patch_grid
-        return self.patches.read(rows).reshape(len(rows), side, side, width)
+        assert self.patches is not None
+        return self.patches.read(rows)
+
+    def logits(self, label_type: LabelType, head: learning.Head, rows: Rows) -> NDArray[np.float32]:
+        """Logits (n, outputs) or, for a dense label type, those of the cells of a coarse grid (n, G, G, outputs)."""
+        if not label_type.dense:
+            return head.logits(self.read(label_type, rows))
+        assert self.layout is not None
+        return self.layout.logits(self.read(label_type, rows), head, side=min(self.layout.side, CELLS))
 
     def of_pool(self, rows: Rows) -> NDArray[np.float16] | None:
         """Embeddings (m, D) of some of the images in `rows`; None unless a pretrained encoder made them."""
         known = rows[self.embeddings.has(rows)]
         if not self.pretrained or not len(known):
             return None
-        return self.embeddings.read(known[:: -(-len(known) // SAMPLE)])
+        return self.embeddings.read(known[sample(len(known))])
 
     def chunk(self, label_type: LabelType) -> int:
         """How many images' embeddings may be in memory at a time."""

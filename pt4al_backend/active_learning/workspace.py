@@ -57,6 +57,8 @@ class Workspace:
     The one in use is in the project's row: it may be another one until this one has embedded the images."""
     learns_pretext: bool = True
     """Whether the pretext task is learned even if the query strategy does not use it, for people to see its losses."""
+    fine_tunes: bool = True
+    """Whether the pretrained encoder may be fine-tuned on the labels."""
     retry_encoder_at: float = 0.0
     """When `encoder` may be tried again after it could not be had, by the monotonic clock."""
     failing_since: dict[tuple[int, str], float] = field(default_factory=dict)
@@ -98,19 +100,20 @@ class Workspace:
 
     def probe_inputs(self, project: Project, name: str | None = None) -> ProbeInputs:
         """What linear probes are fitted on: the embeddings by the encoder in use, or by another."""
-        embeddings, heads = self.networks.embeddings(project, name), {}
+        embeddings, heads, tuned = self.networks.embeddings(project, name), {}, self.networks.tuned(project)
         if not self.settings.method.refits:
             heads = self.networks.heads(project, embeddings.encoder.name, background=self.background)
         return ProbeInputs(
             embeddings=embeddings.vectors,
             patches=embeddings.patches,
-            patch_grid=embeddings.encoder.grid,
+            layout=embeddings.encoder.patches,
             answers=self.store.answers(project.id),
             masks=self.masks(project),
             background=self.background,
             balance=self.recipe(project, pool=project.pretext_pool).main.balance,
             pretrained=embeddings.encoder.pretrained,
             trained_heads=heads,
+            temperatures=self.networks.temperatures(project) if embeddings.encoder.name == tuned else {},
         )
 
     @property

@@ -7,7 +7,7 @@ by leaving hard images out of what is measured, as it would if only unlabelled i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,18 @@ from pt4al_backend.store.store import Store
 
 DRAWS = 10
 MOST_POINTS = 6  # of a curve; each is a probe to fit for every draw
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """The pool of a project, embedded by an encoder that knows no label."""
+
+    tasks: NDArray[np.int64]
+    """(n,) ids"""
+    vectors: NDArray[np.floating]
+    """(n, D)"""
+    pretrained: bool
+    """Whether the encoder is a pretrained one; probes are scaled by the pool then, as the backend's are."""
 
 
 @dataclass(frozen=True)
@@ -45,26 +57,34 @@ def curves(
         order: Ids of the labelled tasks, in the order in which they were labelled.
         ends: Numbers of labels at which to measure, at most `len(order)`.
     """
-    found = _embeddings(data_dir, number)
+    found = _embedded(data_dir, number)
     if found is None:
         return None
-    tasks, embeddings = found
-    place = {int(task): k for k, task in enumerate(tasks) if int(task) in truth}
+    place = {int(task): k for k, task in enumerate(found.tasks) if int(task) in truth}
     positions = np.array(list(place.values()), dtype=np.int64)
     classes = sorted(set(truth.values()))
     targets = np.array([classes.index(truth[task]) for task in place], dtype=np.int64)
     within = {task: k for k, task in enumerate(place)}
-    return compare(embeddings[positions], targets, [within[task] for task in order if task in within], ends)
+    ours = [within[task] for task in order if task in within]
+    return compare(found.vectors[positions], targets, ours, ends, pretrained=found.pretrained)
 
 
 def compare(
-    embeddings: NDArray[np.floating], targets: NDArray[np.int64], order: Sequence[int], ends: Sequence[int]
+    embeddings: NDArray[np.floating],
+    targets: NDArray[np.int64],
+    order: Sequence[int],
+    ends: Sequence[int],
+    *,
+    pretrained: bool = False,
 ) -> Curves | None:
     """Both curves on embeddings (n, D) with class numbers (n,); None if nothing was labelled.
 
     Args:
+        embeddings: Of all images.
+        targets: Their classes.
         order: Positions of the labelled images, in the order in which they were labelled.
         ends: Numbers of labels at which to measure.
+        pretrained: As in `Embedded`.
     """
     counts = sorted({min(count, len(order)) for count in ends if count} - {0})
     if not counts:
@@ -73,7 +93,8 @@ def compare(
     labels = tuple(counts[k] for k in chosen)
     draw = np.random.default_rng(0)
     orders = [np.asarray(order), *(draw.permutation(len(targets)) for _ in range(DRAWS))]
-    shares = np.array([[_right(embeddings, targets, each[:count]) for count in labels] for each in orders])
+    right = _right_by_probes(embeddings, targets, pretrained=pretrained)
+    shares = np.array([[right(each[:count]) for count in labels] for each in orders])
     return Curves(labels, shares[0], shares[1:], len(targets))
 
 
@@ -92,32 +113,43 @@ def lines(found: Curves) -> tuple[str, ...]:
     )
 
 
-def _right(embeddings: NDArray[np.floating], targets: NDArray[np.int64], labelled: NDArray[np.int64]) -> float:
-    """The share of images that are right if these are labelled."""
+def _right_by_probes(
+    embeddings: NDArray[np.floating], targets: NDArray[np.int64], *, pretrained: bool
+) -> Callable[[NDArray[np.int64]], float]:
+    """What says which share of the images is right if those at some positions are labelled."""
     from pt4al_backend import learning  # loads PyTorch
+    from pt4al_backend.active_learning.training_data import sample
 
     output = learning.Output(learning.SINGLE, int(targets.max()) + 1)
-    right = (
-        learning.fit_head(embeddings[labelled], targets[labelled], output).logits(embeddings).argmax(axis=1) == targets
-    )
-    right[labelled] = True
-    return float(right.mean())
+    pool = embeddings[sample(len(embeddings))] if pretrained else None
+
+    def share(labelled: NDArray[np.int64]) -> float:
+        head = learning.fit_head(embeddings[labelled], targets[labelled], output, pool=pool)
+        right = head.logits(embeddings).argmax(axis=1) == targets
+        right[labelled] = True
+        return float(right.mean())
+
+    return share
 
 
-def _embeddings(data_dir: Path, number: int) -> tuple[NDArray[np.int64], NDArray[np.float16]] | None:
-    """Task ids (n,) of the pool and embeddings (n, D) by the network that was trained without labels."""
+def _embedded(data_dir: Path, number: int) -> Embedded | None:
+    """The project's images by its pretrained encoder or by the network that learned the pretext task."""
     from pt4al_backend.active_learning.stored_networks import StoredNetworks
     from pt4al_backend.store.pixels import PixelStore
 
     if not Store.exists(data_dir):
         return None
     with closing(Store(data_dir)) as store:
-        project = next((each for each in store.find(number) if each.pretext_generation), None)
+        project = next((each for each in store.find(number) if each.encoder or each.pretext_generation), None)
         if project is None:
             return None
         pool = store.pool(project)
         networks = StoredNetworks(project.id, store.models_dir(project.id))
+        if project.encoder:
+            files = networks.embeddings(project)
+            known = files.has(pool.row)
+            return Embedded(pool.task[known], files.vectors.read(pool.row[known]), pretrained=True)
         pretext = networks.encoder(project, f"pretext-{project.pretext_generation}")
         pixels = PixelStore(store.pixels_dir(project.id), size=project.image_size)
         chunks = [vectors for _, vectors, _ in pretext.embed(pixels, pool.row, device="cpu")]
-        return pool.task, np.concatenate(chunks)
+        return Embedded(pool.task, np.concatenate(chunks), pretrained=False)

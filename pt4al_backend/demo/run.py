@@ -166,7 +166,7 @@ class _Demo:
         project = earlier or demo_project.create(api, folder)
         urls = [folder.url(image) for image in folder.shuffled(seed=self._settings.seed)]
         tasks = demo_project.fill(api, project, urls, options.tasks or len(urls))
-        title = f'"{escape(project.title)}" with {tasks:,} images'
+        title = f'"{escape(project.title)}" with {tasks:,} image{"" if tasks == 1 else "s"}'
         if not earlier:
             console.print(f"Created the project {title}.")
             return project

@@ -183,7 +183,7 @@ def _check_images(client: LabelStudioClient, settings: Settings, number: int, co
     read = 0
     try:
         with Decoders() as decoders:
-            for task in client.request("GET", "api/tasks", params=params)["tasks"]:
+            for task in client.request("GET", "api/tasks/", params=params)["tasks"]:
                 reason = _unreadable(fetcher, decoders, settings, config.image_of(task["data"]), task["id"])
                 if reason:
                     return Finding(name, False, f"Task {task['id']}: {reason}")

@@ -213,7 +213,7 @@ class LabelStudioProject:
     # The project
 
     def _project(self) -> Row:
-        row = self._ask("GET", self._path, params={"include": f"id,{FIELDS},evaluate_predictions_automatically"})
+        row = self._ask("GET", f"{self._path}/", params={"include": f"id,{FIELDS},evaluate_predictions_automatically"})
         if not isinstance(row, dict) or not row.keys() >= set(FIELDS.split(",")):
             raise LabelStudioError(
                 "Label Studio shows projects in a form that PT4AL does not know: update Label Studio or pt4al-backend."

@@ -61,6 +61,10 @@ class TaskList:
         self._number = number
         self._mark: tuple[str, float] = ("", 0.0)
         """The newest cursor, and the time when it was first seen."""
+        self._last_read = 0
+        """Tasks that the last pass read."""
+        self._owed: tuple[datetime, float] | None = None
+        """From when on tasks are to be read again, and since when that is put off."""
         self._faulty = FaultyTasks(self._all_of)
 
     def changed(self, since: str | None) -> Iterator[tuple[list[Row], str]]:
@@ -80,7 +84,9 @@ class TaskList:
 
     def _changed(self, since: str | None) -> Iterator[tuple[list[Row], str]]:
         low = None if since is None else self._lower_bound(since)
+        self._last_read = 0
         while rows := self._rows([] if low is None else [_from(low)], "updated_at"):
+            self._last_read += len(rows)
             last = parse_time(rows[-1]["updated_at"])
             if len(rows) < self._page:
                 yield rows, _cursor(last)
@@ -117,11 +123,24 @@ class TaskList:
         return self._with_ids(numbers, **self._stored(DATA))
 
     def _lower_bound(self, since: str) -> datetime:
-        """The time to start at: shortly before the cursor, until transactions of that time must have ended."""
+        """The time to start at: shortly before the cursor, until transactions of that time must have ended.
+
+        After a pass that read many tasks, as after an import, most of which would be read again each time: once is
+        enough, when those transactions have ended.
+        """
+        now, newest = time.monotonic(), parse_time(since)
         if self._mark[0] != since:
-            self._mark = (since, time.monotonic())
-        settled = time.monotonic() - self._mark[1] > OVERLAP
-        return parse_time(since) + (INSTANT if settled else -timedelta(seconds=OVERLAP))
+            self._mark = (since, now)
+        overlap = newest - timedelta(seconds=OVERLAP)
+        settled = now - self._mark[1] > OVERLAP
+        if self._owed is None and not settled:
+            if self._last_read <= self._page:
+                return overlap
+            self._owed = (overlap, now)
+        if self._owed is not None and now - self._owed[1] > OVERLAP:
+            low, self._owed = self._owed[0], None
+            return low
+        return newest + INSTANT
 
     @property
     def _page(self) -> int:
@@ -169,7 +188,7 @@ class TaskList:
     def _answer(self, filters: Sequence[Filter], order: str, **fields: Any) -> Row:
         query = {"filters": {"conjunction": "and", "items": list(filters)}, "ordering": [f"tasks:{order}"]}
         params = {"project": self._number, "query": json.dumps(query), **fields}
-        answer = self._ask("GET", "api/tasks", params=params)
+        answer = self._ask("GET", "api/tasks/", params=params)
         if not isinstance(answer, dict) or not answer.keys() >= {"tasks", "total"}:
             raise LabelStudioError(
                 "Label Studio lists tasks in a form that PT4AL does not know: update Label Studio or pt4al-backend."

@@ -1,4 +1,4 @@
-"""Personal access tokens: JWTs that are exchanged for access tokens, JWTs that are valid for minutes (fact 19)."""
+"""Personal access tokens: each is exchanged for access tokens that are valid for minutes; both are JWTs (fact 19)."""
 
 from __future__ import annotations
 

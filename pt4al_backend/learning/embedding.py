@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,21 +14,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pt4al_backend.learning.devices import computing, sent
-from pt4al_backend.learning.heads import upsampled
 from pt4al_backend.learning.linear_probe import Head
 from pt4al_backend.learning.networks import mask_side
+from pt4al_backend.learning.patch_layout import Half, PatchLayout, head_on_maps
 from pt4al_backend.learning.thread_choice import ThreadChoice
 from pt4al_backend.learning.types import Images
 
 _LARGEST = torch.finfo(torch.float16).max
-_GRID = 24
-"""At most this many cells per side in the grid on which a segmentation's linear probe is fitted."""
 
 Rows = npt.NDArray[np.int64]
-Half = npt.NDArray[np.float16]
 
-Encode = Callable[[Tensor], tuple[Tensor, Tensor | None]]
-"""Pixels uint8 (n, S, S, 3) -> embeddings (n, D), and maps of patch embeddings (n, F, s, s) or None."""
+Maps = Sequence[Tensor]
+"""Patch embeddings: the map (n, c, s, s) of each stage, the finest first."""
+Encode = Callable[[Tensor], tuple[Tensor, Maps | None]]
+"""Pixels uint8 (n, S, S, 3) -> embeddings (n, D), and maps of patch embeddings or None."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +40,8 @@ class Encoder(ABC):
     """As in `ENCODERS`; the files of its embeddings are named after it."""
     dimension: int
     """Length D of an image's embedding."""
-    grid: tuple[int, int] | None
-    """Cells per side G, and length F of a cell's patch embedding; None if the encoder has no patch embeddings."""
+    patches: PatchLayout | None
+    """How patch embeddings are stored; None if the encoder has none."""
     input_size: int
     """Side S of its inputs in pixels; images of other sizes are resized."""
 
@@ -59,7 +58,7 @@ class Encoder(ABC):
 
         Yields:
             For each chunk its rows (k,), their embeddings float16 (k, D), and their patch embeddings float16
-            (k, G, G, F), the average of each cell, or None.
+            (k, `patches.size`) or None.
         """
         for chunk, embeddings, maps in self._encoded(images, rows, device=device):
             yield chunk, *self._stored(embeddings, maps, device)
@@ -74,7 +73,7 @@ class Encoder(ABC):
             device: `cpu`, `cuda` or `cuda:<n>`.
 
         Returns:
-            Embeddings float16 (n, D), and patch embeddings float16 (n, G, G, F), the average of each cell, or None.
+            Embeddings float16 (n, D), and patch embeddings float16 (n, `patches.size`) or None.
         """
         return self._stored(*self._encode(self.load(device), pixels, device), device)
 
@@ -84,16 +83,14 @@ class Encoder(ABC):
         Yields:
             For each chunk its rows (k,), and logits float16 (k, m, m, classes); m is `mask_side`.
         """
-        weight, bias = (torch.from_numpy(part).to(device) for part in (head.weight, head.bias))
         side = mask_side(images.size)
         for chunk, _, maps in self._encoded(images, rows, device=device):
             assert maps is not None
             with torch.inference_mode(), computing(device, half=False):
-                coarse = F.conv2d(maps, weight.T[:, :, None, None], bias)
-                logits = _half(upsampled(coarse, side).permute(0, 2, 3, 1))
+                logits = _half(head_on_maps(head, maps, side=side).permute(0, 2, 3, 1))
             yield chunk, logits
 
-    def _encoded(self, images: Images, rows: Rows, *, device: str) -> Iterator[tuple[Rows, Tensor, Tensor | None]]:
+    def _encoded(self, images: Images, rows: Rows, *, device: str) -> Iterator[tuple[Rows, Tensor, Maps | None]]:
         network, step, threads = self.load(device), self.images_per_step(device), ThreadChoice.on(device)
         for start in range(0, len(rows), step):
             chunk = rows[start : start + step]
@@ -101,12 +98,12 @@ class Encoder(ABC):
                 embeddings, maps = self._encode(network, images.read(chunk), device)
             yield chunk, embeddings, maps
 
-    def _encode(self, network: Encode, pixels: npt.NDArray[np.uint8], device: str) -> tuple[Tensor, Tensor | None]:
+    def _encode(self, network: Encode, pixels: npt.NDArray[np.uint8], device: str) -> tuple[Tensor, Maps | None]:
         with torch.inference_mode(), computing(device, half=False):
-            return network(self._resized(sent(torch.from_numpy(np.ascontiguousarray(pixels)), device)))
+            return network(self.resized(sent(torch.from_numpy(np.ascontiguousarray(pixels)), device)))
 
-    def _resized(self, pixels: Tensor) -> Tensor:
-        """uint8 (n, s, s, 3) -> uint8 (n, S, S, 3)"""
+    def resized(self, pixels: Tensor) -> Tensor:
+        """uint8 (n, s, s, 3) -> uint8 (n, S, S, 3), S = `input_size`."""
         if pixels.shape[1] == self.input_size:
             return pixels
         planes = F.interpolate(
@@ -114,17 +111,12 @@ class Encoder(ABC):
         )
         return planes.round().clamp(0, 255).byte().permute(0, 2, 3, 1).contiguous()
 
-    def _stored(self, embeddings: Tensor, maps: Tensor | None, device: str) -> tuple[Half, Half | None]:
-        """As they are stored: patch embeddings averaged over the cells of the grid."""
+    def _stored(self, embeddings: Tensor, maps: Maps | None, device: str) -> tuple[Half, Half | None]:
+        """As they are stored."""
         with torch.inference_mode(), computing(device, half=False):
-            if maps is None or self.grid is None:
+            if maps is None or self.patches is None:
                 return _half(embeddings), None
-            return _half(embeddings), _half(F.adaptive_avg_pool2d(maps, self.grid[0]).permute(0, 2, 3, 1))
-
-
-def grid_of(side: int, width: int) -> tuple[int, int]:
-    """The `grid` of an encoder whose maps are `side` x `side` patch embeddings of length `width`."""
-    return min(side, _GRID), width
+            return _half(embeddings), _half(self.patches.packed(maps))
 
 
 def _half(values: Tensor) -> Half:

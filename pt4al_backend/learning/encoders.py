@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,25 @@ from torch import Tensor
 from pt4al_backend.encoder_catalogue import BUILT_IN
 from pt4al_backend.errors import LearningError
 from pt4al_backend.learning.built_in_weights import ARCHITECTURE, built_in_weights
-from pt4al_backend.learning.embedding import Encode, Encoder, grid_of
+from pt4al_backend.learning.embedding import Encode, Encoder, Maps
+from pt4al_backend.learning.fine_tuning import frozen_blocks, tuned_encoder
 from pt4al_backend.learning.inputs import normalised
 from pt4al_backend.learning.networks import embedding_size, for_inference, pixel_shape
+from pt4al_backend.learning.patch_layout import PatchLayout
 from pt4al_backend.learning.recipes import images_per_step
-from pt4al_backend.learning.timm_encoder import timm_encoder
+from pt4al_backend.learning.timm_encoder import USUAL_SIZE, timm_encoder
 from pt4al_backend.learning.types import Progress, Weights
 from pt4al_backend.learning.weight_files import download, downloaded, read_tensors
 
 DEFAULT_ENCODER = BUILT_IN
 """Name of the encoder that is always there."""
+_MOST_CELLS = 24
+"""Most cells per side that patch embeddings of the project's own networks are stored with."""
+DENSE_SIZE = 384
+"""Side in pixels at which images are segmented, if they are not small."""
+TUNED, FROZEN = "tuned-", "frozen-"
+"""Beginnings of names: a pretrained encoder after fine-tuning, `tuned-2`; the part of one that stays as it is,
+`frozen-efficientnet_lite0`."""
 _SUFFIX = ".safetensors"
 
 Stored = Callable[[str], Weights]
@@ -64,9 +74,9 @@ class NetworkEncoder(Encoder):
     def load(self, device: str) -> Encode:
         network = for_inference(self.weights(), device)
 
-        def encode(pixels: Tensor) -> tuple[Tensor, Tensor | None]:
+        def encode(pixels: Tensor) -> tuple[Tensor, Maps | None]:
             maps = network.backbone(normalised(pixels))
-            return network.pooled(maps), None if self.grid is None else network.pixel_features(maps)
+            return network.pooled(maps), None if self.patches is None else [network.pixel_features(maps)]
 
         return encode
 
@@ -85,18 +95,40 @@ def _stored_network(wanted: Wanted) -> NetworkEncoder:
 
 
 def _network_encoder(name: str, spec: dict[str, Any], weights: Callable[[], Weights]) -> NetworkEncoder:
+    side, width = pixel_shape(spec) if spec.get("dense") else (0, 0)
     return NetworkEncoder(
         name=name,
         dimension=embedding_size(spec),
-        grid=grid_of(*pixel_shape(spec)) if spec.get("dense") else None,
+        patches=PatchLayout(((min(side, _MOST_CELLS), width),)) if side else None,
         input_size=spec["image_size"],
         spec=spec,
         weights=weights,
     )
 
 
+def _tuned(wanted: Wanted) -> Encoder:
+    """A pretrained encoder whose last blocks were trained on the project's labels."""
+    name, stored = wanted.name, wanted.stored
+    return tuned_encoder(name, _other(wanted, stored(name).spec["encoder"]), lambda: stored(name).arrays)
+
+
+def _frozen(wanted: Wanted) -> Encoder:
+    """The blocks of a pretrained encoder that are not trained on labels."""
+    return frozen_blocks(wanted.name, _other(wanted, wanted.name.removeprefix(FROZEN)))
+
+
+def _other(wanted: Wanted, name: str) -> Encoder:
+    return make_encoder(
+        name, stored=wanted.stored, dense=wanted.dense, input_size=wanted.input_size, directory=wanted.directory
+    )
+
+
+_shared = lru_cache(maxsize=4)(timm_encoder)
+"""Loads an encoder once for all projects of a process."""
+
+
 def _built_in(wanted: Wanted) -> Encoder:
-    return timm_encoder(wanted.name, ARCHITECTURE, built_in_weights, dense=wanted.dense, input_size=wanted.input_size)
+    return _shared(wanted.name, ARCHITECTURE, built_in_weights, dense=wanted.dense, input_size=wanted.input_size)
 
 
 def _of_timm(wanted: Wanted) -> Encoder:
@@ -113,6 +145,8 @@ def _of_timm(wanted: Wanted) -> Encoder:
 ENCODERS: dict[str, Callable[[Wanted], Encoder]] = {
     "pretext-": _stored_network,
     "main-": _stored_network,
+    TUNED: _tuned,
+    FROZEN: _frozen,
     BUILT_IN: _built_in,
 }
 """Name, or the beginning of names that ends with `-`, -> function that makes the encoder. All others are of timm."""
@@ -179,7 +213,8 @@ def _file_of(name: str) -> tuple[str, Path | None]:
 def choose_input_size(name: str, median_side: int, *, device: str, dense: bool) -> int:
     """The side in pixels at which a pretrained encoder sees a pool; 0: its usual one, 224.
 
-    The same for all: small images gain most from being enlarged (benchmarks/decisions/encoder_inputs.py).
+    The same for all: small images gain most from being enlarged (benchmarks/decisions/encoder_inputs.py). Pixels need
+    more where images have more: poles and signs vanish at 224 (benchmarks/decisions/encoder_patches.py).
 
     Args:
         name: as in `make_encoder`.
@@ -187,4 +222,4 @@ def choose_input_size(name: str, median_side: int, *, device: str, dense: bool) 
         device: `cpu`, `cuda` or `cuda:<n>`.
         dense: whether patch embeddings are needed.
     """
-    return 0
+    return DENSE_SIZE if dense and median_side > USUAL_SIZE else 0

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from scipy.optimize import minimize
 from torch import Tensor
 
 from pt4al_backend.errors import LearningError
@@ -24,21 +25,36 @@ from pt4al_backend.learning.types import Output, Weights
 _FLOPS_PER_SECOND = 30e9
 """Throughput of L-BFGS on two cores, with a margin for a busy machine."""
 _LEAST_ITERATIONS, _MOST_ITERATIONS = 20, 100
-_FOLDS = 5
+FOLDS = 5
+"""Parts of the labelled images in a cross-validation."""
 _ENOUGH = 300
 """So many held-out labels say enough about a head's temperature."""
-_PIXEL_PRIOR = 0.1
-"""Strength of the L2 penalty, relative to the sum of the images' mean losses.
-
-Best of 0.01 to 10 on 3 to 62 images of CamVid.
-"""
-_PIXEL_ITERATIONS = 40
 _PIXEL_FLOPS_PER_SECOND = 10e9
 """Throughput on one core, since cells are many and classes few. A sample is drawn if there are too many cells."""
 _MASKS_AT_ONCE = 16
 
-LossOf = Callable[[Tensor], Tensor]
-"""Logits (n, classes) -> their mean loss."""
+
+class PixelProbe(NamedTuple):
+    """How a segmentation's linear probe is fitted."""
+
+    prior: float
+    """Strength of the L2 penalty, relative to the sum of the images' mean losses."""
+    iterations: int
+    seconds: float
+    """Intended time on one core, from which the number of cells follows."""
+
+    def most_cells(self, width: int, classes: int) -> int:
+        """How many cells are taken into account; `width` is the length F of a patch embedding."""
+        return max(1, int(self.seconds * _PIXEL_FLOPS_PER_SECOND / (6 * width * classes * self.iterations)))
+
+
+OWN_PATCHES = PixelProbe(prior=0.1, iterations=40, seconds=1.5)
+"""On a project's own networks. The prior is the best of 0.01 to 10 on 3 to 62 images of CamVid."""
+PRETRAINED_PATCHES = PixelProbe(prior=1.0, iterations=25, seconds=3.75)
+"""On a pretrained encoder, measured on CamVid's validation frames (`benchmarks/decisions/pixel_probe.py`)."""
+
+LossAndGradient = Callable[[Tensor], tuple[float, Tensor]]
+"""Logits (n, classes) -> their mean loss, and its gradient (n, classes)."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +70,12 @@ class Head:
         """Logits float32 (..., classes) of features (..., D)."""
         return features.astype(np.float32) @ self.weight + self.bias
 
+    def cooled(self, temperature: float) -> Head:
+        """The head whose logits are those of this one, divided by a temperature."""
+        return Head(self.weight / np.float32(temperature), self.bias / np.float32(temperature))
 
+
+@one_thread()  # PyTorch's threads and those of NumPy's BLAS wait for each other: 5 s instead of 0.4 at 120 labels
 def fit_head(
     features: npt.NDArray[np.floating],
     targets: npt.NDArray[np.integer],
@@ -86,41 +107,53 @@ def fit_head(
     labels = torch.from_numpy(targets)
 
     probe = _probe_of(output)
-    prior, on_bias = probe.prior, probe.bias_prior
-
-    loss = _loss_of(probe, labels)
-    n, width = features.shape
-    affordable = seconds * _FLOPS_PER_SECOND / (6 * n * width * output.classes)
-    iterations = max(_LEAST_ITERATIONS, min(_MOST_ITERATIONS, int(affordable)))
     scaling = _scaling_of_labels(features) if pool is None else _scaling_of_pool(pool)
-    head = _fitted(
-        features,
-        loss,
-        output.classes,
-        scaling=scaling,
-        iterations=iterations,
-        penalty=prior / n,
-        on_bias=on_bias / prior,
-    )
+    x, basis = _in_their_span(scaling(features))
+    affordable = seconds * _FLOPS_PER_SECOND / (6 * x.numel() * output.classes)
+    iterations = max(_LEAST_ITERATIONS, min(_MOST_ITERATIONS, int(affordable)))
+
+    def fitted(x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        return _minimised(
+            x,
+            lambda logits: probe.loss_and_gradient(logits, labels),
+            output.classes,
+            iterations=iterations,
+            penalty=probe.prior / len(x),
+            on_bias=probe.bias_prior / probe.prior,
+        )
+
+    weight, bias = fitted(x, labels)
+    head = _unscaled(weight if basis is None else basis @ weight, bias, scaling)
     if pool is None:
         return head
-    logits, held_out = _held_out(features, labels, output, scaling=scaling, iterations=iterations)
-    t = temperature(logits, held_out, probe.loss)
-    return Head(head.weight / t, head.bias / t)
+    logits, held_out = torch.empty(0, output.classes), labels[:0]
+    fold = torch.from_numpy(folds(len(x)))
+    for k in range(FOLDS):
+        train = fold != k
+        if not train.any() or train.all() or len(logits) >= _ENOUGH:
+            break
+        weight, bias = fitted(x[train], labels[train])
+        logits = torch.cat([logits, x[~train] @ weight + bias])
+        held_out = torch.cat([held_out, labels[~train]])
+    return head.cooled(temperature(logits, held_out, probe.loss))
 
 
 @one_thread()
 def fit_pixel_head(
-    grid: npt.NDArray[np.floating], shares: npt.NDArray[np.float32], *, balance: float = 0.0, seconds: float = 0.7
+    grid: npt.NDArray[np.floating],
+    shares: npt.NDArray[np.float32],
+    *,
+    balance: float = 0.0,
+    how: PixelProbe = OWN_PATCHES,
 ) -> Head:
     """Like `fit_head`, for the cells of segmented images.
 
     Args:
-        grid: float (n, G, G, F), the cells' patch embeddings.
-        shares: float32 (n, G, G, classes), each class's fraction of a cell's pixels (`mask_shares`); a cell whose
+        grid: float (n, ..., F), the patch embeddings of cells of n images.
+        shares: float32 (n, ..., classes), each class's fraction of a cell's pixels (`mask_shares`); a cell whose
             fractions are all 0 is unlabelled and ignored.
         balance: how much more a rare class counts, as in training (`MainRecipe.balance`).
-        seconds: intended time on one CPU core.
+        how: the strength of the penalty, and the time that it may take.
 
     Raises:
         LearningError: no cell is labelled.
@@ -129,21 +162,23 @@ def fit_pixel_head(
     labelled = np.flatnonzero(shares.any(axis=-1))
     if len(labelled) == 0:
         raise LearningError("There is nothing to learn from yet: label at least one image.")
-    most = int(seconds * _PIXEL_FLOPS_PER_SECOND / (6 * width * classes * _PIXEL_ITERATIONS))
+    most = how.most_cells(width, classes)
     if len(labelled) > most:
         labelled = np.sort(np.random.default_rng(0).permutation(labelled)[:most])
     weights = torch.from_numpy(shares.reshape(-1, classes)[labelled])
     weights = weights / weights.sum()
-    weights = weights * class_weights(weights.sum(dim=0), balance=balance)
+    weights = (weights * class_weights(weights.sum(dim=0), balance=balance)).double()
+    of_cells = weights.sum(dim=1, keepdim=True)
 
-    def loss(logits: Tensor) -> Tensor:
-        return -(weights * logits.log_softmax(dim=1)).sum()
+    def objective(logits: Tensor) -> tuple[float, Tensor]:
+        log_probabilities = logits.log_softmax(dim=1)
+        return -float((weights * log_probabilities).sum()), of_cells * log_probabilities.exp() - weights
 
     cells = grid.reshape(-1, width)[labelled]
     scaling = _scaling_of_labels(cells)
-    return _fitted(
-        cells, loss, classes, scaling=scaling, iterations=_PIXEL_ITERATIONS, penalty=_PIXEL_PRIOR / len(grid)
-    )
+    penalty = how.prior / len(grid)
+    weight, bias = _minimised(scaling(cells), objective, classes, iterations=how.iterations, penalty=penalty)
+    return _unscaled(weight, bias, scaling)
 
 
 @one_thread()
@@ -166,14 +201,30 @@ def out_of_fold(
     All -1 if there are too few labels to leave some out.
     """
     predictions = np.full_like(targets, -1)
-    if len(targets) < _FOLDS:
+    if len(targets) < FOLDS:
         return predictions
-    fold = np.random.default_rng(0).permutation(len(targets)) % _FOLDS
-    for k in range(_FOLDS):
+    fold = folds(len(targets))
+    for k in range(FOLDS):
         train = fold != k
         logits = fit_head(features[train], targets[train], output).logits(features[~train])
-        predictions[~train] = _probe_of(output).predict(logits)
+        predictions[~train] = predicted_labels(logits, output)
     return predictions
+
+
+def folds(n: int) -> npt.NDArray[np.int64]:
+    """(n,) the part of each of n images in a cross-validation."""
+    return np.random.default_rng(0).permutation(n) % FOLDS
+
+
+def calibrated_temperature(logits: npt.NDArray[np.floating], targets: npt.NDArray[np.integer], output: Output) -> float:
+    """The temperature by which to divide logits (h, classes), given the labels (h, ...) of images not learned from."""
+    return temperature(torch.from_numpy(logits).float(), torch.from_numpy(targets), _probe_of(output).loss)
+
+
+def predicted_labels(logits: npt.NDArray[np.floating], output: Output) -> npt.NDArray[np.integer]:
+    """The most likely labels (n, ...), from logits (n, classes)."""
+    labels: npt.NDArray[np.integer] = _probe_of(output).predict(logits)
+    return labels
 
 
 def network_head(weights: Weights, k: int) -> Head:
@@ -223,72 +274,52 @@ def _scaling_of_pool(features: npt.NDArray[np.floating]) -> Scaling:
     return Scaling(mean, (x - mean).square().mean().sqrt().clamp(min=1e-6))
 
 
-def _fitted(
-    features: npt.NDArray[np.floating],
-    loss: LossOf,
-    classes: int,
-    *,
-    scaling: Scaling,
-    iterations: int,
-    penalty: float,
-    on_bias: float = 1.0,
-) -> Head:
-    """The head that minimises the loss plus an L2 penalty on standardised features (n, D).
+def _in_their_span(x: Tensor) -> tuple[Tensor, Tensor | None]:
+    """The same points (n, D) in the fewest dimensions: (n, n) and the orthonormal basis (D, n) of these, if n < D.
 
-    `on_bias` is the penalty on the bias relative to that on the weights.
+    Inner products stay the same, and so do the logits of a head that is fitted with an L2 penalty.
     """
-    x = scaling(features)
-    weight, bias = _minimised(x, loss, classes, iterations=iterations, penalty=penalty, on_bias=on_bias)
-    unscaled = weight / scaling.scale.expand(x.shape[1])[:, None]
+    if len(x) >= x.shape[1]:
+        return x, None
+    basis, coordinates = torch.linalg.qr(x.T)
+    return coordinates.T.contiguous(), basis
+
+
+def _unscaled(weight: Tensor, bias: Tensor, scaling: Scaling) -> Head:
+    """The head on features as they are, from one on standardised features: (D, classes) and (classes,)."""
+    unscaled = weight / scaling.scale.expand(len(weight))[:, None]
     return Head(unscaled.numpy(), (bias - scaling.mean @ unscaled).numpy())
 
 
 def _minimised(
-    x: Tensor, loss: LossOf, classes: int, *, iterations: int, penalty: float, on_bias: float
+    x: Tensor, objective: LossAndGradient, classes: int, *, iterations: int, penalty: float, on_bias: float = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """The weights (D, classes) and the bias (classes,) that minimise the loss plus an L2 penalty; x is (n, D)."""
-    weight = torch.zeros(x.shape[1], classes, requires_grad=True)
-    bias = torch.zeros(classes, requires_grad=True)
-    optimiser: torch.optim.Optimizer = torch.optim.LBFGS(
-        [weight, bias], max_iter=iterations, max_eval=2 * iterations, line_search_fn="strong_wolfe"
-    )
+    """The weights (D, classes) and the bias (classes,) that minimise the loss plus an L2 penalty; x is (n, D).
 
-    def closure() -> float:
-        optimiser.zero_grad()
-        total = loss(x @ weight + bias) + penalty * (weight.square().sum() + on_bias * bias.square().sum()) / 2
-        torch.autograd.backward(total)
-        return total.item()
+    By SciPy's L-BFGS, and without autograd: with few labels, PyTorch spends most of its time between the operations.
 
-    optimiser.step(closure)
-    return weight.detach(), bias.detach()
+    Args:
+        on_bias: The penalty on the bias, relative to that on the weights.
+    """
+    width = x.shape[1]
+    penalties = np.full((width + 1, 1), penalty)
+    penalties[width] *= on_bias
+
+    def value_and_gradient(flat: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        parameters = flat.reshape(width + 1, classes)  # the last row is the bias
+        weight, bias = _split(parameters)
+        total, of_logits = objective((x @ weight + bias).double())  # in float32, the line search is lost at the end
+        of_logits = of_logits.float()
+        gradient = torch.cat([x.T @ of_logits, of_logits.sum(dim=0, keepdim=True)]).numpy() + penalties * parameters
+        return total + float((penalties * parameters**2).sum()) / 2, gradient.ravel()
+
+    options = {"maxiter": iterations, "maxfun": 2 * iterations, "ftol": 1e-8, "gtol": 3e-6}
+    start = np.zeros((width + 1) * classes)
+    found = minimize(value_and_gradient, start, jac=True, method="L-BFGS-B", options=options)
+    return _split(found.x.reshape(width + 1, classes))
 
 
-def _loss_of(probe: Probe, labels: Tensor) -> LossOf:
-    return lambda logits: probe.loss(logits, labels)
-
-
-def _held_out(
-    features: npt.NDArray[np.floating], labels: Tensor, output: Output, *, scaling: Scaling, iterations: int
-) -> tuple[Tensor, Tensor]:
-    """Logits (h, classes) of some labelled images, from heads fitted without them, and their labels (h, ...)."""
-    probe = _probe_of(output)
-    x = scaling(features)
-    if len(x) < x.shape[1]:
-        x = torch.linalg.qr(x.T).R.T  # the same inner products, and so the same logits, in fewer dimensions
-    fold = torch.from_numpy(np.random.default_rng(0).permutation(len(x)) % _FOLDS)
-    logits, held_out = torch.empty(0, output.classes), labels[:0]
-    for k in range(_FOLDS):
-        train = fold != k
-        if not train.any() or train.all() or len(logits) >= _ENOUGH:
-            break
-        weight, bias = _minimised(
-            x[train],
-            _loss_of(probe, labels[train]),
-            output.classes,
-            iterations=iterations,
-            penalty=probe.prior / int(train.sum()),
-            on_bias=probe.bias_prior / probe.prior,
-        )
-        logits = torch.cat([logits, x[~train] @ weight + bias])
-        held_out = torch.cat([held_out, labels[~train]])
-    return logits, held_out
+def _split(parameters: npt.NDArray[np.float64]) -> tuple[Tensor, Tensor]:
+    """Weights (D, classes) and bias (classes,) of (D + 1, classes)."""
+    tensor = torch.from_numpy(parameters.astype(np.float32))
+    return tensor[:-1], tensor[-1]

@@ -45,6 +45,16 @@ class Probe(NamedTuple):
     """Strength of the L2 penalty on the bias."""
     predict: Callable[[Array], Array]
     """Logits (n, classes) -> the most likely labels (n, ...)."""
+    closed_form: Callable[[Tensor, Tensor], tuple[float, Tensor]] | None = None
+    """As `loss`, with its gradient with respect to the logits (n, classes). None: by autograd, which takes longer."""
+
+    def loss_and_gradient(self, logits: Tensor, targets: Tensor) -> tuple[float, Tensor]:
+        """The mean loss of logits (n, classes) and targets (n, ...), and its gradient (n, classes)."""
+        if self.closed_form is not None:
+            return self.closed_form(logits, targets)
+        logits = logits.detach().requires_grad_()
+        total = self.loss(logits, targets)
+        return total.item(), torch.autograd.grad(total, logits)[0]
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,19 @@ def _flaw_of_chosen_classes(targets: Array, classes: int) -> str:
 
 
 def _binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    return F.binary_cross_entropy_with_logits(logits, targets.float(), reduction="sum") / len(logits)
+    return F.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype), reduction="sum") / len(logits)
+
+
+def _cross_entropy_and_gradient(logits: Tensor, targets: Tensor) -> tuple[float, Tensor]:
+    n, log_probabilities = len(logits), logits.log_softmax(dim=1)
+    rows = torch.arange(n)
+    gradient = log_probabilities.exp()
+    gradient[rows, targets] -= 1
+    return -float(log_probabilities[rows, targets].mean()), gradient / n
+
+
+def _binary_cross_entropy_and_gradient(logits: Tensor, targets: Tensor) -> tuple[float, Tensor]:
+    return float(_binary_cross_entropy(logits, targets)), (logits.sigmoid() - targets) / len(logits)
 
 
 def _most_likely(logits: Array) -> Any:
@@ -95,14 +117,20 @@ OUTPUT_TYPES = {
         losses.of_one_class,
         np.int64,
         _flaw_of_class_numbers,
-        Probe(F.cross_entropy, _PRIOR, _PRIOR, _most_likely),
+        Probe(F.cross_entropy, _PRIOR, _PRIOR, _most_likely, _cross_entropy_and_gradient),
     ),
     MULTIPLE: OutputType(
         ClassHead,
         losses.of_any_classes,
         np.float32,
         _flaw_of_chosen_classes,
-        Probe(_binary_cross_entropy, _MULTIPLE_PRIOR, _MULTIPLE_BIAS_PRIOR, lambda logits: logits > 0),
+        Probe(
+            _binary_cross_entropy,
+            _MULTIPLE_PRIOR,
+            _MULTIPLE_BIAS_PRIOR,
+            lambda logits: logits > 0,
+            _binary_cross_entropy_and_gradient,
+        ),
     ),
     SEGMENTATION: OutputType(MaskHead, losses.of_pixels, np.int64),
 }

@@ -13,16 +13,18 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pt4al_backend.errors import LearningError
 from pt4al_backend.learning.devices import is_cuda, one_thread
-from pt4al_backend.learning.embedding import Encode, Encoder, grid_of
-from pt4al_backend.learning.heads import side_by_side
+from pt4al_backend.learning.embedding import Encode, Encoder, Maps
 from pt4al_backend.learning.inputs import Normalisation, normalised
 from pt4al_backend.learning.onnx_network import Compute, on_cpu
+from pt4al_backend.learning.patch_layout import PatchLayout
 from pt4al_backend.learning.recipes import frozen_images
 
 USUAL_SIZE = 224
 """Side in pixels of the images that most networks of timm were trained on."""
 _FINEST_STRIDE = 4
 """Stride in pixels of the finest patch embeddings: finer maps only show edges, and cost memory."""
+_MOST_CELLS = 48
+"""Most cells per side that a stage is stored with."""
 _STRIDE = 32
 """Stride in pixels of a convolutional network's last maps."""
 
@@ -36,9 +38,13 @@ ReadTensors = Callable[[], Mapping[str, Tensor]]
 class TimmEncoder(Encoder):
     """A network of timm. Its own pooling gives an image's embedding.
 
-    Patch embeddings are the concatenated stages of a convolutional network, or the last tokens of a transformer.
+    Patch embeddings are the stages of a convolutional network, or the last tokens of a transformer.
     """
 
+    architecture: str
+    """The network's name in timm."""
+    tensors: ReadTensors
+    """Reads its weights."""
     network: Callable[[], nn.Module]
     """Makes the network, pixels uint8 (n, S, S, 3) -> embeddings and maps, when it is needed."""
     flops: float
@@ -54,14 +60,14 @@ class TimmEncoder(Encoder):
         return self._loaded[device]
 
     def images_per_step(self, device: str) -> int:
-        return frozen_images(self.flops, dense=self.grid is not None, device=device)
+        return frozen_images(self.flops, dense=self.patches is not None, device=device)
 
     def _on_cpu(self, network: nn.Module) -> Compute:
         return on_cpu(network, name=self.name, size=self.input_size)
 
 
 class _Features(nn.Module):
-    """Pixels uint8 (n, S, S, 3) -> embeddings (n, D) and, of a dense one, maps of patch embeddings (n, F, s, s)."""
+    """Pixels uint8 (n, S, S, 3) -> embeddings (n, D) and, of a dense one, the maps (n, c, s, s) of its stages."""
 
     def __init__(self, model: Any, stages: list[int] | None) -> None:
         """`stages`: which of the network's intermediate maps are patch embeddings, the finest first; None: no maps."""
@@ -74,11 +80,10 @@ class _Features(nn.Module):
         if self._stages is None:
             return (self._pooled(self.model.forward_features(images)),)
         last, maps = self.model.forward_intermediates(images, indices=self._stages, norm=True, output_fmt="NCHW")
-        return self._pooled(last), side_by_side(maps)
+        return self._pooled(last), *maps
 
     def _pooled(self, last: Tensor) -> Tensor:
-        """Of length 1: how long they are says little about classes, and misleads linear probes on few labels."""
-        return nn.functional.normalize(self.model.forward_head(last, pre_logits=True), dim=1)
+        return pooled(self.model, last)
 
 
 @one_thread()
@@ -97,7 +102,7 @@ def timm_encoder(
     Raises:
         LearningError: timm has no such network, it has no patch embeddings, or the weights are those of another one.
     """
-    model = _model(architecture, tensors())
+    model = timm_network(architecture, tensors())
     config = model.pretrained_cfg
     size = _resized(model, input_size or min(config["input_size"][1], USUAL_SIZE))
     stages = _stages(model, architecture, size) if dense else None
@@ -105,18 +110,28 @@ def timm_encoder(
         embeddings, *maps = _Features(model, stages)(torch.zeros(1, size, size, 3, dtype=torch.uint8))
 
     def network() -> nn.Module:
-        again = _model(architecture, tensors())
+        again = timm_network(architecture, tensors())
         _resized(again, size)
         return _Features(again, stages).eval()
 
     return TimmEncoder(
         name=name,
         dimension=embeddings.shape[1],
-        grid=grid_of(maps[0].shape[-1], maps[0].shape[1]) if maps else None,
+        patches=PatchLayout.of(maps, most=_MOST_CELLS) if maps else None,
         input_size=size,
+        architecture=architecture,
+        tensors=tensors,
         network=network,
         flops=float(counter.get_total_flops()),
     )
+
+
+def pooled(model: Any, last: Tensor) -> Tensor:
+    """Embeddings (n, D) from the features that a network of timm gives.
+
+    Of length 1: how long they are says little about classes, and misleads linear probes on few labels.
+    """
+    return nn.functional.normalize(model.forward_head(last, pre_logits=True), dim=1)
 
 
 def pretrained_config(architecture: str) -> dict[str, Any]:
@@ -135,7 +150,12 @@ def pretrained_config(architecture: str) -> dict[str, Any]:
     return config
 
 
-def _model(architecture: str, tensors: Mapping[str, Tensor]) -> Any:
+def timm_network(architecture: str, tensors: Mapping[str, Tensor]) -> Any:
+    """A network of timm without its classifier, frozen and in evaluation mode.
+
+    Raises:
+        LearningError: timm has no such network, or the weights are those of another one.
+    """
     import timm
 
     try:
@@ -189,5 +209,5 @@ def _on_gpu(network: nn.Module, device: str) -> Compute:
     return compute
 
 
-def _pair(outputs: tuple[Tensor, ...]) -> tuple[Tensor, Tensor | None]:
-    return outputs[0], outputs[1] if len(outputs) > 1 else None
+def _pair(outputs: tuple[Tensor, ...]) -> tuple[Tensor, Maps | None]:
+    return outputs[0], outputs[1:] or None

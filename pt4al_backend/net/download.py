@@ -12,16 +12,26 @@ from pt4al_backend.store.files import replacing
 
 MOST_BYTES = 500_000_000
 """The largest file that is kept."""
+_INSTEAD = "Download a ResNet-18 as safetensors and set PT4AL_IMAGENET_WEIGHTS to its path, or use PT4AL_INIT=pretext."
 
 
-def download(url: str, path: Path) -> None:
+def download(url: str, path: Path, *, offline: bool) -> None:
     """Download `url` (https) to `path` unless that file exists.
 
+    Args:
+        url: the address.
+        path: the file.
+        offline: whether nothing may be downloaded.
+
     Raises:
-        PT4ALError: the download failed; the text says what to do instead.
+        PT4ALError: the download failed, or is forbidden; the text says what to do instead.
     """
     if path.exists():
         return
+    if offline:
+        raise PT4ALError(
+            f"The ImageNet weights are not on this machine and PT4AL_OFFLINE forbids to download them. {_INSTEAD}"
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with (
@@ -34,9 +44,6 @@ def download(url: str, path: Path) -> None:
                 if file.write(chunk) and file.tell() > MOST_BYTES:
                     raise PT4ALError(f"{url} is larger than {MOST_BYTES // 1_000_000} MB: not a ResNet-18.")
     except httpx.HTTPError as error:
-        raise PT4ALError(
-            f"The ImageNet weights cannot be downloaded ({type(error).__name__}). Download a ResNet-18 as safetensors "
-            "and set PT4AL_IMAGENET_WEIGHTS to its path, or use PT4AL_INIT=pretext."
-        ) from error
+        raise PT4ALError(f"The ImageNet weights cannot be downloaded ({type(error).__name__}). {_INSTEAD}") from error
     except OSError as error:
         raise PT4ALError(describe(error, path)) from error

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from pt4al_backend.active_learning.loop import ProjectLoop
 from pt4al_backend.errors import LabelStudioUnavailableError, ProjectGoneError, PT4ALError, StoreError
 from pt4al_backend.labelling.platform import LabellingPlatform
+from pt4al_backend.processes.address_changes import with_advice
 from pt4al_backend.processes.backoff import Attempt
-from pt4al_backend.processes.moving import with_advice
 from pt4al_backend.store import disk, tables
 from pt4al_backend.store.tables import Project
 
@@ -134,8 +134,8 @@ class ProjectSlot:
         longer = min(self.interval * 1.3, settings.idle_interval)
         self.interval = settings.poll_interval if changed or woken or not longer else longer
         # If tasks are left, the next turn continues with them.
-        complete = self.loop.is_synced or self.unconnected_since is not None
-        self.sync.not_before = time.monotonic() + (self.interval if complete else 0.0)
+        at_once = self.loop.has_more_to_sync and self.unconnected_since is None
+        self.sync.not_before = time.monotonic() + (0.0 if at_once else self.interval)
         if changed or woken:  # the cause of a failure may be fixed now
             self.update_queue.not_before = self.work.not_before = 0.0
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from pt4al_backend.errors import DataReplacedError, StoreError
-from pt4al_backend.processes.opening import OpenProjects, PlatformFactory
+from pt4al_backend.processes.fair_lock import FairLock, TurnThread
+from pt4al_backend.processes.open_projects import OpenProjects, PlatformFactory
 from pt4al_backend.processes.project_slot import ProjectLostError
-from pt4al_backend.processes.turns import FairLock, TurnThread
+from pt4al_backend.reports.stages import WORK
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
 
@@ -43,12 +44,15 @@ class Worker:
         """Why all projects wait: the disk or the database cannot be used. "" if they can."""
         self._halted: StoreError | None = None  # the error that ended a project's turn
 
-    def run(self, stop: Stop, *, after_turn: Callable[[], None] = lambda: None) -> None:
+    def run(
+        self, stop: Stop, *, after_turn: Callable[[], None] = lambda: None, preparation: Iterator[None] | None = None
+    ) -> None:
         """Take turns until asked to stop. While the disk or the database cannot be used, wait and keep all jobs.
 
         Args:
             stop: the request to stop.
             after_turn: called after every turn.
+            preparation: work for the first project, a step at a time, until there is one.
 
         Raises:
             DataReplacedError: The database was replaced, so that the jobs under way belong to the old one.
@@ -68,6 +72,8 @@ class Worker:
             else:
                 self._set_trouble("")
                 after_turn()
+                if preparation is not None and not self._turn_threads:
+                    next(preparation, None)
                 if not busy:
                     time.sleep(PAUSE)
 
@@ -141,4 +147,4 @@ class Worker:
     def busy_with(self) -> str:
         """What the worker is doing, for people. Other threads may ask."""
         loops = [(slot.number, slot.loop.busy_with) for slot in list(self._projects.slots.values())]
-        return ", ".join(f"project {number}: {stage}" for number, stage in loops if stage)
+        return ", ".join(f"project {number}: {WORK[stage]}" for number, stage in loops if stage)

@@ -1,7 +1,7 @@
 """The web process: tornado receives requests and sends responses, and threads run the Flask app in between.
 
 A slow client holds a connection but no thread, and only for a bounded time. A request that its headers rule out is
-rejected before its body is read (`web/gate.py`).
+rejected before its body is read (`web/header_checks.py`).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from pt4al_backend.errors import PT4ALError
 from pt4al_backend.processes.child import LIFELINE, watch_parent
 from pt4al_backend.processes.supervisor import announcement
 from pt4al_backend.settings import Settings
-from pt4al_backend.web import gate, security
+from pt4al_backend.web import header_checks, security
 from pt4al_backend.web.app import create_app
 
 THREADS = 32  # twice as many as may wait in /predict
@@ -148,12 +148,12 @@ class _Exchange(HTTPMessageDelegate):
         except ValueError:  # the port is not a number
             raise HTTPInputError("wrong Host header") from None
         request = Request(self._environ)
-        refusal = gate.refused(request, self._server.settings)
-        if refusal is None and gate.is_large(request):
-            self._holds_large_body = gate.LARGE_BODIES.acquire(blocking=False)
-            refusal = None if self._holds_large_body else gate.busy()
+        refusal = header_checks.refused(request, self._server.settings)
+        if refusal is None and header_checks.is_large(request):
+            self._holds_large_body = header_checks.LARGE_BODIES.acquire(blocking=False)
+            refusal = None if self._holds_large_body else header_checks.busy()
         if refusal is None:
-            self._environ[gate.ADMITTED] = True
+            self._environ[header_checks.ADMITTED] = True
             self._connection.set_max_body_size(request.content_length or 0)
             return
         self._refused = True
@@ -224,7 +224,7 @@ class _Exchange(HTTPMessageDelegate):
     def _release_large_body(self) -> None:
         if self._holds_large_body:
             self._holds_large_body = False
-            gate.LARGE_BODIES.release()
+            header_checks.LARGE_BODIES.release()
 
 
 def _listen(host: str, port: int) -> socket.socket:

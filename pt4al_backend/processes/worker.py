@@ -13,10 +13,11 @@ from contextlib import closing
 from pt4al_backend import learning
 from pt4al_backend.labelling.platform import LabellingPlatform
 from pt4al_backend.processes import heartbeat
-from pt4al_backend.processes.opening import PlatformFactory
+from pt4al_backend.processes.fair_lock import FairLock, UnlockedPlatform
+from pt4al_backend.processes.open_projects import PlatformFactory
+from pt4al_backend.processes.preparation import prepare
 from pt4al_backend.processes.priority import Priority
 from pt4al_backend.processes.scheduler import Stop, Worker
-from pt4al_backend.processes.turns import FairLock, UnlockedPlatform
 from pt4al_backend.reports.running_backend import Presence
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
@@ -39,12 +40,17 @@ def run(settings: Settings) -> int:
         signal.signal(number, stop.request)
     store = Store(settings.data_dir, settings.database_url, patience=LOCK_PATIENCE)
     with heartbeat.only_worker(settings.data_dir), closing(Presence(settings, "worker")):
-        worker = Worker(settings, store, _label_studio_projects(settings))
-        device = learning.describe_device(worker.device)
+        with heartbeat.starting(settings):  # PyTorch is loaded
+            worker = Worker(settings, store, _label_studio_projects(settings))
+            device = learning.describe_device(worker.device)
         logger.info("The worker runs on %s, with its data in %s.", device, settings.data_dir)
         try:
             with heartbeat.beating(store, worker, device=device):
-                worker.run(stop, after_turn=lambda: priority.set_urgent(worker.is_awaited))
+                worker.run(
+                    stop,
+                    after_turn=lambda: priority.set_urgent(worker.is_awaited),
+                    preparation=prepare(settings.pretrained, worker.device),
+                )
         finally:
             worker.close()
             store.close()

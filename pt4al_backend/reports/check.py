@@ -1,6 +1,7 @@
 """`pt4al-backend check`: tests every connection and says how to fix what fails, within a few seconds.
 
-Slow checks, the device and the projects, run at the same time; one that takes too long is reported as such.
+Beside a worker that trains it may take a quarter of a minute. Slow checks, the device and the projects, run at the same
+time; one that takes too long is reported as such.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ Connections = dict[tuple[str, str], list[int]]
 """URL and token of each Label Studio, with the numbers of its projects to check."""
 
 SECONDS = 3.8  # for everything, from the start of the process …
-LEAST = 2.5  # … or at least for the checks, if the process took long to start
+LEAST = 2.5  # … or at least for the checks, if the process took long to start …
+WHILE_BUSY = 12.0  # … and so much more beside a worker that trains
 AT_A_TIME = 4  # projects of a Label Studio
 FIND_DEVICE = """\
 import sys
@@ -99,7 +101,10 @@ def _findings(settings: Settings, project: int | None, deadline: float, *, has_t
                 yield Finding("data directory", not trouble, trouble or f"{settings.data_dir} can be written.")
                 yield _worker(settings, store, server)
                 connections = _connections(settings, project, store.projects())
-                device = _device_of(store)
+                worker = store.worker()
+                if worker is not None and is_alive(worker):
+                    device = worker.device
+                    deadline += WHILE_BUSY if worker.busy_with else 0
     yield _port(settings, served=server is not None)
     yield _encoder(settings)
     if not has_token:
@@ -219,12 +224,6 @@ def _worker(settings: Settings, store: Store, server: Server | None) -> Finding:
     if server:
         return Finding("worker", False, f"The web server runs without it, so nothing is trained: {start}")
     return Finding("worker", None, f"It is not running: {start}")
-
-
-def _device_of(store: Store) -> str:
-    """The device that the worker trains on; "" if no worker runs."""
-    worker = store.worker()
-    return worker.device if worker is not None and is_alive(worker) else ""
 
 
 def _device(name: str, device: str, deadline: float) -> Iterator[Finding]:

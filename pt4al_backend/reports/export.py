@@ -104,9 +104,20 @@ def _export_labels(store: Store, project: Project, output: Path) -> str:
 
 
 def _export_model(store: Store, project: Project, output: Path) -> str:
-    """Export the newest main network, or the pretext network if there is none, with the metadata that its use needs."""
-    kind, generation = ("main", project.main_generation) if project.main_generation else ("pretext", 0)
-    generation = generation or project.pretext_generation
+    """Export the newest network, with the metadata that its use needs.
+
+    The last blocks of the fine-tuned encoder, if it serves; else the main network, or the one that learned the pretext
+    task, which is a rotation head on a pretrained encoder.
+    """
+    kind, generation = next(
+        (kind, generation)
+        for kind, generation in (
+            ("tuned", project.tuned_generation),
+            ("main", project.main_generation),
+            ("pretext", project.pretext_generation),
+        )
+        if generation or kind == "pretext"
+    )
     stored = load_arrays(store.models_dir(project.id) / f"{kind}-{generation}.safetensors")
     if stored is None:
         raise PT4ALError(f"{name_of(project)} has no trained network yet: wait until the pretext task is trained.")
@@ -115,6 +126,10 @@ def _export_model(store: Store, project: Project, output: Path) -> str:
     with _reported(output):
         _require_directory(output)
         save_arrays(output, arrays, meta)
+    if kind == "tuned":
+        return f"The fine-tuned last blocks of {project.encoder}, by timm's names: {output}"
+    if encoder := meta.get("rotation_head_of"):
+        return f"The rotation head on embeddings of {encoder}: {output}"
     labels = f", trained on {project.main_labels:,} labels" if kind == "main" else ""
     return f"The {kind} network{labels}: {output}"
 

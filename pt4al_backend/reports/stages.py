@@ -15,6 +15,16 @@ STAGES = {
 }
 """Titles by the names that the store and `/api/status` use."""
 
+WORK = {
+    "waiting": "looking for images",
+    "images": "embedding images",
+    "pretext": "training the pretext task",
+    "training": "training on the labels",
+    "ready": "updating the order",
+    "error": "trying again",
+}
+"""What the worker does for a project, by the stage that its job belongs to."""
+
 
 def order_from(project: Mapping[str, Any]) -> str:
     """From how many images the published order was chosen, in words; "" if nothing is published.
@@ -31,6 +41,16 @@ def order_from(project: Mapping[str, Any]) -> str:
 def pretext_words(project: Mapping[str, Any]) -> str:
     """Whether PT4AL's batches are there, in words."""
     return "learned" if project.get("pretext_learned") else "not learned yet"
+
+
+def model_words(project: Mapping[str, Any]) -> str:
+    """Which model predicts, and how it compares in a cross-validation, in words."""
+    tuned, probe = project.get("fine_tuned_accuracy"), project.get("probe_accuracy")
+    if tuned is None or probe is None:
+        return "linear probe"
+    if project.get("fine_tuned"):
+        return f"fine-tuned encoder, cross-validated {tuned:.0%} against {probe:.0%}".replace("%", " %")
+    return f"linear probe, cross-validated {probe:.0%} against {tuned:.0%} fine-tuned".replace("%", " %")
 
 
 def time_left(seconds: float | None) -> str:

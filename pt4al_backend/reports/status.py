@@ -17,7 +17,9 @@ from pt4al_backend.store.tables import ERROR, IMAGES, PRETEXT, READY_STAGE, TRAI
 NOTES = 5
 """How many tasks with unusable annotations a project's status lists."""
 ALIVE_FOR = 15.0
-"""Seconds after its last heartbeat for which a worker counts as running, and likewise as starting."""
+"""Seconds after its last heartbeat for which a worker counts as running."""
+STARTING_FOR = 60.0
+"""Seconds for which it counts as starting: on a busy machine a new process is silent for so long."""
 COMPUTING = (IMAGES, PRETEXT, TRAINING)
 """Stages in which the worker computes something; when it is ready, it may learn the pretext task."""
 STARVED_BELOW = 1 / 3
@@ -56,7 +58,7 @@ def health(store: Store) -> Health:
     starved = starvation(vitals.cpu_got, vitals.cpu_wanted) if busy_with else ""  # an idle worker lacks nothing
     entry = {
         "alive": alive,
-        "starting": not alive and time.time() - vitals.starting_at < ALIVE_FOR,
+        "starting": not alive and time.time() - vitals.starting_at < STARTING_FOR,
         "device": worker.device if worker is not None else "",
         "busy_with": busy_with,
         "cpu_share": round(vitals.cpu_got, 3) if alive and vitals.cpu_got is not None else None,
@@ -83,6 +85,7 @@ def project_status(store: Store, settings: Settings, project: Project, now: Heal
     totals = store.totals(project.id)
     computing = project.stage in COMPUTING or (project.stage == READY_STAGE and bool(project.stage_detail))
     starved = now.starved if computing else ""
+    encoder = project.encoder or (None if project.image_size else settings.pretrained)  # chosen with the image size
     return {
         "label_studio_url": without_userinfo(project.label_studio_url),
         "project": project.number,
@@ -101,7 +104,11 @@ def project_status(store: Store, settings: Settings, project: Project, now: Heal
         "labelled": totals.labelled,
         "model_version": project.model_version,
         "ranked": project.ranked_pool,
-        "encoder": project.encoder or ROTATION,
+        "encoder": encoder or ROTATION,
+        "strategy": settings.strategy_for(dense=project.dense, pretrained=bool(encoder)),
+        "fine_tuned": bool(project.tuned_generation),
+        "fine_tuned_accuracy": project.tuned_accuracy,
+        "probe_accuracy": project.probe_accuracy,
         "pretext_learned": bool(project.pretext_generation),
         "queue_length": queue_length(store, project),
         "error": now.disk_error or project.error,

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from pt4al_backend.reports.stages import STAGES, order_from, pretext_words, time_left
+from pt4al_backend.reports.stages import STAGES, model_words, order_from, pretext_words, time_left
 
 if TYPE_CHECKING:
     from pt4al_backend.label_studio.check_project import Finding
@@ -74,8 +74,8 @@ def _show_project(project: Mapping[str, Any], console: Console, *, disk_error: s
     )
     if order := order_from(project):
         console.print(
-            f"  order chosen from {order}, embedded by {escape(project['encoder'])}; "
-            f"PT4AL's batches are {pretext_words(project)}",
+            f"  order chosen by {escape(project['strategy'])} from {order}, embedded by {escape(project['encoder'])}; "
+            f"PT4AL's batches are {pretext_words(project)}; model: {model_words(project)}",
             soft_wrap=True,
         )
     if project["updated_at"]:

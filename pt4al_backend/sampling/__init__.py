@@ -1,1 +1,1 @@
-"""Choosing the images to label next: numpy only, no I/O, no state."""
+"""Choosing the images to label next: numpy and scikit-learn only, no I/O, no state."""

@@ -50,9 +50,11 @@ class Candidates:
     pool_positions: Positions
     """(m,) each image's position in the pool; for `source`, not for strategies."""
     batch: NDArray[np.integer]
-    """(m,) each image's batch of the sorted pool."""
+    """(m,) each image's batch of the sorted pool; -1 everywhere if the pool is not sorted."""
     rank: NDArray[np.integer]
-    """(m,) each image's place in the pool sorted by pretext loss, hardest first."""
+    """(m,) each image's place in the pool sorted by pretext loss, hardest first; -1 everywhere if it is not sorted.
+
+    With a pretrained encoder it is sorted only for a strategy that asks for it, once the pretext task is learned."""
     uncertainty: NDArray[np.floating]
     """(m,) high if the model is uncertain; NaN without a prediction."""
     random_key: NDArray[np.floating]

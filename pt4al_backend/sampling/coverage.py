@@ -15,6 +15,8 @@ from pt4al_backend.sampling.directions import Directions
 
 MOST = 2500
 """Of a larger pool, so many images stand for all: time and memory grow with the square."""
+_AT_ONCE = 32
+"""Images whose gains are computed again at a time."""
 WIDTH = 0.5
 """Squared kernel width as a fraction of the mean squared distance."""
 
@@ -75,7 +77,7 @@ def most_informative(
     wanted: int,
     width: float = WIDTH,
 ) -> NDArray[np.int64]:
-    """Greedily pick the images that cover the most weight.
+    """Greedily pick the images that cover the most weight, lazily ("Accelerated greedy algorithms", Minoux, 1978).
 
     Args:
         embeddings: (m, D) of the images to choose from; compared by direction after standardising.
@@ -99,12 +101,16 @@ def most_informative(
         to_covered = _distances(directions(covered[start : start + MOST]), unit)
         cover = np.maximum(cover, _kernel(to_covered, width).max(axis=0))
     picks: list[int] = []
-    left, after = np.ones(len(unit), dtype=bool), np.empty_like(kernel)
+    gains = np.maximum(kernel, cover) @ values - cover @ values
     for _ in range(min(wanted, len(unit))):
-        covers = np.maximum(kernel, cover, out=after) @ values
-        pick = int(np.where(left, covers, -1.0).argmax())
+        known = np.isneginf(gains)  # gains only fall as more is covered, so that old ones are upper bounds
+        while not known[pick := int(gains.argmax())]:
+            largest = np.argpartition(-gains, min(_AT_ONCE, len(unit) - 1))[:_AT_ONCE]
+            largest = largest[~known[largest]]
+            gains[largest] = np.maximum(kernel[largest], cover) @ values - cover @ values
+            known[largest] = True
         picks.append(pick)
-        left[pick] = False
+        gains[pick] = -np.inf
         cover = np.maximum(cover, kernel[pick])
     return np.array(picks, dtype=np.int64)
 

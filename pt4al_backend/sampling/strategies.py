@@ -16,11 +16,14 @@ and in `my_package.py`:
 
 `PT4AL_STRATEGY=hardest` then selects it. The entry point refers to one of these:
 
-* Such a function. The backend calls it with the whole pool in every round, again after every label, and only once the
-  embeddings of the pool have been computed.
+* Such a function. The backend calls it in every round, and again after every label, with all images that can be ranked:
+  with a pretrained encoder those that are embedded so far, otherwise all in batches, once they are embedded.
 * A `pt4al_backend.sampling.strategy.Strategy`, whose fields change that: `at_once` keeps a query as it was chosen (for
-  a slow or a random strategy), `batches` restricts it to PT4AL's batches, `first` is another function for round 0.
-  `rank` and `batch` may be -1 everywhere without `batches` or `ranks`.
+  a slow or a random strategy), `batches` restricts it to PT4AL's batches, `first` is another function for round 0,
+  `ranks` says that it uses `rank` or `batch`, as is assumed of a function.
+
+`rank` and `batch` are -1 everywhere until the pretext task is learned and, with a pretrained encoder, for a `Strategy`
+that has neither `batches` nor `ranks`.
 
 A function may use these attributes of `candidates` (m images, including labelled ones): `open`, `uncertainty`, `rank`,
 `batch`, `random_key`, each (m,); `embeddings` (m, D), `known`, `gradients`, `labelled_embeddings`,

@@ -58,6 +58,12 @@ def curve(
     return labels, np.array([[100 * entry[name] for entry in entries] for entries in rounds])
 
 
+def is_same_with_every_seed(runs: Sequence[Run], strategy: str) -> bool:
+    """Whether two seeds or more gave a strategy the same curve, as they do if nothing in it is left to chance."""
+    _, values = curve(runs, strategy)
+    return len(values) > 1 and bool((values == values[0]).all())
+
+
 def aubc(labels: Sequence[float] | NDArray[np.float64], values: Sequence[float] | NDArray[np.float64]) -> float:
     """Area under the budget curve: the mean of the curve over the label axis, by trapezoids."""
     if len(labels) == 1:

@@ -21,10 +21,11 @@ from pt4al_backend import learning
 from pt4al_backend.active_learning.schedule import chosen_strategy
 from pt4al_backend.datasets.known_images import KnownImages, digest_of
 from pt4al_backend.encoder_catalogue import ROTATION
-from pt4al_backend.errors import PT4ALError
+from pt4al_backend.errors import LearningError, PT4ALError
 from pt4al_backend.labelling.label_type import LabelType
 from pt4al_backend.reports.stages import time_left
 from pt4al_backend.sampling.batches import query_size_for
+from pt4al_backend.sampling.strategy import Strategy
 from pt4al_backend.settings import Settings
 from pt4al_backend.simulate import by_class, curves
 from pt4al_backend.simulate.budget_curve import NAMES, metric
@@ -32,7 +33,7 @@ from pt4al_backend.simulate.results import Results
 from pt4al_backend.simulate.simulation import Replay, Round, Simulation
 from pt4al_backend.simulate.source import Source
 from pt4al_backend.simulate.summary_tables import show
-from pt4al_backend.simulate.variants import Variant, parse
+from pt4al_backend.simulate.variants import Variant, as_file_name, parse
 from pt4al_backend.store.files import locked, new_directory
 
 TEST_SHARE = 0.2
@@ -98,7 +99,8 @@ def plan(
     replay = Replay(pool, held_out, rounds=cycles, query_size=query_size, answers=answers)
     settings = Settings(**settings.model_dump() | {"cycles": cycles})
     title = source.images.expanduser().resolve().name
-    return Plan(title, replay, parse(strategies), tuple(range(seeds)), settings, out, notes)
+    variants = parse(strategies, settings, dense=pool.question.label_type.dense)
+    return Plan(title, replay, variants, tuple(range(seeds)), settings, out, notes)
 
 
 def run(plan: Plan, console: Console) -> Results:
@@ -157,14 +159,15 @@ def _run_all(plan: Plan, console: Console) -> Results:
 
 def _run_one(plan: Plan, results: Results, variant: Variant, seed: int, *, clock: _Clock, console: Console) -> bool:
     """Do one run. False if another process is working on it or has done it."""
-    home = plan.out / "work" / f"seed-{seed}"
+    encoder = variant.applied_to(plan.settings).encoder
+    home = plan.out / "work" / f"seed-{seed}{_suffix(plan, encoder)}"
     home.mkdir(parents=True, exist_ok=True)
-    with locked(home / f"{variant.name}.lock", wait=False) as acquired:
+    with locked(home / f"{variant.file_name}.lock", wait=False) as acquired:
         if acquired:
             results.refresh()
-        if not acquired or results.has(variant.name, seed) or not _prepare(plan, home, seed, console):
+        if not acquired or results.has(variant.name, seed) or not _prepare(plan, encoder, home, seed, console):
             return False
-        settings = variant.applied_to(_settings(plan, home / variant.name, seed))
+        settings = variant.applied_to(_settings(plan, encoder, home / variant.file_name, seed))
         if not settings.data_dir.exists():
             _copy(home / "ready", settings.data_dir)
         label = f"{variant.name}, seed {seed}"
@@ -190,8 +193,13 @@ def _metric_of(round_: Round) -> str:
     return f"{NAMES[name]} {round_[name]:.1%}"
 
 
-def _prepare(plan: Plan, home: Path, seed: int, console: Console) -> bool:
-    """Do everything before the first label: images once for all runs, the rest once for all runs of a seed.
+def _suffix(plan: Plan, encoder: str) -> str:
+    """What the names of directories end with that hold what an encoder computed; "" for that of the settings."""
+    return "" if encoder == plan.settings.encoder else f"-{as_file_name(encoder)}"
+
+
+def _prepare(plan: Plan, encoder: str, home: Path, seed: int, console: Console) -> bool:
+    """Do everything before the first label: images once for an encoder, the rest once for all its runs of a seed.
 
     Returns:
         False if another process is doing it.
@@ -202,22 +210,23 @@ def _prepare(plan: Plan, home: Path, seed: int, console: Console) -> bool:
         if errors:
             console.print(f"{len(errors)} images cannot be read and are left out. The first: {errors[0]}")
 
-    images = plan.out / "work" / "images"
+    images = plan.out / "work" / f"images{_suffix(plan, encoder)}"
     images.mkdir(parents=True, exist_ok=True)
-    what = f"seed {seed}: training the pretext task" if _learns_pretext(plan) else f"seed {seed}"
-    return _once(plan, images, seed, console, "decoding images", fetch) and _once(
-        plan, home, seed, console, what, Simulation.prepare, source=images / "ready"
+    with_encoder = f" with {encoder}" if _suffix(plan, encoder) else ""
+    pretext = ": training the pretext task" if _learns_pretext(plan, encoder) else ""
+    return _once(plan, encoder, images, seed, console, f"decoding images{with_encoder}", fetch) and _once(
+        plan, encoder, home, seed, console, f"seed {seed}{with_encoder}{pretext}", Simulation.prepare, images / "ready"
     )
 
 
 def _once(
     plan: Plan,
+    encoder: str,
     home: Path,
     seed: int,
     console: Console,
     what: str,
     do: Callable[[Simulation], None],
-    *,
     source: Path | None = None,
 ) -> bool:
     """Make `home/ready` by doing something with a simulation, which starts with what is in `source`."""
@@ -227,11 +236,15 @@ def _once(
         if not acquired or (home / "ready").exists():
             return acquired
         console.print(what)
-        settings = _settings(plan, home / "preparing", seed)
+        settings = _settings(plan, encoder, home / "preparing", seed)
         if source is not None and not settings.data_dir.exists():
             _copy(source, settings.data_dir)
-        with console.status(what) as status, closing(_simulation(plan, settings, what, status)) as simulation:
-            do(simulation)
+        try:
+            with console.status(what) as status, closing(_simulation(plan, settings, what, status)) as simulation:
+                do(simulation)
+        except LearningError:
+            shutil.rmtree(settings.data_dir)  # it may have been begun with another encoder
+            raise
         settings.data_dir.rename(home / "ready")
         return True
 
@@ -246,20 +259,24 @@ def _simulation(plan: Plan, settings: Settings, what: str, status: Status) -> Si
         plan.replay,
         settings,
         lambda text: status.update(f"{what}: {text}"),
-        learns_pretext=_learns_pretext(plan),
+        learns_pretext=_learns_pretext(plan, settings.encoder),
     )
 
 
-def _learns_pretext(plan: Plan) -> bool:
-    """Whether a run needs the pretext task."""
-    return plan.settings.pretrained is None or any(
-        chosen_strategy(variant.applied_to(plan.settings), dense=_label_type(plan).dense).pretext
-        for variant in plan.variants
-    )
+def _learns_pretext(plan: Plan, encoder: str) -> bool:
+    """Whether a run with the encoder needs the pretext task."""
+    variants = [each for each in plan.variants if each.applied_to(plan.settings).encoder == encoder]
+    return any(each.applied_to(plan.settings).pretrained is None or _strategy(each, plan).pretext for each in variants)
 
 
-def _settings(plan: Plan, directory: Path, seed: int) -> Settings:
+def _strategy(variant: Variant, plan: Plan) -> Strategy:
+    settings = variant.applied_to(plan.settings)
+    return chosen_strategy(settings, dense=_label_type(plan).dense, pretrained=settings.pretrained is not None)
+
+
+def _settings(plan: Plan, encoder: str, directory: Path, seed: int) -> Settings:
     changes = {
+        "encoder": encoder,
         "data_dir": directory,
         "database_url": "",
         "seed": seed,
@@ -275,7 +292,7 @@ def _check(plan: Plan) -> None:
     """Reject now what would otherwise fail after hours."""
     replay, cycles = plan.replay, plan.settings.cycles
     for variant in plan.variants:
-        chosen_strategy(variant.applied_to(plan.settings), dense=_label_type(plan).dense)
+        _strategy(variant, plan)
     if len(replay.pool.classes) < 2:
         raise PT4ALError(
             f"All regions have one class, {replay.pool.classes[0]}: set PT4AL_UNLABELLED_PIXELS=background to make the "

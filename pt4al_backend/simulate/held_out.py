@@ -93,7 +93,7 @@ class HeldOut:
         self, workspace: Workspace, store: PixelStore, rows: NDArray[np.int64], pixels: NDArray[np.uint8]
     ) -> None:
         project = workspace.project()
-        if project.encoder and not project.dense:
+        if project.encoder:
             files = self.embeddings(workspace)
             files.write(rows, *files.encoder.embed_pixels(pixels, device=workspace.device))
         else:

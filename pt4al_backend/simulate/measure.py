@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pt4al_backend import learning
 from pt4al_backend.active_learning.fit_probes import fit_probes
+from pt4al_backend.active_learning.segment import segment
 from pt4al_backend.active_learning.training_data import CHUNK
 from pt4al_backend.active_learning.workspace import Workspace, questions
 from pt4al_backend.errors import PT4ALError
@@ -71,10 +72,14 @@ class Measure:
                 yield chunk, vectors
 
     def _predict_pixels(self, project: Project, heads: list[learning.Head]) -> list[Chunks]:
-        """The predictions of each head for pixels. Images are embedded for each head, as embeddings are too large."""
-        rows, workspace = np.arange(len(self.held_out.positions)), self.workspace
-        encoder, pixels = workspace.networks.encoder(project), self.held_out.pixels(workspace)
-        return [encoder.segment(head, pixels, rows, device=workspace.device) for head in heads]
+        """The predictions of each head for pixels. Own networks compute maps for each head, as these are too large."""
+        rows, workspace, side = (
+            np.arange(len(self.held_out.positions)),
+            self.workspace,
+            learning.mask_side(project.image_size),
+        )
+        files, pixels = self.held_out.embeddings(workspace), self.held_out.pixels(workspace)
+        return [segment(head, files, pixels, rows, side=side, device=workspace.device) for head in heads]
 
     def _with_truth(self, chunks: Chunks) -> Iterator[tuple[Any, NDArray[np.floating]]]:
         """The truth about each image, and its logits."""

@@ -15,6 +15,7 @@ from pt4al_backend import learning
 from pt4al_backend.active_learning.loop import ProjectLoop
 from pt4al_backend.active_learning.workspace import Workspace
 from pt4al_backend.datasets.known_images import KnownImages
+from pt4al_backend.errors import LearningError
 from pt4al_backend.reports.stages import time_left
 from pt4al_backend.settings import Settings
 from pt4al_backend.simulate.held_out import HeldOut
@@ -76,6 +77,7 @@ class Simulation:
             learning.resolve_device(settings.device),
             encoder=settings.pretrained,
             learns_pretext=learns_pretext,
+            fine_tunes=False,  # it would take most of the time
         )
         self._loop = ProjectLoop(self._workspace)
         self._training = self._other = 0.0  # seconds since the last round was measured
@@ -93,6 +95,7 @@ class Simulation:
             An error for each image that cannot be read; these are left out.
 
         Raises:
+            LearningError: The encoder cannot be had.
             PT4ALError: No test image can be read.
         """
         working = True
@@ -100,6 +103,8 @@ class Simulation:
             self._loop.sync()
             working = self._loop.work(SLICE)
             self._show_progress()
+            if note := self._workspace.project().encoder_note:  # a live project would go on with another encoder
+                raise LearningError(note)
         errors = [
             reason for _, reason in self._store.unreadable(self._workspace.project_id, limit=len(self._replay.pool))
         ]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pt4al_backend.simulate.budget_curve import TITLES, strategies_of
+from pt4al_backend.simulate.budget_curve import TITLES, is_same_with_every_seed, strategies_of
 from pt4al_backend.simulate.by_class import FIGURES, figure_of, mean_over_seeds, shown_figures
 from pt4al_backend.simulate.comparison import BASELINE, Comparison, compare
 from pt4al_backend.simulate.results import Results
@@ -34,7 +35,7 @@ def show(results: Results, console: Console) -> None:
 
 
 def verdict(runs: Sequence[Run], compared: dict[tuple[str, str], Comparison]) -> list[str]:
-    """What the comparisons with `random` do not show.
+    """What the runs and their comparisons with `random` do not show.
 
     Args:
         runs: All runs.
@@ -54,12 +55,14 @@ def verdict(runs: Sequence[Run], compared: dict[tuple[str, str], Comparison]) ->
         for (name, title), comparison in compared.items()
         if comparison.may_be_chance
     ]
-    if not unsure:
-        return []
-    return [
+    same = [escape(name) for name in others if is_same_with_every_seed(runs, name)]
+    sentences = {
         f"The difference from {BASELINE} may be chance, as its 95 % interval contains 0: {', '.join(unsure)}. "
-        "More seeds make the interval narrower."
-    ]
+        "More seeds make the interval narrower.": unsure,
+        f"Every seed gives the same curve for {', '.join(same)}: nothing there is left to chance. The intervals show "
+        f"how the runs of {BASELINE} differ, not what other images would give.": same,
+    }
+    return [sentence for sentence, names in sentences.items() if names]
 
 
 def _strategies(results: Results, figures: Sequence[str]) -> Table:
@@ -74,8 +77,9 @@ def _strategies(results: Results, figures: Sequence[str]) -> Table:
         table.add_column(f"{begin}mean over all rounds", justify="right")
         table.add_column(f"{begin}at the end", justify="right")
     for name, row in summary.items():
+        runs = 1 if is_same_with_every_seed(results.runs, name) else row["n"]
         cells = [
-            spread(row[f"{PREFIXES.get(figure, '')}{value}"], row[f"{PREFIXES.get(figure, '')}{value}_sd"], row["n"])
+            spread(row[f"{PREFIXES.get(figure, '')}{value}"], row[f"{PREFIXES.get(figure, '')}{value}_sd"], runs)
             for figure in figures
             for value in ("aubc", "final")
         ]
@@ -149,30 +153,57 @@ def saved(comparison: Comparison) -> str:
 
 def _show_classes(runs: Sequence[Run], figure: str, console: Console) -> None:
     """Print the classes in their order or, of many, those that the first strategy knows least."""
+    found = class_table(runs, figure)
+    if len(found.rows) < found.classes:
+        console.print(
+            f"Of {found.classes} classes, these are the {MOST_CLASSES} on which {escape(strategies_of(runs)[0])} is "
+            "worst. results.json has all."
+        )
+    table = Table(title=found.title, caption="in brackets: labels that the class got" if found.counted else None)
+    for heading in found.head:
+        table.add_column(escape(heading), justify="left" if heading == found.head[0] else "right", overflow="fold")
+    for row in found.rows:
+        table.add_row(*map(escape, row))
+    console.print(table)
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """What is known about each class at the end, as text."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    classes: int
+    """How many there are, of which some may have no row."""
+    counted: bool
+    """Whether labels stand in brackets."""
+
+
+def class_table(runs: Sequence[Run], figure: str) -> ClassTable:
+    """The classes in their order or, of many, those that the first strategy knows least.
+
+    Args:
+        runs: Of all strategies, of which the first four are shown.
+        figure: One that all runs' classes have, see `figure_of`.
+    """
     strategies = strategies_of(runs)[:MOST_STRATEGIES]
     values = {strategy: mean_over_seeds(runs, strategy, figure) for strategy in strategies}
     labels = {strategy: mean_over_seeds(runs, strategy, "labels") for strategy in strategies}
-    first = values[strategies[0]]
-    names = list(first)
-    if len(names) > MOST_CLASSES:
-        names = sorted(names, key=first.__getitem__)[:MOST_CLASSES]
-        console.print(
-            f"Of {len(first)} classes, these are the {MOST_CLASSES} on which {escape(strategies[0])} is worst. "
-            "results.json has all."
-        )
-    title = f"{FIGURES[figure]} of each class at the end, %"
-    counted = any(labels.values())
-    table = Table(title=title, caption="in brackets: labels that the class got" if counted else None)
-    table.add_column("class", overflow="fold")
+    first, counted = values[strategies[0]], any(labels.values())
+    names = list(first) if len(first) <= MOST_CLASSES else sorted(first, key=first.__getitem__)[:MOST_CLASSES]
     tests = mean_over_seeds(runs, strategies[0], "test_images")
-    if tests:
-        table.add_column("test images", justify="right")
-    for strategy in strategies:
-        table.add_column(escape(strategy), justify="right", overflow="fold")
-    for name in names:
-        cells = [f"{tests[name]:.0f}"] if tests else []
-        for strategy in strategies:
-            given = f" ({labels[strategy].get(name, 0):.0f})" if counted else ""
-            cells.append(f"{100 * values[strategy].get(name, 0):.1f}{given}")
-        table.add_row(escape(name), *cells)
-    console.print(table)
+
+    def cells(name: str) -> tuple[str, ...]:
+        shown = [f"{100 * values[strategy].get(name, 0):.1f}" for strategy in strategies]
+        given = [f" ({labels[strategy].get(name, 0):.0f})" if counted else "" for strategy in strategies]
+        size = (f"{tests[name]:.0f}",) if tests else ()
+        return (name, *size, *(value + count for value, count in zip(shown, given, strict=True)))
+
+    return ClassTable(
+        title=f"{FIGURES[figure]} of each class at the end, %",
+        head=("class", *(("test images",) if tests else ()), *strategies),
+        rows=tuple(map(cells, names)),
+        classes=len(first),
+        counted=counted,
+    )

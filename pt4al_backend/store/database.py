@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from pt4al_backend.errors import PT4ALError, StoreError
 from pt4al_backend.store import migrate
 from pt4al_backend.store.disk import trouble_with
-from pt4al_backend.store.opened import OpenedFiles
+from pt4al_backend.store.opened_files import OpenedFiles
 from pt4al_backend.store.sessions import Sessions, damage
 
 FILE = "pt4al.db"

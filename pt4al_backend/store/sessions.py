@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from pt4al_backend.errors import StoreError
 from pt4al_backend.store.disk import trouble_with
-from pt4al_backend.store.opened import OpenedFiles
+from pt4al_backend.store.opened_files import OpenedFiles
 
 logger = logging.getLogger(__name__)
 

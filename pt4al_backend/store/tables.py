@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, LargeBinary, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-REVISION = "0005"
+REVISION = "0006"
 """The newest migration in `migrations/`, which leads to these tables."""
 
 NEW, READY, UNREADABLE = "new", "ready", "unreadable"
@@ -89,6 +89,18 @@ class Project(Base):
     """Side in pixels at which it sees the images."""
     encoder_note: Mapped[str] = mapped_column(default="")
     """Why it is not the one that the settings name; "" if it is, or if nothing keeps it from becoming so."""
+
+    # Fine-tuning of the encoder
+    tuned_generation: Mapped[int] = mapped_column(default=0)
+    """The fine-tuned encoder in use; 0: the encoder is used as it is."""
+    tuned_trials: Mapped[int] = mapped_column(default=0)
+    """How often it was tried."""
+    tuned_labels: Mapped[int] = mapped_column(default=0)
+    """How many labels there were at the last trial; 0: none was made with this encoder."""
+    tuned_accuracy: Mapped[float | None]
+    """What was measured then in a cross-validation of the fine-tuned encoder …"""
+    probe_accuracy: Mapped[float | None]
+    """… and of the encoder as it is."""
 
     # The project's own networks. Generation 0: none yet.
     pretext_generation: Mapped[int] = mapped_column(default=0)

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, render_template, request
 
 from pt4al_backend.net.addresses import without_userinfo
-from pt4al_backend.reports.stages import STAGES, order_from, pretext_words, time_left
+from pt4al_backend.reports.stages import STAGES, model_words, order_from, pretext_words, time_left
 from pt4al_backend.reports.status import health, project_status, status
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.tables import Project
@@ -37,6 +37,7 @@ def dashboard() -> str:
             **(fields := project_status(store, settings, project, now)),
             "stage_words": STAGES[fields["stage"]],
             "order_from": order_from(fields),
+            "model_words": model_words(fields),
             "pretext_words": pretext_words(fields),
             "link": link(settings, project),
             "remaining": time_left(fields["eta_seconds"]),

@@ -14,7 +14,7 @@ from typing import Any
 from flask import Response, g, request
 from werkzeug.exceptions import BadRequest
 
-from pt4al_backend.web import events, gate
+from pt4al_backend.web import events, header_checks
 from pt4al_backend.web.bodies import Event, Predict, Setup, Versions, Webhook
 from pt4al_backend.web.context import context, require_store
 from pt4al_backend.web.json_size import holds_too_much
@@ -28,16 +28,15 @@ Body = dict[str, Any]
 
 def check() -> Response | None:
     """Flask's `before_request`: returns a refusal, or None to continue."""
-    refused = (
-        None if gate.ADMITTED in request.environ else gate.refused(request, context().settings) or _hold_large_body()
-    )
+    admitted = header_checks.ADMITTED in request.environ
+    refused = None if admitted else header_checks.refused(request, context().settings) or _hold_large_body()
     if refused is None and request.endpoint != "pt4al.static":
         require_store()  # also if the response does not need it: a backend without its store does not work
     check_body = _CHECKS.get(request.path) if request.method == "POST" else None
     if refused is not None or check_body is None:
         return refused
     try:
-        with _parsing if gate.is_large(request) else nullcontext():
+        with _parsing if header_checks.is_large(request) else nullcontext():
             check_body(_body())
     except RefusedError as error:
         return refusal(error.code, str(error))
@@ -47,7 +46,7 @@ def check() -> Response | None:
 def leave(_error: BaseException | None) -> None:
     """Flask's `teardown_request`: releases what `check` acquired."""
     if g.pop("holds_large_body", False):
-        gate.LARGE_BODIES.release()
+        header_checks.LARGE_BODIES.release()
 
 
 def _setup(body: Body) -> None:
@@ -89,10 +88,10 @@ _CHECKS: dict[str, Callable[[Body], None]] = {
 
 def _hold_large_body() -> Response | None:
     """Limit how many large bodies are read at a time: most servers read a body only on demand."""
-    if not gate.is_large(request):
+    if not header_checks.is_large(request):
         return None
-    g.holds_large_body = gate.LARGE_BODIES.acquire(blocking=False)
-    return None if g.holds_large_body else gate.busy()
+    g.holds_large_body = header_checks.LARGE_BODIES.acquire(blocking=False)
+    return None if g.holds_large_body else header_checks.busy()
 
 
 def _body() -> Body:

@@ -6,15 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 from support.colour_encoder import colour_encoders
-from support.processes import unmeasured
+from support.one_decoder import one_decoder  # noqa: F401  a fixture of all tests here
 from support.question_rig import MASK, QuestionRig, opened
 from support.rig import Rig
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _decoders_unmeasured() -> Iterator[None]:
-    with unmeasured():
-        yield
 
 
 @pytest.fixture

@@ -205,6 +205,48 @@ def test_a_project_without_own_networks_learns_them_before_it_uses_them(rig: Rig
     assert embeddings(rig) == {file_names("pretext-1")[0]}
 
 
+def test_a_head_on_the_encoder_in_use_learns_the_rotations_and_a_network_where_that_is_to_be_used(rig: Rig) -> None:
+    def learned_on() -> str:
+        return rig.workspace.networks.pretext_encoder(rig.project)
+
+    rig.settle()
+    assert (rig.project.pretext_generation, learned_on()) == (1, "colour-1")
+    rig.platform.add(range(201, 204))
+    rig.settle()
+    assert np.isfinite(rig.pool().loss).all() and rig.project.pretext_generation == 1
+    rig.encoder = "colour-2"
+    rig.restart()
+    rig.settle()
+    assert (rig.project.pretext_generation, learned_on()) == (2, "colour-2")
+    rig.encoder = None
+    rig.restart()
+    rig.turn_until(lambda: rig.project.pretext_generation == 3)
+    assert rig.project.encoder == "colour-2" and learned_on() == ""
+    rig.settle()
+    assert rig.project.encoder == ""
+    assert embeddings(rig) == {file_names("pretext-3")[0]}
+
+
+def test_a_rotation_head_is_no_network_of_the_project(
+    rig: Rig, colours: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When no encoder can be had any more, a network learns the pretext task again."""
+    rig.settle()
+    monkeypatch.setattr(learning, "DEFAULT_ENCODER", "colour-2")
+    colours |= {"colour-1", "colour-2"}
+    rig.restart()
+    published = len(rig.platform.published)
+    for _ in range(200):
+        rig.loop.sync()
+        with contextlib.suppress(LearningError):  # shown until the network has taken its place
+            rig.loop.update_queue()
+        rig.loop.work(0.5)
+        if rig.project.pretext_generation and len(rig.platform.published) > published:
+            break
+    assert (rig.project.encoder, rig.workspace.networks.pretext_encoder(rig.project)) == ("", "")
+    assert np.isfinite(rig.pool().loss).all()
+
+
 def test_nothing_waits_for_an_encoder_that_serves_nothing(rig: Rig) -> None:
     """As when the settings change before the first image is embedded."""
     rig.turn_until(lambda: rig.project.encoder)

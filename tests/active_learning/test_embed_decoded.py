@@ -68,14 +68,14 @@ def test_an_image_comes_back_with_its_embedding(thread: ThreadPoolExecutor, dens
     vectors, cells = stacked([image, image])
     assert vectors.shape == (2, 3)
     if dense:
-        assert cells is not None and patches is not None and cells.shape == (2, 4, 4, 3)
+        assert cells is not None and patches is not None and cells.shape == (2, 4 * 4 * 3)
     else:
         assert cells is None and image.patches is None
 
 
 def test_images_that_wait_are_embedded_together(thread: ThreadPoolExecutor) -> None:
     go_on, chunks = Event(), list[int]()
-    slow = SlowEncoder(name="slow", dimension=3, grid=None, input_size=8, step=6, go_on=go_on, chunks=chunks)
+    slow = SlowEncoder(name="slow", dimension=3, patches=None, input_size=8, step=6, go_on=go_on, chunks=chunks)
     embedder = Embedder(slow, device="cpu", thread=thread)
     results = [embedder.embed(decoded(k)) for k in range(16)]
     go_on.set()
@@ -105,7 +105,7 @@ def test_what_cannot_be_decoded_is_passed_on(thread: ThreadPoolExecutor) -> None
 def test_an_encoder_that_fails_is_not_the_fault_of_an_image(
     thread: ThreadPoolExecutor, error: Exception, sentence: str
 ) -> None:
-    broken = BrokenEncoder(name="broken", dimension=3, grid=None, input_size=8, error=error)
+    broken = BrokenEncoder(name="broken", dimension=3, patches=None, input_size=8, error=error)
     with pytest.raises(LearningError, match=sentence):
         Embedder(broken, device="cpu", thread=thread).embed(decoded(1)).result(10)
 

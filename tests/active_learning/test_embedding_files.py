@@ -6,7 +6,7 @@ from pt4al_backend.active_learning.embedding_files import EmbeddingFiles, adopt_
 
 ROWS = np.array([4, 0, 2])
 VECTORS = np.arange(9, dtype=np.float16).reshape(3, 3)
-PATCHES = np.arange(3 * 4 * 4 * 3, dtype=np.float16).reshape(3, 4, 4, 3)
+PATCHES = np.arange(3 * 4 * 4 * 3, dtype=np.float16).reshape(3, 4 * 4 * 3)
 
 
 @pytest.mark.parametrize("dense", [False, True])
@@ -18,7 +18,7 @@ def test_what_is_written_is_there_until_it_is_forgotten(tmp_path, dense):
     assert again.missing(np.arange(6)).tolist() == [1, 3, 5]
     assert np.array_equal(again.vectors.read(ROWS), VECTORS)
     if dense:
-        assert np.array_equal(again.patches.read(ROWS), PATCHES.reshape(3, -1))
+        assert np.array_equal(again.patches.read(ROWS), PATCHES)
     else:
         assert again.patches is None
     again.forget(np.array([2, 3]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -10,15 +11,19 @@ from typing import Any
 import numpy as np
 import pytest
 from support.colour_encoder import colour_encoders
+from support.coloured_shapes import SHAPES, SIDE, shape_mask, shapes_on
 from support.known_labels import QUESTION
 from support.outsiders import install
 from support.question_rig import EMPTY, MASK, PRESENT, opened, outputs
 from support.rig import Rig, label_half, without_pool
 
 from pt4al_backend import learning
+from pt4al_backend.label_studio.label_config.config import parse_config
+from pt4al_backend.label_studio.label_config.regions import draw
 from pt4al_backend.labelling.multiple import MULTIPLE
 from pt4al_backend.labelling.segmentation import SEGMENTATION
 from pt4al_backend.labelling.single import SINGLE
+from pt4al_backend.learning import rotation_head
 from pt4al_backend.sampling import queue
 
 
@@ -201,24 +206,29 @@ def test_all_is_asked_until_all_is_answered(tmp_path: Path, strategy: str, diver
 
 @contextmanager
 def pretrained(tmp_path: Path, **settings: Any) -> Iterator[Rig]:
-    """A loop with the encoder `colour-2`, whose rotation task takes some seconds."""
-    with (
-        colour_encoders(),
-        closing(Rig(tmp_path, encoder="colour-2", **{"n": 60, "pretext_epochs": 20} | settings)) as rig,
-    ):
+    """A loop with the encoder `colour-2`."""
+    with colour_encoders(), closing(Rig(tmp_path, encoder="colour-2", **{"n": 60} | settings)) as rig:
         yield rig
 
 
 def trainings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many images each rotation training begins with, from now on."""
+    """How many images each rotation head is fitted for, from now on; it takes half a second."""
     begun: list[int] = []
-    train = learning.train_pretext
+    train = learning.train_rotation_head
 
-    def counted(pixels: Any, rows: Any, **more: Any) -> Any:
+    def counted(encoder: Any, images: Any, rows: Any, **more: Any) -> Any:
         begun.append(len(rows))
-        return train(pixels, rows, **more)
+        fitting = train(encoder, images, rows, **more)
+        while True:
+            try:
+                progress = next(fitting)
+            except StopIteration as end:
+                return end.value
+            time.sleep(0.02)
+            yield progress
 
-    monkeypatch.setattr(learning, "train_pretext", counted)
+    monkeypatch.setattr(rotation_head, "_AT_ONCE", 2)
+    monkeypatch.setattr(learning, "train_rotation_head", counted)
     return begun
 
 
@@ -254,7 +264,7 @@ def test_batches_take_their_part_when_they_are_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("strategy", ["pt4al", "margin", "badge", "bandit", "typiclust"])
 def test_every_strategy_queries_with_a_pretrained_encoder(tmp_path: Path, strategy: str) -> None:
-    with pretrained(tmp_path, n=30, strategy=strategy, diversity="coverage", pretext_epochs=1) as rig:
+    with pretrained(tmp_path, n=30, strategy=strategy, diversity="coverage") as rig:
         rig.turn_until(lambda: rig.platform.published)
         result = []
         while queue := rig.platform.queue[:4]:
@@ -282,7 +292,7 @@ def test_a_strategy_of_another_package_queries_before_there_are_losses(
 
 
 def test_nothing_is_trained_on_labels_with_a_pretrained_encoder(tmp_path: Path) -> None:
-    with pretrained(tmp_path, pretext_epochs=1) as rig:
+    with pretrained(tmp_path) as rig:
         label_half(rig)
         rig.store.wake([rig.id], train=True)
         rig.settle()
@@ -327,7 +337,7 @@ def test_a_kill_in_the_rotation_task_does_no_harm(tmp_path: Path) -> None:
 
 
 def test_an_idle_turn_is_cheap_with_a_pretrained_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pretrained(tmp_path, pretext_epochs=1) as rig:
+    with pretrained(tmp_path) as rig:
         rig.settle()
         rig.settle()
         without_pool(monkeypatch, rig)
@@ -351,6 +361,28 @@ def test_several_questions_are_learned_on_a_pretrained_encoder(tmp_path: Path) -
         files = rig.workspace.networks.embeddings(rig.project)
         assert files.patches is not None and files.patches.has(rig.store.pool(rig.project).row).all()
         assert (rig.project.main_generation, rig.project.dense) == (0, True)
+
+
+def test_the_built_in_encoder_learns_several_questions_and_its_masks_are_painted(tmp_path: Path) -> None:
+    config = parse_config(
+        '<View><Image name="image" value="$image"/><BrushLabels name="mask" toName="image">'
+        '<Label value="disc"/><Label value="square"/></BrushLabels></View>'
+    )
+    with opened(tmp_path, EMPTY, PRESENT, MASK, n=16, encoder=learning.DEFAULT_ENCODER, query_size=12) as rig:
+        rig.settle()
+        rig.platform.answer(*rig.platform.queue[:12])
+        rig.settle()
+        assert (rig.project.encoder, rig.project.dense) == (learning.DEFAULT_ENCODER, True)
+        right, seen = [], []
+        for task, pick in rig.picks.items():
+            assert set(pick.predictions) == {"empty", "present", "mask"}
+            results = config.result(pick.predictions, width=pick.width, height=pick.height)
+            assert {result["type"] for result in results} <= {"brushlabels"}
+            regions = config.answers([{"result": results}]).get("mask", [])
+            painted = draw(regions, SHAPES, side=SIDE, background=True)
+            right.append((painted == shape_mask(task - 1)).mean())
+            seen.append(set(pick.predictions["present"].value) == set(shapes_on(task - 1)))
+        assert len(right) >= 4 and np.mean(right) > 0.85 and np.mean(seen) >= 0.5
 
 
 def test_other_questions_start_again_with_a_pretrained_encoder(tmp_path: Path) -> None:

@@ -78,6 +78,22 @@ def test_a_first_window_is_chosen_while_images_are_still_fetched_and_again_when_
     assert set(first[:10]) <= {pick.task for pick in (*window.picks, *window.opened)}  # somebody may have one open
 
 
+def test_on_a_slow_machine_a_first_window_is_chosen_from_fewer_images(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(newest_window, "LEAST", 10)
+    gate = Gate(rig.platform, 9)
+    rig.turn_until(lambda: fetched(rig) == 9)
+    monkeypatch.setattr(newest_window, "SOON", 0.0)
+    rig.loop.update_queue()
+    assert rig.platform.published == []
+    gate.open(10)
+    rig.turn_until(lambda: fetched(rig) == 10 and rig.platform.published)
+    assert rig.project.ranked_pool == 10
+    gate.open()
+    rig.turn_until(lambda: rig.project.ranked_pool == 100)
+
+
 def test_a_label_counts_while_images_are_still_fetched(rig: Rig) -> None:
     gate = Gate(rig.platform, 40)
     rig.turn_until(lambda: fetched(rig) == 40 and rig.platform.published)

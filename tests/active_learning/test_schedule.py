@@ -88,17 +88,18 @@ def test_a_query_size_can_be_given_before_there_are_batches() -> None:
 
 def test_diversity_follows_from_whether_pixels_are_told_apart() -> None:
     settings = Settings()
-    assert chosen_strategy(settings, dense=True).query is coverage.query
-    assert chosen_strategy(settings, dense=True).first is evenly_spaced.query
-    assert chosen_strategy(settings, dense=False).query is not coverage.query
+    assert chosen_strategy(settings, dense=True, pretrained=False).query is coverage.query
+    assert chosen_strategy(settings, dense=True, pretrained=False).first is evenly_spaced.query
+    assert chosen_strategy(settings, dense=False, pretrained=False).query is not coverage.query
 
 
 def test_the_old_name_of_the_bandit_chooses_it() -> None:
     images = batches_of_ten(wrong=2)
     for settings in (Settings(order="bandit"), Settings(strategy="bandit")):
-        query = chosen_strategy(settings, dense=False).query(images, 5)
+        query = chosen_strategy(settings, dense=False, pretrained=False).query(images, 5)
         assert set(images.batch[query]) == {2}, "the bandit draws the batch in which the model is wrong"
-    assert chosen_strategy(Settings(order="bandit", strategy="random"), dense=False).query is random_sampling.query
+    named = Settings(order="bandit", strategy="random")
+    assert chosen_strategy(named, dense=False, pretrained=False).query is random_sampling.query
 
 
 def test_a_strategy_that_cannot_be_used_is_told_with_what_to_do(
@@ -107,4 +108,4 @@ def test_a_strategy_that_cannot_be_used_is_told_with_what_to_do(
     install(tmp_path, monkeypatch, "broken_9", "import nothing_of_that_name")
     settings = Settings(strategy="broken_9")
     with pytest.raises(PT4ALError, match=r"broken_9 of the package broken_9 cannot be imported .* PT4AL_STRATEGY"):
-        chosen_strategy(settings, dense=False)
+        chosen_strategy(settings, dense=False, pretrained=False)

@@ -148,6 +148,11 @@ def test_imagenet_weights_that_are_not_there_are_asked_for(tmp_path):
         train(tmp_path, init="imagenet", imagenet_weights=str(tmp_path / "missing.safetensors"))
 
 
+def test_imagenet_weights_are_not_downloaded_offline(tmp_path):
+    with pytest.raises(PT4ALError, match="PT4AL_OFFLINE forbids to download them"):
+        train(tmp_path, init="imagenet", offline=True)
+
+
 @pytest.mark.parametrize(("init", "network"), [("pretext", "resnet9"), ("scratch", "resnet9")])
 def test_or_from_the_pretext_network_or_from_scratch(tmp_path, init, network):
     assert train(tmp_path, init=init)["network"] == network

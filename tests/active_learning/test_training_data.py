@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pt4al_backend.active_learning.training_data import answered, output
+from pt4al_backend.active_learning.training_data import SAMPLE, answered, output, sample
 from pt4al_backend.labelling.label_type import Drawings
 from pt4al_backend.labelling.multiple import MULTIPLE
 from pt4al_backend.labelling.questions import Question
@@ -29,6 +29,13 @@ AREA = Question("area", SEGMENTATION, ("sky", "road"))
 def test_only_pixels_have_a_background(question: Question, background: int, classes: int) -> None:
     assert output(question, background=True) == Output(question.label_type.name, background)
     assert output(question, background=False) == Output(question.label_type.name, classes)
+
+
+@pytest.mark.parametrize("images", [0, 1, SAMPLE, SAMPLE + 1, 5 * SAMPLE - 1])
+def test_a_sample_is_spread_over_all_images(images: int) -> None:
+    chosen = sample(images)
+    assert len(chosen) <= SAMPLE and set(np.diff(chosen)) == ({-(-images // SAMPLE)} if images > 1 else set())
+    assert images - chosen.max(initial=-1) <= max(1, -(-images // SAMPLE))
 
 
 def test_nothing_is_labelled(tmp_path: Path) -> None:

@@ -5,11 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.colour_encoder import colour_encoders
 from support.simulating import settings_in, write_digits
 
+from pt4al_backend import learning
+from pt4al_backend.active_learning.embedding_files import file_names
 from pt4al_backend.datasets.folders import read_folder
 from pt4al_backend.demo.random_annotator import DRAWS, Curves, compare, curves, lines
 from pt4al_backend.simulate.simulation import Replay, Simulation
+from pt4al_backend.store.embedding_file import EmbeddingFile
+from pt4al_backend.store.store import Store
 
 FAR = np.repeat(np.eye(3), [16, 3, 1], axis=0) * 5
 """(20, 3) embeddings of three classes, one of them with a single image."""
@@ -74,3 +79,31 @@ def test_without_embeddings_there_are_no_curves(data_dir: Path, tmp_path: Path) 
     assert curves(tmp_path / "none", 1, {1: "a"}, [1], [1]) is None
     assert not (tmp_path / "none").exists()
     assert curves(data_dir, 2, {1: "a"}, [1], [1]) is None
+
+
+def test_with_a_pretrained_encoder_probes_are_fitted_as_the_backend_fits_them(tmp_path: Path) -> None:
+    pool, test = read_folder(write_digits(tmp_path / "images", 10, 10, 10)).split(0.2, seed=0)
+    settings = settings_in(tmp_path / "backend", cycles=2, query_size=3, encoder="colour-4", strategy="balanced")
+    replay = Replay(pool, test, rounds=2, query_size=3, answers=3)
+    with (
+        colour_encoders(),
+        closing(Simulation(replay, settings, lambda _: None, learns_pretext=False)) as each,
+    ):
+        each.prepare()
+        found = curves(settings.data_dir, 1, {task: str((task - 1) // 8) for task in range(1, 25)}, [1, 9, 17, 2], [4])
+    assert found is not None and found.images == 24
+    [path] = (settings.data_dir / "models").rglob(file_names("colour-4", input_size=128)[0])
+    with closing(Store(settings.data_dir)) as store:
+        [project] = store.projects()
+        pool_arrays = store.pool(project)
+    vectors = EmbeddingFile(path, width=48).read(pool_arrays.row[pool_arrays.task.argsort()])
+    targets, labelled = np.repeat([0, 1, 2], 8), [0, 8, 16, 1]
+    output = learning.Output(learning.SINGLE, 3)
+    right = [
+        learning.fit_head(vectors[labelled], targets[labelled], output, pool=scaled_by).logits(vectors).argmax(axis=1)
+        == targets
+        for scaled_by in (vectors, None)
+    ]
+    shares = [np.mean(each | np.isin(np.arange(24), labelled)) for each in right]
+    assert found.ours.tolist() == [shares[0]]
+    assert shares[0] != shares[1]

@@ -4,6 +4,7 @@ import importlib
 import io
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,11 @@ import pytest
 from rich.console import Console
 from support.odd_servers import Reply, answering
 
+from pt4al_backend.demo import demo_project
+from pt4al_backend.demo.demo_project import DemoProject
+from pt4al_backend.demo.images import ImageFolder
 from pt4al_backend.demo.options import Options
+from pt4al_backend.demo.servers import Backend
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.files import locked
@@ -47,6 +52,41 @@ def test_wrong_images_are_reported_before_a_server_starts(tmp_path: Path) -> Non
     with pytest.raises(PT4ALError, match="is not a directory"):
         run.run(Options(images=tmp_path / "none"), Settings(data_dir=tmp_path))
     assert not (tmp_path / "demo" / "label-studio").exists()
+
+
+@pytest.mark.xdist_group("the demo's Label Studio")
+def test_an_earlier_project_goes_on_unless_a_fresh_one_is_asked_for(
+    api: httpx.Client, pets: ImageFolder, tmp_path: Path
+) -> None:
+    settings = Settings(data_dir=tmp_path / "data")
+    backend = Backend("http://localhost:1", settings, None, tmp_path / "log")  # type: ignore[arg-type]
+
+    def project(folder: ImageFolder, **options: Any) -> tuple[DemoProject, str]:
+        """The project, and what is said about it."""
+        console = Console(file=io.StringIO(), soft_wrap=True)
+        found = run._Demo(Options(**options), settings, tmp_path, console, [])._project(api, backend, folder)
+        assert isinstance(console.file, io.StringIO)
+        return found, console.file.getvalue()
+
+    first, said = project(pets, tasks=2)
+    assert said == 'Created the project "PT4AL demo: pets" with 2 images.\n'
+    choice = {"from_name": "class", "to_name": "image", "type": "choices", "value": {"choices": ["cat"]}}
+    task = next(demo_project.all_tasks(api, first))["id"]
+    demo_project.call(api, "POST", f"/api/tasks/{task}/annotations/", json={"result": [choice]})
+
+    second, said = project(pets, tasks=3)
+    assert second.id == first.id
+    assert 'Continuing with the project "PT4AL demo: pets" with 3 images and 1 label;' in said
+
+    other, said = project(replace(pets, root=pets.root / "cat", title="cats"), tasks=1, fresh=True)
+    assert said == 'Created the project "PT4AL demo: cats" with 1 image.\n'
+    assert "deleting" not in said
+
+    fresh, said = project(pets, tasks=4, fresh=True)
+    assert 'Starting again: deleting the project "PT4AL demo: pets" and its 1 label.' in said
+    left = {entry["id"] for entry in demo_project.call(api, "GET", "/api/projects")["results"]}
+    assert {other.id, fresh.id} <= left and first.id not in left
+    assert [task["is_labeled"] for task in demo_project.all_tasks(api, fresh)] == [False] * 4
 
 
 def row(stage: str, **fields: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from PIL import Image
 from support.known_labels import KnownLabels
-from support.processes import unmeasured, wait_until
+from support.processes import wait_until
 
 from pt4al_backend.errors import UnreadableImageError
 from pt4al_backend.processes.scheduler import Worker
@@ -22,12 +22,6 @@ from pt4al_backend.settings import Settings
 from pt4al_backend.store.decoder_process import MEMORY, SECONDS
 from pt4al_backend.store.decoders import PATIENCE, Decoders
 from pt4al_backend.store.store import Store
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _decoders_unmeasured() -> Iterator[None]:
-    with unmeasured():
-        yield
 
 
 def file(image: Image.Image, kind: str, **options: object) -> bytes:

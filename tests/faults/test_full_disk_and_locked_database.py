@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -14,25 +13,14 @@ import pytest
 import requests
 from support.disks import fill, locked, mounted
 from support.filled_store import CONFIG, add_ranked
-from support.known_labels import KnownLabels
 from support.processes import wait_until
 from support.served import Backend
+from support.threaded_worker import OWN_NETWORKS, ThreadedWorker
 
-from pt4al_backend.processes.scheduler import Stop, Worker
-from pt4al_backend.reports.status import ALIVE_FOR, status
-from pt4al_backend.settings import Settings
+from pt4al_backend.reports.status import ALIVE_FOR
 from pt4al_backend.store.store import WORKER_LOCK, Store
 
 BOUND = 5.0  # seconds until an answer
-QUICK = {
-    "encoder": "rotation",
-    "cycles": 3,
-    "query_size": 3,
-    "slack": 3,
-    "pretext_epochs": 1,
-    "main_epochs": 60,
-    "device": "cpu",
-}
 TOKEN = "a-t0ken"
 
 
@@ -88,48 +76,15 @@ def test_a_full_disk_is_a_503_and_on_every_page(start_backend: Callable[..., Bac
         backend.stop()
 
 
-class Rig:
-    """A worker in a thread, for a platform in memory."""
-
-    def __init__(self, directory: Path, *, patience: float = 0.3) -> None:
-        self.settings = Settings(data_dir=directory, poll_interval=0.05, idle_interval=0.1, **QUICK)
-        self.store = Store(directory, patience=patience)
-        self.platform = KnownLabels(60)
-        self.store.connect(url="http://x", number=1, created="1", access_token="", label_config="")
-        self.worker = Worker(self.settings, self.store, lambda _project, _lock: self.platform)
-
-    @contextmanager
-    def running(self) -> Iterator[threading.Thread]:
-        stop = Stop()
-        thread = threading.Thread(target=self.worker.run, args=(stop,))
-        thread.start()
-        try:
-            yield thread
-        finally:
-            stop.request()
-            thread.join()
-            self.worker.close()
-            self.store.close()
-
-    def stage(self) -> str:
-        (project,) = status(self.store, self.settings)["projects"]
-        return str(project["stage"])
-
-    def published(self) -> bool:
-        return bool(self.platform.published)
-
-    def done(self) -> bool:
-        return self.stage() == "ready" and self.published() and not self.worker.trouble
-
-
 @pytest.mark.parametrize(("stage", "leave"), [("images", 100_000), ("pretext", 0), ("training", 100_000)])
 def test_the_worker_outlives_a_full_disk_whatever_it_does(tmp_path: Path, stage: str, leave: int) -> None:
     with mounted(tmp_path / "data", megabytes=24) as disk:
-        rig = Rig(disk)
+        rig = ThreadedWorker(disk, **OWN_NETWORKS)
         with rig.running() as thread:
             if stage == "training":
                 wait_until("the first order", rig.published, seconds=120)
                 rig.platform.label(rig.platform.queue[0])
+                wait_until("the label to be seen", lambda: rig.shown()["labelled"] == 1, seconds=60)
                 rig.store.wake([1], train=True)
             wait_until(stage, lambda: rig.stage() == stage, seconds=120, every=0.01)
             ballast = fill(disk, leave=leave)
@@ -144,8 +99,24 @@ def test_the_worker_outlives_a_full_disk_whatever_it_does(tmp_path: Path, stage:
             assert thread.is_alive()
 
 
+def test_a_disk_that_is_full_while_images_are_embedded_is_told_of(tmp_path: Path) -> None:
+    with mounted(tmp_path / "data", megabytes=24) as disk:
+        rig = ThreadedWorker(disk)
+        with rig.running() as thread:
+            wait_until(
+                "the encoder", lambda: rig.shown()["encoder"] == "efficientnet_lite0" and rig.is_sized, seconds=120
+            )
+            ballast = fill(disk)
+            wait_until("the status to tell of it", lambda: rig.stage() == "error", seconds=60)
+            assert rig.shown()["error"] == f"The disk with {disk} is full: free some space, and work resumes by itself."
+            assert thread.is_alive() and not rig.published()
+            ballast.unlink()
+            wait_until("it to be done", rig.done, seconds=180)
+            assert (rig.shown()["encoder"], rig.shown()["ranked"]) == ("efficientnet_lite0", 60)
+
+
 def test_the_worker_outlives_a_locked_database(tmp_path: Path) -> None:
-    rig = Rig(tmp_path)
+    rig = ThreadedWorker(tmp_path, **OWN_NETWORKS)
     with rig.running() as thread:
         wait_until("it to begin", lambda: rig.stage() != "waiting", seconds=120)
         with locked(tmp_path / "pt4al.db"):

@@ -8,8 +8,8 @@ import pytest
 from support.known_labels import KnownLabels
 
 from pt4al_backend.label_studio.project import LabelStudioProject
+from pt4al_backend.processes.fair_lock import UnlockedPlatform
 from pt4al_backend.processes.scheduler import Worker
-from pt4al_backend.processes.turns import UnlockedPlatform
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
 

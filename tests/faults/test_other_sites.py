@@ -14,7 +14,7 @@ from support.strangers import ask
 from support.studio import Studio, choices_config
 from werkzeug.test import EnvironBuilder
 
-from pt4al_backend.web import gate
+from pt4al_backend.web import header_checks
 
 SETUP = {"project": "1.1700000000", "schema": CONFIG, "hostname": "http://evil.example", "access_token": "t"}
 
@@ -79,4 +79,4 @@ def test_what_label_studio_itself_sends_is_answered(label_studio: Studio, tmp_pa
         assert not {"origin", "sec-fetch-site"} & set(asked.headers)
         headers = {name: value for name, value in asked.headers.items() if name != "content-length"}
         environ = EnvironBuilder(asked.path, method=asked.method, headers=headers, data=asked.body).get_environ()
-        assert gate.refused(Request(environ | {"REMOTE_ADDR": "127.0.0.1"}), settings_in(tmp_path)) is None
+        assert header_checks.refused(Request(environ | {"REMOTE_ADDR": "127.0.0.1"}), settings_in(tmp_path)) is None

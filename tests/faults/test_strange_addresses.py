@@ -19,8 +19,8 @@ from pt4al_backend.errors import LabelStudioError
 from pt4al_backend.label_studio.client import OF_A_PROJECT, LabelStudioClient
 from pt4al_backend.label_studio.project import LabelStudioProject
 from pt4al_backend.net import guard
+from pt4al_backend.processes.fair_lock import UnlockedPlatform
 from pt4al_backend.processes.scheduler import Worker
-from pt4al_backend.processes.turns import UnlockedPlatform
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import UNKNOWN_AT_MOST, Store
 

@@ -148,7 +148,7 @@ ANNOTATIONS = JSON | st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(st.lists(ANNOTATIONS, max_size=3), st.sampled_from(CONFIGS))
 def test_annotations_may_hold_any_json(annotations: list[Any], config: LabelConfig) -> None:
     answers, faults = read(config, *annotations, SOUND)

@@ -57,6 +57,25 @@ def test_late_commits_are_seen(label_studio: Studio, opened: Opener, monkeypatch
     assert read(opened(number), cursor)[0].keys() == set(ids)  # after a restart nobody knows since when
 
 
+def test_what_was_imported_at_once_is_read_again_only_once(
+    label_studio: Studio, opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(task_list, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(task_list, "PAGE", 3)
+    number, ids = new_project(label_studio, 8)
+    project = opened(number)
+    cursor = read(project)[1]
+    assert read(project, cursor) == ({}, cursor)
+    label_studio.annotate(ids[1], "dog")
+    states, labelled = read(project, cursor)
+    assert states.keys() == {ids[1]}  # what is new comes at once
+    now += task_list.OVERLAP + 1
+    assert read(project, labelled)[0].keys() == set(ids)  # transactions of the import have ended
+    for _ in range(2):
+        assert read(project, labelled) == ({}, labelled)
+
+
 def test_missing_tasks(label_studio: Studio, opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(task_list, "PAGE", 4)
     number, ids = new_project(label_studio, 40)

@@ -85,7 +85,7 @@ def test_a_token_that_expires_meanwhile_is_an_error(monkeypatch: pytest.MonkeyPa
     token = PersonalToken(personal_token(), exchange)
     token.access()
     now = time.time()
-    monkeypatch.setattr(tokens.time, "time", lambda: now + 2000)
+    monkeypatch.setattr(tokens.time, "time", lambda: now + 400 * 24 * 3600)
     with pytest.raises(LabelStudioRefusedError, match="has expired"):
         token.access()
     assert len(exchange.given) == 1

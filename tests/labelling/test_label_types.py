@@ -32,7 +32,7 @@ OF_ONE_TYPE = {
     "datasets/export_file.py",
 }
 TABLES = {"labelling/label_types.py", "learning/output_types.py"}
-NAMED = {"learning/types.py", "learning/__init__.py", "learning/pretext.py", "demo/random_annotator.py"}
+NAMED = {"learning/types.py", "learning/pretext.py", "learning/rotation_head.py", "demo/random_annotator.py"}
 """The pretext task and the demo's question are single choices."""
 
 

@@ -49,7 +49,7 @@ def test_an_image_is_embedded_as_the_pooled_stages_side_by_side():
         pooled = torch.cat([stage.mean(dim=(2, 3)) for stage in maps], dim=1)
     encoder = network_encoder(weights)
     embeddings = embeddings_of(weights, IMAGES, np.arange(9))
-    assert (encoder.input_size, encoder.grid, encoder.dimension) == (16, None, pooled.shape[1])
+    assert (encoder.input_size, encoder.patches, encoder.dimension) == (16, None, pooled.shape[1])
     np.testing.assert_allclose(embeddings, pooled.numpy(), rtol=2e-3, atol=1e-4)
 
 
@@ -59,8 +59,8 @@ def test_a_dense_network_gives_patch_embeddings():
     weights = finish(
         train_main(images, rows, [SHAPES], [ArrayMasks(masks)], recipe=recipe, init=None, seed=0, device="cpu")
     )
-    side, width = network_encoder(weights).grid
-    assert patches_of(weights, images, rows).shape == (4, side, side, width)
+    (stage,) = network_encoder(weights).patches.stages
+    assert stage[0] == 24 and patches_of(weights, images, rows).shape == (4, 24, *stage)
 
 
 @pytest.mark.parametrize("name", ["pretext-2", "main-3"])
@@ -72,7 +72,7 @@ def test_the_projects_own_networks_are_read_when_they_are_needed(name):
         return weights
 
     encoder = make_encoder(name, stored=stored, dense=True)
-    assert encoder.name == name and encoder.grid is None  # a coarse network never gives patch embeddings
+    assert encoder.name == name and encoder.patches is None  # a coarse network never gives patch embeddings
     ((_, vectors, _),) = encoder.embed(IMAGES, np.arange(9), device="cpu")
     assert np.array_equal(vectors, embeddings_of(weights, IMAGES, np.arange(9)))
     assert asked == [name, name]
@@ -84,7 +84,7 @@ def test_a_family_of_encoders_is_a_module_and_a_line(monkeypatch):
         encoder = make_encoder("colour-mean", stored=NotImplemented, dense=dense)
         ((_, vectors, cells),) = encoder.embed(IMAGES, np.arange(9), device="cpu")
         assert vectors.shape == (9, encoder.dimension)
-        assert cells is None if not dense else cells.shape == (9, 4, 4, 3)
+        assert cells is None if not dense else cells.shape == (9, 4 * 4 * 3)
 
 
 @pytest.fixture(scope="module")
@@ -93,12 +93,8 @@ def built_in():
 
 
 def test_the_built_in_encoder_is_a_network_of_timm_that_needs_no_file(built_in):
-    assert (built_in.name, built_in.input_size, built_in.dimension, built_in.grid) == (
-        "efficientnet_lite0",
-        64,
-        1280,
-        (16, 24 + 40 + 112 + 320),
-    )
+    assert (built_in.name, built_in.input_size, built_in.dimension) == ("efficientnet_lite0", 64, 1280)
+    assert built_in.patches.stages == ((16, 24), (8, 40), (4, 112), (2, 320))
     assert make_encoder(DEFAULT_ENCODER, stored=NotImplemented, dense=False).input_size == 224
 
 

@@ -100,16 +100,16 @@ def test_masks_move_with_their_pixels():
 
 def test_a_linear_probe_on_more_masks_is_better(trained):
     few = finish(training(MASKS[:4], epochs=1))
-    size, features = network_encoder(few).grid
+    size = network_encoder(few).patches.side
     grid = patches_of(few, IMAGES, TAUGHT)
-    assert grid.shape == (80, size, size, features) and grid.dtype == np.float16
+    assert grid.shape[:3] == (80, size, size) and grid.dtype == np.float16
     shares = mask_shares(MASKS[TAUGHT], 3, size)
     found = [accuracy(few, fit_pixel_head(grid[:n], shares[:n])) for n in (2, 80)]
     assert found[1] > found[0] and found[1] > accuracy(few, network_head(few, 0))
 
 
 def test_a_linear_probe_on_a_trained_network_is_as_good(trained):
-    size, _ = network_encoder(trained).grid
+    size = network_encoder(trained).patches.side
     head = fit_pixel_head(patches_of(trained, IMAGES, TAUGHT), mask_shares(MASKS[TAUGHT], 3, size))
     assert accuracy(trained, head) > 0.93
 
@@ -117,8 +117,8 @@ def test_a_linear_probe_on_a_trained_network_is_as_good(trained):
 def test_a_rotation_network_serves_a_linear_probe_and_an_initialisation():
     recipe = small(64, dense=True, epochs=2).pretext
     pretext = finish(train_pretext(IMAGES, TAUGHT, recipe=recipe, seed=0, device="cpu", checkpoint=MemoryCheckpoint()))
-    size, features = network_encoder(pretext).grid
-    assert features == (2 + 4 + 8) * 8
+    size = network_encoder(pretext).patches.side
+    assert network_encoder(pretext).patches.channels == (2 + 4 + 8) * 8
     head = fit_pixel_head(patches_of(pretext, IMAGES, TAUGHT), mask_shares(MASKS[TAUGHT], 3, size))
     assert accuracy(pretext, head) > 0.9
     main = finish(training(MASKS[:2], init=pretext, learning_rate=0.0, epochs=1))
@@ -127,7 +127,7 @@ def test_a_rotation_network_serves_a_linear_probe_and_an_initialisation():
 
 def test_a_coarse_network_has_no_grid_and_starts_no_dense_one():
     coarse = finish(training(MASKS[:2], dense=False, epochs=1))
-    assert network_encoder(coarse).grid is None
+    assert network_encoder(coarse).patches is None
     assert [grid for _, _, grid in network_encoder(coarse).embed(IMAGES, REST, device="cpu")] == [None]
     with pytest.raises(LearningError, match="does not fit"):
         next(training(MASKS[:2], init=coarse))

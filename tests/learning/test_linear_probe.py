@@ -8,6 +8,7 @@ from support.networks import embeddings_of, finish, multiple, noise, single, sma
 from pt4al_backend.errors import LearningError
 from pt4al_backend.learning import (
     IGNORE,
+    OWN_PATCHES,
     fit_head,
     fit_pixel_head,
     mask_shares,
@@ -60,8 +61,12 @@ def test_constant_features_do_no_harm():
 def test_ten_thousand_labels_of_a_thousand_classes_take_bounded_time():
     features, targets = clusters(10_000, 1000, width=224)
     start = time.process_time()
+    matrix = np.zeros((224, 1000), np.float32)
+    for _ in range(10):
+        features.astype(np.float32) @ matrix
+    products, start = time.process_time() - start, time.process_time()
     head = fit_head(features, targets, single(1000))
-    assert time.process_time() - start < 8  # processor seconds; about 1 s on two idle cores
+    assert time.process_time() - start < 40 * products  # about 17 times as much on one thread, whatever the machine
     assert (head.logits(features[:1000]).argmax(axis=1) == targets[:1000]).mean() > 0.9
 
 
@@ -256,7 +261,7 @@ def test_unlabelled_cells_have_no_weight():
 
 def test_many_cells_are_sampled_the_same_way_each_time():
     grid, shares = cells(20)
-    a, b = (fit_pixel_head(grid, shares, seconds=1e-4) for _ in range(2))
+    a, b = (fit_pixel_head(grid, shares, how=OWN_PATCHES._replace(seconds=1e-4)) for _ in range(2))
     assert np.array_equal(a.weight, b.weight)
     assert not np.array_equal(a.weight, fit_pixel_head(grid, shares).weight)
     assert (a.logits(grid).argmax(axis=-1) == shares.argmax(axis=-1)).mean() > 0.7

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from pt4al_backend.errors import LearningError
 from pt4al_backend.learning.linear_probe import fit_head
@@ -30,3 +31,17 @@ def test_invalid_labels_are_refused(kind: str) -> None:
 def test_cells_are_not_fitted_as_whole_images() -> None:
     with pytest.raises(LearningError, match="Labels must be masks"):
         fit_head(np.zeros((2, 4), np.float32), np.zeros(2, np.int64), Output("segmentation", 3))
+
+
+@pytest.mark.parametrize(
+    ("kind", "targets"),
+    [("single", torch.tensor([2, 0, 0, 1])), ("multiple", torch.tensor([[1, 0, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0]]))],
+)
+def test_gradients_in_closed_form_are_those_of_the_losses(kind: str, targets: torch.Tensor) -> None:
+    probe = OUTPUT_TYPES[kind].probe
+    assert probe is not None
+    logits = torch.randn(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    total, gradient = probe.loss_and_gradient(logits, targets)
+    expected, by_autograd = probe._replace(closed_form=None).loss_and_gradient(logits, targets)
+    assert total == pytest.approx(expected, rel=1e-12)
+    torch.testing.assert_close(gradient, by_autograd)

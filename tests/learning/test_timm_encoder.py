@@ -45,7 +45,7 @@ def test_images_are_embedded_as_timm_pools_them_with_length_1(network, file):
         expected = model.forward_head(model.forward_features((pixels - mean) / std), pre_logits=True)
         expected = F.normalize(expected, dim=1).numpy()
     assert rows.tolist() == [0, 1, 2] and cells is None
-    assert (found.name, found.input_size, found.grid) == (f"{name}@{file}", 160, None)
+    assert (found.name, found.input_size, found.patches) == (f"{name}@{file}", 160, None)
     assert vectors.shape == expected.shape == (3, found.dimension)
     np.testing.assert_allclose(vectors, expected, rtol=5e-3, atol=5e-4)
 
@@ -55,13 +55,13 @@ def test_patch_embeddings_are_those_of_all_stages_or_the_last_tokens(network, fi
     found = encoder(name, file, dense=True)
     ((_, vectors, cells),) = found.embed(IMAGES, np.arange(3), device="cpu")
     ((_, plain, _),) = encoder(name, file).embed(IMAGES, np.arange(3), device="cpu")
-    side, width = found.grid
-    assert cells.shape == (3, side, side, width)
-    assert side == (24 if NETWORKS[name] == 5 else 10)
+    layout = found.patches
+    assert cells.shape == (3, layout.size)
+    assert layout.side == (40 if NETWORKS[name] == 5 else 10) and layout.stages[-1][0] == NETWORKS[name]
     np.testing.assert_allclose(vectors, plain, rtol=5e-3, atol=5e-3)
     if name == "test_vit":
-        assert width == model.num_features
-    head = Head(np.zeros((width, 2), dtype=np.float32), np.array([1, 2], dtype=np.float32))
+        assert layout.stages == ((10, model.num_features),)
+    head = Head(np.zeros((layout.channels, 2), dtype=np.float32), np.array([1, 2], dtype=np.float32))
     ((_, logits),) = found.segment(head, IMAGES, np.arange(3), device="cpu")
     assert logits.shape == (3, 16, 16, 2) and (logits == [1, 2]).all()
 
@@ -73,7 +73,7 @@ def test_the_side_of_the_inputs_is_one_that_the_network_can_see(network, file, w
     given = 16 * round(wanted / 16) if name == "test_vit" else given
     assert found.input_size == given
     ((_, vectors, cells),) = found.embed(IMAGES, np.arange(3), device="cpu")
-    assert vectors.shape == (3, found.dimension) and cells.shape == (3, *2 * (found.grid[0],), found.grid[1])
+    assert vectors.shape == (3, found.dimension) and cells.shape == (3, found.patches.size)
     assert np.isfinite(vectors).all() and np.isfinite(cells).all()
 
 

@@ -4,6 +4,7 @@ import pytest
 from support.known_labels import KnownLabels
 
 from pt4al_backend.active_learning import loop, sync
+from pt4al_backend.reports.stages import WORK
 
 
 def test_projects_take_turns_and_one_that_is_down_stops_no_other(rig):
@@ -77,7 +78,7 @@ def test_what_a_step_writes_after_its_project_was_reset_is_deleted(rig, monkeypa
 
     def reset_after(*args):
         seen = look(*args)
-        if f"project 1: {stage}" in rig.worker.busy_with:
+        if f"project 1: {WORK[stage]}" in rig.worker.busy_with:
             monkeypatch.undo()
             rig.store.forget(first)
         return seen

@@ -16,8 +16,8 @@ from support.served import NOT_INHERITED
 
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.processes import worker
+from pt4al_backend.processes.fair_lock import FairLock, UnlockedPlatform
 from pt4al_backend.processes.priority import NICENESS
-from pt4al_backend.processes.turns import FairLock, UnlockedPlatform
 from pt4al_backend.reports.running_backend import find_backend
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
@@ -27,7 +27,7 @@ COMMAND = [sys.executable, "-m", "pt4al_backend.cli", "worker", "--device", "cpu
 
 def environment(data_dir: Path) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
-    return inherited | {"PT4AL_DATA_DIR": str(data_dir)}
+    return inherited | {"PT4AL_DATA_DIR": str(data_dir), "PT4AL_ENCODER": "rotation"}  # nothing is prepared for it
 
 
 @pytest.fixture
@@ -59,6 +59,17 @@ def test_one_worker_runs_at_low_priority_until_it_is_told_to_end(
         assert process.wait(120) == 0
     assert not find_backend(Settings(data_dir=data_dir)).alive
     assert "Traceback" not in (tmp_path / "worker.log").read_text()
+
+
+def test_a_worker_that_prepares_for_its_first_project_ends_when_it_is_told_to(tmp_path: Path) -> None:
+    log, data_dir = tmp_path / "worker.log", tmp_path / "data"
+    data_dir.mkdir()
+    settings = environment(data_dir) | {"PT4AL_ENCODER": "auto"}
+    with running(COMMAND, environment=settings, log=log, cwd=tmp_path) as process:
+        wait_until(f"the worker to start: {tail(log)}", lambda: "The worker runs on" in log.read_text(), seconds=120)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(120) == 0
+    assert "Traceback" not in log.read_text()
 
 
 def test_platforms_let_other_projects_work_while_they_wait(tmp_path: Path) -> None:

@@ -153,6 +153,9 @@ def test_the_newest_network_is_exported_with_its_questions(store: Store, tmp_pat
     save_arrays(models / "pretext-1.safetensors", {"w": np.zeros(1)}, {"width": 8})
     store.update(project.id, pretext_generation=1)
     assert "pretext network" in export("model", store, reread(store, project), output)
+    save_arrays(models / "pretext-1.safetensors", {"w": np.zeros(1)}, {"rotation_head_of": "lite0"})
+    assert "rotation head on embeddings of lite0" in export("model", store, reread(store, project), output)
+    save_arrays(models / "pretext-1.safetensors", {"w": np.zeros(1)}, {"width": 8})
     _, meta = load_arrays(output) or ({}, {})
     assert meta["questions"] == QUESTIONS
 
@@ -163,6 +166,12 @@ def test_the_newest_network_is_exported_with_its_questions(store: Store, tmp_pat
     assert arrays["w"].tolist() == [1, 1]
     assert meta["questions"] == ["what was asked then"]  # what it was trained on, not what is asked now
     assert (meta["network"], meta["generation"], meta["width"]) == ("main", 3, 8)
+
+    save_arrays(models / "tuned-2.safetensors", {"conv_head.weight": np.ones(2)}, {"encoder": "lite0"})
+    store.update(project.id, tuned_generation=2, encoder="lite0")
+    assert "fine-tuned last blocks of lite0" in export("model", store, reread(store, project), output)
+    _, meta = load_arrays(output) or ({}, {})
+    assert (meta["network"], meta["generation"], meta["encoder"]) == ("tuned", 2, "lite0")
 
 
 @pytest.mark.parametrize("what", ["batches", "labels", "model"])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pt4al_backend.reports.stages import STAGES, order_from, pretext_words, time_left
+from pt4al_backend.reports.stages import STAGES, model_words, order_from, pretext_words, time_left
 from pt4al_backend.store import tables
 
 
@@ -23,6 +23,25 @@ def test_every_stage_has_a_title() -> None:
 def test_how_many_images_an_order_is_chosen_from_in_words(fields: dict[str, object], words: str) -> None:
     project = {"tasks": 5000, "unreadable": 2, "ranked": 512, "model_version": "pt4al-r0-n0-abc"}
     assert order_from(project | fields) == words
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, "linear probe"),
+        ({"fine_tuned": False, "fine_tuned_accuracy": None, "probe_accuracy": None}, "linear probe"),
+        (
+            {"fine_tuned": True, "fine_tuned_accuracy": 0.912, "probe_accuracy": 0.88},
+            "fine-tuned encoder, cross-validated 91 % against 88 %",
+        ),
+        (
+            {"fine_tuned": False, "fine_tuned_accuracy": 0.85, "probe_accuracy": 0.88},
+            "linear probe, cross-validated 88 % against 85 % fine-tuned",
+        ),
+    ],
+)
+def test_which_model_serves_in_words(fields: dict[str, object], words: str) -> None:
+    assert model_words(fields) == words
 
 
 def test_whether_there_are_batches_in_words() -> None:

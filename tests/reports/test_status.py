@@ -57,6 +57,7 @@ def test_a_project(store: Store, tmp_path: Path) -> None:
         round=2,
         cycles=7,
         query_size=15,
+        image_size=64,
         error="",
     )
     answer = status(store, settings_in(tmp_path))
@@ -82,6 +83,10 @@ def test_a_project(store: Store, tmp_path: Path) -> None:
         "model_version": "pt4al-r0-n0-p12",
         "ranked": 0,
         "encoder": "rotation",
+        "strategy": "pt4al",
+        "fine_tuned": False,
+        "fine_tuned_accuracy": None,
+        "probe_accuracy": None,
         "pretext_learned": False,
         "queue_length": 3,  # of 1 to 5, task 1 was labelled and task 2 deleted
         "error": "",
@@ -146,6 +151,32 @@ def test_what_the_order_is_chosen_from_and_with(store: Store, tmp_path: Path) ->
     assert shown["notes"] == [sentence, "Rating."]
 
 
+@pytest.mark.parametrize(
+    ("settings", "project", "used"),
+    [
+        ({}, {}, ("efficientnet_lite0", "balanced")),  # before the first image
+        ({}, {"encoder": "lite0", "image_size": 64}, ("lite0", "balanced")),
+        ({}, {"encoder": "lite0", "image_size": 64, "dense": True}, ("lite0", "maxherding")),
+        ({}, {"image_size": 64}, ("rotation", "pt4al")),  # of an older release, until its images are embedded
+        ({"preset": "paper"}, {}, ("rotation", "pt4al")),
+        ({"strategy": "margin"}, {"encoder": "lite0", "image_size": 64}, ("lite0", "margin")),
+    ],
+)
+def test_the_encoder_and_the_strategy_that_are_used(
+    store: Store, tmp_path: Path, settings: dict[str, str], project: dict[str, object], used: tuple[str, str]
+) -> None:
+    store.update(add_ranked(store).id, **project)
+    (shown,) = status(store, settings_in(tmp_path, **settings))["projects"]
+    assert (shown["encoder"], shown["strategy"]) == used
+
+
+def test_whether_a_fine_tuned_encoder_serves(store: Store, tmp_path: Path) -> None:
+    project = add_ranked(store)
+    store.update(project.id, encoder="lite0", tuned_generation=2, tuned_accuracy=0.91, probe_accuracy=0.88)
+    (shown,) = status(store, settings_in(tmp_path))["projects"]
+    assert (shown["fine_tuned"], shown["fine_tuned_accuracy"], shown["probe_accuracy"]) == (True, 0.91, 0.88)
+
+
 def test_notes_about_undrawn_regions_last_as_long_as_the_answer(store: Store) -> None:
     project = add_project(store)
     store.apply(project.id, [state(1, "cat", notes=("no label",)), state(2, "cat")])
@@ -186,13 +217,16 @@ def test_heartbeats(age: float, alive: bool) -> None:
     assert not is_alive(None)
 
 
-def test_a_worker_starts_runs_and_ends(store: Store) -> None:
+def test_a_worker_starts_runs_and_ends(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def starting_and_alive() -> tuple[bool, bool]:
         worker = health(store).worker
         return worker["starting"], worker["alive"]
 
     assert starting_and_alive() == (False, False)
     store.worker_starts()
+    assert starting_and_alive() == (True, False)
+    later = time.time() + 40  # on a busy machine the process takes so long until it can say so itself
+    monkeypatch.setattr(time, "time", lambda: later)
     assert starting_and_alive() == (True, False)
     store.beat(device="cpu", busy_with="")
     assert starting_and_alive() == (False, True)

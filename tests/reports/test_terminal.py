@@ -50,12 +50,12 @@ def test_shows_the_progress_of_a_project() -> None:
 
 def test_shows_what_is_served_while_the_rotation_task_is_learned() -> None:
     ready = {"stage": "ready", "stage_detail": "learning the rotation task, epoch 2 of 15", "model_version": "pt4al-r0"}
-    served = {"ranked": 512, "encoder": "efficientnet_lite0", "pretext_learned": False}
+    served = {"ranked": 512, "encoder": "efficientnet_lite0", "strategy": "balanced", "pretext_learned": False}
     text = _shown([PROJECT | ready | served], WORKER)
     assert "Ready: keep labelling (learning the rotation task, epoch 2 of 15)" in text
     assert (
-        "order chosen from 512 of 1,797 images so far, embedded by efficientnet_lite0; PT4AL's batches are not "
-        "learned yet" in text
+        "order chosen by balanced from 512 of 1,797 images so far, embedded by efficientnet_lite0; PT4AL's batches "
+        "are not learned yet; model: linear probe" in text
     )
 
 

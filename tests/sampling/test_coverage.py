@@ -193,3 +193,13 @@ def test_a_large_pool_is_covered_too(monkeypatch):
 def test_as_many_images_are_chosen_as_are_wanted(monkeypatch):
     monkeypatch.setattr(coverage, "MOST", 10)
     assert len(coverage.query(candidates(scattered(100)), 40)) == 40
+
+
+def test_lazily_or_not_the_same_images_are_picked(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(5)
+    embeddings = np.repeat(random.standard_normal((60, 8)), 4, axis=0) + 0.1 * random.standard_normal((240, 8))
+    weights, covered = random.random(240), embeddings[:20] + 0.01
+    lazily = most_informative(embeddings, weights, covered, wanted=240)
+    assert sorted(lazily) == list(range(240))
+    monkeypatch.setattr(coverage, "_AT_ONCE", 240)  # all gains are computed again for every pick
+    assert (most_informative(embeddings, weights, covered, wanted=240)[:100] == lazily[:100]).all()

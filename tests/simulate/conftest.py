@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from support.colour_encoder import colour_encoders
 from support.drawn_masks import write_shapes
+from support.one_decoder import one_decoder  # noqa: F401  a fixture of all tests here
 from support.simulating import Simulate, simulating, write_digits
 
 
@@ -30,10 +31,10 @@ def drawings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def colours() -> Iterator[None]:
+def colours() -> Iterator[set[str]]:
     """See `colour_encoders`."""
-    with colour_encoders():
-        yield
+    with colour_encoders() as missing:
+        yield missing
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from support.simulating import Simulate, outcome, refused, saved, started, write_digits
+from support.simulating import Simulate, outcome, refused, saved, simulated, started, write_digits
 
 from pt4al_backend import learning
 from pt4al_backend.errors import PT4ALError
@@ -37,10 +37,9 @@ ROUND = {
 def undisturbed(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The --out of two strategies with one seed."""
     base = tmp_path_factory.mktemp("undisturbed")
-    process = started(digits, *SMALL, "--seeds", 1, "--out", base / "out", MODEL_DIR=str(base / "elsewhere"))
-    out, error = process.communicate(timeout=120)
-    assert process.returncode == 0, error
-    assert out.count("training the pretext task") == 1  # once for both strategies
+    done = simulated(digits, *SMALL, "--seeds", 1, "--out", base / "out", MODEL_DIR=str(base / "elsewhere"))
+    assert done.code == 0, done.error
+    assert done.out.count("training the pretext task") == 1  # once for both strategies
     assert not (base / "elsewhere").exists()  # a backend's own data is left alone
     return base / "out"
 
@@ -360,3 +359,36 @@ def test_images_are_embedded_once_for_all_runs(
     assert saved(tmp_path)["config"]["encoder"] == "efficientnet_lite0"
     monkeypatch.setenv("PT4AL_ENCODER", "rotation")
     assert "made with another encoder" in refused(simulate(few, *arguments, "--strategies", "margin"))
+
+
+def test_encoders_are_compared_each_with_its_own_images(
+    few: Path, tmp_path: Path, simulate: Simulate, colours: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PT4AL_ENCODER", "colour-1")
+    arguments = ("--cycles", 2, "--query-size", 2, "--seeds", 2, "--device", "cpu")
+    names = ["balanced", "random+encoder=colour-4", "random+encoder=rotation"]
+    done = simulate(few, *arguments, "--strategies", ",".join(["auto", *names[1:]]), "--out", tmp_path / "together")
+    assert done.code == 0, done
+    assert list(outcome(tmp_path / "together")) == [(name, seed) for seed in range(2) for name in names]
+    for encoder in ("", " with colour-4", " with rotation"):
+        assert done.out.count(f"decoding images{encoder}\n") == 1
+    assert (
+        done.out.count("training the pretext task") == done.out.count("with rotation: training the pretext task") == 2
+    )
+    assert not (tmp_path / "together" / "work").exists()
+
+    monkeypatch.setenv("PT4AL_ENCODER", "colour-4")
+    assert simulate(few, *arguments, "--strategies", "random", "--out", tmp_path / "alone").code == 0
+    assert outcome(tmp_path / "alone")["random", 1] == outcome(tmp_path / "together")["random+encoder=colour-4", 1]
+
+
+def test_an_encoder_that_cannot_be_had_is_not_replaced(
+    few: Path, tmp_path: Path, simulate: Simulate, colours: set[str]
+) -> None:
+    colours.add("colour-1")
+    arguments = (few, "--cycles", 2, "--query-size", 2, "--seeds", 1, "--device", "cpu", "--out", tmp_path)
+    arguments += ("--strategies", "random+encoder=colour-1")
+    done = simulate(*arguments)
+    assert (done.code, done.error) == (1, "The weights of colour-1 cannot be fetched: connect this machine.\n")
+    colours.clear()
+    assert simulate(*arguments).code == 0

@@ -63,14 +63,12 @@ def test_the_projects_own_networks_get_them_as_the_pool_is_stored(
     assert np.array_equal(tests.pixels(workspace).read(np.array([3]))[0], decode(images.read(3), size=16))
 
 
-def test_for_masks_the_pixels_stay_as_the_encoder_sees_them(
-    workspace: Workspace, drawings: Path, tmp_path: Path
-) -> None:
+def test_for_masks_patches_are_embedded_too(workspace: Workspace, drawings: Path, tmp_path: Path) -> None:
     workspace.store.update(workspace.project_id, dense=True)
     tests = HeldOut(read_all(drawings).take(np.arange(3)), tmp_path / "test")
     tests.store(workspace, nothing)
-    assert tests.pixels(workspace).read(np.arange(3)).shape == (3, 128, 128, 3)
-    assert not list((tmp_path / "test").glob("embeddings-*"))
+    assert tests.embeddings(workspace).has(np.arange(3)).all()
+    assert {path.name.split("-")[0] for path in (tmp_path / "test").glob("*.bin")} == {"embeddings", "patches"}
 
 
 def test_those_that_cannot_be_read_are_left_out(workspace: Workspace, images: KnownImages, tmp_path: Path) -> None:

@@ -88,9 +88,9 @@ def test_mean_iou_worked_out_by_hand(drawings: Path, tmp_path: Path) -> None:
     assert loaded
     weights = learning.Weights(*loaded)
     assert weights.spec["outputs"] == [{"kind": "segmentation", "classes": 3}]
-    shape = learning.network_encoder(weights).grid
-    assert shape
-    cells, width = shape
+    layout = learning.network_encoder(weights).patches
+    assert layout
+    ((cells, width),) = layout.stages
     grid = EmbeddingFile(models / f"patches-main-{project.main_generation}.bin", width=cells * cells * width)
     features = grid.read(arrays.row[arrays.labelled]).reshape(-1, cells, cells, width)
 

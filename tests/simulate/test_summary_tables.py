@@ -62,6 +62,15 @@ def test_several_seeds_are_compared(tmp_path: Path) -> None:
     assert "balanced" not in printed
 
 
+def test_a_strategy_that_leaves_nothing_to_chance_has_no_spread(tmp_path: Path) -> None:
+    curves = {"random": ((0.2, 0.4), (0.3, 0.5)), "margin": ((0.4, 0.6), (0.5, 0.6)), "balanced": ((0.5, 0.7),) * 2}
+    runs = [run(name, seed, *curve) for name, each in curves.items() for seed, curve in enumerate(each)]
+    printed = shown(tmp_path, *runs)
+    assert row(printed, "balanced", "2") == ["balanced", "2", "60.0", "70.0"]
+    assert row(printed, "margin", "2")[2:] == ["52.5 ± 3.5", "60.0 ± 0.0"]
+    assert "Every seed gives the same curve for balanced: nothing there is left to chance." in printed
+
+
 def test_balanced_accuracy_and_classes_are_shown(tmp_path: Path) -> None:
     classes = {
         "cat": {"test_images": 8, "accuracy": 0.75, "labels": 20},

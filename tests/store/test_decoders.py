@@ -17,17 +17,11 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
-from support.processes import unmeasured, wait_until
+from support.processes import wait_until
 
 from pt4al_backend.errors import PT4ALError, UnreadableImageError
 from pt4al_backend.store import decode, decoders
 from pt4al_backend.store.decoders import Decoders
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _decoders_unmeasured() -> Iterator[None]:
-    with unmeasured():
-        yield
 
 
 @pytest.fixture

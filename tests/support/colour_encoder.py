@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pt4al_backend.errors import LearningError
-from pt4al_backend.learning import ENCODERS, Encode, Encoder
+from pt4al_backend.learning import ENCODERS, Encode, Encoder, PatchLayout
 from pt4al_backend.learning.encoders import Wanted
 
 
@@ -25,18 +25,18 @@ class ColourEncoder(Encoder):
     def load(self, device: str) -> Encode:
         return self._encoded_colours
 
-    def _encoded_colours(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _encoded_colours(self, pixels: Tensor) -> tuple[Tensor, list[Tensor] | None]:
         planes = pixels.permute(0, 3, 1, 2) * self.scale
         colours = F.adaptive_avg_pool2d(planes, self.parts).flatten(1)
-        return colours, None if self.grid is None else F.avg_pool2d(planes, 2)
+        return colours, None if self.patches is None else [F.avg_pool2d(planes, 2)]
 
     def images_per_step(self, device: str) -> int:
         return self.step
 
 
 def colour_encoder(name: str, *, dense: bool, size: int = 8, parts: int = 1) -> ColourEncoder:
-    grid = (size // 2, 3) if dense else None
-    return ColourEncoder(name=name, dimension=3 * parts**2, grid=grid, input_size=size, parts=parts)
+    patches = PatchLayout(((size // 2, 3),)) if dense else None
+    return ColourEncoder(name=name, dimension=3 * parts**2, patches=patches, input_size=size, parts=parts)
 
 
 @contextmanager

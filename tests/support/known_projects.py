@@ -23,10 +23,13 @@ QUICK = {
     "pretext_epochs": 1,
     "main_epochs": 2,
     "device": "cpu",
-    "poll_interval": 0.5,
-    "idle_interval": 1,
+    "poll_interval": 1,
+    "idle_interval": 3,
 }
-"""Settings that make a loop of small steps; what it learns does not matter in these tests."""
+"""Settings that make a loop of small steps; what it learns does not matter in these tests.
+
+Label Studio tells of labels by itself, and takes a twentieth of a second of a core for each question.
+"""
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,12 @@ class KnownProject:
     def connect(self, backend: Backend, *, seconds: float = 120) -> None:
         self.studio.connect_backend(self.number, backend.url)
         wait_until(lambda: (backend.project(self.number) or {}).get("stage") in ("ready", "training"), seconds)
-        wait_until(lambda: self.version.startswith("pt4al-r"), seconds)
+        wait_until(lambda: self.version.startswith("pt4al-r"), seconds, every=0.5)
 
     @property
     def version(self) -> str:
-        return str(self.studio.project(self.number)["model_version"] or "")
+        answer = self.studio.api("GET", f"/api/projects/{self.number}/", params={"include": "model_version"})
+        return str(answer["model_version"] or "")
 
     def queue(self) -> list[int]:
         """What the published predictions say is to come, in order."""
@@ -61,8 +65,8 @@ class KnownProject:
     def published(self) -> dict[int, list[Result]]:
         """What the published predictions of unlabelled tasks answer, by task in serving order."""
         version = self.version
-        query = {"project": self.number, "fields": "all", "page_size": 1000}
-        tasks = self.studio.api("GET", "/api/tasks", params=query)["tasks"]
+        query = {"project": self.number, "fields": "all", "include": "id,annotations,predictions", "page_size": 1000}
+        tasks = self.studio.api("GET", "/api/tasks/", params=query)["tasks"]
         scored = [
             (prediction["score"], task["id"], prediction["result"])
             for task in tasks
@@ -139,10 +143,10 @@ def stored(backend: Backend, project: KnownProject, read: Callable[[Store, Any],
         store.close()
 
 
-def wait_until(condition: Callable[[], Found], seconds: float = 180) -> Found:
+def wait_until(condition: Callable[[], Found], seconds: float = 180, *, every: float = 0.2) -> Found:
     """Wait for `condition`, and return what it answers; `AssertionError` when it does not come about in time."""
     until = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < until, "it did not come about in time"
-        time.sleep(0.2)
+        time.sleep(every)
     return found

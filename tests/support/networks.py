@@ -116,8 +116,12 @@ def embeddings_of(weights: learning.Weights, images: ArrayImages, rows: np.ndarr
 
 
 def patches_of(weights: learning.Weights, images: ArrayImages, rows: np.ndarray) -> np.ndarray:
-    chunks = learning.network_encoder(weights).embed(images, rows, device="cpu")
-    return np.concatenate([cells for _, _, cells in chunks if cells is not None])
+    """(n, G, G, F)"""
+    encoder = learning.network_encoder(weights)
+    assert encoder.patches is not None
+    ((side, width),) = encoder.patches.stages
+    chunks = encoder.embed(images, rows, device="cpu")
+    return np.concatenate([cells.reshape(-1, side, side, width) for _, _, cells in chunks if cells is not None])
 
 
 def segmented(weights: learning.Weights, head: learning.Head, images: ArrayImages, rows: np.ndarray) -> np.ndarray:

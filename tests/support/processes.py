@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import psutil
-import pytest
 
 Found = TypeVar("Found")
 
@@ -85,18 +84,6 @@ def stop_group(process: subprocess.Popen[bytes], *, grace: float = 15.0) -> None
     with suppress(ProcessLookupError):  # everything has ended by itself
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-
-
-@contextmanager
-def unmeasured() -> Iterator[None]:
-    """Do not measure the coverage of processes that are started meanwhile.
-
-    For those of which nothing is learnt: measuring doubles the time that a small process takes, and what is measured
-    in decoders is lost, as they are killed.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
-        yield
 
 
 def tail(log: Path, lines: int = 60) -> str:

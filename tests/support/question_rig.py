@@ -15,7 +15,7 @@ from pt4al_backend.active_learning.fit_probes import fit_and_predict
 from pt4al_backend.active_learning.loop import ProjectLoop
 from pt4al_backend.active_learning.pool_predictions import PoolPredictions
 from pt4al_backend.active_learning.stored_networks import StoredNetworks
-from pt4al_backend.active_learning.workspace import Workspace, questions
+from pt4al_backend.active_learning.workspace import questions
 from pt4al_backend.label_studio.label_config.regions import draw, misfits
 from pt4al_backend.labelling.label_type import LabelType
 from pt4al_backend.labelling.label_types import LABEL_TYPES
@@ -29,6 +29,7 @@ from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Project
 from support.coloured_shapes import SHAPES, shape_png, shape_regions, shapes_on
 from support.known_labels import KnownLabels
+from support.narrow_workspace import NarrowWorkspace
 
 EMPTY = Question("empty", SINGLE, ("yes", "no"))
 
@@ -102,7 +103,7 @@ class QuestionRig:
 
     def restart(self) -> None:
         """As a worker that was killed does."""
-        self.workspace = Workspace(self.id, self.store, self.platform, self.settings, "cpu", encoder=self.encoder)
+        self.workspace = NarrowWorkspace(self.id, self.store, self.platform, self.settings, "cpu", encoder=self.encoder)
         self.loop = ProjectLoop(self.workspace)
 
     @property

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from pt4al_backend.active_learning.loop import ProjectLoop
-from pt4al_backend.active_learning.workspace import Workspace
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import PoolArrays, Store
 from pt4al_backend.store.tables import Project
 from support.known_labels import KnownLabels
+from support.narrow_workspace import NarrowWorkspace
 
 
 class Rig:
@@ -31,7 +31,7 @@ class Rig:
         self.loop = self.new_loop()
 
     def new_loop(self) -> ProjectLoop:
-        self.workspace = Workspace(self.id, self.store, self.platform, self.settings, "cpu", encoder=self.encoder)
+        self.workspace = NarrowWorkspace(self.id, self.store, self.platform, self.settings, "cpu", encoder=self.encoder)
         return ProjectLoop(self.workspace)
 
     def restart(self) -> None:

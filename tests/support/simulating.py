@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,21 +87,41 @@ def simulating(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variables: Mapping[str, str] = QUICK
 ) -> Simulate:
     """`pt4al-backend simulate` in this process, which has the libraries loaded."""
+    _set_environment(monkeypatch, variables)
+
+    def call(*arguments: object) -> Done:
+        capsys.readouterr()
+        code = _call(monkeypatch, arguments)
+        return Done(code, *capsys.readouterr())
+
+    return call
+
+
+def simulated(*arguments: object, **variables: str) -> Done:
+    """As what `simulating` returns, for fixtures of more than one test."""
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        redirect_stdout(io.StringIO()) as out,
+        redirect_stderr(io.StringIO()) as error,
+    ):
+        _set_environment(patch, QUICK | variables)
+        code = _call(patch, arguments)
+    return Done(code, out.getvalue(), error.getvalue())
+
+
+def _set_environment(monkeypatch: pytest.MonkeyPatch, variables: Mapping[str, str]) -> None:
     for name in os.environ:
         if name.startswith(NOT_INHERITED):
             monkeypatch.delenv(name)
-    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # see `unmeasured`
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
-    def call(*arguments: object) -> Done:
-        monkeypatch.setattr(sys, "argv", ["pt4al-backend", "simulate", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return Done(int(ended.value.code or 0), *capsys.readouterr())
 
-    return call
+def _call(monkeypatch: pytest.MonkeyPatch, arguments: Sequence[object]) -> int:
+    monkeypatch.setattr(sys, "argv", ["pt4al-backend", "simulate", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0)
 
 
 def refused(done: Done) -> str:

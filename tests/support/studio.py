@@ -82,6 +82,9 @@ class Studio:
     def api(self, method: str, path: str, **arguments: Any) -> Any:
         """Call the API as this user and return the decoded answer, None where there is no body.
 
+        Where the documentation's path ends with a slash, Label Studio answers a path without one only after it has
+        made a page that says that there is nothing, which takes half as long again.
+
         Raises `StudioError` for any status of 400 and above.
         """
         response = self.session.request(method, self.url + path, timeout=60, **arguments)
@@ -97,11 +100,11 @@ class Studio:
 
     def create_project(self, title: str, label_config: str, **fields: Any) -> int:
         """Make a project (titles need 3 characters) and return its id."""
-        project = self.api("POST", "/api/projects", json={"title": title, "label_config": label_config, **fields})
+        project = self.api("POST", "/api/projects/", json={"title": title, "label_config": label_config, **fields})
         return int(project["id"])
 
     def project(self, project: int) -> dict[str, Any]:
-        return dict(self.api("GET", f"/api/projects/{project}"))
+        return dict(self.api("GET", f"/api/projects/{project}/"))
 
     def import_images(self, project: int, images: Iterable[str | Mapping[str, Any]]) -> list[int]:
         """Import image addresses (http, data:, …), or whole tasks `{"data": …}`; return the task ids in order."""
@@ -118,7 +121,7 @@ class Studio:
 
     def submit(self, task: int, results: Sequence[Result]) -> int:
         """Submit an answer to a task and return the annotation's id."""
-        return int(self.api("POST", f"/api/tasks/{task}/annotations", json={"result": list(results)})["id"])
+        return int(self.api("POST", f"/api/tasks/{task}/annotations/", json={"result": list(results)})["id"])
 
     def annotate(self, task: int, choice: str) -> int:
         """Submit `choice` for a task and return the annotation's id."""
@@ -127,12 +130,12 @@ class Studio:
     def skip(self, task: int) -> int:
         """Press Skip on a task and return the cancelled annotation's id."""
         annotation = {"result": [], "was_cancelled": True}
-        return int(self.api("POST", f"/api/tasks/{task}/annotations", json=annotation)["id"])
+        return int(self.api("POST", f"/api/tasks/{task}/annotations/", json=annotation)["id"])
 
     def next_task(self, project: int) -> dict[str, Any] | None:
         """What "Label All Tasks" shows next, or None when nothing is left to label."""
         try:
-            return dict(self.api("GET", f"/api/projects/{project}/next"))
+            return dict(self.api("GET", f"/api/projects/{project}/next/"))
         except StudioError as error:
             if error.status == 404:
                 return None
@@ -146,7 +149,7 @@ class Studio:
         form |= {"auth_method": "NONE"}
         if user:
             form |= {"auth_method": "BASIC_AUTH", "basic_auth_user": user, "basic_auth_pass": password}
-        return int(self.api("POST", "/api/ml", json=form)["id"])
+        return int(self.api("POST", "/api/ml/", json=form)["id"])
 
     def start_training(self, backend: int) -> None:
         """Press Start Training on a connected backend."""

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pt4al_backend.errors import PT4ALError
+from pt4al_backend.processes.fair_lock import FairLock
 from pt4al_backend.processes.project_slot import ProjectSlot
 from pt4al_backend.processes.scheduler import Worker
-from pt4al_backend.processes.turns import FairLock
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Project

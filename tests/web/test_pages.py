@@ -20,7 +20,7 @@ def test_before_anything_is_connected(client: FlaskClient) -> None:
 
 
 def test_a_project(client: FlaskClient, store: Store) -> None:
-    store.beat(device="cpu", busy_with="project 12: pretext task")
+    store.beat(device="cpu", busy_with="project 12: training the pretext task")
     project = add_ranked(store)
     store.images_done(
         project.id,
@@ -34,7 +34,7 @@ def test_a_project(client: FlaskClient, store: Store) -> None:
     assert "3 images excluded" in page
     assert '<progress max="1" value="0.25"' in page
     assert "about 4 min left" in page
-    assert "Worker on cpu: project 12: pretext task" in page
+    assert "Worker on cpu: project 12: training the pretext task" in page
     assert "not running" not in page
 
 
@@ -43,7 +43,7 @@ def test_what_is_served_is_said(client: FlaskClient, store: Store) -> None:
     detail = "learning the rotation task, epoch 2 of 15"
     store.update(project.id, ranked_pool=7, encoder="efficientnet_lite0", stage="ready", stage_detail=detail)
     page = client.get("/dashboard").get_data(as_text=True)
-    for words in ("7 of 10 images so far", "efficientnet_lite0", "not learned yet", detail):
+    for words in ("7 of 10 images so far", "efficientnet_lite0", "<code>balanced</code>", "not learned yet", detail):
         assert words in page
     store.update(project.id, ranked_pool=10, pretext_generation=1)
     page = client.get("/dashboard").get_data(as_text=True)

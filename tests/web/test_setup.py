@@ -14,7 +14,7 @@ from support.odd_servers import Reply, answering
 from pt4al_backend.store.store import Store
 from pt4al_backend.web import validation
 from pt4al_backend.web.context import context
-from pt4al_backend.web.gate import SMALL_BODY
+from pt4al_backend.web.header_checks import SMALL_BODY
 
 TOKEN = "3f1d5a-secret-token"
 SETUP = {"project": f"12.{CREATED}", "schema": CONFIG, "hostname": "http://ls:8080", "access_token": TOKEN}

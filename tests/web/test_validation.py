@@ -11,7 +11,7 @@ from support.filled_store import CONFIG, CREATED, webhook
 
 from pt4al_backend.store.store import Store
 from pt4al_backend.web.bodies import MOST_TASKS
-from pt4al_backend.web.gate import LARGE_BODIES, SMALL_BODY
+from pt4al_backend.web.header_checks import LARGE_BODIES, SMALL_BODY
 
 NAME = f"12.{CREATED}"
 SETUP = {"project": NAME, "schema": CONFIG}

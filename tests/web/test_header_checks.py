@@ -11,7 +11,7 @@ from support.filled_store import settings_in
 from test_security import basic
 from werkzeug.test import EnvironBuilder
 
-from pt4al_backend.web import gate
+from pt4al_backend.web import header_checks
 
 PASSWORD = {"basic_auth_user": "u", "basic_auth_pass": "p"}
 NEAR = ["127.0.0.1", "127.3.2.1", "::1", "10.1.2.3", "172.17.0.1", "172.31.255.255", "192.168.1.7", "169.254.3.4"]
@@ -25,7 +25,7 @@ def answer(tmp_path: Path, *, peer: str = "127.0.0.1", method: str = "GET", **gi
     settings = settings_in(tmp_path, **dict(given.get("settings") or {}))  # type: ignore[arg-type]
     builder = EnvironBuilder("/setup", method=method, headers=given.get("headers"))  # type: ignore[arg-type]
     environ = builder.get_environ() | {"REMOTE_ADDR": peer}
-    refusal = gate.refused(Request(environ), settings)
+    refusal = header_checks.refused(Request(environ), settings)
     return (200, "") if refusal is None else (refusal.status_code, refusal.status[4:])
 
 

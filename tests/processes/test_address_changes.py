@@ -4,7 +4,7 @@ import pytest
 from support.known_labels import KnownLabels
 
 from pt4al_backend.processes import project_slot
-from pt4al_backend.processes.moving import with_advice
+from pt4al_backend.processes.address_changes import with_advice
 
 
 def test_projects_move_with_the_address_in_the_settings(rig):

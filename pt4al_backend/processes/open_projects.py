@@ -9,10 +9,10 @@ from pt4al_backend import learning
 from pt4al_backend.active_learning.loop import ProjectLoop
 from pt4al_backend.active_learning.workspace import Workspace
 from pt4al_backend.labelling.platform import LabellingPlatform
+from pt4al_backend.processes.address_changes import moved, with_advice
 from pt4al_backend.processes.backoff import Attempt
-from pt4al_backend.processes.moving import moved, with_advice
+from pt4al_backend.processes.fair_lock import FairLock
 from pt4al_backend.processes.project_slot import Connection, ProjectSlot, describe
-from pt4al_backend.processes.turns import FairLock
 from pt4al_backend.settings import Settings
 from pt4al_backend.store import tables
 from pt4al_backend.store.store import Store

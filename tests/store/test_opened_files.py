@@ -6,8 +6,8 @@ import time
 import pytest
 
 from pt4al_backend.errors import DataGoneError, DataReplacedError
-from pt4al_backend.store import opened
-from pt4al_backend.store.opened import OpenedFiles
+from pt4al_backend.store import opened_files
+from pt4al_backend.store.opened_files import OpenedFiles
 
 
 @pytest.fixture
@@ -36,8 +36,8 @@ def test_another_file_is_accepted_once_it_is_no_longer_being_copied(tmp_path, fi
     os.replace(tmp_path / "new", tmp_path / "db")
     with pytest.raises(DataGoneError):
         files.require()
-    later = time.time() + opened.SETTLED
-    monkeypatch.setattr(opened.time, "time", lambda: later)
+    later = time.time() + opened_files.SETTLED
+    monkeypatch.setattr(opened_files.time, "time", lambda: later)
     with pytest.raises(DataReplacedError, match="continues with the new one"):
         files.require()
     (tmp_path / "db").write_text("")

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from pt4al_backend.processes.turns import FairLock, TurnThread
+from pt4al_backend.processes.fair_lock import FairLock, TurnThread
 
 
 def wait_for(condition, seconds=20):
