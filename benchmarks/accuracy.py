@@ -60,7 +60,7 @@ def run(name: str, results_dir: Path, changes: list[str], seeds: int | None, str
     plan = simulate.Plan(
         table.title,
         replay,
-        simulate.parse(strategies or table.strategies),
+        simulate.parse(strategies or table.strategies, settings, dense=pool.question.label_type.dense),
         tuple(range(seeds or table.seeds)),
         settings,
         out,
@@ -94,7 +94,22 @@ def markdown(command: str, results) -> str:
         compared = row.get("compared_with_random", {})
         cells = [cell for figure in figures for cell in _beside_random(compared.get(figure))]
         rows.append([f"`{strategy}`", str(row["n"]), *at, *sums, *cells])
-    return tables.signed(tables.markdown(head, rows), command, results.environment | results.made)
+    shown_tables = "\n\n".join(filter(None, (tables.markdown(head, rows), _of_classes(results))))
+    return tables.signed(shown_tables, command, results.environment | results.made)
+
+
+def _of_classes(results) -> str:
+    """What is known about each class at the end; "" of runs that do not say."""
+    from pt4al_backend.simulate.by_class import figure_of
+    from pt4al_backend.simulate.summary_tables import class_table
+
+    figure = figure_of(results.runs)
+    if figure is None:
+        return ""
+    found = class_table(results.runs, figure)
+    which = "" if len(found.rows) == found.classes else f", the {len(found.rows)} worst of {found.classes}"
+    brackets = "; in brackets: labels that the class got" if found.counted else ""
+    return f"{found.title}{which}{brackets}:\n\n{tables.markdown(found.head, found.rows)}"
 
 
 def _beside_random(compared: dict[str, Any] | None) -> tuple[str, str, str]:

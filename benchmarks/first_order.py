@@ -1,11 +1,12 @@
 """How long after connecting the first images are served: a real Label Studio, photographs, the whole backend.
 
-    python -m benchmarks.first_order [--images 5000] [--runs 3] [--busy 2] [--settings encoder=rotation]
+    python -m benchmarks.first_order [--images 5000] [--runs 3] [--busy 2] [--batches] [--settings encoder=rotation]
 
 Serves photographs with a longer side of 256 px (Caltech-101) from a local web server, starts a Label Studio and
 `pt4al-backend start`, connects a project and measures the seconds to its first window, to the window that was chosen
-from all images, and to PT4AL's batches; and the resident memory of the worker. `--busy N` does so beside N processes
-that compute without end at normal priority.
+from all images; and the resident memory of the worker. `--batches` waits for PT4AL's batches as well: an image is
+labelled every two seconds meanwhile, and twenty more afterwards, to measure the seconds from submitting an annotation
+to the next order. `--busy N` does all that beside N processes that compute without end at normal priority.
 """
 
 from __future__ import annotations
@@ -25,13 +26,15 @@ from typing import Any
 
 import psutil
 
-from benchmarks.studio_loop import ROOT, LabelStudioProject, Quiet, write_images
+from benchmarks.studio_loop import ROOT, LabelStudioProject, Quiet, summary, write_images
 
 sys.path.insert(0, str(ROOT / "tests"))
 
 from support.served import serve
 from support.studio import Studio
 
+LABELS = 20
+"""Images that are labelled once the batches are there."""
 BUSY = [sys.executable, "-c", "while True: pass"]
 
 
@@ -54,6 +57,7 @@ def measure(images: int, *, busy: int, wait_for_batches: bool, settings: dict[st
             stack.callback(subprocess.Popen(BUSY, start_new_session=True).kill)
         figures: dict[str, Any] = {"images": images, "busy": busy}
         most = 0
+        orders: dict[str, list[float]] = {"pretext": [], "idle": []}
         began = time.monotonic()
         studio.connect_backend(project.number, backend.url)
         while "all" not in figures or (wait_for_batches and "batches" not in figures):
@@ -66,8 +70,15 @@ def measure(images: int, *, busy: int, wait_for_batches: bool, settings: dict[st
                 figures.setdefault("all", seconds)
             if state.get("pretext_learned"):
                 figures.setdefault("batches", seconds)
+            if wait_for_batches and "all" in figures:
+                orders["pretext"].append(project.label_one())
+                time.sleep(2)
             time.sleep(0.2)
+        while wait_for_batches and len(orders["idle"]) < LABELS:
+            orders["idle"].append(project.label_one())
+            time.sleep(2)
         assert project.version().startswith("pt4al-r")
+        figures |= {f"new_order_{name}": summary(seconds) for name, seconds in orders.items() if seconds}
         return figures | {"worker_mb": round(most / 1e6)}
 
 
@@ -77,7 +88,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--busy", type=int, default=0, help="processes that compute beside it")
-    parser.add_argument("--batches", action="store_true", help="wait for PT4AL's batches, too")
+    parser.add_argument("--batches", action="store_true", help="wait for PT4AL's batches, and label meanwhile")
     parser.add_argument("--settings", nargs="*", default=[], metavar="NAME=VALUE")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "first_order.json")
     options = parser.parse_args()

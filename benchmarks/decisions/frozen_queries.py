@@ -14,6 +14,7 @@ network is trained as well.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,14 +56,22 @@ class Frozen:
     def __init__(self, frames: Frames, seed: int = 0) -> None:
         network = pretext(frames, {}, seed)
         rows = np.concatenate([frames.pool, frames.tests])
-        parts = list(learning.network_encoder(network).embed(frames.pixels, rows, device="cpu"))
+        encoder = learning.network_encoder(network)
+        parts = list(encoder.embed(frames.pixels, rows, device="cpu"))
         self.pooled = np.concatenate([pooled for _, pooled, _ in parts]).astype(np.float32)
-        self.grid = np.concatenate([grid for _, _, grid in parts if grid is not None])
+        self.grid = in_cells(encoder, [patches for _, _, patches in parts])
         truth = np.concatenate([frames.masks, frames.masks_of(frames.test)])
         self.shares = learning.mask_shares(truth, CLASSES.classes, self.grid.shape[1])
         losses = finish(learning.pretext_losses(network, frames.pixels, frames.pool, device="cpu"))
         self.hardest_first = batches.hardest_first(losses, frames.pool)
         self.pool, self.tests = frames.pool, frames.tests
+
+
+def in_cells(encoder: learning.Encoder, parts: Sequence[np.ndarray | None]) -> np.ndarray:
+    """(n, G, G, F) patch embeddings of one of the project's own networks, whose stages are stored as one."""
+    assert encoder.patches is not None
+    ((side, width),) = encoder.patches.stages
+    return np.concatenate([part.reshape(-1, side, side, width) for part in parts if part is not None])
 
 
 def main() -> None:

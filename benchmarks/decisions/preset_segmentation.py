@@ -126,8 +126,11 @@ def measure(
     for count in LABELS:
         rows = np.random.default_rng(seed).permutation(frames.pool)[:count]
         weights, spent = timed(main_task, frames, rows, recipe, init, seed)
-        chunks = learning.network_encoder(weights).embed(frames.pixels, rows, device="cpu")
-        grid: np.ndarray = np.concatenate([cells for _, _, cells in chunks if cells is not None])
+        encoder = learning.network_encoder(weights)
+        assert encoder.patches is not None
+        ((side, width),) = encoder.patches.stages
+        chunks = encoder.embed(frames.pixels, rows, device="cpu")
+        grid = np.concatenate([cells.reshape(-1, side, side, width) for _, _, cells in chunks if cells is not None])
         shares = learning.mask_shares(frames.masks[rows], CLASSES.classes, grid.shape[1])
         head = learning.fit_pixel_head(grid, shares, balance=recipe.balance)
         results[str(count)] = {
