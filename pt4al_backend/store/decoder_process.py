@@ -55,6 +55,8 @@ def _serve(requests: Requests, outgoing: IO[bytes]) -> None:
                 opened = open_image(data, *request["sides"], max_pixels=request["max_pixels"])
                 pixels = opened.image.width * opened.image.height
                 answer = {"width": opened.width, "height": opened.height, "pixels": pixels}
+            elif "ping" in request:
+                answer = {}
             else:
                 signal.setitimer(signal.ITIMER_PROF, left)
                 assert opened is not None
@@ -75,13 +77,19 @@ def _read(incoming: IO[bytes], requests: Requests) -> None:
     with contextlib.suppress(OSError, ValueError):
         while line := incoming.readline():
             request = json.loads(line)
-            requests.put((request, incoming.read(request["length"])))
+            data = incoming.read(request["length"])
+            if len(data) < request["length"]:
+                break
+            requests.put((request, data))
     os._exit(0)
 
 
 def _send(outgoing: IO[bytes], answer: dict[str, Any], content: bytes = b"") -> None:
-    outgoing.write(json.dumps(answer | {"length": len(content)}).encode() + b"\n" + content)
-    outgoing.flush()
+    try:
+        outgoing.write(json.dumps(answer | {"length": len(content)}).encode() + b"\n" + content)
+        outgoing.flush()
+    except OSError:  # the other end was closed
+        os._exit(0)
 
 
 def _accept_limits() -> None:

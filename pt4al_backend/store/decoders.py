@@ -120,15 +120,17 @@ class Decoders:
 
     def _taken(self) -> _Decoder:
         """An idle decoder, or a new one."""
-        with self._changing:
-            if self._closed:
-                raise PT4ALError(CLOSED)
-            while self._idle:
-                decoder = self._idle.pop()
-                if decoder.is_alive():
-                    return decoder
+        while True:
+            with self._changing:
+                if self._closed:
+                    raise PT4ALError(CLOSED)
+                decoder = self._idle.pop() if self._idle else None
+            if decoder is None:
+                break
+            if decoder.is_alive():
+                return decoder
+            with self._changing:
                 self._all.discard(decoder)
-                decoder.end()
         decoder = _Decoder()
         with self._changing:
             closed = self._closed
@@ -191,8 +193,15 @@ class _Decoder:
         return answer, content
 
     def is_alive(self) -> bool:
-        """Whether the process still runs: something may have killed it while it was idle."""
-        return self._process.poll() is None
+        """Whether the process still responds: something may have killed it while it was idle.
+
+        It is asked, because a killed process counts as running until the last of its threads has ended.
+        """
+        try:
+            self.ask({"ping": True})
+        except UnreadableImageError:
+            return False
+        return True
 
     def end(self) -> int:
         """Kill the process, whatever it is doing. Returns its exit code, as in `Popen.returncode`."""

@@ -9,7 +9,15 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    ("read_first", "sent"), [(True, b""), (False, b""), (True, b'{"length": 9}\nfour'), (True, b'{"len')]
+    ("read_first", "sent"),
+    [
+        (True, b""),
+        (False, b""),
+        (True, b'{"length": 9}\nfour'),
+        (True, b'{"len'),
+        (True, b'{"sides": [8], "max_pixels": 99, "length": 0}\n'),
+        (True, b'{"ping": true, "length": 0}\n' * 1000),
+    ],
 )
 def test_it_exits_however_the_connection_is_closed(read_first: bool, sent: bytes) -> None:
     """With an unread response, for example after a kill, the connection is reset instead of closed."""
