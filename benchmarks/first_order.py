@@ -1,10 +1,11 @@
 """How long after connecting the first images are served: a real Label Studio, photographs, the whole backend.
 
-    python -m benchmarks.first_order [--images 5000] [--runs 3] [--busy 2] [--batches] [--settings encoder=rotation]
+    python -m benchmarks.first_order [--images 5000] [--runs 3] [--busy 2] [--batches] [--wait 25] [--settings encoder=rotation]
 
 Serves photographs with a longer side of 256 px (Caltech-101) from a local web server, starts a Label Studio and
 `pt4al-backend start`, connects a project and measures the seconds to its first window, to the window that was chosen
-from all images; and the resident memory of the worker. `--batches` waits for PT4AL's batches as well: an image is
+from all images; and the resident memory of the worker. `--wait` connects it only so many seconds after the worker
+started, which then has loaded what the first project needs. `--batches` waits for PT4AL's batches as well: an image is
 labelled every two seconds meanwhile, and twenty more afterwards, to measure the seconds from submitting an annotation
 to the next order. `--busy N` does all that beside N processes that compute without end at normal priority.
 """
@@ -38,7 +39,7 @@ LABELS = 20
 BUSY = [sys.executable, "-c", "while True: pass"]
 
 
-def measure(images: int, *, busy: int, wait_for_batches: bool, settings: dict[str, Any]) -> dict[str, Any]:
+def measure(images: int, *, busy: int, wait: float, wait_for_batches: bool, settings: dict[str, Any]) -> dict[str, Any]:
     """The figures of one run."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -55,7 +56,8 @@ def measure(images: int, *, busy: int, wait_for_batches: bool, settings: dict[st
             time.sleep(0.1)
         for _ in range(busy):
             stack.callback(subprocess.Popen(BUSY, start_new_session=True).kill)
-        figures: dict[str, Any] = {"images": images, "busy": busy}
+        time.sleep(wait)
+        figures: dict[str, Any] = {"images": images, "busy": busy, "wait": wait}
         most = 0
         orders: dict[str, list[float]] = {"pretext": [], "idle": []}
         began = time.monotonic()
@@ -88,6 +90,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--busy", type=int, default=0, help="processes that compute beside it")
+    parser.add_argument("--wait", type=float, default=0.0, help="seconds from the worker's start to connecting")
     parser.add_argument("--batches", action="store_true", help="wait for PT4AL's batches, and label meanwhile")
     parser.add_argument("--settings", nargs="*", default=[], metavar="NAME=VALUE")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "first_order.json")
@@ -95,7 +98,15 @@ def main() -> None:
     settings = dict(each.partition("=")[::2] for each in options.settings)
     runs = []
     for _ in range(options.runs):
-        runs.append(measure(options.images, busy=options.busy, wait_for_batches=options.batches, settings=settings))
+        runs.append(
+            measure(
+                options.images,
+                busy=options.busy,
+                wait=options.wait,
+                wait_for_batches=options.batches,
+                settings=settings,
+            )
+        )
         print(json.dumps(runs[-1]), flush=True)
     machine = f"{psutil.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GB"
     command = " ".join(["python -m benchmarks.first_order", *sys.argv[1:]])

@@ -42,7 +42,7 @@ ONLY_IN = {
     "torchvision": {"learning"},
     "timm": {"learning"},
     "huggingface_hub": {"learning"},
-    "onnxruntime": {"learning"},
+    "openvino": {"learning"},
     "sklearn": {"sampling", "demo"},
     "skactiveml": {"sampling"},
     "matplotlib": {"simulate"},

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -162,8 +163,8 @@ class ProjectLoop:
 
     # Slow things
 
-    def work(self, seconds: float) -> bool:
-        """Work on the next missing thing for so long.
+    def work(self, seconds: float, *, is_interrupted: Callable[[], bool] = lambda: False) -> bool:
+        """Work on the next missing thing for so long, or until interrupted.
 
         It waits until all tasks are synced: some of them would be the wrong pool to train on.
 
@@ -192,7 +193,7 @@ class ProjectLoop:
         current, self.last_stage = self._current, self._current.stage
         deadline = time.monotonic() + seconds
         try:
-            while time.monotonic() < deadline:
+            while time.monotonic() < deadline and not is_interrupted():
                 progress = next(current.job)
                 if time.monotonic() - current.shown_at >= 0.5:
                     current.shown_at = time.monotonic()

@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 VERSIONS = "pt4al-"
 """The prefix of our prediction versions; versions of other tools are not touched."""
+RECENT = 5.0
+"""Seconds for which a project as `project` saw it is recent enough to publish to."""
 CONNECTED_FOR = 30.0
 """Seconds for which the answer that the project is connected is reused."""
 ASKING = 5.0
@@ -89,6 +91,10 @@ class LabelStudioProject:
         self._images = ImageFetcher(label_studio_url=client.url, credentials=client.credentials, limits=limits)
         self._tasks = TaskList(self._ask, number)
         self._config: LabelConfig | None = None
+        self._seen: tuple[float, Row] | None = None
+        """When `project` last saw the project, by the monotonic clock, and its row."""
+        self._our_versions: set[str] | None = None
+        """The versions that may exist; None before Label Studio was asked."""
         self._connected, self._ask_again_at = True, 0.0
 
     @classmethod
@@ -129,6 +135,7 @@ class LabelStudioProject:
     def project(self) -> ProjectInfo:
         """See `LabellingPlatform`. `ProjectGoneError` also if the id now belongs to another project."""
         row = self._project()
+        self._seen = (time.monotonic(), row)
         config = self._config = parse_config(row["label_config"])
         return ProjectInfo(
             title=row["title"],
@@ -187,8 +194,9 @@ class LabelStudioProject:
         """See `LabellingPlatform`. May be killed anywhere and called again. An empty window changes nothing."""
         if not window.picks:
             return
-        project = self._project()
-        imported = self._versions().get(window.version, 0)
+        project = self._recent()
+        may_exist = self._our_versions is None or window.version in self._our_versions
+        imported = self._versions().get(window.version, 0) if may_exist else 0
         expected = len(window.picks + window.opened)
         if not imported or (project["model_version"] != window.version and imported != expected):
             if imported:
@@ -199,10 +207,13 @@ class LabelStudioProject:
             self._patch(sampling=UNCERTAINTY_SAMPLING)
         if project["model_version"] != window.version:
             self._patch(model_version=window.version)  # alone: see fact 4; last: whoever sees it expects its order
+        self._seen = None
 
     def sweep(self, keep: Collection[str]) -> bool:
         """See `LabellingPlatform`. Deletes at least one version."""
         until = time.monotonic() + SWEEPING
+        if self._our_versions is not None and self._our_versions <= set(keep):
+            return True
         stale = [version for version in self._versions() if version.startswith(VERSIONS) and version not in keep]
         while stale:
             self._delete(stale.pop(), seconds=READ_SECONDS)
@@ -211,6 +222,12 @@ class LabelStudioProject:
         return not stale
 
     # The project
+
+    def _recent(self) -> Row:
+        """The project as `project` saw it a moment ago, which saves a request for each order, or as it is now."""
+        if self._seen is not None and time.monotonic() - self._seen[0] < RECENT:
+            return self._seen[1]
+        return self._project()
 
     def _project(self) -> Row:
         row = self._ask("GET", f"{self._path}/", params={"include": f"id,{FIELDS},evaluate_predictions_automatically"})
@@ -263,10 +280,14 @@ class LabelStudioProject:
 
     def _versions(self) -> dict[str, int]:
         """The project's prediction versions, also those of other tools, with their numbers of predictions."""
-        return dict(self._ask("GET", f"{self._path}/model-versions/"))
+        versions: dict[str, int] = dict(self._ask("GET", f"{self._path}/model-versions/"))
+        self._our_versions = {version for version in versions if version.startswith(VERSIONS)}
+        return versions
 
     def _delete(self, version: str, *, seconds: float = SLOW) -> None:
         self._ask("DELETE", f"{self._path}/model-versions/", json={"model_version": version}, seconds=seconds)
+        if self._our_versions is not None:
+            self._our_versions.discard(version)
 
     def _import(self, window: Window, config: LabelConfig) -> int:
         """Import the predictions of a window, except those of deleted tasks. Returns how many were imported."""
@@ -294,6 +315,8 @@ class LabelStudioProject:
     def _send(self, version: str, picks: Sequence[Pick], config: LabelConfig) -> int:
         """Import predictions. Returns how many Label Studio accepted."""
         created = 0
+        if self._our_versions is not None:
+            self._our_versions.add(version)
         with_regions = self._preannotate and any(asks.label_type.has_regions for asks in config.questions)
         at_once = AT_ONCE_WITH_REGIONS if with_regions else AT_ONCE
         for start in range(0, len(picks), at_once):

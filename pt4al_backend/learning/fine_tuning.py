@@ -24,7 +24,7 @@ from pt4al_backend.learning.devices import computing, is_cuda, one_thread, sent
 from pt4al_backend.learning.embedding import Encode, Encoder
 from pt4al_backend.learning.inputs import AUGMENT, ORDER, Normalisation, generator, normalised
 from pt4al_backend.learning.linear_probe import Head, fit_head
-from pt4al_backend.learning.onnx_network import on_cpu
+from pt4al_backend.learning.openvino_network import on_cpu
 from pt4al_backend.learning.output_types import image_losses
 from pt4al_backend.learning.targets import TargetReader, check_all
 from pt4al_backend.learning.thread_choice import ThreadChoice

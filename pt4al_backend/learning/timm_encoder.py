@@ -15,7 +15,7 @@ from pt4al_backend.errors import LearningError
 from pt4al_backend.learning.devices import is_cuda, one_thread
 from pt4al_backend.learning.embedding import Encode, Encoder, Maps
 from pt4al_backend.learning.inputs import Normalisation, normalised
-from pt4al_backend.learning.onnx_network import Compute, on_cpu
+from pt4al_backend.learning.openvino_network import Compute, on_cpu
 from pt4al_backend.learning.patch_layout import PatchLayout
 from pt4al_backend.learning.recipes import frozen_images
 

@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 SLICE = 0.25  # seconds of slow work in a turn …
 SLICE_MOST = 2.0  # … or up to so many, if the quick steps took long
+INTERRUPTED = 0.25  # the least part of its time that slow work has before a new label interrupts it
 GONE_FOR = 120.0  # seconds that a project must be missing before it is forgotten
 SETTLED = 10.0  # seconds without a connection before that is reported: /setup comes before the connection is saved
 NOT_CONNECTED = "Not connected in Label Studio: connect the backend under the project's Settings > Model to resume."
@@ -85,10 +86,9 @@ class ProjectSlot:
         if self.loop.is_synced and self.unconnected_since is None:
             if self.update_queue.is_due:
                 self._run(self.update_queue, self.loop.update_queue)
-            # At least as long as the quick steps took: a slow Label Studio must not starve training.
-            share = min(max(SLICE, time.monotonic() - started), SLICE_MOST)
+            quick = time.monotonic() - started
             if self.work.is_due:
-                busy = self._run(self.work, lambda: self.loop.work(share))
+                busy = self._run(self.work, lambda: self._work(quick))
         if self.error() != self.shown:
             self._show_error()
         return busy
@@ -120,6 +120,21 @@ class ProjectSlot:
             if step.error:
                 return step.error, step.transient
         return "", True
+
+    def _work(self, quick: float) -> bool:
+        """Do slow work for as long as the quick steps took: a slow Label Studio must not starve training.
+
+        A change in any project interrupts it after a part of that time.
+        """
+        share = min(max(SLICE, quick), SLICE_MOST)
+        interruptible_at = time.monotonic() + max(SLICE, share * INTERRUPTED)
+        store = self.loop.workspace.store
+        woken_at = store.wake_times() | {self.loop.workspace.project_id: self.synced_for}
+
+        def is_interrupted() -> bool:
+            return time.monotonic() >= interruptible_at and store.wake_times() != woken_at
+
+        return self.loop.work(share, is_interrupted=is_interrupted)
 
     def _sync(self) -> None:
         """Sync when woken, or every few seconds: often while things change, rarely while they do not."""

@@ -77,7 +77,7 @@ def test_the_side_of_the_inputs_is_one_that_the_network_can_see(network, file, w
     assert np.isfinite(vectors).all() and np.isfinite(cells).all()
 
 
-def test_all_networks_are_computed_by_onnxruntime(network, file, caplog):
+def test_all_networks_are_computed_by_openvino(network, file, caplog):
     for dense in (False, True):
         encoder(network[0], file, dense=dense).load("cpu")
     assert caplog.text == ""

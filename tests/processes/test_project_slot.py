@@ -2,8 +2,10 @@
 
 import logging
 import math
+import time
 from contextlib import closing
 
+import pytest
 from support.worker_rig import WorkerRig
 
 from pt4al_backend.processes import project_slot
@@ -99,3 +101,25 @@ def test_an_unexpected_error_is_shown_and_the_step_is_tried_again(rig, caplog):
     rig.sync_now(first.id)
     rig.turn_until(lambda: platform.published)
     assert rig.store.project(first.id).error == ""
+
+
+@pytest.mark.parametrize("woken", [0, 1])
+def test_a_change_in_any_project_interrupts_slow_work(rig, monkeypatch, woken):
+    projects = rig.store.projects()
+    rig.turn_until(lambda: rig.stages() == {"ready"})
+    slot = rig.slot(projects[0].id)
+    monkeypatch.setattr(project_slot, "SLICE", 0.1)
+    interrupted = []
+
+    def work(seconds, *, is_interrupted):
+        assert seconds == 0.4, "as long as the quick steps took"
+        interrupted.append(is_interrupted())
+        rig.store.wake([projects[woken].id])
+        interrupted.append(is_interrupted())
+        time.sleep(0.11)
+        interrupted.append(is_interrupted())
+        return True
+
+    monkeypatch.setattr(slot.loop, "work", work)
+    assert slot._work(0.4)
+    assert interrupted == [False, False, True], "it has a part of that time in any case"

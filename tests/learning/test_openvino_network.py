@@ -1,4 +1,4 @@
-"""onnxruntime computes what PyTorch does, or PyTorch goes on."""
+"""OpenVINO computes what PyTorch does, or PyTorch goes on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pt4al_backend.learning.onnx_network import OnnxNetwork, on_cpu
+from pt4al_backend.learning.openvino_network import OpenVinoNetwork, on_cpu
 
 
 class Small(nn.Module):
@@ -51,7 +51,7 @@ def some_pixels(n: int) -> Tensor:
 def test_any_number_of_images_is_computed(n: int) -> None:
     network = Small().eval()
     exported = on_cpu(network, name="small", size=16)
-    assert isinstance(exported, OnnxNetwork)
+    assert isinstance(exported, OpenVinoNetwork)
     pixels = some_pixels(n)
     with torch.inference_mode():
         for found, expected in zip(exported(pixels), network(pixels), strict=True):
@@ -72,7 +72,7 @@ def test_threads_share_a_network() -> None:
 
 @pytest.mark.parametrize(
     ("network", "says"),
-    [(Unknown(), "since it cannot be exported to ONNX: "), (Counting(), "since onnxruntime's results differ by ")],
+    [(Unknown(), "since OpenVINO cannot compute it: "), (Counting(), "since OpenVINO's results differ by ")],
 )
 def test_pytorch_serves_what_cannot_be_exported(
     network: nn.Module, says: str, caplog: pytest.LogCaptureFixture
