@@ -1,6 +1,7 @@
 """How long after connecting the first images are served: a real Label Studio, photographs, the whole backend.
 
-    python -m benchmarks.first_order [--images 5000] [--runs 3] [--busy 2] [--batches] [--wait 25] [--settings encoder=rotation]
+    python -m benchmarks.first_order [--images 5000] [--runs 3] [--busy 2] [--batches] [--wait 25]
+        [--settings encoder=rotation]
 
 Serves photographs with a longer side of 256 px (Caltech-101) from a local web server, starts a Label Studio and
 `pt4al-backend start`, connects a project and measures the seconds to its first window, to the window that was chosen

@@ -3,9 +3,9 @@
     python -m benchmarks.studio_loop [--images 5000] [--labels 40] [--output FILE]
 
 Serves photographs of 32 to 256 px (Caltech-101, scaled at random) from a local web server, starts Label
-Studio and `pt4al-backend start` with networks of its own, and measures: connecting -> first queue; annotation submitted -> new
-order published, while idle and while the main network trains; /webhook and /setup while it trains;
-/predict of 1,000 tasks; resident memory.
+Studio and `pt4al-backend start` with networks of its own, and measures: connecting -> first queue;
+annotation submitted -> new order published, while idle and while the main network trains; /webhook and
+/setup while it trains; /predict of 1,000 tasks; resident memory.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from pt4al_backend.learning import openvino_network
+
 
 @pytest.fixture(autouse=True, scope="package")
 def one_thread() -> Iterator[None]:
@@ -11,3 +13,11 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True, scope="package")
+def f32() -> Iterator[None]:
+    """Networks are compared closely, on processors with AMX, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(openvino_network, "_computes_bf16", lambda: False)
+        yield

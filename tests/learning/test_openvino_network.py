@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pt4al_backend.learning import openvino_network
 from pt4al_backend.learning.openvino_network import OpenVinoNetwork, on_cpu
 
 
@@ -48,14 +49,16 @@ def some_pixels(n: int) -> Tensor:
 
 
 @pytest.mark.parametrize("n", [1, 2, 7])
-def test_any_number_of_images_is_computed(n: int) -> None:
+@pytest.mark.parametrize(("bf16", "close"), [(False, 1e-4), (True, 0.05)])
+def test_any_number_of_images_is_computed(n: int, bf16: bool, close: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openvino_network, "_computes_bf16", lambda: bf16)
     network = Small().eval()
     exported = on_cpu(network, name="small", size=16)
     assert isinstance(exported, OpenVinoNetwork)
     pixels = some_pixels(n)
     with torch.inference_mode():
         for found, expected in zip(exported(pixels), network(pixels), strict=True):
-            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(found, expected, rtol=close, atol=close)
 
 
 def test_threads_share_a_network() -> None:
