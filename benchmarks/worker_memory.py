@@ -1,6 +1,6 @@
-"""Does the worker's memory grow with the pool? Its loop over many images, from the first sync to a trained network.
+"""Does the worker's memory grow with the pool? Its loop over many images, from the first sync until all is done.
 
-    python -m benchmarks.worker_memory --images 50000 [--side 64] [--output FILE]
+    python -m benchmarks.worker_memory --images 50000 [--side 64] [--encoder rotation] [--output FILE]
 
 No Label Studio: a platform in memory serves generated photographs, so that only the worker is measured.
 Prints the resident memory of the process before the project, and its peak.
@@ -98,14 +98,21 @@ class ManyImages:
 
 
 def main() -> None:
-    """Run one project until its main network is trained."""
+    """Run one project until its pretext task is learned, its batches are cut and its networks are trained."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, required=True)
     parser.add_argument("--side", type=int, default=64)
+    parser.add_argument("--encoder", default="auto")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
-        settings = settings_of(data_dir=Path(directory), image_size=options.side, pretext_epochs=1, main_epochs=2)
+        settings = settings_of(
+            data_dir=Path(directory),
+            encoder=options.encoder,
+            image_size=options.side,
+            pretext_epochs=1,
+            main_epochs=2,
+        )
         store = Store(settings.data_dir)
         row = store.connect(url="http://x", number=1, created="1", access_token="", label_config="")
         platform = ManyImages(options.images, options.side)
@@ -118,8 +125,7 @@ def main() -> None:
             assert current is not None
             return current
 
-        while project().main_generation == 0 or worker.turn():
-            worker.turn()
+        while worker.turn() or project().stage != "ready":
             stages.setdefault(project().stage, round(time.monotonic() - began))
         for _ in range(20):  # refit and rank the whole pool again
             store.update(row.id, ranked_revision=-1)

@@ -31,6 +31,9 @@ _PART = 2
 F32, BF16 = "f32", "bf16"
 _CLOSE = {F32: 1e-3, BF16: 0.15}
 """Largest difference from PyTorch's results, relative to their largest value, by precision."""
+_FIRST = threading.Lock()
+"""Held by the first computation of each network: two threads that convert a process's first arrays for OpenVINO wait
+for each other for ever (pybind11 initialises its knowledge of NumPy then)."""
 
 
 class OpenVinoNetwork:
@@ -49,6 +52,8 @@ class OpenVinoNetwork:
             "ENABLE_CPU_PINNING": False,  # a core that another program uses would hold its thread up
         }
         self._compiled = core.compile_model(model, "CPU", settings)
+        with _FIRST:
+            self._compiled.create_infer_request().infer([np.zeros((_PART, size, size, 3), np.uint8)])
         self._requests = threading.local()
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="openvino")
 
