@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -83,3 +85,28 @@ def test_pytorch_serves_what_cannot_be_exported(
     with caplog.at_level(logging.WARNING):
         assert on_cpu(network.eval(), name="odd", size=16) is network
     assert [record.getMessage().partition(says)[0] for record in caplog.records] == ["odd is computed by PyTorch, "]
+
+
+STARTS = """
+import sys
+import torch
+from pt4al_backend.learning.openvino_network import on_cpu
+
+class Network(torch.nn.Module):
+    def forward(self, pixels):
+        return (pixels.float().mean(dim=(1, 2)),)
+
+torch.set_num_threads(4)
+sys.setswitchinterval(1e-6)
+compute = on_cpu(Network().eval(), name="small", size=16)
+print(type(compute).__name__, compute(torch.ones(40, 16, 16, 3, dtype=torch.uint8))[0].sum().item())
+"""
+
+
+def test_the_first_threads_of_a_process_do_not_wait_for_each_other() -> None:
+    processes = [subprocess.Popen([sys.executable, "-c", STARTS], stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    try:
+        assert [process.communicate(timeout=120)[0] for process in processes] == ["OpenVinoNetwork 120.0\n"] * 3
+    finally:
+        for process in processes:
+            process.kill()
