@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Sequence
@@ -40,9 +41,7 @@ class OpenVinoNetwork:
     """An exported network. Each thread computes other images, so that none waits for another within a network."""
 
     def __init__(self, exported: bytes, *, size: int, threads: int, precision: str = F32) -> None:
-        from openvino import Core  # not where own networks are used alone
-
-        core = Core()
+        core = _openvino().Core()
         model = core.read_model(io.BytesIO(exported))
         model.reshape({0: [_PART, size, size, 3]})  # faster than any number of images
         settings = {
@@ -97,6 +96,17 @@ def on_cpu(network: nn.Module, *, name: str, size: int) -> Compute:
         logger.warning("%s is computed by PyTorch, since OpenVINO's results differ by %.1g.", name, differences[0])
         return network
     return computed[-1] if differences[-1] <= _CLOSE[precisions[-1]] else computed[0]
+
+
+def _openvino() -> Any:
+    """The package without its telemetry, which reports every import to Google Analytics.
+
+    Where that is not installed, OpenVINO uses a stub of its own. Not imported where own networks are used alone.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # to import it is an ImportError now
+    import openvino
+
+    return openvino
 
 
 def _computes_bf16() -> bool:

@@ -11,7 +11,7 @@ from pt4al_backend.errors import LearningError
 
 logger = logging.getLogger(__name__)
 
-LIBRARIES = ("torchvision", "timm", "openvino", "scipy.optimize", "sklearn.cluster")
+LIBRARIES = ("torchvision", "timm", "scipy.optimize", "sklearn.cluster")
 """Modules that are slow to import, and that an order by a pretrained encoder needs."""
 
 
