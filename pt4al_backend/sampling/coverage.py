@@ -105,8 +105,8 @@ def most_informative(
     for _ in range(min(wanted, len(unit))):
         known = np.isneginf(gains)  # gains only fall as more is covered, so that old ones are upper bounds
         while not known[pick := int(gains.argmax())]:
-            largest = np.argpartition(-gains, min(_AT_ONCE, len(unit) - 1))[:_AT_ONCE]
-            largest = largest[~known[largest]]
+            unknown = np.flatnonzero(~known)  # of many equal gains, as of copies of an image, any may be the largest
+            largest = unknown[np.argpartition(-gains[unknown], min(_AT_ONCE, len(unknown)) - 1)[:_AT_ONCE]]
             gains[largest] = np.maximum(kernel[largest], cover) @ values - cover @ values
             known[largest] = True
         picks.append(pick)

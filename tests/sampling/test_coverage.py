@@ -203,3 +203,9 @@ def test_lazily_or_not_the_same_images_are_picked(monkeypatch: pytest.MonkeyPatc
     assert sorted(lazily) == list(range(240))
     monkeypatch.setattr(coverage, "_AT_ONCE", 240)  # all gains are computed again for every pick
     assert (most_informative(embeddings, weights, covered, wanted=240)[:100] == lazily[:100]).all()
+
+
+def test_many_copies_of_a_few_images_do_not_keep_it_forever() -> None:
+    copies = np.repeat(np.eye(4, 16), 100, axis=0)
+    picks = most_informative(copies, np.ones(400), copies[:3], wanted=150)
+    assert len(np.unique(picks)) == 150
