@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from pt4al_backend.sampling.candidates import Positions
 
 MOST_PUBLISHED = 60
-"""Largest size of a window: a large query is published in parts, since each image costs Label Studio time (fact 6): of
-an order's 1.4 s, the import of twice as many took half a second. Nobody labels as many before the next order."""
+"""Largest size of a window: a large query is published in parts, since each image costs Label Studio time (fact 6):
+with twice as many, an order took 1.3 s instead of 1.2. It has to last until the next order, whoever labels."""
 
 LAST_PLACE = 1.0
 """Queue score of images that should not be labelled now: labelled, skipped, unreadable or unknown ones."""
