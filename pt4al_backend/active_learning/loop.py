@@ -84,6 +84,8 @@ class ProjectLoop:
         self._complete: tuple[object, ...] | None = None  # the situation in which nothing was missing
         self.last_stage = ""
         """The stage of the last job that was worked on."""
+        self.shows_every = 0.5
+        """Seconds after which the stage's progress is stored again."""
         self.failing = False
         """Whether the stage shows an error, until that is fixed."""
 
@@ -195,7 +197,7 @@ class ProjectLoop:
         try:
             while time.monotonic() < deadline and not is_interrupted():
                 progress = next(current.job)
-                if time.monotonic() - current.shown_at >= 0.5:
+                if time.monotonic() - current.shown_at >= self.shows_every:
                     current.shown_at = time.monotonic()
                     self._show(current.stage, progress)
         except StopIteration:

@@ -36,6 +36,9 @@ _FIRST = threading.Lock()
 """Held by the first computation of each network: two threads that convert a process's first arrays for OpenVINO wait
 for each other for ever (pybind11 initialises its knowledge of NumPy then)."""
 
+_EXPORT = threading.Lock()
+"""Held by an export: PyTorch's exporter and Python's filters of warnings have one state for all threads."""
+
 
 class OpenVinoNetwork:
     """An exported network. Each thread computes other images, so that none waits for another within a network."""
@@ -126,7 +129,7 @@ def _exported(network: nn.Module, pixels: Tensor) -> bytes:
     By the older of PyTorch's two exporters: the newer one takes ten times as long, and more libraries.
     """
     file: Any = io.BytesIO()  # its type says path, but it may be a file
-    with warnings.catch_warnings():
+    with _EXPORT, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it is the older one, and that sizes become constants
         torch.onnx.export(
             network, (pixels,), file, dynamo=False, input_names=["pixels"], dynamic_axes={"pixels": {0: "n"}}

@@ -174,7 +174,7 @@ def test_a_lost_network_is_made_again(rig: Rig, better: list[bool]) -> None:
     rig.restart()
     rig.workspace.learns_pretext = False
     rig.loop.sync()
-    rig.loop.work(0.1)  # before the queue is updated, which only works afterwards
+    rig.step()  # before the queue is updated, which only works afterwards
     label(rig, 21)
     rig.settle()
     assert (rig.project.tuned_generation, rig.project.ranked_pool) == (2, 60)

@@ -173,5 +173,5 @@ def test_few_images_are_in_memory_at_a_time(rig: Rig, monkeypatch: pytest.Monkey
     rig.turn_until(lambda: rig.project.image_size)
     begun.clear()
     while rig.store.totals(rig.id).waiting:
-        rig.loop.work(0.01)
+        rig.step()
         assert len(begun) - fetched(rig) <= 8

@@ -46,7 +46,7 @@ def train_until_a_checkpoint(rig, monkeypatch):
         files = [rig.store.models_dir(rig.id) / f"pretext-1.{kind}.safetensors" for kind in ("checkpoint", "pool")]
         while not files[0].exists():
             rig.loop.sync()
-            rig.loop.work(0.01)
+            rig.step()
     assert rig.loop.busy_with == "pretext"
     return files
 
@@ -68,7 +68,7 @@ def test_a_fully_replaced_pool_is_cut_again_and_then_learned(tmp_path, order):
     rig.platform.add(range(101, 104))  # fewer than batches
     while len(rig.platform.published) == published:
         rig.sync()
-        rig.loop.work(0.01)
+        rig.step()
     assert rig.project.pretext_generation == 1, "nobody waits for another training"
     for _ in range(2):
         pool = rig.pool()
@@ -99,7 +99,7 @@ def test_a_pool_replaced_during_training_is_learned_again(tmp_path, killed, left
     rig = Rig(tmp_path, n=40)
     while rig.loop.busy_with != "pretext":
         rig.loop.sync()
-        rig.loop.work(0.01)
+        rig.step()
     for task in range(left + 1, 41):
         rig.platform.delete(task)
     rig.platform.add(range(101, 131))
@@ -146,7 +146,7 @@ def test_a_killed_pretext_training_restarts_if_its_images_have_changed(tmp_path,
     rig.platform.show(1, "digit:100")
     while rig.loop.busy_with != "pretext":
         rig.loop.sync()
-        rig.loop.work(0.01)
+        rig.step()
     assert pool.stat().st_mtime_ns > began
     assert not checkpoint.exists()
     rig.settle()

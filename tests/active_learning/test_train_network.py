@@ -31,8 +31,8 @@ def test_a_training_that_learns_what_was_asked_before_is_given_up(tmp_path):
     label_half(rig)
     rig.sync()
     while rig.loop.busy_with != "training":
-        rig.loop.work(0.01)
-    rig.loop.work(0.1)
+        rig.step()
+    rig.step()
     rig.platform.classes = rig.platform.classes[:6]
     rig.settle()
     left = int(rig.pool().labelled.sum())
@@ -78,11 +78,11 @@ def test_start_training_does_not_wait_for_features_that_nobody_waits_for(rig, mo
 
     before = missing()
     while missing() == before:
-        rig.loop.work(0.01)
+        rig.step()
     rig.store.wake([rig.id], train=True)
     while rig.loop.busy_with != "training":
         rig.sync()
-        rig.loop.work(0.01)
+        rig.step()
     assert missing() > 0
     rig.settle()
     assert missing() == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,15 +39,21 @@ class Rig:
         """As a worker that was killed does, with the settings and the encoder as they are now."""
         self.loop = self.new_loop()
 
-    def turn_until(self, holds: Callable[[], object], *, slices: float = 0.01) -> None:
-        """Turn the loop, in small steps, until something holds."""
+    def turn_until(self, holds: Callable[[], object]) -> None:
+        """Turn the loop, step by step, until something holds."""
+        self.loop.shows_every = 0
         for _ in range(5000):
             if holds():
                 return
             self.loop.sync()
             self.loop.update_queue()
-            self.loop.work(slices)
+            self.step()
         raise AssertionError("it never comes to hold")
+
+    def step(self) -> bool:
+        """Work until the next progress: on a fast machine, too, nothing passes unseen."""
+        steps = iter([False])
+        return self.loop.work(math.inf, is_interrupted=lambda: next(steps, True))
 
     @property
     def project(self) -> Project:
