@@ -225,6 +225,7 @@ class Ours:
             rank=self._rows,
             labelled=labelled,
             skipped=np.zeros(n, dtype=bool),
+            held_out=np.zeros(n, dtype=bool),
         )
 
 

@@ -62,6 +62,10 @@ _REASONS = {
 """What a value has to be, by pydantic's type of error or the first word of that type."""
 
 
+OF_PROJECT = ("query_size", "cycles", "strategy", "encoder", "preannotate", "validation", "target")
+"""The settings that people may also choose for one project, on its page."""
+
+
 class Settings(BaseSettings):
     """Where Label Studio is, where state is kept, and how PT4AL chooses images."""
 
@@ -198,6 +202,22 @@ class Settings(BaseSettings):
     )
     device: str = Field("auto", description="`auto`, `cpu`, `cuda`, `cuda:1`, …")
 
+    # What people are told
+    validation: float = Field(
+        0.05,
+        ge=0,
+        le=0.5,
+        description="Part of the labels that measures the model and is never trained on: random images that are put "
+        "into the queue once there are 200 labels. 0: none; the model is then cross-validated on its labels.",
+    )
+    target: float = Field(
+        0,
+        ge=0,
+        le=100,
+        description="The accuracy in per cent that the labels are for (mean IoU for segmentation): the dashboard says "
+        "how many labels are left to it. 0: none.",
+    )
+
     # Label Studio
     preannotate: bool = Field(True, description="Publish the model's prediction with every image.")
     least_region: float = Field(
@@ -220,6 +240,26 @@ class Settings(BaseSettings):
     )
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged.")
+
+    def of_project(self, own: Mapping[str, Any]) -> Settings:
+        """These settings with those that people chose for one project in their place.
+
+        Args:
+            own: name of a setting in `OF_PROJECT` -> value.
+
+        Raises:
+            PT4ALError: a value is wrong, or not for a project to choose; the sentence names all of them.
+        """
+        if not own:
+            return self
+        problems = [f"{name} cannot be set for one project." for name in own if name not in OF_PROJECT]
+        try:
+            chosen = Settings(**self.model_dump() | dict(own))
+        except ValidationError as errors:
+            problems += [f"{error['loc'][0]}: {reason(error)}." for error in errors.errors()]
+        if problems:
+            raise PT4ALError(" ".join(problems))
+        return chosen
 
     @property
     def method(self) -> Method:

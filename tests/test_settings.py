@@ -138,3 +138,25 @@ def test_a_password_with_a_slash_is_refused_and_not_shown(monkeypatch):
     with pytest.raises(PT4ALError, match="%2F for a / in its password") as caught:
         load_settings()
     assert "secret" not in str(caught.value)
+
+
+def test_a_project_may_have_settings_of_its_own():
+    settings = Settings(strategy="random", cycles=7, label_studio_api_key="secret")
+    own = settings.of_project({"cycles": 5, "target": "92.5"})
+    assert (own.cycles, own.target, own.strategy) == (5, 92.5, "random")
+    assert own.label_studio_api_key.get_secret_value() == "secret"
+    assert settings.of_project({}) is settings
+
+
+@pytest.mark.parametrize(
+    ("own", "says"),
+    [
+        ({"cycles": 0}, "cycles: it has to be at least 1."),
+        ({"strategy": "best", "validation": 2}, r"strategy: .* validation: it has to be at most 0.5."),
+        ({"port": 80}, "port cannot be set for one project."),
+        ({"label_studio_api_key": "x"}, "label_studio_api_key cannot be set for one project."),
+    ],
+)
+def test_what_a_project_may_not_choose_is_said(own, says):
+    with pytest.raises(PT4ALError, match=says):
+        Settings().of_project(own)

@@ -40,7 +40,7 @@ class CandidateSource:
 
     def labelled_embeddings(self) -> NDArray[np.float32]:
         """(l, D), those that are computed."""
-        file, rows = self.predictions.inputs.embeddings, self.pool.row[self.pool.labelled]
+        file, rows = self.predictions.inputs.embeddings, self.pool.row[self.pool.training]
         return file.read(rows[file.has(rows)]).astype(np.float32)
 
     def out_of_fold_errors(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -77,7 +77,7 @@ def candidates_of(
         rank=pool.rank,
         uncertainty=predictions.uncertainty,
         random_key=random_key(pool.task, seed=seed),
-        open=~pool.labelled & ~pool.skipped,
+        open=pool.open & ~pool.held_out,
         query_size=query_size,
         round=round,
         seed=seed,

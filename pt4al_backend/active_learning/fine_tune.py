@@ -40,7 +40,7 @@ def tuning_due(workspace: Workspace, project: Project, labelled: int) -> bool:
 def fine_tune(workspace: Workspace) -> Job:
     """Try whether the fine-tuned encoder is better. It takes over once it has embedded all images."""
     project = workspace.project()
-    labelled = int(workspace.store.pool(project).labelled.sum())
+    labelled = int(workspace.store.pool(project).training.sum())
     if not _may_tune(workspace, project, labelled):
         workspace.store.update(project.id, **NOT_TUNED)
         workspace.networks.tidy(workspace.project())

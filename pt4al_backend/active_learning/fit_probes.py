@@ -51,7 +51,7 @@ def fit_probes(pool: PoolArrays, questions: Sequence[Question], inputs: ProbeInp
     Returns:
         Name of the question -> head. Questions without usable answers are absent.
     """
-    labelled = np.flatnonzero(inputs.known(pool.row) & pool.labelled)
+    labelled = np.flatnonzero(inputs.known(pool.row) & pool.training)
     of_pool = inputs.of_pool(pool.row) if len(labelled) else None
     heads: dict[str, learning.Head] = {}
     for question in questions:
@@ -79,7 +79,7 @@ def out_of_fold_errors(
     Returns:
         Positions (l,) of the labelled images in the pool, and the share (l,) of their answers that is wrong.
     """
-    labelled = np.flatnonzero(pool.labelled & inputs.known(pool.row))
+    labelled = np.flatnonzero(pool.training & inputs.known(pool.row))
     wrong, asked = np.zeros(len(labelled)), np.zeros(len(labelled))
     for question in questions:
         labels = targets_of(pool, question, inputs, labelled)

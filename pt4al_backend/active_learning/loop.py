@@ -268,7 +268,7 @@ class ProjectLoop:
             return Current(stage, embed(workspace, missing))
         if undrawn(workspace, project):
             return Current(stage, draw_masks(workspace))
-        labelled = int(pool.labelled.sum())
+        labelled = int(pool.training.sum())
         if self._training_due(project, labelled):
             return Current(tables.TRAINING, train_main(workspace))
         rest = (
@@ -300,7 +300,7 @@ class ProjectLoop:
                 return following
         if changes:  # to the project's own networks, now that there is one
             return Current(stage, change_encoder(workspace), part=True)
-        if tuning_due(workspace, project, int(pool.labelled.sum())):
+        if tuning_due(workspace, project, int(pool.training.sum())):
             return self._continued(tables.TRAINING) or Current(
                 tables.READY_STAGE, fine_tune(workspace), doing=tables.TRAINING, pauses=True, online=True
             )

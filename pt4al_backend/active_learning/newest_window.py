@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pt4al_backend.active_learning.draw_masks import draw_a_few, previews
 from pt4al_backend.active_learning.fetch_images import needs_other_images
 from pt4al_backend.active_learning.fit_probes import fit_and_predict
+from pt4al_backend.active_learning.hold_out import hold_out
 from pt4al_backend.active_learning.pool_predictions import PoolPredictions, Previews
 from pt4al_backend.active_learning.publish import may_be_open
 from pt4al_backend.active_learning.rank_pool import rank
@@ -119,6 +120,7 @@ class NewestWindow:
         """Rank `pool`; `whole`: all images are there, so that a query may be kept until it is labelled."""
         workspace, settings = self._workspace, self._workspace.settings
         draw_a_few(workspace, project)
+        pool = hold_out(workspace, project, pool) if whole else pool
         scheduled = schedule(pool, project, settings, query_size=query_size)
         predictions = fit_and_predict(
             pool,
@@ -164,11 +166,10 @@ class NewestWindow:
         current = (scheduled.round.number, self._workspace.networks.encoder_name(project))
         if not scheduled.strategy.at_once or (round_, encoder) != current:
             return None
-        unlabelled = pool.task[~pool.labelled & ~pool.skipped]
-        left = tasks[np.isin(tasks, unlabelled)]
+        left = tasks[np.isin(tasks, pool.task[pool.open])]
         return left if len(left) else None
 
 
 def _waiting(pool: PoolArrays) -> set[int]:
     """Tasks that are neither labelled nor skipped."""
-    return set(pool.task[~pool.labelled & ~pool.skipped].tolist())
+    return set(pool.task[pool.open].tolist())

@@ -72,9 +72,14 @@ def rank(
         first = _left_of(kept, pool.task[now.members], members)
     later = [batch[everything[batch].most_uncertain_first()] for batch in now.ahead]
     served = queue.build(now, [now.members[first], *later], pool_size=len(pool), slack=settings.slack)
-    arrays = RankingArrays(pool.task, served.scores, predictions.arrays)
+    unseen = pool.open & pool.held_out
+    served = queue.with_held_out(
+        served, np.flatnonzero(unseen), labelled=int(pool.labelled.sum()), slack=settings.slack
+    )
+    arrays = RankingArrays(pool.task, served.scores, tuple(each.without(unseen) for each in predictions.arrays))
     beside = _beside(pool, served.window, opened)
-    drawn = _drawn(np.concatenate([served.window[:PREVIEWED], beside]), previews)
+    front = np.concatenate([served.window[:PREVIEWED], beside])
+    drawn = _drawn(front[~unseen[front]], previews)
     pick = _picking(arrays, predictions, settings, drawn)
     picks = tuple(pick(position, float(served.scores[position])) for position in served.window.tolist())
     left = tuple(pick(position, queue.LAST_PLACE) for position in beside.tolist()) if picks else ()
@@ -128,7 +133,7 @@ def _picking(
 def _beside(pool: PoolArrays, window: NDArray[np.int64], opened: Sequence[int]) -> NDArray[np.int64]:
     """Positions of the first of `opened` that are open and not in the window, sorted."""
     tasks = np.array(opened, dtype=np.int64)
-    positions = np.flatnonzero(np.isin(pool.task, tasks) & ~pool.labelled & ~pool.skipped)
+    positions = np.flatnonzero(np.isin(pool.task, tasks) & pool.open)
     positions = positions[~np.isin(positions, window)]
     likelihood = {task: place for place, task in enumerate(opened)}
     likeliest = sorted(positions.tolist(), key=lambda position: likelihood[int(pool.task[position])])[:OPENED]

@@ -28,7 +28,7 @@ def train_main(workspace: Workspace) -> Job:
     project = workspace.project()
     pool = workspace.store.pool(project)
     pool_round = project.round
-    labelled = np.flatnonzero(pool.labelled)
+    labelled = np.flatnonzero(pool.training)
     rows = pool.row[labelled]
     stored = workspace.store.answers(project.id)
     answers = [stored.get(task, {}) for task in pool.task[labelled].tolist()]

@@ -161,7 +161,7 @@ def begun(workspace: Workspace, project: Project) -> Generator[Progress, None, T
     yield from embed_into(workspace, base, base.missing(pool.row))
     checkpoint, settings = _checkpoint(workspace, project), _settings_of(project)
     saved, meta = checkpoint.load() or ({}, {})
-    members = np.flatnonzero(pool.labelled)[-MOST:]
+    members = np.flatnonzero(pool.training)[-MOST:]
     if meta == settings and np.isin(saved["rows"], pool.row[members]).all():
         members = members[np.isin(pool.row[members], saved["rows"])]
     else:

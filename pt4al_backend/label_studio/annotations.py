@@ -13,9 +13,12 @@ from typing import Any
 
 from pt4al_backend.label_studio.label_config.control import Annotation, Context, Control, Result
 from pt4al_backend.label_studio.label_config.tags import shown_text
-from pt4al_backend.labelling.questions import Answers
+from pt4al_backend.labelling.questions import Answers, Judgement
 
 logger = logging.getLogger(__name__)
+
+LONGEST = 86400.0
+"""Seconds above which the time that an annotation took is taken to be a mistake."""
 
 
 def counted(annotations: Sequence[Any], faults: list[str]) -> list[Annotation]:
@@ -29,7 +32,11 @@ def counted(annotations: Sequence[Any], faults: list[str]) -> list[Annotation]:
         if annotation.get("was_cancelled") or results is None:
             continue
         if isinstance(results, list) and all(isinstance(result, dict) for result in results):
-            valid.append(Annotation(results, annotation.get("ground_truth") is True))
+            valid.append(
+                Annotation(
+                    results, annotation.get("ground_truth") is True, _annotator(annotation), _seconds(annotation)
+                )
+            )
         else:
             faults.append("An annotation is left out: its result is not a list of objects.")
     return sorted(valid, key=lambda annotation: annotation.is_truth)
@@ -39,6 +46,21 @@ def _age(annotation: Mapping[str, Any]) -> tuple[str, int]:
     """A sort key, oldest first. Time stamps are ISO strings in UTC; ids order annotations of the same time."""
     stamp, number = annotation.get("updated_at") or annotation.get("created_at"), annotation.get("id")
     return stamp if isinstance(stamp, str) else "", number if isinstance(number, int) else 0
+
+
+def _annotator(annotation: Mapping[str, Any]) -> int:
+    """The id of the person; 0 if it is not known. Older versions send it alone, newer ones may send the user."""
+    person = annotation.get("completed_by")
+    number = person.get("id") if isinstance(person, Mapping) else person
+    return number if isinstance(number, int) and not isinstance(number, bool) and number > 0 else 0
+
+
+def _seconds(annotation: Mapping[str, Any]) -> float | None:
+    """How long the annotation took, in seconds; None if it does not say so."""
+    seconds = annotation.get("lead_time")
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 < seconds < LONGEST:
+        return None
+    return float(seconds)
 
 
 @dataclass(frozen=True)
@@ -58,6 +80,19 @@ class AnnotationReader:
             for control in self.controls
         }
         return {name: answer for name, answer in answers.items() if answer is not None}
+
+    def judgements(self, annotations: Sequence[Any]) -> tuple[Judgement, ...]:
+        """See `LabelConfig.judgements`."""
+        judged = []
+        of_images = [control for control in self.controls if not control.question.label_type.has_regions]
+        for annotation in counted(annotations, []):
+            answers = {
+                control.question.name: control.answer([annotation], partial(self._read, control, []))
+                for control in of_images
+            }
+            known = {name: answer for name, answer in answers.items() if answer is not None}
+            judged.append(Judgement(annotation.annotator, annotation.seconds, known))
+        return tuple(judged)
 
     def _read(self, control: Control, faults: list[str], annotation: Annotation) -> Any:
         """One annotation's answer; None if it has none. Catches every error that an annotation can cause."""

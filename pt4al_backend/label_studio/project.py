@@ -362,6 +362,7 @@ def _state(row: Row, config: LabelConfig) -> TaskState:
         annotations=len(annotations) - cancelled,
         cancelled=cancelled,
         notes=tuple(dict.fromkeys(faults))[:NOTES],
+        judgements=config.judgements(annotations),
     )
 
 

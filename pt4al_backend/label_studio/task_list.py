@@ -33,7 +33,7 @@ OVERLAP = 10.0
 """Seconds by which a transaction may commit later than the time it writes."""
 AHEAD = timedelta(minutes=10)
 """A time further in the future than this is wrong; a smaller difference may come from a fast clock."""
-FIELDS = "id,data,updated_at,annotations,result,was_cancelled,ground_truth"
+FIELDS = "id,data,updated_at,annotations,result,was_cancelled,ground_truth,completed_by,lead_time"
 """Fields of tasks and of their annotations."""
 DATA = "id,data"
 INSTANT = timedelta(microseconds=1)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pt4al_backend.labelling.questions import Answers, Prediction, Question
+from pt4al_backend.labelling.questions import Answers, Judgement, Prediction, Question
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,8 @@ class TaskState:
     """Number of skipped annotations."""
     notes: tuple[str, ...] = ()
     """A sentence for each part of its annotations that could not be used."""
+    judgements: tuple[Judgement, ...] = ()
+    """One for each annotation that counts, oldest first."""
 
 
 @dataclass(frozen=True)

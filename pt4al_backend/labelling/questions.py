@@ -27,6 +27,18 @@ class Question:
 
 
 @dataclass(frozen=True)
+class Judgement:
+    """What one annotation says of an image."""
+
+    annotator: int
+    """The annotator's id on the platform; 0 if it is not known."""
+    seconds: float | None
+    """How long it took; None if that is not known."""
+    answers: Answers
+    """Without those that are regions."""
+
+
+@dataclass(frozen=True)
 class Prediction:
     """The model's prediction of the answer to a question."""
 

@@ -60,16 +60,21 @@ class OpenProjects:
             return None
         project = moved(project, self._settings.label_studio_url, store=self._store, connect=self._connect)
         connection = Connection.of(project)
+        if slot is not None and slot.own_settings != project.own_settings:  # people have changed them
+            self.close(project_id)
+            slot, self._openings[project_id] = None, opening
         if slot is None or slot.connection != connection:
             platform = self._opened(project, opening)
             if platform is None:
                 return None
             if slot is None:
-                slot = self.slots[project_id] = ProjectSlot(self._loop(project, platform), project.number, connection)
+                slot = self.slots[project_id] = ProjectSlot(
+                    self._loop(project, platform), project.number, connection, own_settings=project.own_settings
+                )
             else:
                 slot.reconnect(platform, connection)
         del self._openings[project_id]
-        slot.wake(wake_at)
+        slot.wake(wake_at, paused=project.paused)
         return slot
 
     def close(self, project_id: int) -> None:
@@ -85,6 +90,7 @@ class OpenProjects:
     def _opened(self, project: Project, opening: Opening) -> LabellingPlatform | None:
         """The project's platform; None, and the error in the project's row, if it cannot be created."""
         try:
+            self._settings.of_project(project.own_settings)  # they may be wrong since an update
             return self._connect(project)
         except Exception as error:  # shown on every page and tried again: one project must not stop the others
             url, home = project.label_studio_url, self._settings.label_studio_url
@@ -94,14 +100,15 @@ class OpenProjects:
         return None
 
     def _loop(self, project: Project, platform: LabellingPlatform) -> ProjectLoop:
+        settings = self._settings.of_project(project.own_settings)
         return ProjectLoop(
             Workspace(
                 project.id,
                 self._store,
                 platform,
-                self._settings,
+                settings,
                 self.device,
                 self._lock.released,
-                encoder=self._settings.pretrained,
+                encoder=settings.pretrained,
             )
         )

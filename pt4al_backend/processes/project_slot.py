@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pt4al_backend.active_learning.loop import ProjectLoop
 from pt4al_backend.errors import LabelStudioUnavailableError, ProjectGoneError, PT4ALError, StoreError
@@ -53,6 +53,10 @@ class ProjectSlot:
     number: int
     """The project's id in Label Studio."""
     connection: Connection
+    own_settings: dict[str, Any] = field(default_factory=dict)
+    """What people chose for the project, with which the loop was made."""
+    paused: bool = False
+    """Whether people paused the project."""
     woken_at: float = 0.0
     """The wake-up that the connection is from."""
     sync: Attempt = field(default_factory=Attempt)
@@ -79,6 +83,8 @@ class ProjectSlot:
             ProjectLostError: The project is to be forgotten.
             StoreError: All projects have to wait.
         """
+        if self.paused:
+            return False
         started, busy = time.monotonic(), False
         self._sync()
         if self.is_disconnected and not self._was_synced():
@@ -93,9 +99,12 @@ class ProjectSlot:
             self._show_error()
         return busy
 
-    def wake(self, wake_at: float) -> None:
-        """Note that the connection is the one of this wake-up."""
+    def wake(self, wake_at: float, *, paused: bool = False) -> None:
+        """Note that the connection is the one of this wake-up, and whether the project is paused now."""
         self.woken_at, self.shown = wake_at, None
+        if paused and not self.paused:
+            self.loop.close()
+        self.paused = paused
 
     def reconnect(self, platform: LabellingPlatform, connection: Connection) -> None:
         """Replace the platform and close the old one."""

@@ -62,6 +62,6 @@ def _label_studio_projects(settings: Settings) -> PlatformFactory:
 
     def platform_for(project: Project, lock: FairLock) -> LabellingPlatform:
         with lock.released():  # this may log in to Label Studio
-            return UnlockedPlatform(LabelStudioProject.of(project, settings), lock)
+            return UnlockedPlatform(LabelStudioProject.of(project, settings.of_project(project.own_settings)), lock)
 
     return platform_for

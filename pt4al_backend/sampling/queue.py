@@ -18,6 +18,10 @@ MOST_PUBLISHED = 60
 """Largest size of a window: a large query is published in parts, since each image costs Label Studio time (fact 6):
 with twice as many, an order took 1.3 s instead of 1.2. It has to last until the next order, whoever labels."""
 
+HELD_OUT_EVERY = 4
+"""Of so many images one is a held-out one, as long as there are any."""
+_BETWEEN = 1e-6
+"""Distance of queue scores before the first image and after the last."""
 LAST_PLACE = 1.0
 """Queue score of images that should not be labelled now: labelled, skipped, unreadable or unknown ones."""
 
@@ -112,6 +116,32 @@ def build(now: Round, orders: Sequence[Positions], *, pool_size: int, slack: int
     buffer = np.concatenate([*later, current[now.left :]])[:slack]
     window = np.concatenate([current[: now.left], buffer]).astype(np.int64)[: _most(slack)]
     return Queue(current[: now.left], window[np.argsort(scores[window], kind="stable")], scores)
+
+
+def with_held_out(queue: Queue, held_out: Positions, *, labelled: int, slack: int) -> Queue:
+    """Put the next held-out images into the window, one in `HELD_OUT_EVERY` places.
+
+    The places move forward by one with each label: after three other images comes a held-out one.
+
+    Args:
+        queue: without them.
+        held_out: open images that are held out.
+        labelled: the number of labelled images.
+        slack: as for `build`.
+    """
+    if not len(held_out):
+        return queue
+    others, waiting = queue.window.tolist(), held_out.tolist()
+    order: list[int] = []
+    while (others or waiting) and len(order) < _most(slack):
+        due = (labelled + len(order)) % HELD_OUT_EVERY == 0
+        order.append((waiting if waiting and (due or not others) else others).pop(0))
+    window, scores = np.array(order, dtype=np.int64), queue.scores.copy()
+    places = np.flatnonzero(~np.isin(window, held_out))
+    known = scores[window[places]]
+    ends = known.min(initial=0.0) - _BETWEEN, known.max(initial=0.0) + _BETWEEN
+    scores[window] = np.interp(np.arange(len(window)), [-1, *places, len(window)], [ends[0], *known, ends[1]])
+    return Queue(queue.query, window, scores)
 
 
 def _most(slack: int) -> int:

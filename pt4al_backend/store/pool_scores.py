@@ -21,6 +21,10 @@ class PredictionArrays:
     chosen: NDArray[np.integer]
     """(n, ...) predicted values as the label type stores them, or (0,) if they are not stored."""
 
+    def without(self, unseen: NDArray[np.bool_]) -> PredictionArrays:
+        """Without predictions for the images in `unseen` (n,)."""
+        return PredictionArrays(np.where(unseen, np.float32(np.nan), self.probability), self.chosen)
+
     def at(self, position: int, question: Question) -> Prediction | None:
         """The prediction for the image at `position`; None if there is none."""
         probability = float(self.probability[position])

@@ -18,10 +18,22 @@ from sqlalchemy.exc import IntegrityError
 
 from pt4al_backend.labelling.label_types import questions_of
 from pt4al_backend.labelling.questions import Question
+from pt4al_backend.store.findings import FindingStore
 from pt4al_backend.store.migrate import WORKER_LOCK
 from pt4al_backend.store.pool_scores import RankingArrays
-from pt4al_backend.store.tables import Announced, Project, Ranking, Task, Vitals, Worker
-from pt4al_backend.store.tasks import PoolArrays, TaskStore, Totals
+from pt4al_backend.store.tables import (
+    Announced,
+    Confirmed,
+    Finding,
+    Guess,
+    Measurement,
+    Project,
+    Ranking,
+    Task,
+    Vitals,
+    Worker,
+)
+from pt4al_backend.store.tasks import PoolArrays, Totals
 
 __all__ = ["PoolArrays", "Store", "Totals"]
 
@@ -30,7 +42,7 @@ UNKNOWN_AT_MOST = 100
 TICK = 0.001  # least seconds between two wake-ups
 
 
-class Store(TaskStore):
+class Store(FindingStore):
     """Database and directories under `data_dir`."""
 
     # Projects
@@ -133,7 +145,7 @@ class Store(TaskStore):
     def forget(self, project_id: int) -> None:
         """Delete a project's rows and directories."""
         with self._session.begin() as session:
-            for table in (Task, Ranking, Announced):
+            for table in (Task, Ranking, Announced, Finding, Measurement, Guess, Confirmed):
                 session.execute(delete(table).where(table.project_id == project_id))
             session.execute(delete(Project).where(Project.id == project_id))
         self.remove_files(project_id)

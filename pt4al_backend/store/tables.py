@@ -1,4 +1,4 @@
-"""The tables: one row per project, one per task, one ranking per project, one row for the worker."""
+"""The tables: one row per project, one per task, one ranking per project, what was found out, the worker."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, LargeBinary, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-REVISION = "0006"
+REVISION = "0007"
 """The newest migration in `migrations/`, which leads to these tables."""
 
 NEW, READY, UNREADABLE = "new", "ready", "unreadable"
@@ -57,6 +57,10 @@ class Project(Base):
     """The fields of each `Question`."""
     notes: Mapped[list[str]] = mapped_column(default=list)
     """Sentences about the parts of the label config that are not learned."""
+    own_settings: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """Name -> value of settings that people chose for this project, in place of the backend's."""
+    paused: Mapped[bool] = mapped_column(default=False)
+    """Whether people paused it: nothing is synced, learned or published."""
 
     # Wake-ups in unix seconds: written by the web process, read by the worker.
     wake_at: Mapped[float] = mapped_column(default=0.0)
@@ -155,6 +159,10 @@ class Task(Base):
     skipped: Mapped[bool] = mapped_column(default=False)
     annotations: Mapped[int] = mapped_column(default=0)
     cancelled: Mapped[int] = mapped_column(default=0)
+    judgements: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
+    """The fields of each `Judgement`: who answered what, and how long it took."""
+    held_out: Mapped[bool] = mapped_column(default=False)
+    """Whether it measures the model: chosen at random, and never trained on."""
 
     state: Mapped[str] = mapped_column(default=NEW)
     reason: Mapped[str] = mapped_column(default="")
@@ -189,6 +197,73 @@ class Ranking(Base):
     """When it was made, in unix seconds; changes with every ranking."""
     questions: Mapped[list[dict[str, Any]]]
     arrays: Mapped[bytes] = mapped_column(LargeBinary)
+    reasons: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
+    """Why each image of the window is in its place: the fields of each `Reason`, in serving order."""
+
+
+class Finding(Base):
+    """What the worker found out about a project, besides the ranking: the newest of each kind."""
+
+    __tablename__ = "finding"
+
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id", ondelete="CASCADE"), primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    stamp: Mapped[float]
+    """When, in unix seconds; changes with every finding."""
+    revision: Mapped[int]
+    """The `labels_revision` that it was made from."""
+    body: Mapped[dict[str, Any]]
+    arrays: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    """safetensors; empty if there are none."""
+
+
+class Measurement(Base):
+    """How good the model was with so many labels: a point of the learning curve."""
+
+    __tablename__ = "measurement"
+    __table_args__ = (Index("measurement_of_project", "project_id", "labels"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id", ondelete="CASCADE"))
+    at: Mapped[float]
+    """In unix seconds."""
+    model_version: Mapped[str]
+    """The version that was published then."""
+    round: Mapped[int]
+    labels: Mapped[int]
+    """How many images were labelled."""
+    held_out: Mapped[bool]
+    """Whether it was measured on held-out images; otherwise by cross-validation on the labels."""
+    images: Mapped[int]
+    """On so many images."""
+    value: Mapped[float]
+    """Accuracy, or the metric of the first question's label type, 0 to 1 …"""
+    low: Mapped[float]
+    high: Mapped[float]
+    """… and its 95 % interval."""
+
+
+class Guess(Base):
+    """What the model last suggested for a task that was in a window, to compare with what people then submit."""
+
+    __tablename__ = "guess"
+
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id", ondelete="CASCADE"), primary_key=True)
+    task_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    answers: Mapped[dict[str, Any]]
+    """Name of a question -> the suggested answer."""
+
+
+class Confirmed(Base):
+    """A label that looked wrong and that people called right."""
+
+    __tablename__ = "confirmed"
+
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id", ondelete="CASCADE"), primary_key=True)
+    task_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    question: Mapped[str] = mapped_column(primary_key=True)
+    answer: Mapped[str]
+    """The answer as JSON: a label that is changed later is looked at again."""
 
 
 class Worker(Base):

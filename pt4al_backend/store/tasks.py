@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -45,9 +45,21 @@ class PoolArrays:
     """(n,) whether at least one question is answered."""
     skipped: NDArray[np.bool_]
     """(n,) whether the task was skipped."""
+    held_out: NDArray[np.bool_]
+    """(n,) whether the image measures the model: it is never trained on, labelled or not."""
 
     def __len__(self) -> int:
         return len(self.task)
+
+    @property
+    def training(self) -> NDArray[np.bool_]:
+        """(n,) whether it is labelled and learned from."""
+        return self.labelled & ~self.held_out
+
+    @property
+    def open(self) -> NDArray[np.bool_]:
+        """(n,) whether it can still be labelled."""
+        return ~self.labelled & ~self.skipped
 
     def in_batches(self) -> PoolArrays:
         """The part of the pool that is in batches; the rest has no pretext loss yet."""
@@ -130,6 +142,7 @@ class TaskStore(Database):
                 task.answers, task.regions, task.notes = answers, drawn, list(state.notes)
                 task.version, task.skipped = state.version, state.skipped
                 task.annotations, task.cancelled = state.annotations, state.cancelled
+                task.judgements = [asdict(judgement) for judgement in state.judgements]
                 changed = True
             if changed:
                 _revise(session, project_id)
@@ -246,11 +259,15 @@ class TaskStore(Database):
 
     def pool(self, project: Project) -> PoolArrays:
         """All usable images of a project."""
-        columns = (Task.id, Task.row, Task.pretext_loss, Task.batch, Task.answers.is_not(None), Task.skipped)
+        columns = (
+            *(Task.id, Task.row, Task.pretext_loss, Task.batch),
+            *(Task.answers.is_not(None), Task.skipped, Task.held_out),
+        )
         query = select(*columns).where(Task.project_id == project.id, Task.state == READY).order_by(Task.id)
         with self._session() as session:
             records = session.execute(query).all()
-        ids, rows, losses, batches, labelled, skipped = zip(*records, strict=True) if records else ((),) * 6
+        columns_of = zip(*records, strict=True) if records else ((),) * len(columns)
+        ids, rows, losses, batches, labelled, skipped, held_out = columns_of
         task = np.array(ids, dtype=np.int64)
         loss = np.array([np.nan if x is None else x for x in losses], dtype=np.float64)
         return PoolArrays(
@@ -261,7 +278,15 @@ class TaskStore(Database):
             rank=_ranks(loss, task),
             labelled=np.array(labelled, dtype=bool),
             skipped=np.array(skipped, dtype=bool),
+            held_out=np.array(held_out, dtype=bool),
         )
+
+    def hold_out(self, project_id: int, ids: Sequence[int], *, held_out: bool = True) -> None:
+        """Mark tasks as those that measure the model, or no longer."""
+        with self._changing(project_id) as session:
+            for chunk in _chunks(ids):
+                these = (Task.project_id == project_id, Task.id.in_(chunk))
+                session.execute(update(Task).where(*these).values(held_out=held_out))
 
     def save_batches(
         self,

@@ -89,7 +89,8 @@ def world(tmp_path: Path) -> World:
 def pool(labelled: Any) -> PoolArrays:
     inside = np.isin(np.arange(N), list(labelled))
     nothing = np.zeros(N, dtype=np.int64)
-    return PoolArrays(np.arange(N) + 100, row(range(N)), np.zeros(N), nothing, nothing, inside, np.zeros(N, bool))
+    marks = (inside, np.zeros(N, bool), np.zeros(N, bool))
+    return PoolArrays(np.arange(N) + 100, row(range(N)), np.zeros(N), nothing, nothing, *marks)
 
 
 def thought(

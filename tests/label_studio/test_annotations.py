@@ -32,6 +32,29 @@ SOUND: dict[str, Any] = {
 }
 
 
+def test_who_annotated_and_how_long_it_took() -> None:
+    first = SOUND | {"completed_by": {"id": 3, "email": "a@example.com"}, "lead_time": 7.5}
+    second = SOUND | {
+        "id": 10,
+        "updated_at": "2030-01-02T00:00:00Z",
+        "completed_by": 4,
+        "result": [choices_result("5", control="one")],
+    }
+    judged = CONFIGS[-1].judgements([second, first, SOUND | {"was_cancelled": True}])
+    assert [(each.annotator, each.seconds, each.answers.get("one")) for each in judged] == [
+        (3, 7.5, "10"),
+        (4, None, "5"),
+    ]
+    assert "brush" not in judged[0].answers  # regions would take too much room
+
+
+@pytest.mark.parametrize("person", [None, "3", True, -1, {"id": "3"}, [3]])
+@pytest.mark.parametrize("seconds", [None, "7", True, -1, 1e9])
+def test_an_annotator_or_a_time_that_makes_no_sense_is_unknown(person: Any, seconds: Any) -> None:
+    (judged,) = CONFIGS[0].judgements([SOUND | {"completed_by": person, "lead_time": seconds}])
+    assert (judged.annotator, judged.seconds) == (0, None)
+
+
 def read(config: LabelConfig, *annotations: Any) -> tuple[dict[str, Any], list[str]]:
     faults: list[str] = []
     return config.answers(annotations, faults), faults
@@ -154,6 +177,7 @@ def test_annotations_may_hold_any_json(annotations: list[Any], config: LabelConf
     answers, faults = read(config, *annotations, SOUND)
     assert answers.keys() == {question.name for question in config.questions}
     assert all(fault.endswith(".") and fault.isprintable() for fault in faults)
+    assert len(config.judgements([*annotations, SOUND])) >= 1
     assert not any("cannot be read (" in fault for fault in faults)  # each fault that we know of has its sentence
 
 

@@ -91,3 +91,41 @@ def test_a_new_token_while_tasks_are_listed_or_images_are_fetched(rig, monkeypat
     assert rig.store.totals(first.id).pool == 30
     assert rig.store.unreadable(first.id) == []
     assert rig.store.project(first.id).error == ""
+
+
+def test_settings_that_people_chose_for_a_project_take_effect_when_it_is_woken(rig):
+    first, second = rig.store.projects()
+    rig.turn_until(lambda: all(platform.published for platform in rig.platforms.values()))
+    before = rig.slot(first.id)
+    rig.store.update(first.id, own_settings={"query_size": 5})
+    rig.store.wake([first.id])
+    rig.turn_until(lambda: rig.slot(first.id) is not before)
+    rig.turn_until(lambda: len(rig.platforms[first.id].published) > 1 or rig.store.project(first.id).stage == "ready")
+    assert rig.slot(first.id).loop.workspace.settings.query_size == 5
+    assert rig.slot(second.id).loop.workspace.settings.query_size == rig.settings.query_size
+
+
+def test_a_setting_that_cannot_be_used_any_more_stops_only_its_project(rig):
+    first, second = rig.store.projects()
+    rig.store.update(first.id, own_settings={"strategy": "of a package that is gone"})
+    rig.turn_until(lambda: rig.platforms[second.id].published)
+    assert "strategy: it has to be one of" in rig.store.project(first.id).error
+
+
+def test_a_paused_project_is_left_alone_until_it_goes_on(rig):
+    first, second = rig.store.projects()
+    rig.turn_until(lambda: all(platform.published for platform in rig.platforms.values()))
+    rig.turn_until(lambda: rig.stages() == {"ready"})
+    rig.store.update(first.id, paused=True)
+    rig.store.wake([first.id, second.id])
+    published = len(rig.platforms[first.id].published)
+    for project in (first, second):
+        rig.platforms[project.id].label(rig.platforms[project.id].queue[0])
+    rig.turn_until(lambda: rig.platforms[second.id].published[-1].version.split("-")[2] == "n1")
+    assert len(rig.platforms[first.id].published) == published
+    rig.restart()
+    rig.turn_until(lambda: rig.slot(first.id))
+    assert len(rig.platforms[first.id].published) == published
+    rig.store.update(first.id, paused=False)
+    rig.store.wake([first.id])
+    rig.turn_until(lambda: rig.platforms[first.id].published[-1].version.split("-")[2] == "n1")

@@ -4,7 +4,17 @@ from hypothesis import strategies as st
 from support.candidates import candidates
 
 from pt4al_backend.sampling import evenly_spaced, uncertainty_sampling
-from pt4al_backend.sampling.queue import LAST_PLACE, MOST_PUBLISHED, Pool, build, current_round, next_round
+from pt4al_backend.sampling.queue import (
+    HELD_OUT_EVERY,
+    LAST_PLACE,
+    MOST_PUBLISHED,
+    Pool,
+    Queue,
+    build,
+    current_round,
+    next_round,
+    with_held_out,
+)
 
 
 def pool(batch, *, labelled=(), skipped=()):
@@ -181,3 +191,32 @@ def test_scores_put_the_window_first_and_in_order(data):
     assert a_pool.open.any() == (len(chosen.window) > 0)
     assert ((chosen.scores >= 0) & (chosen.scores <= LAST_PLACE)).all()
     assert (chosen.scores[~a_pool.open] == LAST_PLACE).all()
+
+
+@given(
+    others=st.integers(0, 30),
+    held_out=st.integers(0, 20),
+    labelled=st.integers(0, 50),
+    slack=st.sampled_from([1, 20, 100]),
+)
+def test_one_image_in_four_is_held_out_and_scores_stay_in_serving_order(others, held_out, labelled, slack):
+    scores = np.full(others + held_out, LAST_PLACE)
+    scores[:others] = np.arange(others) / max(others, 1) / 3
+    queue = Queue(np.arange(others), np.arange(others), scores)
+    served = with_held_out(queue, np.arange(others, others + held_out), labelled=labelled, slack=slack)
+    assert len(served.window) == min(others + held_out, max(MOST_PUBLISHED, slack)) or not held_out
+    assert (np.diff(served.scores[served.window]) > 0).all() and (served.scores[served.window] < LAST_PLACE).all()
+    of_others = served.window[served.window < others]
+    assert (of_others == np.arange(len(of_others))).all()
+    for place, position in enumerate(served.window[: 4 * held_out]):
+        if place < len(of_others):
+            assert (position >= others) == ((labelled + place) % HELD_OUT_EVERY == 0)
+
+
+def test_a_held_out_image_comes_to_the_front_as_others_are_labelled():
+    scores = np.append(np.arange(10) / 10, LAST_PLACE)
+    fronts = []
+    for labelled in range(200, 208):
+        served = with_held_out(Queue(np.arange(10), np.arange(10), scores), np.array([10]), labelled=labelled, slack=1)
+        fronts.append(int(served.window[0]))
+    assert fronts == [10, 0, 0, 0, 10, 0, 0, 0]

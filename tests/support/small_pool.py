@@ -25,7 +25,10 @@ def pool(labelled: Iterable[int] = (), skipped: Iterable[int] = ()) -> PoolArray
     """Task k + 100 has row k, rank k, and is in batch k modulo `BATCHES`."""
     positions = np.arange(N)
     marks = [np.isin(positions, np.array(list(some), dtype=np.int64)) for some in (labelled, skipped)]
-    return PoolArrays(positions + 100, positions, np.linspace(2, 1, N), positions % BATCHES, positions, *marks)
+    held_out = np.zeros(N, dtype=bool)
+    return PoolArrays(
+        positions + 100, positions, np.linspace(2, 1, N), positions % BATCHES, positions, *marks, held_out
+    )
 
 
 def predictions(directory: Path, a_pool: PoolArrays, *, missing: Iterable[int] = ()) -> PoolPredictions:

@@ -23,7 +23,7 @@ from pt4al_backend.label_studio.label_config.control import Control, ControlKind
 from pt4al_backend.label_studio.label_config.region_control import Regions
 from pt4al_backend.label_studio.label_config.regions import KINDS
 from pt4al_backend.label_studio.label_config.tags import Tag, ascii_text
-from pt4al_backend.labelling.questions import Answers, Prediction, Question
+from pt4al_backend.labelling.questions import Answers, Judgement, Prediction, Question
 
 UNNAMED_KEY = "$undefined$"
 """Label Studio's key for files that were uploaded before there was a label config."""
@@ -89,6 +89,10 @@ class LabelConfig:
         """
         reader = AnnotationReader(self.controls, self.control_names)
         return reader.answers(annotations, [] if faults is None else faults)
+
+    def judgements(self, annotations: Sequence[Any]) -> tuple[Judgement, ...]:
+        """What each annotation that counts says by itself, and who made it, oldest first; see `answers`."""
+        return AnnotationReader(self.controls, self.control_names).judgements(annotations)
 
     def result(
         self, predictions: Mapping[str, Prediction], *, width: int = 0, height: int = 0, least_region: float = 0.0

@@ -25,6 +25,10 @@ class Annotation:
     results: Sequence[Result]
     is_truth: bool
     """Whether it is marked as Label Studio's ground truth."""
+    annotator: int = 0
+    """The id of the person who made it; 0 if that is not known."""
+    seconds: float | None = None
+    """How long it took; None if that is not known."""
 
 
 @dataclass(frozen=True)
