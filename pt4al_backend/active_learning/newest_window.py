@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,6 +149,7 @@ class NewestWindow:
             project.id,
             ranked.arrays,
             questions=project.questions,
+            reasons=[asdict(reason) for reason in ranked.reasons],
             ranked_revision=project.labels_revision,
             ranked_pool=len(pool),
             round=ranked.round,

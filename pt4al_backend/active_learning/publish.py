@@ -18,6 +18,7 @@ import numpy as np
 from pt4al_backend.active_learning.workspace import Workspace
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.platform import Pick, ProjectInfo, Window
+from pt4al_backend.labelling.questions import Answers
 from pt4al_backend.store.tables import Project
 
 logger = logging.getLogger(__name__)
@@ -76,12 +77,26 @@ class Publisher:
         retired = retire(project.retired, project.model_version, project.published, still_open)
         if served and served not in (project.model_version, window.version):
             retired.append({"version": served, "head": [], "predictions": 0, "at": time.time()})
+        self._workspace.store.save_guesses(project.id, _guesses(window))
         self._workspace.store.update(
             project.id,
             model_version=window.version,
             published=[pick.task for pick in window.picks],
             retired=retired,
         )
+
+
+def _guesses(window: Window) -> dict[int, Answers]:
+    """What the window suggests for each of its images, except masks."""
+    suggested = {
+        pick.task: {
+            name: prediction.value
+            for name, prediction in pick.predictions.items()
+            if not isinstance(prediction.value, np.ndarray)
+        }
+        for pick in window.picks
+    }
+    return {task: answers for task, answers in suggested.items() if answers}
 
 
 def may_be_open(retired: Sequence[dict[str, Any]], published: Sequence[int], waiting: Set[int]) -> list[int]:

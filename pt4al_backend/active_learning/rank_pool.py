@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pt4al_backend.active_learning.candidate_source import candidates_of
+from pt4al_backend.active_learning.explain import Reason, explain
 from pt4al_backend.active_learning.pool_predictions import PoolPredictions, Preview, Previews
 from pt4al_backend.active_learning.publish import version_name
 from pt4al_backend.active_learning.schedule import Schedule
@@ -37,6 +38,8 @@ class Ranked:
     """Tasks that are left of the round's query, in serving order."""
     arrays: RankingArrays
     window: Window
+    reasons: tuple[Reason, ...]
+    """Why each image of the window is in it."""
 
 
 def rank(
@@ -84,7 +87,8 @@ def rank(
     picks = tuple(pick(position, float(served.scores[position])) for position in served.window.tolist())
     left = tuple(pick(position, queue.LAST_PLACE) for position in beside.tolist()) if picks else ()
     version = version_name(now.number, int(pool.labelled.sum()), picks + left)
-    return Ranked(now.number, pool.task[served.query], arrays, Window(version, picks, left))
+    reasons = tuple(explain(pool, predictions, served.window))
+    return Ranked(now.number, pool.task[served.query], arrays, Window(version, picks, left), reasons)
 
 
 def _query(schedule: Schedule, members: Candidates, slack: int) -> Positions:

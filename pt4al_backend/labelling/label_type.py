@@ -109,6 +109,16 @@ class LabelType(ABC):
         about 1 if the model is uncertain.
         """
 
+    # What people are told
+
+    def doubt(self, question: Question, logits: Floats) -> str:
+        """What the model is unsure about in one image, as a phrase, given its logits (..., outputs); "": nothing."""
+        return ""
+
+    def counts(self, question: Question, answers: Sequence[Answers]) -> NDArray[np.int64] | None:
+        """(classes,) how many answers name each class; None if answers do not name classes."""
+        return None
+
     # Predictions that are stored for the whole pool
 
     def unpredicted(self, images: int, classes: int) -> NDArray[np.integer]:

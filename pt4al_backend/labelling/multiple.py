@@ -13,6 +13,11 @@ from numpy.typing import NDArray
 from pt4al_backend.labelling.label_type import Drawings, Floats, LabelType, Measure
 from pt4al_backend.labelling.questions import Answers, Question
 
+DOUBTFUL = 0.9
+"""Below this probability, of a class or of its absence, the model is uncertain about it."""
+MOST_NAMED = 2
+"""So many classes are named in a doubt."""
+
 
 class MultipleChoice(LabelType):
     """Any number of classes for an image."""
@@ -30,6 +35,22 @@ class MultipleChoice(LabelType):
 
     def errors(self, logits: Floats) -> NDArray[np.float64]:
         return error_of_labels(logits)
+
+    def doubt(self, question: Question, logits: Floats) -> str:
+        probabilities = 1 / (1 + np.exp(-logits.astype(np.float64)))
+        unsure = np.flatnonzero(np.abs(probabilities - 0.5) < DOUBTFUL - 0.5)
+        if not len(unsure):
+            sure = [question.classes[k] for k in np.flatnonzero(probabilities > 0.5).tolist()]
+            return f"probably {' and '.join(sure) or 'none of the classes'}"
+        worst = unsure[np.argsort(np.abs(probabilities[unsure] - 0.5), kind="stable")][:MOST_NAMED].tolist()
+        return "uncertain about " + " and ".join(
+            f"{question.classes[k]} ({100 * probabilities[k]:.0f} %)" for k in worst
+        )
+
+    def counts(self, question: Question, answers: Sequence[Answers]) -> NDArray[np.int64]:
+        chosen = chosen_classes(question, answers)
+        counts: NDArray[np.int64] = (chosen > 0).sum(axis=0)
+        return counts
 
     def unpredicted(self, images: int, classes: int) -> NDArray[np.uint8]:
         """(n, classes) of 0 and 1."""

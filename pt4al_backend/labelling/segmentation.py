@@ -24,6 +24,9 @@ from pt4al_backend.sampling.uncertainty import softmax
 UNKNOWN = 255
 """In a mask: the label of this pixel is unknown, so training ignores it."""
 
+SURE = 0.7
+"""From this probability on, the model is not called uncertain about a part of an image."""
+
 
 class Segmentation(LabelType):
     """A class for every pixel."""
@@ -50,6 +53,10 @@ class Segmentation(LabelType):
 
     def errors(self, logits: Floats) -> NDArray[np.float64]:
         return error_of_pixels(logits)
+
+    def doubt(self, question: Question, logits: Floats) -> str:
+        probability = softmax(logits.reshape(-1, logits.shape[-1])).max(axis=1)
+        return f"uncertain about {100 * (probability < SURE).mean():.0f} % of its area"
 
     def seen(self, logits: Floats) -> Prediction:
         """A mask."""

@@ -12,6 +12,9 @@ from pt4al_backend.labelling.label_type import Drawings, Floats, LabelType, Meas
 from pt4al_backend.labelling.questions import Answers, Question
 from pt4al_backend.sampling.uncertainty import softmax
 
+SURE = 0.9
+"""From this probability on, the model is not called uncertain."""
+
 
 class SingleChoice(LabelType):
     """One class for an image."""
@@ -29,6 +32,18 @@ class SingleChoice(LabelType):
 
     def errors(self, logits: Floats) -> NDArray[np.float64]:
         return error_of_one(logits)
+
+    def doubt(self, question: Question, logits: Floats) -> str:
+        probabilities = softmax(logits[None])[0]
+        best, *others = np.argsort(-probabilities, kind="stable").tolist()
+        first = f"{question.classes[best]} ({100 * probabilities[best]:.0f} %)"
+        if not others or probabilities[best] >= SURE:
+            return f"probably {first}"
+        return f"uncertain between {first} and {question.classes[others[0]]} ({100 * probabilities[others[0]]:.0f} %)"
+
+    def counts(self, question: Question, answers: Sequence[Answers]) -> NDArray[np.int64]:
+        numbers = class_numbers(question, answers)
+        return np.bincount(numbers[numbers >= 0], minlength=len(question.classes))
 
     def unpredicted(self, images: int, classes: int) -> NDArray[np.int32]:
         """Class numbers (n,)."""

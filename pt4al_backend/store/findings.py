@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
-from sqlalchemy import delete, select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import undefer
 
 from pt4al_backend.labelling.questions import Answers, Judgement
@@ -84,11 +84,11 @@ class FindingStore(TaskStore):
 
     def save_guesses(self, project_id: int, guesses: Mapping[int, Answers]) -> None:
         """Store what the model suggests for these tasks, in place of what it suggested for them before."""
+        rows = [{"project_id": project_id, "task_id": task, "answers": guess} for task, guess in guesses.items()]
         with self._changing(project_id) as session:
-            known = set(session.scalars(select(Task.id).where(Task.project_id == project_id, Task.id.in_(guesses))))
-            for task, answers in guesses.items():
-                if task in known:
-                    session.merge(Guess(project_id=project_id, task_id=task, answers=answers))
+            session.execute(delete(Guess).where(Guess.project_id == project_id, Guess.task_id.in_(guesses)))
+            if rows:
+                session.execute(insert(Guess), rows)
 
     def guesses(self, project_id: int) -> dict[int, Answers]:
         """Task id -> what the model last suggested for it, of all tasks that were ever in a window."""

@@ -166,16 +166,35 @@ class Store(FindingStore):
     # Rankings
 
     def save_ranking(
-        self, project_id: int, arrays: RankingArrays, *, questions: Sequence[dict[str, Any]], **columns: Any
+        self,
+        project_id: int,
+        arrays: RankingArrays,
+        *,
+        questions: Sequence[dict[str, Any]],
+        reasons: Sequence[dict[str, Any]] = (),
+        **columns: Any,
     ) -> None:
         """Replace a project's ranking, and set project `columns` in the same transaction.
+
+        Args:
+            project_id: The project.
+            arrays: The ranking.
+            questions: What its predictions answer.
+            reasons: Why each image of the window is in it, in serving order.
+            columns: Of the project.
 
         Raises:
             ProjectResetError: The project was forgotten meanwhile.
         """
         with self._changing(project_id) as session:
             session.merge(
-                Ranking(project_id=project_id, stamp=time.time(), questions=list(questions), arrays=arrays.to_bytes())
+                Ranking(
+                    project_id=project_id,
+                    stamp=time.time(),
+                    questions=list(questions),
+                    arrays=arrays.to_bytes(),
+                    reasons=list(reasons),
+                )
             )
             session.execute(update(Project).where(Project.id == project_id).values(updated_at=time.time(), **columns))
 
@@ -191,6 +210,11 @@ class Store(FindingStore):
         if ranking is None:
             return None
         return RankingArrays.from_bytes(ranking.arrays), questions_of(ranking.questions)
+
+    def reasons(self, project_id: int) -> list[dict[str, Any]]:
+        """Why each image of the newest window is in it: the fields of each `Reason`, in serving order."""
+        with self._session() as session:
+            return session.scalar(select(Ranking.reasons).where(Ranking.project_id == project_id)) or []
 
     # The worker
 

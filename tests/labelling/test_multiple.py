@@ -59,3 +59,14 @@ def test_a_stored_prediction_tells_which_classes_are_present() -> None:
     probability, stored = MULTIPLE.predicted(np.log(np.array([[3.0, 1 / 3, 3.0]])))
     assert probability == pytest.approx([0.75])
     assert [MULTIPLE.value(SEEN, each) for each in stored] == [("tail", "paw")]
+
+
+def test_what_the_model_is_unsure_about() -> None:
+    odds = np.log(np.array([3.0, 9.5, 1.0]))
+    assert MULTIPLE.doubt(SEEN, odds) == "uncertain about paw (50 %) and tail (75 %)"
+    assert MULTIPLE.doubt(SEEN, np.array([9.0, -9.0, 9.0])) == "probably tail and paw"
+    assert MULTIPLE.doubt(SEEN, np.full(3, -9.0)) == "probably none of the classes"
+
+
+def test_labels_by_class() -> None:
+    assert MULTIPLE.counts(SEEN, answers("result", ["tail", "paw"], None, ["tail"], [])).tolist() == [2, 0, 1]

@@ -97,3 +97,8 @@ def test_mean_iou_by_hand() -> None:
     }
     with pytest.raises(PT4ALError, match="nothing to measure"):
         SEGMENTATION.figures(3, [(np.full((2, 2), 255, dtype=np.uint8), logits)])
+
+
+def test_how_much_of_an_image_the_model_is_unsure_about() -> None:
+    assert SEGMENTATION.doubt(AREA, np.array([[SURE, LOST], [SURE, SURE]])) == "uncertain about 25 % of its area"
+    assert SEGMENTATION.counts(AREA, [{}]) is None

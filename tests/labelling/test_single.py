@@ -52,3 +52,13 @@ def test_a_stored_prediction_is_the_number_of_a_class() -> None:
     probability, stored = SINGLE.predicted(np.log(np.array([[0.2, 0.8]])))
     assert probability == pytest.approx([0.8])
     assert [SINGLE.value(KIND, each) for each in stored] == ["dog"]
+
+
+def test_what_the_model_is_unsure_about() -> None:
+    assert SINGLE.doubt(KIND, np.log(np.array([0.4, 0.6]))) == "uncertain between dog (60 %) and cat (40 %)"
+    assert SINGLE.doubt(KIND, np.log(np.array([0.95, 0.05]))) == "probably cat (95 %)"
+    assert SINGLE.doubt(Question("kind", SINGLE, ("cat",)), np.zeros(1)) == "probably cat (100 %)"
+
+
+def test_labels_by_class() -> None:
+    assert SINGLE.counts(KIND, answers("kind", "dog", None, "dog", "gone")).tolist() == [0, 2]
