@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from pt4al_backend.encoder_catalogue import ROTATION
+from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.label_types import LABEL_TYPES, questions_of
 from pt4al_backend.net.addresses import without_userinfo
 from pt4al_backend.settings import Settings
@@ -83,6 +84,7 @@ def starvation(got: float | None, wanted: float | None) -> str:
 def project_status(store: Store, settings: Settings, project: Project, now: Health) -> dict[str, Any]:
     """One project: its stage, its counts, and what is published."""
     totals = store.totals(project.id)
+    settings = effective(settings, project)
     computing = project.stage in COMPUTING or (project.stage == READY_STAGE and bool(project.stage_detail))
     starved = now.starved if computing else ""
     encoder = project.encoder or (None if project.image_size else settings.pretrained)  # chosen with the image size
@@ -112,6 +114,7 @@ def project_status(store: Store, settings: Settings, project: Project, now: Heal
         "pretext_learned": bool(project.pretext_generation),
         "queue_length": queue_length(store, project),
         "error": now.disk_error or project.error,
+        "paused": project.paused,
         "notes": [
             *filter(None, [project.encoder_note]),
             *project.notes,
@@ -119,6 +122,14 @@ def project_status(store: Store, settings: Settings, project: Project, now: Heal
         ],
         "updated_at": _iso(project.updated_at),
     }
+
+
+def effective(settings: Settings, project: Project) -> Settings:
+    """The project's settings; the backend's if those that people chose cannot be used any more, which is an error."""
+    try:
+        return settings.of_project(project.own_settings)
+    except PT4ALError:
+        return settings
 
 
 def task_type(project: Project) -> str:

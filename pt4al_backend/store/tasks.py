@@ -197,6 +197,14 @@ class TaskStore(Database):
             query = select(Task.id, Task.image).where(Task.project_id == project_id, Task.id.in_(ids))
             return [(row.id, row.image) for row in session.execute(query.order_by(Task.id))]
 
+    def stored_image(self, project_id: int, task: int) -> tuple[int, int, int, str] | None:
+        """A readable task's row in the pixel store, width and height in pixels, and version; None without one."""
+        columns = (Task.row, Task.width, Task.height, Task.version)
+        query = select(*columns).where(Task.project_id == project_id, Task.id == task, Task.state == READY)
+        with self._session() as session:
+            row = session.execute(query.where(Task.row.is_not(None))).one_or_none()
+        return None if row is None else (row.row, row.width, row.height, row.version)
+
     def readable_image(self, project_id: int, *, besides: Collection[tuple[int, str]] = ()) -> tuple[int, str] | None:
         """(task id, image value) of an image that was readable and is not in `besides`; None if there is none."""
         with self._session() as session:

@@ -8,7 +8,7 @@ from flask import Flask, Response, g, request
 
 from pt4al_backend.errors import StoreError
 from pt4al_backend.settings import Settings, load_settings
-from pt4al_backend.web import pages, security
+from pt4al_backend.web import pages, project_pages, security
 from pt4al_backend.web.context import open_context
 from pt4al_backend.web.refusals import refusal
 from pt4al_backend.web.sdk import create_sdk_app, load_sdk
@@ -44,6 +44,7 @@ def _add_routes(app: Flask) -> None:
     from pt4al_backend.web.setup import setup
 
     app.register_blueprint(pages.pages)
+    app.register_blueprint(project_pages.project_pages)
     app.view_functions[_endpoint(app, "/setup")] = setup
     app.view_functions["metrics"] = pages.metrics_page
     app.view_functions.pop("get_version", None)

@@ -20,6 +20,9 @@ SMALL_BODY = 64 * 2**10
 LARGEST_BODY = 64 * 2**20
 LARGE_BODY_PATHS = frozenset({"/setup", "/predict", "/webhook"})
 
+FORM_PATHS = "/dashboard/"
+"""The addresses that our own forms are sent to begin with this."""
+
 LARGE_BODIES = threading.BoundedSemaphore(4)
 """Held for every request with a large body, from before it is read until the response is complete."""
 
@@ -106,7 +109,10 @@ def _require_same_origin(request: Request) -> None:
 
 
 def _require_bounded_json(request: Request) -> None:
-    """A body needs a known length, a limited size and the JSON type, which other sites cannot send without asking."""
+    """A body needs a known length, a limited size and the JSON type, which other sites cannot send without asking.
+
+    Our own forms come with a token instead (`csrf`).
+    """
     if "Transfer-Encoding" in request.headers:
         raise RefusedError(411, "The length of the body is missing: send Content-Length.")
     length = request.content_length or 0
@@ -114,7 +120,8 @@ def _require_bounded_json(request: Request) -> None:
         raise RefusedError(413, f"The body is larger than {SMALL_BODY >> 10} kB, the limit of this address: send less.")
     if length > LARGEST_BODY:
         raise RefusedError(413, f"The body is larger than {LARGEST_BODY >> 20} MB: send fewer tasks at a time.")
-    if length and request.method not in _SAFE_METHODS and not request.is_json:
+    is_form = request.path.startswith(FORM_PATHS) and request.mimetype == "application/x-www-form-urlencoded"
+    if length and request.method not in _SAFE_METHODS and not request.is_json and not is_form:
         raise RefusedError(415, "The body is not marked as JSON: send Content-Type: application/json.")
 
 

@@ -6,14 +6,12 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, render_template, request
 
-from pt4al_backend.net.addresses import without_userinfo
 from pt4al_backend.reports.stages import STAGES, model_words, order_from, pretext_words, time_left
 from pt4al_backend.reports.status import health, project_status, status
-from pt4al_backend.settings import Settings
-from pt4al_backend.store.tables import Project
 from pt4al_backend.web import metrics, projects
 from pt4al_backend.web.bodies import Versions
 from pt4al_backend.web.context import context
+from pt4al_backend.web.project_pages import label_studio_address
 from pt4al_backend.web.refusals import RefusedError, refusal
 
 pages = Blueprint(
@@ -39,7 +37,8 @@ def dashboard() -> str:
             "order_from": order_from(fields),
             "model_words": model_words(fields),
             "pretext_words": pretext_words(fields),
-            "link": link(settings, project),
+            "id": project.id,
+            "link": label_studio_address(settings, project),
             "remaining": time_left(fields["eta_seconds"]),
             "excluded": store.unreadable(project.id),
         }
@@ -53,13 +52,6 @@ def dashboard() -> str:
 def trouble_page(trouble: str) -> str:
     """The page to show when the store cannot be read."""
     return render_template("dashboard.html", projects=[], worker={}, trouble=trouble, address=request.host_url)
-
-
-def link(settings: Settings, project: Project) -> str:
-    """The project's page, at an address that a browser reaches: in Docker, that differs from ours."""
-    ours = project.label_studio_url == settings.label_studio_url
-    address = (settings.label_studio_link if ours else "") or without_userinfo(project.label_studio_url)
-    return f"{address}/projects/{project.number}/data"
 
 
 def metrics_page() -> Response:

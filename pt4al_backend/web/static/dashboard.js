@@ -2,6 +2,8 @@
 const EVERY = 2000;
 const PATIENCE = 10000;
 
+let shown = ""; // what the server sent last
+
 async function refresh() {
   if (!document.hidden) {
     try {
@@ -17,6 +19,9 @@ async function refresh() {
 }
 
 function show(page) {
+  const sent = page.querySelector("main").innerHTML.replace(/name="token" value="[^"]*"/g, "");
+  if (sent === shown) return; // nothing flickers, and what has the focus keeps it
+  shown = sent;
   const open = new Set([...document.querySelectorAll("details[open]")].map((element) => element.id));
   for (const element of page.querySelectorAll("details")) element.open = open.has(element.id);
   inZoneOfReader(page);

@@ -1,0 +1,127 @@
+"""What the pages of a project show, ready for JSON: its state, how good it is, its queue, labels that look wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pt4al_backend.labelling.label_types import questions_of
+from pt4al_backend.reports.stages import STAGES, model_words, order_from, pretext_words, time_left
+from pt4al_backend.reports.status import Health, project_status
+from pt4al_backend.settings import Settings
+from pt4al_backend.store.findings import QUALITY, SUSPECTS
+from pt4al_backend.store.store import Store
+from pt4al_backend.store.tables import Project
+
+SHOWN = 24
+"""Images of the queue that are shown."""
+LISTED = 60
+"""Labels to check, and images of a cell of a confusion matrix, that are shown."""
+
+
+def overview(store: Store, settings: Settings, project: Project, now: Health) -> dict[str, Any]:
+    """What it does now, how good it is, and how much more there is to label."""
+    status = project_status(store, settings, project, now)
+    quality = store.finding(project.id, QUALITY)
+    return {
+        **status,
+        "stage_words": "Paused" if project.paused else STAGES[status["stage"]],
+        "remaining": time_left(status["eta_seconds"]),
+        "order_from": order_from(status),
+        "model_words": model_words(status),
+        "pretext_words": pretext_words(status),
+        "quality": quality.body if quality else None,
+        "quality_labels_behind": project.labels_revision - quality.revision if quality else None,
+        "curve": [
+            {
+                "labels": point.labels,
+                "value": point.value,
+                "low": point.low,
+                "high": point.high,
+                "held_out": point.held_out,
+                "round": point.round,
+                "words": interval(point.value, point.low, point.high),
+            }
+            for point in store.measurements(project.id)
+        ],
+        "agreement": agreement(store, project),
+    }
+
+
+def metric_title(project: Project) -> str:
+    """What the learning curve shows, by the first question's label type."""
+    asked = questions_of(project.questions)
+    return (asked[0].label_type.metric_title if asked else "") or "accuracy"
+
+
+def interval(value: float, low: float, high: float) -> str:
+    """An estimate from 0 to 1 with its interval, in words."""
+    return f"{100 * value:.1f} % ({100 * low:.0f} to {100 * high:.0f})"
+
+
+def agreement(store: Store, project: Project) -> list[dict[str, Any]]:
+    """How often people submitted what was suggested, by question; empty before anything was suggested."""
+    guesses, answers = store.guesses(project.id), store.answers(project.id)
+    both = [(guesses[task], answers[task]) for task in guesses.keys() & answers.keys()]
+    found = []
+    for question in questions_of(project.questions):
+        pairs = [(a[question.name], b[question.name]) for a, b in both if question.name in a and question.name in b]
+        if pairs:
+            same = sum(_plain(a) == _plain(b) for a, b in pairs)
+            found.append({"question": question.name, "same": same, "of": len(pairs)})
+    return found
+
+
+def queue_report(store: Store, project: Project) -> dict[str, Any]:
+    """The next images in the order in which annotators get them, each with the reason."""
+    reasons = store.reasons(project.id)
+    counts = store.annotation_counts(project.id, [reason["task"] for reason in reasons])
+    waiting = [reason for reason in reasons if not counts.get(reason["task"], 1)]
+    return {"images": waiting[:SHOWN], "waiting": len(waiting), "model_version": project.model_version}
+
+
+def labels_report(store: Store, project: Project, *, truth: str | None, guess: str | None) -> dict[str, Any]:
+    """Labels that the model contradicts, the worst first.
+
+    Args:
+        truth: only those labelled as this class; with `guess` all of a cell of the confusion matrix.
+        guess: only those that the model takes for this class.
+    """
+    found, quality = store.finding(project.id, SUSPECTS), store.finding(project.id, QUALITY, arrays=True)
+    confirmed = store.confirmed(project.id)
+    answers = store.answers(project.id)
+    suspects = found.body["labels"] if found else []
+    open_ = [each for each in suspects if _is_open(each, answers, confirmed)]
+    return {
+        "labels": open_[:LISTED],
+        "of": len(open_),
+        "confirmed": len(confirmed),
+        "checked": found.body.get("checked", 0) if found else 0,
+        "annotators": found.body.get("annotators", []) if found else [],
+        "cell": _cell(project, quality.arrays, truth, guess) if quality and truth is not None and guess else None,
+    }
+
+
+def _cell(project: Project, arrays: Mapping[str, Any], truth: str, guess: str) -> dict[str, Any]:
+    """The images of a cell of the first question's confusion matrix."""
+    classes = list(questions_of(project.questions)[0].classes)
+    tasks: Sequence[int] = []
+    if "task" in arrays and truth in classes and guess in classes:
+        inside = (arrays["truth"] == classes.index(truth)) & (arrays["guess"] == classes.index(guess))
+        tasks = np.asarray(arrays["task"])[inside].tolist()
+    return {"label": truth, "model": guess, "tasks": tasks[:LISTED], "of": len(tasks)}
+
+
+def _is_open(suspect: Mapping[str, Any], answers: Mapping[int, Any], confirmed: set[tuple[int, str, str]]) -> bool:
+    """Whether the label is still what it was when it looked wrong, and nobody has called it right."""
+    answer = answers.get(suspect["task"], {}).get(suspect["question"])
+    as_json = json.dumps(answer)
+    return as_json == suspect["answer"] and (suspect["task"], suspect["question"], as_json) not in confirmed
+
+
+def _plain(answer: Any) -> Any:
+    """An answer for comparing: classes of a multiple choice have no order."""
+    return sorted(answer) if isinstance(answer, list | tuple) else answer
