@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pt4al_backend.active_learning.assess import assess, assessment_due
 from pt4al_backend.active_learning.choose_encoder import NOT_TUNED, adopt_encoder, change_encoder, serves, wants_change
 from pt4al_backend.active_learning.draw_masks import draw_masks, undrawn
 from pt4al_backend.active_learning.embed import embed
@@ -47,6 +48,7 @@ from pt4al_backend.store.tables import Project
 logger = logging.getLogger(__name__)
 
 LABELLING = 60.0  # seconds after a change on the platform for which somebody is taken to be labelling
+MEASURING = "measuring"  # what a job does that no stage is named after
 AT_ONCE = 2000  # images to embed in one job when no ranking waits for them
 FEW_LABELS = 10  # fewer new labels than this do not start another training within a round
 
@@ -81,6 +83,7 @@ class ProjectLoop:
         self._current: Current | None = None
         self._paused: Current | None = None
         self._changed_at = -math.inf  # when something changed on the platform, by the monotonic clock
+        self._labelled_at = 0.0  # when a label came that no order knows yet, in unix seconds
         self._complete: tuple[object, ...] | None = None  # the situation in which nothing was missing
         self.last_stage = ""
         """The stage of the last job that was worked on."""
@@ -142,6 +145,9 @@ class ProjectLoop:
         result = self._sync.sync()
         if result.changed:
             self._changed_at = time.monotonic()
+            woken_at = self.workspace.project().wake_at
+            recent = time.time() - woken_at < LABELLING  # otherwise no webhook came, and it is known only now
+            self._labelled_at = self._labelled_at or (woken_at if recent else time.time())
         if result.questions_changed:
             self.close()  # a training would use the old questions
         self._publisher.note(result.info)
@@ -161,7 +167,14 @@ class ProjectLoop:
         window = self._newest.choose()
         if window is not None and window.picks:
             self._publisher.publish(window)
+            self._count_latency()
         self._publisher.sweep()
+
+    def _count_latency(self) -> None:
+        """Count how long the order took since the label that it is for, if it is the first one since."""
+        if self._labelled_at:
+            seconds, self._labelled_at = time.time() - self._labelled_at, 0.0
+            self.workspace.store.add_latency(self.workspace.project_id, max(seconds, 0.0))
 
     # Slow things
 
@@ -268,6 +281,8 @@ class ProjectLoop:
             return Current(stage, embed(workspace, missing))
         if undrawn(workspace, project):
             return Current(stage, draw_masks(workspace))
+        if assessment_due(workspace, project, int(pool.labelled.sum())):
+            return Current(stage, assess(workspace), part=True, doing=MEASURING)
         labelled = int(pool.training.sum())
         if self._training_due(project, labelled):
             return Current(tables.TRAINING, train_main(workspace))
@@ -292,6 +307,8 @@ class ProjectLoop:
             return Current(stage, embed(workspace, missing[:AT_ONCE]), part=part, doing=tables.IMAGES, online=True)
         if undrawn(workspace, project):
             return Current(stage, draw_masks(workspace))
+        if project.model_version and assessment_due(workspace, project, int(pool.labelled.sum())):
+            return Current(stage, assess(workspace), part=True, doing=MEASURING)
         if changes and workspace.encoder:
             return Current(stage, change_encoder(workspace), part=True, doing=tables.IMAGES, online=True)
         if changes or self._learns_pretext(project):

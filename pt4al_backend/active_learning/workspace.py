@@ -59,6 +59,8 @@ class Workspace:
     """Whether the pretext task is learned even if the query strategy does not use it, for people to see its losses."""
     fine_tunes: bool = True
     """Whether the pretrained encoder may be fine-tuned on the labels."""
+    assesses: bool = True
+    """Whether the model is measured on its labels, for people to see."""
     retry_encoder_at: float = 0.0
     """When `encoder` may be tried again after it could not be had, by the monotonic clock."""
     failing_since: dict[tuple[int, str], float] = field(default_factory=dict)

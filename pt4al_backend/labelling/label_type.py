@@ -111,6 +111,10 @@ class LabelType(ABC):
 
     # What people are told
 
+    def probabilities(self, logits: Floats) -> NDArray[np.float64]:
+        """(n, classes) the probability of each class, given logits (n, classes); of whole images only."""
+        raise NotImplementedError(f"{self.title} is not measured on whole images.")
+
     def doubt(self, question: Question, logits: Floats) -> str:
         """What the model is unsure about in one image, as a phrase, given its logits (..., outputs); "": nothing."""
         return ""

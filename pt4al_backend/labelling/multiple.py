@@ -36,8 +36,11 @@ class MultipleChoice(LabelType):
     def errors(self, logits: Floats) -> NDArray[np.float64]:
         return error_of_labels(logits)
 
+    def probabilities(self, logits: Floats) -> NDArray[np.float64]:
+        return 1 / (1 + np.exp(-logits.astype(np.float64)))
+
     def doubt(self, question: Question, logits: Floats) -> str:
-        probabilities = 1 / (1 + np.exp(-logits.astype(np.float64)))
+        probabilities = self.probabilities(logits)
         unsure = np.flatnonzero(np.abs(probabilities - 0.5) < DOUBTFUL - 0.5)
         if not len(unsure):
             sure = [question.classes[k] for k in np.flatnonzero(probabilities > 0.5).tolist()]

@@ -33,6 +33,9 @@ class SingleChoice(LabelType):
     def errors(self, logits: Floats) -> NDArray[np.float64]:
         return error_of_one(logits)
 
+    def probabilities(self, logits: Floats) -> NDArray[np.float64]:
+        return softmax(logits)
+
     def doubt(self, question: Question, logits: Floats) -> str:
         probabilities = softmax(logits[None])[0]
         best, *others = np.argsort(-probabilities, kind="stable").tolist()

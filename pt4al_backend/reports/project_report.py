@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from pt4al_backend.labelling.label_types import questions_of
+from pt4al_backend.reports.forecast_words import forecast_sentences
+from pt4al_backend.reports.quality_words import interval, percent, quality_shown
 from pt4al_backend.reports.stages import STAGES, model_words, order_from, pretext_words, time_left
 from pt4al_backend.reports.status import Health, project_status
 from pt4al_backend.settings import Settings
@@ -33,8 +35,8 @@ def overview(store: Store, settings: Settings, project: Project, now: Health) ->
         "order_from": order_from(status),
         "model_words": model_words(status),
         "pretext_words": pretext_words(status),
-        "quality": quality.body if quality else None,
-        "quality_labels_behind": project.labels_revision - quality.revision if quality else None,
+        "quality": quality_shown(quality.body, project.questions) if quality else [],
+        "forecast": forecast_sentences(quality.body.get("forecast") if quality else None),
         "curve": [
             {
                 "labels": point.labels,
@@ -55,11 +57,6 @@ def metric_title(project: Project) -> str:
     """What the learning curve shows, by the first question's label type."""
     asked = questions_of(project.questions)
     return (asked[0].label_type.metric_title if asked else "") or "accuracy"
-
-
-def interval(value: float, low: float, high: float) -> str:
-    """An estimate from 0 to 1 with its interval, in words."""
-    return f"{100 * value:.1f} % ({100 * low:.0f} to {100 * high:.0f})"
 
 
 def agreement(store: Store, project: Project) -> list[dict[str, Any]]:
@@ -96,13 +93,61 @@ def labels_report(store: Store, project: Project, *, truth: str | None, guess: s
     suspects = found.body["labels"] if found else []
     open_ = [each for each in suspects if _is_open(each, answers, confirmed)]
     return {
-        "labels": open_[:LISTED],
+        "labels": [each | _words(each) for each in open_[:LISTED]],
         "of": len(open_),
         "confirmed": len(confirmed),
         "checked": found.body.get("checked", 0) if found else 0,
-        "annotators": found.body.get("annotators", []) if found else [],
+        "annotators": _annotators(found.body["annotators"]) if found and "annotators" in found.body else [],
+        "together": _together(found.body["annotators"]) if found and "annotators" in found.body else "",
         "cell": _cell(project, quality.arrays, truth, guess) if quality and truth is not None and guess else None,
     }
+
+
+def _words(suspect: Mapping[str, Any]) -> dict[str, str]:
+    """What people said, and what the model says."""
+    answer = json.loads(suspect["answer"])
+    several = isinstance(answer, list)
+    said = (" and ".join(answer) or "none of the classes") if several else str(answer)
+    instead = (
+        f"{suspect['instead']} is {'wrong' if suspect['instead'] in answer else 'missing'}"
+        if several
+        else suspect["instead"]
+    )
+    return {"said": f"A person: {said}", "says": f"The model: {instead} ({100 * suspect['probability']:.0f} %)"}
+
+
+def _annotators(people: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A row for each annotator, in words."""
+    others: dict[int, list[int]] = {}
+    for pair in (people["together"] or {}).get("pairs", []):
+        same, n = round(pair["agreement"]["value"] * pair["agreement"]["n"]), pair["agreement"]["n"]
+        for person in pair["annotators"]:
+            seen = others.setdefault(person, [0, 0])
+            seen[0], seen[1] = seen[0] + same, seen[1] + n
+    rows = []
+    for each in people["each"]:
+        person, model = each["annotator"], each["agreement_with_model"]
+        same, n = others.get(person, (0, 0))
+        rows.append(
+            {
+                "name": f"User {person}" if person else "unknown",
+                "labels": each["labels"],
+                "seconds": "-" if each["median_seconds"] is None else f"{each['median_seconds']:.1f} s",
+                "model": interval(model["value"], model["low"], model["high"]) if model else "-",
+                "others": f"{same} of {n}" if n else "-",
+            }
+        )
+    return rows
+
+
+def _together(people: Mapping[str, Any]) -> str:
+    """How often all annotators of a task agree, as a sentence."""
+    together = people["together"]
+    if not together or not together["share"]:
+        return ""
+    share, alpha = together["share"], together["alpha"]
+    beyond = "" if alpha is None else f"; beyond chance: Krippendorff's alpha {alpha:.2f}"
+    return f"Of {share['n']} tasks that several people labelled, {percent(share['value'])} got the same answer{beyond}."
 
 
 def _cell(project: Project, arrays: Mapping[str, Any], truth: str, guess: str) -> dict[str, Any]:

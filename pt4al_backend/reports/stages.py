@@ -21,6 +21,7 @@ WORK = {
     "pretext": "training the pretext task",
     "training": "training on the labels",
     "ready": "updating the order",
+    "measuring": "measuring the model",
     "error": "trying again",
 }
 """What the worker does for a project, by the stage that its job belongs to."""

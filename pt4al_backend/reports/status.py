@@ -12,6 +12,8 @@ from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.label_types import LABEL_TYPES, questions_of
 from pt4al_backend.net.addresses import without_userinfo
 from pt4al_backend.settings import Settings
+from pt4al_backend.store.findings import LATENCY, SUSPECTS
+from pt4al_backend.store.latencies import as_json
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import ERROR, IMAGES, PRETEXT, READY_STAGE, TRAINING, Project, Worker
 
@@ -85,11 +87,14 @@ def project_status(store: Store, settings: Settings, project: Project, now: Heal
     """One project: its stage, its counts, and what is published."""
     totals = store.totals(project.id)
     settings = effective(settings, project)
+    measured, suspects = store.last_measurement(project.id), store.finding(project.id, SUSPECTS)
+    latency = store.finding(project.id, LATENCY)
     computing = project.stage in COMPUTING or (project.stage == READY_STAGE and bool(project.stage_detail))
     starved = now.starved if computing else ""
     encoder = project.encoder or (None if project.image_size else settings.pretrained)  # chosen with the image size
     return {
         "label_studio_url": without_userinfo(project.label_studio_url),
+        "id": project.id,
         "project": project.number,
         "title": project.title,
         "task_type": task_type(project),
@@ -115,6 +120,9 @@ def project_status(store: Store, settings: Settings, project: Project, now: Heal
         "queue_length": queue_length(store, project),
         "error": now.disk_error or project.error,
         "paused": project.paused,
+        "estimate": measured.value if measured else None,
+        "labels_to_check": len(suspects.body["labels"]) if suspects else None,
+        "order_latency": as_json(latency.body if latency else None),
         "notes": [
             *filter(None, [project.encoder_note]),
             *project.notes,

@@ -63,6 +63,7 @@ class Simulation:
             show: Called often, with what the simulation is doing.
             learns_pretext: As in `Workspace`.
         """
+        settings = settings.model_copy(update={"validation": 0.0})  # the test images measure the model
         self._replay, self._show = replay, show
         self._rounds_file = settings.data_dir / "rounds.json"
         self._held_out = HeldOut(replay.test, settings.data_dir / "test")
@@ -78,6 +79,7 @@ class Simulation:
             encoder=settings.pretrained,
             learns_pretext=learns_pretext,
             fine_tunes=False,  # it would take most of the time
+            assesses=False,  # the test images do
         )
         self._loop = ProjectLoop(self._workspace)
         self._training = self._other = 0.0  # seconds since the last round was measured

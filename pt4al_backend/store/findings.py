@@ -14,12 +14,14 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import undefer
 
 from pt4al_backend.labelling.questions import Answers, Judgement
+from pt4al_backend.store.latencies import with_one_more
 from pt4al_backend.store.tables import Confirmed, Finding, Guess, Measurement, Project, Task
 from pt4al_backend.store.tasks import TaskStore
 
 Arrays = Mapping[str, NDArray[Any]]
-QUALITY, SUSPECTS, MAP, DUPLICATES = "quality", "suspects", "map", "duplicates"
-"""Kinds of findings: how good the model is, labels that look wrong, a map of the pool, and near-duplicates in it."""
+QUALITY, SUSPECTS, MAP, DUPLICATES, LATENCY = "quality", "suspects", "map", "duplicates", "latency"
+"""Kinds of findings: how good the model is, labels that look wrong, a map of the pool, near-duplicates in it, and how
+long it takes from a label to the next order."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,11 @@ class FindingStore(TaskStore):
             packed = row.arrays if arrays else b""
         return Found(row.stamp, row.revision, row.body, load(packed) if packed else {})
 
+    def add_latency(self, project_id: int, seconds: float) -> None:
+        """Count how long it took from a label to the order that knows it."""
+        before = self.finding(project_id, LATENCY)
+        self.save_finding(project_id, LATENCY, with_one_more(before.body if before else None, seconds), revision=0)
+
     def add_measurement(self, project_id: int, **columns: Any) -> None:
         """Add a point to the project's learning curve; see `tables.Measurement`."""
         with self._changing(project_id) as session:
@@ -81,6 +88,12 @@ class FindingStore(TaskStore):
         with self._session() as session:
             query = select(Measurement).where(Measurement.project_id == project_id).order_by(Measurement.id)
             return list(session.scalars(query))
+
+    def last_measurement(self, project_id: int) -> Measurement | None:
+        """The newest point of the learning curve."""
+        query = select(Measurement).where(Measurement.project_id == project_id).order_by(Measurement.id.desc())
+        with self._session() as session:
+            return session.scalar(query.limit(1))
 
     def save_guesses(self, project_id: int, guesses: Mapping[int, Answers]) -> None:
         """Store what the model suggests for these tasks, in place of what it suggested for them before."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from flask import Blueprint, Response, abort, jsonify, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from pt4al_backend.net.addresses import without_userinfo
+from pt4al_backend.reports.map_report import losses_report, map_report
 from pt4al_backend.reports.project_report import labels_report, metric_title, overview, queue_report
 from pt4al_backend.reports.status import Health, effective, health
 from pt4al_backend.sampling import strategies
 from pt4al_backend.settings import OF_PROJECT, Settings
+from pt4al_backend.store.findings import MAP
 from pt4al_backend.store.tables import Project
 from pt4al_backend.web import charts, csrf
 from pt4al_backend.web.actions import ACTIONS
@@ -21,7 +24,13 @@ from pt4al_backend.web.thumbnails import thumbnail
 
 project_pages = Blueprint("project", __name__)
 
-TABS = {"overview": "Overview", "queue": "Queue", "labels": "Labels to check", "settings": "Settings"}
+TABS = {
+    "overview": "Overview",
+    "queue": "Queue",
+    "images": "Images",
+    "labels": "Labels to check",
+    "settings": "Settings",
+}
 """Pages by the name of their route."""
 
 
@@ -39,6 +48,14 @@ def queue_page(project_id: int) -> str:
     """The next images in the order in which annotators get them, each with the reason."""
     project = _found(project_id)
     return _page("queue", project, health(context().store), report=queue_report(context().store, project))
+
+
+@project_pages.route("/dashboard/<int:project_id>/images")
+def images_page(project_id: int) -> str:
+    """A map of the pool, and how hard its images are."""
+    project, store = _found(project_id), context().store
+    shown = {"report": losses_report(store, project), "has_map": store.finding(project.id, MAP) is not None}
+    return _page("images", project, health(store), **shown)
 
 
 @project_pages.route("/dashboard/<int:project_id>/labels")
@@ -97,6 +114,16 @@ def curve(project_id: int, format: str = "svg") -> Response:
     return _picture(image, charts.FORMATS[format])
 
 
+@project_pages.route("/dashboard/<int:project_id>/losses.svg")
+def losses(project_id: int) -> Response:
+    """The histogram of the pretext losses as a picture."""
+    report = losses_report(context().store, _found(project_id))
+    if report is None:
+        abort(404)
+    image = charts.histogram(report["losses"], borders=report["borders"], theme=request.args.get("theme", "light"))
+    return _picture(image, charts.FORMATS["svg"])
+
+
 @project_pages.route("/dashboard/<int:project_id>/thumbnails/<int:task>")
 def thumbnail_of(project_id: int, task: int) -> Response:
     """A task's image, small."""
@@ -122,6 +149,18 @@ def api_overview(project_id: int) -> Response:
 def api_queue(project_id: int) -> Response:
     """The next images and their reasons as JSON."""
     return jsonify(queue_report(context().store, _found(project_id)))
+
+
+@project_pages.route("/api/projects/<int:project_id>/map")
+def api_map(project_id: int) -> Response:
+    """The map as columns of whole numbers; see `static/map.js`."""
+    project = _found(project_id)
+    link = f"{label_studio_address(context().settings, project)}?task={{task}}"
+    thumbnail = f"/dashboard/{project.id}/thumbnails/{{task}}"
+    report = map_report(context().store, project, link=link, thumbnail=thumbnail)
+    if report is None:
+        return refusal(404, "The map is not there yet: it is made when all images are embedded.")
+    return Response(json.dumps(report, separators=(",", ":")), mimetype="application/json")
 
 
 @project_pages.route("/api/projects/<int:project_id>/labels")
@@ -181,7 +220,7 @@ def _page(name: str, project: Project, now: Health, **shown: Any) -> str:
     """A page in the frame that all have in common."""
     if name not in TABS:
         name = "overview"
-    if "trouble" in shown and name in ("overview", "settings", "labels", "queue"):
+    if "trouble" in shown:
         return render_template("refused.html", **_frame(name, project, now), **shown)
     return render_template(f"{name}.html", **_frame(name, project, now), said=request.args.get("said", ""), **shown)
 

@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 
 from pt4al_backend.errors import LabelStudioUnavailableError, ProjectGoneError, UnreadableImageError
 from pt4al_backend.labelling.platform import Drawing, ProjectInfo, TaskState, Window
-from pt4al_backend.labelling.questions import Question
+from pt4al_backend.labelling.questions import Judgement, Question
 from pt4al_backend.labelling.single import SINGLE
 
 DIGITS = load_digits()
@@ -61,6 +61,9 @@ class KnownLabels:
 
     def label(self, task: int, answer: str | None = None) -> None:
         self._set(replace(self.states[task], answers={QUESTION: answer or self.truth(task)}, annotations=1))
+
+    def judge(self, task: int, *judgements: Judgement) -> None:
+        self._set(replace(self.states[task], judgements=judgements))
 
     def unlabel(self, task: int) -> None:
         self._set(replace(self.states[task], answers={}, annotations=0))

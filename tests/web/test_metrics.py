@@ -22,11 +22,11 @@ def parse(text: str) -> dict[tuple[str, ...], float]:
         if line.startswith("# HELP "):
             announced = line.split()[2]
         elif line.startswith("# TYPE "):
-            assert line == f"# TYPE {announced} gauge"
+            assert line in (f"# TYPE {announced} gauge", f"# TYPE {announced} histogram")
         else:
             match = SAMPLE.fullmatch(line)
             assert match, line
-            assert match[1] == announced
+            assert match[1].removesuffix("_bucket").removesuffix("_sum").removesuffix("_count") == announced
             key = (match[1], *sorted(f"{name}={value}" for name, value in LABEL.findall(match[2] or "")))
             assert key not in samples
             samples[key] = float(match[3])
@@ -63,4 +63,19 @@ def test_a_reused_id_is_one_series(client: FlaskClient, store: Store) -> None:
 
 def test_nothing_connected_yet() -> None:
     status = {"projects": [], "worker": {"alive": False}}
-    assert parse(metrics.render(status)) == {("pt4al_worker_alive",): 0}
+    assert parse(metrics.render(status).decode()) == {("pt4al_worker_alive",): 0}
+
+
+def test_how_long_a_label_takes_to_change_the_order(client: FlaskClient, store: Store) -> None:
+    project = add_ranked(store)
+    for seconds in (0.4, 1.2, 40.0):
+        store.add_latency(project.id, seconds)
+    samples = parse(client.get("/metrics").get_data(as_text=True))
+    labels = (f"label_studio={LABEL_STUDIO}", "project=12")
+    counts = {
+        bound: samples[("pt4al_order_seconds_bucket", labels[0], f"le={bound}", labels[1])]
+        for bound in ("0.5", "1.5", "30", "+Inf")
+    }
+    assert counts == {"0.5": 1, "1.5": 2, "30": 2, "+Inf": 3}
+    assert samples[("pt4al_order_seconds_sum", *labels)] == 41.6
+    assert client.get("/api/status").get_json()["projects"][0]["order_latency"]["median_below"] == "1.5"

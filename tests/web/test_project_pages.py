@@ -31,8 +31,7 @@ def with_reasons(store: Store, project: Project) -> None:
 
 def suspect(task: int = 3, answer: str = "cat") -> dict[str, Any]:
     given = json.dumps(answer)
-    said, model = "A person said cat.", "The model says dog (97 %)."
-    return {"task": task, "question": "kind", "answer": given, "said": said, "model": model}
+    return {"task": task, "question": "kind", "answer": given, "instead": "dog", "probability": 0.97, "quality": 0.01}
 
 
 def post(client: FlaskClient, project: Project, action: str, **fields: Any) -> Any:
@@ -55,7 +54,7 @@ def test_what_people_wrote_stays_inert_on_every_page(client: FlaskClient, store:
     project = add_ranked(store)
     with_reasons(store, project)
     store.update(project.id, title=HOSTILE, error=HOSTILE, stage_detail=HOSTILE, notes=[HOSTILE])
-    body = {"labels": [suspect() | {"said": HOSTILE, "model": HOSTILE}], "checked": 40}
+    body = {"labels": [suspect() | {"instead": HOSTILE}], "checked": 40}
     store.apply(project.id, [state(3, "cat", version="2")])
     store.save_finding(project.id, SUSPECTS, body, revision=0)
     for page in PAGES:

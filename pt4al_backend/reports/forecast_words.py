@@ -1,0 +1,42 @@
+"""How many more labels are needed, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def forecast_sentences(forecast: Mapping[str, Any] | None) -> list[str]:
+    """What the forecast that `active_learning/forecast_labels.py` stores says; nothing without one.
+
+    Intervals cover the truth in 80 % of the cases.
+    """
+    if not forecast:
+        return []
+    labels, pool = forecast["labels"], forecast["pool"]
+    twice, whole = min(2 * labels, pool), forecast["with_all"]
+    sentences = [_of_target(forecast)] if forecast["target"] else []
+    if twice < pool:
+        sentences.append(f"With {twice:,} labels, twice as many: {_interval(forecast['with_twice'])}.")
+    sentences.append(f"With all {pool:,} images labelled: {_interval(whole)}.")
+    if forecast["levelled_off"]:
+        sentences.append("The last two rounds changed little: you may stop here.")
+    return sentences
+
+
+def _of_target(forecast: Mapping[str, Any]) -> str:
+    target, needed, labels = f"{100 * forecast['target']:g} %", forecast["needed"], forecast["labels"]
+    if needed is None:
+        whole = forecast["with_all"]
+        return f"{target} is probably out of reach: {_interval(whole)} with all {forecast['pool']:,} images labelled."
+    more, low = max(needed["estimate"] - labels, 0), max(needed["low"] - labels, 0)
+    if not more:
+        return f"{target} is probably reached."
+    if needed["high"] is None:
+        return f"{target} needs about {more:,} more labels (at least {low:,})."
+    return f"{target} needs about {more:,} more labels ({low:,} to {needed['high'] - labels:,})."
+
+
+def _interval(interval: Mapping[str, float]) -> str:
+    low, high = 100 * interval["low"], 100 * interval["high"]
+    return f"about {100 * interval['estimate']:.0f} % ({low:.0f} to {high:.0f})"

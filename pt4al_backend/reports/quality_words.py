@@ -1,0 +1,77 @@
+"""How good the model is, in words and tables for people, from the finding that `active_learning/assess.py` stores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pt4al_backend.labelling.label_types import questions_of
+
+HELD_OUT = "Measured on {n} random images that the model never learns from."
+CROSSED = (
+    "Cross-validated on {n} labels. They were chosen because they teach the model most, so they are not typical of the "
+    "pool, and the estimate may be off."
+)
+HOW = "The share of images that the model is right about, with its 95 % interval (Wilson)"
+HOW_ANY = "The share of images of which every answer is right, with its 95 % interval (Wilson)"
+COLUMNS = (
+    {"key": "labels", "title": "Labels measured", "how": "Images with this label among those that are measured"},
+    {"key": "precision", "title": "Precision", "how": "How often the model is right when it says this class"},
+    {"key": "recall", "title": "Recall", "how": "How often the model says this class when people do"},
+)
+TOO_MANY = 30
+"""A confusion matrix of more classes is not shown."""
+
+
+def quality_shown(body: Mapping[str, Any], questions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the Overview shows of each question.
+
+    Args:
+        body: of the finding.
+        questions: of the project, as they are stored.
+    """
+    classes = {question.name: question.classes for question in questions_of(questions)}
+    return [
+        _question(report, classes[report["question"]], first=place == 0)
+        for place, report in enumerate(body["questions"])
+        if len(classes.get(report["question"], ())) == len(report["quality"]["classes"])
+    ]
+
+
+def interval(value: float, low: float, high: float) -> str:
+    """An estimate from 0 to 1 with its interval, in words."""
+    return f"{100 * value:.1f} % ({100 * low:.0f} to {100 * high:.0f})"
+
+
+def percent(share: float | None) -> str:
+    """A share in words; "-" if it does not exist."""
+    return "-" if share is None else f"{100 * share:.0f} %"
+
+
+def _question(report: Mapping[str, Any], classes: Sequence[str], *, first: bool) -> dict[str, Any]:
+    quality, estimate = report["quality"], report["estimate"]
+    single = "confusion" in quality
+    confusion = quality.get("confusion") if len(classes) <= TOO_MANY else None
+    return {
+        "name": report["question"],
+        "first": first,
+        "how": HOW if single else HOW_ANY,
+        "words": interval(estimate["value"], estimate["low"], estimate["high"]),
+        "sentence": (HELD_OUT if report["held_out"] else CROSSED).format(n=estimate["n"]),
+        "columns": COLUMNS,
+        "classes": [
+            {"name": name, "labels": each["labels"], **{key: percent(each[key]) for key in ("precision", "recall")}}
+            for name, each in zip(classes, quality["classes"], strict=True)
+        ],
+        "confusion": confusion,
+        "calibration": (
+            f"The probabilities shown are off by {100 * quality['calibration']['error']:.0f} points on average."
+        ),
+        "more": _more(quality),
+    }
+
+
+def _more(quality: Mapping[str, Any]) -> str:
+    if "balanced_accuracy" in quality:
+        return f"Mean recall of the classes (balanced accuracy): {percent(quality['balanced_accuracy'])}."
+    return f"Of all answers {percent(quality['answers_right'])} are right; mean F1 {percent(quality['macro_f1'])}."
