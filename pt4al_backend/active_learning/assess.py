@@ -20,7 +20,7 @@ from pt4al_backend.active_learning.fit_probes import fit_probes, targets_of
 from pt4al_backend.active_learning.forecast_labels import forecast_labels
 from pt4al_backend.active_learning.hold_out import LEAST
 from pt4al_backend.active_learning.training_data import ProbeInputs, answered, output
-from pt4al_backend.active_learning.workspace import Job, Progress, Workspace, follow, questions
+from pt4al_backend.active_learning.workspace import Job, Progress, Workspace, questions
 from pt4al_backend.assessment import annotators, label_errors, quality
 from pt4al_backend.labelling.questions import Question
 from pt4al_backend.store.findings import QUALITY, SUSPECTS
@@ -118,8 +118,12 @@ def _cross_validated(
         return None
     features, shape = inputs.read(question.label_type, pool.row[at]), output(question, background=inputs.background)
     work = learning.out_of_fold_probabilities(features, labels, shape, pool=inputs.of_pool(pool.row))
-    probabilities = yield from follow(work, "measuring the model")
-    return at, labels, probabilities
+    while True:
+        try:
+            progress = next(work)
+        except StopIteration as end:
+            return at, labels, end.value
+        yield Progress(progress.done, "measuring the model")
 
 
 def _on_held_out(

@@ -145,9 +145,7 @@ class ProjectLoop:
         result = self._sync.sync()
         if result.changed:
             self._changed_at = time.monotonic()
-            woken_at = self.workspace.project().wake_at
-            recent = time.time() - woken_at < LABELLING  # otherwise no webhook came, and it is known only now
-            self._labelled_at = self._labelled_at or (woken_at if recent else time.time())
+            self._note_label()
         if result.questions_changed:
             self.close()  # a training would use the old questions
         self._publisher.note(result.info)
@@ -157,6 +155,13 @@ class ProjectLoop:
             done = min(result.tasks, total)  # some are listed twice
             self._show(tables.IMAGES, Progress(done / max(total, 1), f"{done} of {total} tasks listed"))
         return result.changed
+
+    def _note_label(self) -> None:
+        """Remember when the label came that the next order is for."""
+        project = self.workspace.project()
+        if project.model_version and not self._labelled_at:  # before the first order, tasks are imported
+            recent = time.time() - project.wake_at < LABELLING  # otherwise no webhook came
+            self._labelled_at = project.wake_at if recent else time.time()
 
     # Quick things
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, Response, abort, jsonify, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from pt4al_backend import __version__
 from pt4al_backend.net.addresses import without_userinfo
 from pt4al_backend.reports.map_report import losses_report, map_report
 from pt4al_backend.reports.project_report import labels_report, metric_title, overview, queue_report
@@ -112,6 +114,28 @@ def curve(project_id: int, format: str = "svg") -> Response:
     metric = metric_title(project)
     image = charts.learning_curve(points, metric=metric, theme=theme, format=format, target=settings.target)
     return _picture(image, charts.FORMATS[format])
+
+
+@project_pages.route("/dashboard/<int:project_id>/report.html")
+def report(project_id: int) -> Response:
+    """A page to keep or to send, complete in one file."""
+    project, store = _found(project_id), context().store
+    settings = effective(context().settings, project)
+    points = [vars(point) for point in store.measurements(project.id)]
+    curve = charts.learning_curve(points, metric=metric_title(project), target=settings.target) if points else b""
+    page = render_template(
+        "report.html",
+        title=project.title or f"Project {project.number}",
+        date=datetime.now().astimezone().strftime("%Y-%m-%d"),
+        version=__version__,
+        report=overview(store, settings, project, health(store)),
+        curve="".join(curve.decode().partition("<svg")[1:]),
+        annotators=labels_report(store, project, truth=None, guess=None)["annotators"],
+    )
+    response = Response(page, mimetype="text/html")
+    response.headers["Content-Disposition"] = f'attachment; filename="project-{project.number}.html"'
+    response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
+    return response
 
 
 @project_pages.route("/dashboard/<int:project_id>/losses.svg")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 from support.filled_store import add_ranked, reread, state
 
+from pt4al_backend.assessment.quality import single_quality
 from pt4al_backend.store.findings import QUALITY, SUSPECTS
 from pt4al_backend.store.pixels import PixelStore
 from pt4al_backend.store.store import Store
@@ -115,6 +118,48 @@ def test_a_cell_of_the_confusion_matrix_opens_its_images(client: FlaskClient, st
     assert nothing["tasks"] == []
 
 
+def quality_of_two_classes(**more: Any) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    right = rng.random(40) < 0.8
+    likely = np.where(right == (labels == 0), 0.8, 0.2)
+    found = single_quality(labels, np.stack([likely, 1 - likely], axis=1))
+    assert found is not None
+    report = {"question": "kind", "label_type": "single", "held_out": False}
+    report |= {"estimate": asdict(found.accuracy), "quality": asdict(found)}
+    return {"labels": 40, "encoder": "e", "questions": [json.loads(json.dumps(report | more))], "forecast": None}
+
+
+@pytest.mark.parametrize("held_out", [False, True])
+def test_how_good_it_is(client: FlaskClient, store: Store, held_out: bool) -> None:
+    project = add_ranked(store)
+    store.save_finding(project.id, QUALITY, quality_of_two_classes(held_out=held_out), revision=0)
+    page = client.get(f"/dashboard/{project.id}").get_data(as_text=True)
+    assert ("Measured on 40 random images" if held_out else "Cross-validated on 40 labels") in page
+    (words,) = re.findall(r"<strong[^>]*>(.*?)</strong>", page)
+    assert re.fullmatch(r"\d+\.\d % \(\d+ to \d+\)", words)
+    assert f"/dashboard/{project.id}/labels?label=cat&amp;model=dog" in page
+    assert "balanced accuracy" in page and "off by" in page
+    store.update(project.id, questions=[{"name": "kind", "kind": "single", "classes": ["cat", "dog", "cow"]}])
+    assert "Nothing is known yet" in client.get(f"/dashboard/{project.id}").get_data(as_text=True)  # until measured
+
+
+def test_how_much_more(client: FlaskClient, store: Store) -> None:
+    project = add_ranked(store)
+    ends = {"estimate": 0.84, "low": 0.81, "high": 0.87}
+    forecast = {"labels": 60, "pool": 2000, "with_twice": ends, "with_all": ends, "target": 0.9, "levelled_off": True}
+    for needed, words in (
+        (None, "90 % is probably out of reach: about 84 % (81 to 87) with all 2,000 images labelled."),
+        ({"estimate": 200, "low": 170, "high": 250}, "90 % needs about 140 more labels (110 to 190)."),
+        ({"estimate": 200, "low": 170, "high": None}, "90 % needs about 140 more labels (at least 110)."),
+        ({"estimate": 60, "low": 50, "high": 70}, "90 % is probably reached."),
+    ):
+        body = quality_of_two_classes() | {"forecast": forecast | {"needed": needed}}
+        store.save_finding(project.id, QUALITY, body, revision=0)
+        page = client.get(f"/dashboard/{project.id}").get_data(as_text=True)
+        assert words in page and "you may stop here" in page
+
+
 def test_pause_resume_train_and_retry(client: FlaskClient, store: Store) -> None:
     project = add_ranked(store)
     assert post(client, project, "pause").status_code == 303
@@ -190,3 +235,15 @@ def test_the_learning_curve_as_a_picture(client: FlaskClient, store: Store) -> N
     assert client.get(f"/dashboard/{project.id}/curve.exe").status_code == 404
     page = client.get(f"/dashboard/{project.id}").get_data(as_text=True)
     assert "50.0 % (40 to 60)" in page
+
+
+def test_a_report_to_keep_is_complete_in_one_file(client: FlaskClient, store: Store) -> None:
+    project = add_ranked(store)
+    store.update(project.id, title=HOSTILE)
+    columns = {"model_version": "v", "round": 0, "labels": 10, "held_out": False, "images": 20}
+    store.add_measurement(project.id, **columns, value=0.5, low=0.4, high=0.6)
+    answer = client.get(f"/dashboard/{project.id}/report.html")
+    page = answer.get_data(as_text=True)
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="project-12.html"'
+    assert "<svg" in page and "<script>alert" not in page and "<?xml" not in page
+    assert not re.findall(r'(?:src|href)="(?!#)', page.partition("<svg")[0])
