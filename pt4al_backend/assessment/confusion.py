@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-
 Rows = tuple[tuple[int, ...], ...]
 """A confusion matrix (label, prediction) that can be written as JSON."""
 

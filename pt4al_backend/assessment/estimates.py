@@ -28,4 +28,5 @@ def wilson(right: int, n: int) -> Estimate:
     share, z2 = right / n, _Z**2
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = _Z / (1 + z2 / n) * (share * (1 - share) / n + z2 / (4 * n**2)) ** 0.5
-    return Estimate(share, max(0.0, middle - half), min(1.0, middle + half), n)
+    low, high = min(share, max(0.0, middle - half)), max(share, min(1.0, middle + half))  # whatever is rounded
+    return Estimate(share, low, high, n)

@@ -1,13 +1,13 @@
-"""How accurate a model will be with more labels, and how many labels an accuracy needs: PALM fitted to a learning curve.
+"""How accurate a model will be with more labels, and how many labels an accuracy needs: PALM, fitted to few points.
 
 PALM (Machnio, Nielsen, Mehdipour Ghazi, "To Label or Not to Label: PALM - A Predictive Model for Evaluating Sample
 Efficiency in Active Learning Models", ICCV 2025, section 3) says of the accuracy A after B labels
 
     A = Amax (1 - (1 - d)^((B/b + a)^beta))
 
-with the achievable accuracy Amax, the efficiency d, the head start a, and beta, which says how fast the gain fades. Here
-b is not the labels of a round but those of the last point; the curve is the same, and the parameters mean the same for
-pools of any size. Four things are not in the paper, and let a curve of few points say what it knows and no more:
+with the achievable accuracy Amax, the efficiency d, the head start a, and beta, which says how fast the gain fades.
+Here b is not the labels of a round but those of the last point; the curve is the same, and the parameters mean the same
+for pools of any size. Four things are not in the paper, and let a curve of few points say what it knows and no more:
 
 * Each parameter has a weak prior, so that four points do for four parameters.
 * A bootstrap gives the intervals: the points are drawn anew within their errors and the means of the priors within the
@@ -145,7 +145,7 @@ class Forecast:
 
     def labels_for(self, accuracy: float) -> LabelsNeeded | None:
         """Labels in all that an accuracy, 0..1, needs; None if the whole pool is probably not enough."""
-        labels = np.geomspace(max(np.min(self.curve.labels), 1), self.pool, GRID)
+        labels = np.geomspace(max(float(np.min(self.curve.labels)), 1), self.pool, GRID)
         reached = np.maximum.accumulate(self._accuracies(labels), axis=1) >= accuracy
         needed = np.where(reached.any(axis=1), labels[reached.argmax(axis=1)], math.inf)
         low, estimate, high = _quantiles(needed[:, None], method="nearest")[:, 0].tolist()

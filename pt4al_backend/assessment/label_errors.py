@@ -107,7 +107,7 @@ def neighbour_shares(answers: NDArray[np.integer] | NDArray[np.floating], embedd
         rows = np.arange(len(similarity))
         similarity[rows, start + rows] = -2.0  # nobody is a neighbour of itself
         nearest = np.argpartition(-similarity, k - 1, axis=1)[:, :k]
-        weights = np.maximum(np.take_along_axis(similarity, nearest, axis=1), 1e-6)
+        weights = np.maximum(np.take_along_axis(similarity, nearest, axis=1), 1e-6).astype(np.float64)
         weights /= weights.sum(axis=1, keepdims=True)
         shares[start : start + _AT_ONCE] = np.einsum("ik,ikc->ic", weights, answers[nearest])
     return shares
@@ -120,7 +120,7 @@ def _averaged(
     of_model = probabilities.astype(np.float64)
     if embeddings is None or len(embeddings) < 2:
         return of_model
-    return (of_model + neighbour_shares(answers, embeddings)) / 2
+    return np.clip((of_model + neighbour_shares(answers, embeddings)) / 2, 0, 1)  # shares are rounded
 
 
 def _worst_first(

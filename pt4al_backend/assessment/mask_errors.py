@@ -7,6 +7,7 @@ probability of the given class. A few pixels that are certainly wrong count more
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,9 +47,9 @@ def errors_of_masks(shares: Floats, probabilities: Floats) -> MaskErrors:
         probabilities: (l, ..., classes) of the same cells, out-of-fold.
     """
     classes = shares.shape[-1]
-    known = np.flatnonzero(shares.reshape(len(shares), -1).any(axis=1))
-    of_mask = shares[known].reshape(len(known), -1, classes).astype(np.float64)
-    of_model = probabilities[known].reshape(len(known), -1, classes).astype(np.float64)
+    known = np.flatnonzero(shares.any(axis=tuple(range(1, shares.ndim))))
+    flat = (len(known), math.prod(shares.shape[1:-1]), classes)
+    of_mask, of_model = (each[known].reshape(flat).astype(np.float64) for each in (shares, probabilities))
     area = of_mask.sum(axis=2)
     agreement = (of_mask * of_model).sum(axis=2)  # (s, cells), each times its labelled area
     confidence = agreement / np.maximum(area, 1e-12)
@@ -56,7 +57,7 @@ def errors_of_masks(shares: Floats, probabilities: Floats) -> MaskErrors:
     quality = (weights * confidence).sum(axis=1) / weights.sum(axis=1)
     pairs = _contradictions(of_mask, of_model)
     contradicted = pairs.sum(axis=(1, 2)) / area.sum(axis=1)
-    given, instead = np.divmod(pairs.reshape(len(pairs), -1).argmax(axis=1), classes)
+    given, instead = np.divmod(pairs.reshape(len(pairs), classes**2).argmax(axis=1), classes)
     order = np.argsort(quality, kind="stable")
     return MaskErrors(
         known[order],

@@ -7,16 +7,19 @@ from collections.abc import Generator, Iterator
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from pt4al_backend.learning.devices import one_thread
-from pt4al_backend.learning.linear_probe import FOLDS, HeadFit, predicted_labels, probe_of
-from pt4al_backend.learning.temperature import temperature
+from pt4al_backend.learning.linear_probe import (
+    FOLDS,
+    HeadFit,
+    calibrated_temperature,
+    fit_head,
+    folds,
+    predicted_labels,
+    probe_of,
+)
 from pt4al_backend.learning.training import Meter
 from pt4al_backend.learning.types import Output, Progress
-
-_SECONDS = 0.7
-"""Intended time of each head on two CPU cores, as in `fit_head`."""
 
 
 def out_of_fold(
@@ -32,7 +35,7 @@ def out_of_fold(
     """
     predictions = np.full_like(targets, -1)
     for held_out, logits in _parts(features, targets, output, pool):
-        predictions[held_out.numpy()] = predicted_labels(logits.numpy(), output)
+        predictions[held_out] = predicted_labels(logits, output)
     return predictions
 
 
@@ -52,16 +55,15 @@ def out_of_fold_probabilities(
         (n, classes), of classes that exclude one another or, if the output is `multiple`, of each for itself. All NaN
         if there are too few labels to leave some out.
     """
-    everything = torch.full((len(targets), output.classes), torch.nan)
+    everything = np.full((len(targets), output.classes), np.nan, np.float32)
     meter = Meter(images=max(1, len(targets)), epochs=1)
     for held_out, logits in _parts(features, targets, output, pool):
         everything[held_out] = logits
         yield meter.add(len(logits))
     if len(targets) < FOLDS:
-        return everything.double().numpy()
-    probe = probe_of(output)
-    cooled = everything / temperature(everything, torch.from_numpy(targets), probe.loss)
-    return probe.probabilities(cooled.double()).numpy()
+        return everything.astype(np.float64)
+    cooled = everything / calibrated_temperature(everything, targets, output)
+    return probe_of(output).probabilities(torch.from_numpy(cooled).double()).numpy()
 
 
 def _parts(
@@ -69,13 +71,21 @@ def _parts(
     targets: npt.NDArray[np.integer],
     output: Output,
     pool: npt.NDArray[np.floating] | None,
-) -> Iterator[tuple[Tensor, Tensor]]:
+) -> Iterator[tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]]:
     """Masks (n,) of the images that are held out in turn, and their logits; none if there are too few labels."""
     if len(targets) < FOLDS:
         return
+    fold = folds(len(targets))
+    masks = [fold == k for k in range(FOLDS)]
+    if pool is None:
+        # held-out features take no part in the scaling: of a few images, each is far from the mean of the others
+        for held_out in masks:
+            head = fit_head(features[~held_out], targets[~held_out], output)
+            yield held_out, head.logits(features[held_out])
+        return
     with one_thread():
-        fit = HeadFit.of(features, targets, output, pool=pool, seconds=_SECONDS)
-    for held_out in fit.folds():
+        fit = HeadFit.of(features, targets, output, pool=pool)
+    for held_out in masks:
         with one_thread():
-            logits = fit.logits_of(held_out)
+            logits = fit.logits_of(torch.from_numpy(held_out)).numpy()
         yield held_out, logits

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -25,6 +25,8 @@ from pt4al_backend.learning.types import Output, Weights
 _FLOPS_PER_SECOND = 30e9
 """Throughput of L-BFGS on two cores, with a margin for a busy machine."""
 _LEAST_ITERATIONS, _MOST_ITERATIONS = 20, 100
+_SECONDS = 0.7
+"""Intended time of a fit on two cores."""
 FOLDS = 5
 """Parts of the labelled images in a cross-validation."""
 _ENOUGH = 300
@@ -82,7 +84,7 @@ def fit_head(
     output: Output,
     *,
     pool: npt.NDArray[np.floating] | None = None,
-    seconds: float = 0.7,
+    seconds: float = _SECONDS,
 ) -> Head:
     """Logistic regression with an L2 penalty on standardised features, by L-BFGS.
 
@@ -106,13 +108,15 @@ def fit_head(
     head = _unscaled(weight if fit.basis is None else fit.basis @ weight, bias, fit.scaling)
     if pool is None:
         return head
-    logits, held_out = torch.empty(0, output.classes), fit.labels[:0]
-    for fold in fit.folds():
-        if not fold.any() or fold.all() or len(logits) >= _ENOUGH:
+    logits, labels = torch.empty(0, output.classes), fit.labels[:0]
+    fold = torch.from_numpy(folds(len(targets)))
+    for k in range(FOLDS):
+        held_out = fold == k
+        if not held_out.any() or held_out.all() or len(logits) >= _ENOUGH:
             break
-        logits = torch.cat([logits, fit.logits_of(fold)])
-        held_out = torch.cat([held_out, fit.labels[fold]])
-    return head.cooled(temperature(logits, held_out, fit.probe.loss))
+        logits = torch.cat([logits, fit.logits_of(held_out)])
+        labels = torch.cat([labels, fit.labels[held_out]])
+    return head.cooled(temperature(logits, labels, fit.probe.loss))
 
 
 @one_thread()
@@ -223,7 +227,7 @@ class Scaling(NamedTuple):
 
 @dataclass(frozen=True)
 class HeadFit:
-    """n labelled images that heads are fitted to: to all of them, or to some and measured on the others."""
+    """n labelled images, and how heads are fitted to all of them or, in a cross-validation, to some."""
 
     x: Tensor
     """(n, D) standardised features, or the same points in n dimensions."""
@@ -244,7 +248,7 @@ class HeadFit:
         output: Output,
         *,
         pool: npt.NDArray[np.floating] | None,
-        seconds: float,
+        seconds: float = _SECONDS,
     ) -> HeadFit:
         """What `fit_head` fits; the arguments and the errors are its own."""
         check_targets(targets, output, images=len(features))
@@ -273,11 +277,6 @@ class HeadFit:
         """Logits (h, classes) of the images in a mask (n,), by a head that is fitted to the others."""
         weight, bias = self.fitted(~held_out)
         return self.x[held_out] @ weight + bias
-
-    def folds(self) -> Iterator[Tensor]:
-        """Masks (n,) of the parts that are held out in turn."""
-        fold = torch.from_numpy(folds(len(self.x)))
-        return (fold == k for k in range(FOLDS))
 
 
 def _scaling_of_labels(features: npt.NDArray[np.floating]) -> Scaling:

@@ -21,7 +21,7 @@ class Theme:
 
 
 THEMES = {
-    "light": Theme("#1c2024", "#dde1e6", "#1f6feb", "#5f6872"),
+    "light": Theme("#1c2024", "#dde1e6", "#0b57d0", "#5f6872"),
     "dark": Theme("#e6e9ec", "#32383e", "#5b9dff", "#9aa4ae"),
 }
 

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import json
 import re
-from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 import pytest
 from flask.testing import FlaskClient
-from PIL import Image
-from support.filled_store import add_ranked, reread, state
+from support.filled_pages import quality_of_two_classes, suspect
+from support.filled_store import add_ranked, state
+from support.forms import post
 
-from pt4al_backend.assessment.quality import single_quality
 from pt4al_backend.store.findings import QUALITY, SUSPECTS
-from pt4al_backend.store.pixels import PixelStore
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Project
-from pt4al_backend.web import csrf
 
 HOSTILE = "<script>alert(1)</script>\"'&"
 PAGES = ("", "/queue", "/labels", "/settings")
@@ -30,17 +24,6 @@ def with_reasons(store: Store, project: Project) -> None:
     arrays, _ = store.ranking(project.id) or (None, ())
     assert arrays is not None
     store.save_ranking(project.id, arrays, questions=project.questions, reasons=reasons)
-
-
-def suspect(task: int = 3, answer: str = "cat") -> dict[str, Any]:
-    given = json.dumps(answer)
-    return {"task": task, "question": "kind", "answer": given, "instead": "dog", "probability": 0.97, "quality": 0.01}
-
-
-def post(client: FlaskClient, project: Project, action: str, **fields: Any) -> Any:
-    with client.application.app_context():
-        token = csrf.token()
-    return client.post(f"/dashboard/{project.id}/{action}", data={"token": token, **fields})
 
 
 def test_every_page_of_a_new_project_says_what_to_do(client: FlaskClient, store: Store) -> None:
@@ -77,20 +60,6 @@ def test_the_queue_in_its_order_with_the_reasons(client: FlaskClient, store: Sto
     assert page.index("Task 2") < page.index("Task 1") and page.count("measures the model") == 1
 
 
-def test_a_thumbnail_has_the_proportions_of_the_file(client: FlaskClient, store: Store) -> None:
-    project = add_ranked(store)
-    assert client.get(f"/dashboard/{project.id}/thumbnails/1").status_code == 404
-    store.update(project.id, image_size=32)
-    rows = store.reserve_rows(project.id, [1])
-    PixelStore(store.pixels_dir(project.id), size=32).write(rows, np.full((1, 32, 32, 3), 200, np.uint8))
-    store.images_done(project.id, ready={1: ("/data/upload/1.png", 400, 100)}, failed={})
-    answer = client.get(f"/dashboard/{project.id}/thumbnails/1")
-    assert answer.mimetype == "image/webp"
-    assert Image.open(io.BytesIO(answer.data)).size == (192, 48)
-    again = client.get(f"/dashboard/{project.id}/thumbnails/1", headers={"If-None-Match": answer.headers["ETag"]})
-    assert again.status_code == 304
-
-
 def test_labels_to_check_until_they_are_changed_or_called_right(client: FlaskClient, store: Store) -> None:
     project = add_ranked(store)
     store.apply(project.id, [state(3, "cat", version="2"), state(4, "cat", version="2"), state(5, "dog", version="2")])
@@ -116,18 +85,6 @@ def test_a_cell_of_the_confusion_matrix_opens_its_images(client: FlaskClient, st
     assert cell == {"label": "cat", "model": "dog", "tasks": [1], "of": 1}
     nothing = client.get(f"/api/projects/{project.id}/labels?label=cow&model=dog").get_json()["cell"]
     assert nothing["tasks"] == []
-
-
-def quality_of_two_classes(**more: Any) -> dict[str, Any]:
-    rng = np.random.default_rng(0)
-    labels = np.arange(40) % 2
-    right = rng.random(40) < 0.8
-    likely = np.where(right == (labels == 0), 0.8, 0.2)
-    found = single_quality(labels, np.stack([likely, 1 - likely], axis=1))
-    assert found is not None
-    report = {"question": "kind", "label_type": "single", "held_out": False}
-    report |= {"estimate": asdict(found.accuracy), "quality": asdict(found)}
-    return {"labels": 40, "encoder": "e", "questions": [json.loads(json.dumps(report | more))], "forecast": None}
 
 
 @pytest.mark.parametrize("held_out", [False, True])
@@ -160,55 +117,6 @@ def test_how_much_more(client: FlaskClient, store: Store) -> None:
         assert words in page and "you may stop here" in page
 
 
-def test_pause_resume_train_and_retry(client: FlaskClient, store: Store) -> None:
-    project = add_ranked(store)
-    assert post(client, project, "pause").status_code == 303
-    assert reread(store, project).paused and reread(store, project).wake_at > project.wake_at
-    assert "Resume" in client.get(f"/dashboard/{project.id}").get_data(as_text=True)
-    assert client.get("/api/status").get_json()["projects"][0]["paused"] is True
-    post(client, project, "resume")
-    assert not reread(store, project).paused
-    post(client, project, "train")
-    assert reread(store, project).train_requested_at > 0
-    store.images_done(project.id, ready={}, failed={1: ("/data/upload/1.png", "It is broken.")})
-    post(client, project, "retry")
-    assert store.totals(project.id).unreadable == 0
-
-
-def test_settings_are_checked_and_kept(client: FlaskClient, store: Store) -> None:
-    project = add_ranked(store)
-    answer = post(client, project, "settings", cycles="5", strategy="margin", query_size="", page="settings")
-    assert answer.status_code == 303
-    assert reread(store, project).own_settings == {"cycles": 5, "strategy": "margin"}
-    page = client.get(f"/dashboard/{project.id}/settings").get_data(as_text=True)
-    assert "<option selected>margin</option>" in page and 'value="5"' in page
-    assert client.get("/api/status").get_json()["projects"][0]["strategy"] == "margin"
-    refused = post(client, project, "settings", cycles="0", validation="much", page="settings")
-    assert refused.status_code == 400
-    page = refused.get_data(as_text=True)
-    assert "Nothing was changed. cycles: it has to be at least 1. validation: it has to be a number." in page
-    assert reread(store, project).own_settings == {"cycles": 5, "strategy": "margin"}
-
-
-def test_starting_over_asks_and_forgets(client: FlaskClient, store: Store) -> None:
-    project = add_ranked(store)
-    refused = post(client, project, "start_over", confirm="yes")
-    assert refused.status_code == 400 and "type the project&#39;s number, 12" in refused.get_data(as_text=True)
-    assert post(client, project, "start_over", confirm="12").status_code == 303
-    (again,) = store.projects()
-    assert (again.number, again.created, again.label_config) == (12, project.created, project.label_config)
-    assert again.id != project.id and store.totals(again.id).tasks == 0
-
-
-@pytest.mark.parametrize("token", ["", "forged", None])
-def test_a_form_without_our_token_changes_nothing(client: FlaskClient, store: Store, token: str | None) -> None:
-    project = add_ranked(store)
-    fields = {} if token is None else {"token": token}
-    answer = client.post(f"/dashboard/{project.id}/pause", data=fields)
-    assert answer.status_code == 403 and "reload it" in answer.get_data(as_text=True)
-    assert not reread(store, project).paused
-
-
 def test_programs_send_json(client: FlaskClient, store: Store) -> None:
     project = add_ranked(store)
     assert client.post(f"/api/projects/{project.id}/pause", json={}).get_json()["done"].startswith("Paused.")
@@ -221,20 +129,6 @@ def test_programs_send_json(client: FlaskClient, store: Store) -> None:
 @pytest.mark.parametrize("path", ["/dashboard/99", "/api/projects/99/queue", "/dashboard/99/thumbnails/1"])
 def test_what_is_not_there(client: FlaskClient, path: str) -> None:
     assert client.get(path).status_code == 404
-
-
-def test_the_learning_curve_as_a_picture(client: FlaskClient, store: Store) -> None:
-    project = add_ranked(store)
-    assert client.get(f"/dashboard/{project.id}/curve.svg").status_code == 404
-    for labels in (10, 20, 40):
-        columns = {"model_version": "v", "round": 0, "labels": labels, "held_out": labels == 40, "images": 20}
-        store.add_measurement(project.id, **columns, value=0.5, low=0.4, high=0.6)
-    picture = client.get(f"/dashboard/{project.id}/curve.svg?theme=dark")
-    assert picture.mimetype == "image/svg+xml" and b"held-out images" in picture.data
-    assert client.get(f"/dashboard/{project.id}/curve.png").data.startswith(b"\x89PNG")
-    assert client.get(f"/dashboard/{project.id}/curve.exe").status_code == 404
-    page = client.get(f"/dashboard/{project.id}").get_data(as_text=True)
-    assert "50.0 % (40 to 60)" in page
 
 
 def test_a_report_to_keep_is_complete_in_one_file(client: FlaskClient, store: Store) -> None:

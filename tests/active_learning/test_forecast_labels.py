@@ -1,0 +1,49 @@
+"""What the learning curve promises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.rig import Rig
+
+from pt4al_backend.active_learning.forecast_labels import forecast_labels
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    rig = Rig(tmp_path, n=20, target=80.0)
+    yield rig
+    rig.close()
+
+
+def measured(rig: Rig, *points: tuple[int, float], held_out: bool = False) -> None:
+    for labels, value in points:
+        columns = {"model_version": "v", "round": 0, "held_out": held_out, "images": 200}
+        rig.store.add_measurement(rig.id, labels=labels, value=value, low=0.0, high=1.0, **columns)
+
+
+def test_too_few_points_promise_nothing(rig: Rig) -> None:
+    assert forecast_labels(rig.workspace, rig.project, pool=1000) is None
+    measured(rig, (10, 0.3), (20, 0.4), (30, 0.5))
+    assert forecast_labels(rig.workspace, rig.project, pool=1000) is None
+
+
+def test_more_labels_are_better_and_the_target_is_ahead(rig: Rig) -> None:
+    measured(rig, (10, 0.3), (20, 0.42), (40, 0.55), (80, 0.65), (120, 0.7))
+    forecast = forecast_labels(rig.workspace, rig.project, pool=1000)
+    assert forecast is not None
+    assert forecast["with_all"]["estimate"] > forecast["with_twice"]["estimate"] > 0.68
+    assert forecast["target"] == 0.8 and forecast["needed"]["estimate"] > 120
+    assert not forecast["levelled_off"]
+
+
+def test_held_out_images_count_alone_once_they_are_enough(rig: Rig) -> None:
+    measured(rig, *((labels, 0.2) for labels in (10, 20, 40, 80)))
+    measured(rig, (200, 0.8), (220, 0.81), (240, 0.81), held_out=True)
+    biased = forecast_labels(rig.workspace, rig.project, pool=1000)
+    measured(rig, (260, 0.82), held_out=True)
+    unbiased = forecast_labels(rig.workspace, rig.project, pool=1000)
+    assert biased is not None and unbiased is not None
+    assert biased["with_all"]["estimate"] < 0.5 < unbiased["with_all"]["estimate"]
