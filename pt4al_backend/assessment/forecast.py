@@ -10,7 +10,7 @@ Here b is not the labels of a round but those of the last point; the curve is th
 for pools of any size. Four things are not in the paper, and let a curve of few points say what it knows and no more:
 
 * Each parameter has a weak prior, so that four points do for four parameters.
-* A bootstrap gives the intervals: the points are drawn anew within their errors and the means of the priors within the
+* A bootstrap gives the intervals: the points are drawn again within their errors and the means of the priors within the
   priors, and PALM is fitted again. (With a linear model these fits would be draws from the posterior: Bardsley et al.,
   "Randomize-then-optimize", SIAM Journal on Scientific Computing, 2014.)
 * No curve is as smooth as PALM. Its own unrest, which labels come next and what a training makes of them, is estimated

@@ -66,6 +66,11 @@ def test_a_project(store: Store, tmp_path: Path) -> None:
     assert abs((datetime.now(timezone.utc) - written).total_seconds()) < 5
     assert shown == {
         "label_studio_url": "http://ls.example:8080/label-studio",
+        "id": 1,
+        "paused": False,
+        "estimate": None,
+        "labels_to_check": None,
+        "order_latency": None,
         "project": 12,
         "title": "Pets",
         "task_type": "classification",
