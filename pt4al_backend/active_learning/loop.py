@@ -25,6 +25,7 @@ from pt4al_backend.active_learning.embed import embed
 from pt4al_backend.active_learning.fetch_images import fetch_images, needs_other_images, start_over
 from pt4al_backend.active_learning.fine_tune import fine_tune, is_lost, tuning_due
 from pt4al_backend.active_learning.newest_window import NewestWindow
+from pt4al_backend.active_learning.place_images import map_due, place_images
 from pt4al_backend.active_learning.publish import Publisher
 from pt4al_backend.active_learning.schedule import GROWN, chosen_strategy
 from pt4al_backend.active_learning.sort_pool import (
@@ -314,6 +315,8 @@ class ProjectLoop:
             return Current(stage, draw_masks(workspace))
         if project.model_version and assessment_due(workspace, project, int(pool.labelled.sum())):
             return Current(stage, assess(workspace), part=True, doing=MEASURING)
+        if project.model_version and map_due(workspace, project, pool):
+            return Current(stage, place_images(workspace), part=True, doing=MEASURING)
         if changes and workspace.encoder:
             return Current(stage, change_encoder(workspace), part=True, doing=tables.IMAGES, online=True)
         if changes or self._learns_pretext(project):

@@ -27,6 +27,7 @@ def test_before_there_is_a_map(store: Store) -> None:
 
 def test_columns_are_of_the_images_that_have_a_place_and_still_exist(store: Store) -> None:
     project = fill_pages(store)
+    store.forget_findings(project.id, [MAP])
     tasks = np.array([2, 5, 12, 99])  # 99 was deleted since
     places = np.arange(4, dtype=np.uint16)
     store.save_finding(project.id, MAP, {}, revision=0, arrays={"task": tasks, "x": places, "y": places + 1})

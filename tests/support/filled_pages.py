@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pt4al_backend.assessment.quality import single_quality
-from pt4al_backend.store.findings import QUALITY, SUSPECTS
+from pt4al_backend.store.findings import MAP, QUALITY, SUSPECTS
 from pt4al_backend.store.pixels import PixelStore
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Project
@@ -68,6 +68,10 @@ def _findings(store: Store, project: Project) -> None:
     people = {"each": [person], "together": {"share": estimate, "alpha": 0.7, "pairs": []}}
     store.save_finding(
         project.id, SUSPECTS, {"labels": [suspect(3), suspect(5)], "checked": 40, "annotators": people}, revision=0
+    )
+    places = np.random.default_rng(1).integers(0, 65536, (2, 40)).astype(np.uint16)
+    store.save_finding(
+        project.id, MAP, {}, revision=0, arrays={"task": np.arange(1, 41), "x": places[0], "y": places[1]}
     )
     for labels, value in ((10, 0.5), (20, 0.6), (40, 0.8)):
         columns = {"model_version": "v", "round": 0, "held_out": labels > 20, "images": 20}
