@@ -58,7 +58,7 @@ def _show_project(project: Mapping[str, Any], console: Console, *, disk_error: s
     detail = project.get("stage_detail", "")
     shown = {"waiting": f" {detail}", "ready": f" ({detail})" if detail else ""}
     row.add_row(
-        f"  {STAGES[project['stage']]}{shown.get(project['stage'], '')}",
+        "  Paused" if project.get("paused") else f"  {STAGES[project['stage']]}{shown.get(project['stage'], '')}",
         ProgressBar(total=1.0, completed=project["stage_progress"], width=30),
         f"{project['stage_progress']:.0%}",
         time_left(project["eta_seconds"]),
@@ -76,6 +76,12 @@ def _show_project(project: Mapping[str, Any], console: Console, *, disk_error: s
         console.print(
             f"  order chosen by {escape(project['strategy'])} from {order}, embedded by {escape(project['encoder'])}; "
             f"PT4AL's batches are {pretext_words(project)}; model: {model_words(project)}",
+            soft_wrap=True,
+        )
+    if project.get("estimate") is not None:
+        to_check = project.get("labels_to_check") or 0
+        console.print(
+            f"  estimated to be right about {project['estimate']:.0%} of images; {to_check:,} labels to check",
             soft_wrap=True,
         )
     if project["updated_at"]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+_DRAWING = threading.Lock()
+"""Held while a chart is drawn: Matplotlib's settings are those of all threads."""
 FORMATS = {"svg": "image/svg+xml", "png": "image/png"}
 
 
@@ -60,6 +63,7 @@ def learning_curve(
         axes.axhline(target, color=colours.soft, linestyle="--", linewidth=1, label=f"target, {target:g} %")
     axes.set(xlabel="labels", ylabel=f"{metric}, %")
     axes.set_xlim(left=0)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=False, fontsize="small", labelcolor=colours.text, loc="lower right")
     return _drawn(figure, format)
 
@@ -84,7 +88,6 @@ def histogram(values: Sequence[float], *, borders: Sequence[float], theme: str =
 
 def _figure(colours: Theme) -> tuple[Any, Any]:
     from matplotlib.figure import Figure  # half a second, which only the first chart takes
-    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(7, 3.4), layout="constrained")
     figure.patch.set_alpha(0)
@@ -95,7 +98,6 @@ def _figure(colours: Theme) -> tuple[Any, Any]:
         spine.set_color(colours.line)
     axes.xaxis.label.set_color(colours.text)
     axes.yaxis.label.set_color(colours.text)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(color=colours.line, linewidth=0.7)
     axes.set_axisbelow(True)
     return figure, axes
@@ -105,6 +107,6 @@ def _drawn(figure: Any, format: str) -> bytes:
     from matplotlib import rc_context
 
     file = io.BytesIO()
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "pt4al"}):
+    with _DRAWING, rc_context({"svg.fonttype": "none", "svg.hashsalt": "pt4al"}):
         figure.savefig(file, format=format, dpi=150, metadata={"Date": None} if format == "svg" else None)
     return file.getvalue()

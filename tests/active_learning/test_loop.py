@@ -399,3 +399,16 @@ def test_other_questions_start_again_with_a_pretrained_encoder(tmp_path: Path) -
         rig.platform.answer(1, 2, 3)
         rig.settle()
         assert all("mask" in pick.predictions for pick in rig.picks.values())
+
+
+def test_how_long_a_label_takes_to_change_the_order_is_counted(tmp_path):
+    rig = Rig(tmp_path, n=30)
+    rig.settle()
+    assert rig.store.finding(rig.id, LATENCY) is None, "an import is no label"
+    for _ in range(2):
+        rig.platform.label(rig.platform.queue[0])
+        rig.sync()
+        rig.sync()
+    found = rig.store.finding(rig.id, LATENCY)
+    assert found.body["counts"][-1] == 2 and 0 < found.body["sum"] < 120
+    rig.close()

@@ -88,3 +88,10 @@ def test_shows_why_the_worker_does_not_work() -> None:
     with console.capture() as capture:
         show({"projects": [halted], "worker": WORKER, "disk": {"error": "The disk is full."}}, console)
     assert capture.get().count("The disk is full.") == 1
+
+
+def test_says_how_good_the_model_is_and_that_it_is_paused() -> None:
+    assert "estimated" not in _shown([PROJECT], WORKER)
+    text = _shown([PROJECT | {"estimate": 0.836, "labels_to_check": 1200, "paused": True}], WORKER)
+    assert "estimated to be right about 84% of images; 1,200 labels to check" in text
+    assert "Paused" in text and "Training" not in text
