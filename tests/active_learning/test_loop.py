@@ -25,6 +25,7 @@ from pt4al_backend.labelling.segmentation import SEGMENTATION
 from pt4al_backend.labelling.single import SINGLE
 from pt4al_backend.learning import rotation_head
 from pt4al_backend.sampling import queue
+from pt4al_backend.store.findings import LATENCY
 
 
 @pytest.mark.parametrize(
