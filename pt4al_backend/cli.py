@@ -290,16 +290,50 @@ def check(
 def export(
     what: Annotated[Literal["batches", "labels", "model"], typer.Argument(help="What to write.")],
     project: Number,
-    output: Annotated[Path, typer.Option(metavar="FILE", help="The file to write: CSV, or safetensors for the model.")],
+    output: Annotated[Path, typer.Option(metavar="FILE", help="The file to write.")],
+    format_: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="Labels: csv, label-studio, coco or lists; model: safetensors or onnx. Default: as FILE ends, else "
+            "the first of these.",
+        ),
+    ] = None,
+    question: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="For onnx, of a project with several questions: the one that it answers."),
+    ] = "",
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
     """Write the sorted batches, the labels or the trained network to a file."""
     from pt4al_backend.reports import export as export_room
 
+    chosen = export_room.format_of(what, format_, output)
+    if question and chosen != export_room.ONNX:
+        raise PT4ALError("--question is for a model as ONNX: add --format onnx, or leave it out.")
     settings = _settings("export", config, data_dir=data_dir)
-    store = _existing_store(_find_backend(settings), follow_demo=False)
-    print(export_room.export(what, store, export_room.find_project(store, project, settings), output))
+    backend = _find_backend(settings)
+    store = _existing_store(backend, follow_demo=False)
+    row = export_room.find_project(store, project, settings)
+    if chosen == export_room.ONNX:
+        print(_export_onnx(store, row.id, backend.settings, question, output))
+    else:
+        print(export_room.export(what, store, row, output, form=chosen))
+
+
+def _export_onnx(store: Store, project_id: int, settings: Settings, question: str, output: Path) -> str:
+    from pt4al_backend.active_learning.export_model import export_model
+    from pt4al_backend.active_learning.workspace import Workspace
+    from pt4al_backend.reports.onnx_files import save_onnx
+
+    model = export_model(Workspace.to_read(project_id, store, settings), question)
+    example = save_onnx(model.file, output)
+    return (
+        f"The model that answers {model.question} with {model.encoder}, fitted on {model.labels:,} labels: {output}\n"
+        f"A program that predicts with it: {example}\n{model.licence}"
+    )
 
 
 @app.command(epilog=example("reset --project 1"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
 
 ROTATION = "rotation"
 """What people call the encoder if it is the newest of the project's own networks."""
@@ -43,6 +44,7 @@ class KnownEncoder:
     good_for: str
 
 
+_APACHE_ADDRESS = "https://www.apache.org/licenses/LICENSE-2.0"
 _IMAGENET = "Trained on ImageNet, whose images are for research and education only; its publishers license the weights."
 _APACHE = Licence("Apache-2.0", "apache-2.0", commercial=True)
 _APACHE_IMAGENET = Licence("Apache-2.0", "apache-2.0", commercial=True, note=_IMAGENET)
@@ -112,3 +114,21 @@ def about(encoder: str) -> tuple[bool, str]:
         return False, "The licence of its weights is not known here: read it before you use them."
     allowed = "" if licence.commercial else ", which forbids commercial use"
     return licence.commercial, " ".join(f"Its weights are under {licence.name}{allowed}. {licence.note}".split())
+
+
+def licence_text(encoder: str) -> str:
+    """The sentence about the licence of an encoder's weights, and the whole text of Apache-2.0.
+
+    Whoever passes weights on has to pass the licence on. Of other licences we have no text.
+    """
+    licence, (_, sentence) = licence_of(encoder), about(encoder)
+    return sentence if licence is None or licence.tag != "apache-2.0" else f"{sentence}\n\n{_apache()}"
+
+
+def _apache() -> str:
+    """The text of Apache-2.0, which is this package's licence, too."""
+    try:
+        installed = distribution("pt4al-backend")
+    except PackageNotFoundError:
+        return _APACHE_ADDRESS
+    return installed.read_text("licenses/LICENSE") or installed.read_text("LICENSE") or _APACHE_ADDRESS

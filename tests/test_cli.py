@@ -170,6 +170,28 @@ def test_export(data_dir: Path, tmp_path: Path) -> None:
     assert "Project 13 is not known here. Known: project 12 at http://label-studio.example." in refused
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["labels", "--format", "yolo"], "no format yolo for labels: choose csv, label-studio, coco or lists."),
+        (["labels", "--question", "kind"], "--question is for a model as ONNX"),
+        (["model", "--format", "onnx"], "Nothing has been learned yet"),
+        (["model", "--format", "onnx", "--question", "colour"], "does not ask colour: it asks kind."),
+    ],
+)
+def test_exports_that_are_refused(data_dir: Path, tmp_path: Path, arguments: list[str], says: str) -> None:
+    output = tmp_path / "file"
+    refused = _refused(_run("export", *arguments, "--project", 12, "--output", output, "--data-dir", data_dir))
+    assert says in refused and not output.exists()
+
+
+def test_export_of_labels_in_another_format(data_dir: Path, tmp_path: Path) -> None:
+    output = tmp_path / "labels.json"
+    done = _run("export", "labels", "--format", "coco", "--project", 12, "--output", output, "--data-dir", data_dir)
+    assert done.stdout == f"0 labels: {output}\n"
+    assert [category["name"] for category in json.loads(output.read_text())["categories"]] == ["cat", "dog"]
+
+
 def test_reset_asks_first(data_dir: Path) -> None:
     assert "--yes" in _refused(_run("reset", "--project", 12, "--data-dir", data_dir))
     done = _run("reset", "--project", 12, "--yes", "--data-dir", data_dir)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import timm
 
-from pt4al_backend.encoder_catalogue import BUILT_IN, FAMILIES, RECOMMENDED, about, licence_of
+from pt4al_backend import encoder_catalogue
+from pt4al_backend.encoder_catalogue import BUILT_IN, FAMILIES, RECOMMENDED, about, licence_of, licence_text
 from pt4al_backend.learning.built_in_weights import ARCHITECTURE
 
 PUBLISHED = timm.list_pretrained()
@@ -60,3 +61,18 @@ def test_what_forbids_commercial_use_is_said() -> None:
     assert not about("fastvit_mci0.apple_mclip")[0]
     free, sentence = about("vit_small_patch16_dinov3.lvd1689m")
     assert free and sentence.endswith("It has terms of its own: read them first.")
+
+
+def test_the_licence_comes_with_its_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever passes weights under Apache-2.0 on has to pass on its text."""
+    sentence, _, text = licence_text(BUILT_IN).partition("\n\n")
+    assert sentence == about(BUILT_IN)[1]
+    assert text.strip().startswith("Apache License") and "END OF TERMS AND CONDITIONS" in text
+    for encoder in ("vit_small_patch16_dinov3.lvd1689m", "mine.safetensors", "convnextv2_tiny.fcmae"):
+        assert licence_text(encoder) == about(encoder)[1]
+
+    def missing(name: str) -> None:
+        raise encoder_catalogue.PackageNotFoundError(name)
+
+    monkeypatch.setattr(encoder_catalogue, "distribution", missing)
+    assert licence_text(BUILT_IN).endswith("\n\nhttps://www.apache.org/licenses/LICENSE-2.0")

@@ -15,5 +15,7 @@
   this comes before `embed`.
 * `train_network`: train the main network; only without a pretrained encoder
 
+Apart from the loop, `export_model` makes a file of the model that serves.
+
 All work in a `workspace`, which holds the project's `stored_networks` and their `embedding_files`.
 """

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from pt4al_backend import learning
 from pt4al_backend.active_learning.stored_networks import StoredNetworks
@@ -69,6 +69,11 @@ class Workspace:
 
     def __post_init__(self) -> None:
         self.networks = StoredNetworks(self.project_id, self.store.models_dir(self.project_id))
+
+    @classmethod
+    def to_read(cls, project_id: int, store: Store, settings: Settings) -> Workspace:
+        """What is stored of a project, for somebody who asks no platform: there is none."""
+        return cls(project_id, store, cast(LabellingPlatform, None), settings, "cpu")
 
     def project(self) -> Project:
         """The project's row now."""

@@ -96,9 +96,7 @@ class Export:
 
     def segmented(self, question: Question, background: bool) -> SegmentedImages:
         """The images with the class of each pixel."""
-        classes = question.classes
-        if background:
-            classes += (next(name for name in ("background", "no region", "(none)") if name not in classes),)
+        classes = question.label_type.output_names(question, background=background)
 
         @cache
         def size(position: int) -> tuple[int, int]:

@@ -24,26 +24,50 @@ def image_name(value: object) -> str:
     name. "" if there is no name: for a data: URI, and for a value that is not text.
     """
     text = value.strip() if isinstance(value, str) else ""
+    path, _, query = text.partition("?")
+    if file := _local_file(path, query):
+        return f"{without_secrets(path)}?d={without_secrets(file)}"
+    return _shortened(file_name(text))
+
+
+def file_name(value: str) -> str:
+    """The path or the address of the file that an image value leads to, without secrets and not shortened.
+
+    Of Local files it is the path in their directory. "" for a data: URI.
+    """
+    text = value.strip()
     if is_data_uri(text):
         return ""
     path, _, query = text.partition("?")
-    if re.search(r"/data/local-files/?$", path):
-        file = parse_qs(query).get("d", [""])[0]
-        return f"{without_secrets(path)}?d={without_secrets(file)}" if file else without_secrets(path)
+    if file := _local_file(path, query):
+        return _bare(file)
     if is_resolve_path(path):
         uri = parse_qs(query).get("fileuri", [""])[0]
         with contextlib.suppress(ValueError):  # it is not one of Label Studio's
-            return without_secrets(base64.urlsafe_b64decode(uri).decode()) or without_secrets(path)
-    return without_secrets(text)
+            return _bare(base64.urlsafe_b64decode(uri).decode()) or _bare(path)
+    return _bare(text)
 
 
 def without_secrets(text: str) -> str:
     """`text` without query, fragment and user:password, printable and short."""
+    return _shortened(_bare(text))
+
+
+def _local_file(path: str, query: str) -> str:
+    """The file of Local files that an address leads to, "" if it is another address."""
+    is_local = re.search(r"/data/local-files/?$", path)
+    return parse_qs(query).get("d", [""])[0] if is_local else ""
+
+
+def _bare(text: str) -> str:
     bare = re.split(r"[?#]|%3[fF]|%23", text, maxsplit=1)[0]
     bare = re.sub(r"(^|//)[^/@]*:(?!\d+/|//)[^@]*@|(?<=//)[^/]*@", r"\1", bare)
     bare = re.sub(r"(//[^/:\[]*):(?!\d*(?:/|$))[^/]*", r"\1", bare)  # anything but a port may be half a password
-    shown = "".join(letter if letter.isprintable() else " " for letter in bare)
-    return shown if len(shown) <= 200 else f"{shown[:200]}…"
+    return "".join(letter if letter.isprintable() else " " for letter in bare)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 200 else f"{text[:200]}…"
 
 
 def not_an_address(value: object) -> str:

@@ -83,9 +83,13 @@ class LabelType(ABC):
     metric_title: ClassVar[str] = ""
     """The metric's name that people read."""
 
+    def output_names(self, question: Question, *, background: bool) -> tuple[str, ...]:
+        """The class of each logit for a question. `background`: pixels outside all regions form a class."""
+        return question.classes
+
     def outputs(self, question: Question, *, background: bool) -> int:
-        """The number of logits for a question. `background`: pixels outside all regions form a class."""
-        return len(question.classes)
+        """The number of logits for a question."""
+        return len(self.output_names(question, background=background))
 
     @abstractmethod
     def targets(self, question: Question, answers: Sequence[Answers], drawings: Drawings) -> Targets:

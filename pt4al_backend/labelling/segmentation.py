@@ -8,6 +8,7 @@ ignored in training. If it has neither `"rle"` nor `"points"`, all pixels outsid
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -38,8 +39,8 @@ class Segmentation(LabelType):
     usual_uncertainty = "entropy"
     metric, metric_title = "mean_iou", "mean IoU"
 
-    def outputs(self, question: Question, *, background: bool) -> int:
-        return len(question.classes) + background
+    def output_names(self, question: Question, *, background: bool) -> tuple[str, ...]:
+        return (*question.classes, _outside(question.classes)) if background else question.classes
 
     def targets(self, question: Question, answers: Sequence[Answers], drawings: Drawings) -> DrawnMasks:
         """The masks that have been drawn."""
@@ -152,6 +153,12 @@ def class_ious(
     if not pixels.any():
         raise PT4ALError("No pixel of the test masks is labelled, so there is nothing to measure: use other masks.")
     return pixels, both / np.maximum(1, confusion.sum(axis=0) + pixels - both)
+
+
+def _outside(classes: Sequence[str]) -> str:
+    """A name for the pixels outside all regions that is no class."""
+    names = itertools.chain(("background", "no region"), (f"no region {k}" for k in itertools.count(2)))
+    return next(name for name in names if name not in classes)
 
 
 def _enlarged(logits: Floats, *, height: int, width: int) -> NDArray[np.float32]:

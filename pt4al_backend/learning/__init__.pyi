@@ -28,6 +28,7 @@ from .linear_probe import (
 )
 from .main_task import train_main
 from .networks import mask_side
+from .onnx_model import onnx_model
 from .patch_layout import PatchLayout
 from .pretext import pretext_losses, train_pretext
 from .pretrained import load_imagenet
@@ -96,6 +97,7 @@ __all__ = [
     "mask_side",
     "network_encoder",
     "network_head",
+    "onnx_model",
     "out_of_fold",
     "out_of_fold_probabilities",
     "predicted_labels",

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from pt4al_backend.learning.devices import computing, sent
 from pt4al_backend.learning.linear_probe import Head
@@ -48,6 +48,10 @@ class Encoder(ABC):
     @abstractmethod
     def load(self, device: str) -> Encode:
         """The network on a device, ready to be called."""
+
+    def module(self) -> nn.Module:
+        """The network for PyTorch's exporter, on the CPU: pixels uint8 (n, S, S, 3) -> embeddings, and maps if any."""
+        return _Module(self.load("cpu"))
 
     @abstractmethod
     def images_per_step(self, device: str) -> int:
@@ -119,5 +123,22 @@ class Encoder(ABC):
             return _half(embeddings), _half(self.patches.packed(maps))
 
 
+class _Module(nn.Module):
+    """What `Encoder.load` returns, as a module."""
+
+    def __init__(self, encode: Encode) -> None:
+        super().__init__()
+        self._encode = encode
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        embeddings, maps = self._encode(pixels)
+        return embeddings, *(maps or ())
+
+
+def in_half_precision(values: Tensor) -> Tensor:
+    """As they are stored: float16, at most its largest number."""
+    return values.clamp(-_LARGEST, _LARGEST).half()
+
+
 def _half(values: Tensor) -> Half:
-    return values.clamp(-_LARGEST, _LARGEST).half().contiguous().cpu().numpy()
+    return in_half_precision(values).contiguous().cpu().numpy()

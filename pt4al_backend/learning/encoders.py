@@ -72,7 +72,7 @@ class NetworkEncoder(Encoder):
     """Reads the weights when they are needed, so that they do not stay in memory."""
 
     def load(self, device: str) -> Encode:
-        network = for_inference(self.weights(), device)
+        network = for_inference(self.weights(), device).requires_grad_(False)
 
         def encode(pixels: Tensor) -> tuple[Tensor, Maps | None]:
             maps = network.backbone(normalised(pixels))

@@ -10,17 +10,18 @@ import io
 import logging
 import sys
 import threading
-import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from pt4al_backend.learning.devices import one_thread
+from pt4al_backend.learning.onnx_export import export
 
 logger = logging.getLogger(__name__)
 
@@ -35,9 +36,6 @@ _CLOSE = {F32: 1e-3, BF16: 0.15}
 _FIRST = threading.Lock()
 """Held by the first computation of each network: two threads that convert a process's first arrays for OpenVINO wait
 for each other for ever (pybind11 initialises its knowledge of NumPy then)."""
-
-_EXPORT = threading.Lock()
-"""Held by an export: PyTorch's exporter and Python's filters of warnings have one state for all threads."""
 
 
 class OpenVinoNetwork:
@@ -88,7 +86,7 @@ def on_cpu(network: nn.Module, *, name: str, size: int) -> Compute:
     try:
         with one_thread(), torch.inference_mode():
             expected = network(pixels)
-            exported = _exported(network, pixels[:_PART])
+            exported = export(network, pixels[:_PART])
             precisions = (F32, BF16) if _computes_bf16() else (F32,)
             computed = [OpenVinoNetwork(exported, size=size, threads=threads, precision=each) for each in precisions]
         differences = [_difference(each(pixels), expected) for each in computed]
@@ -99,6 +97,15 @@ def on_cpu(network: nn.Module, *, name: str, size: int) -> Compute:
         logger.warning("%s is computed by PyTorch, since OpenVINO's results differ by %.1g.", name, differences[0])
         return network
     return computed[-1] if differences[-1] <= _CLOSE[precisions[-1]] else computed[0]
+
+
+def compute(exported: bytes, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """The first output of an exported network for pixels (n, S, S, 3), computed once and in f32."""
+    core = _openvino().Core()
+    compiled = core.compile_model(core.read_model(io.BytesIO(exported)), "CPU", {"INFERENCE_PRECISION_HINT": F32})
+    with _FIRST:
+        output: npt.NDArray[np.float32] = compiled.create_infer_request().infer([pixels])[0]
+    return output
 
 
 def _openvino() -> Any:
@@ -121,20 +128,6 @@ def _computes_bf16() -> bool:
         return "amx_bf16" in Path("/proc/cpuinfo").read_text()
     except OSError:  # not Linux
         return False
-
-
-def _exported(network: nn.Module, pixels: Tensor) -> bytes:
-    """The network as an ONNX file for any number of images of that size.
-
-    By the older of PyTorch's two exporters: the newer one takes ten times as long, and more libraries.
-    """
-    file: Any = io.BytesIO()  # its type says path, but it may be a file
-    with _EXPORT, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it is the older one, and that sizes become constants
-        torch.onnx.export(
-            network, (pixels,), file, dynamo=False, input_names=["pixels"], dynamic_axes={"pixels": {0: "n"}}
-        )
-    return file.getvalue()
 
 
 def _difference(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:

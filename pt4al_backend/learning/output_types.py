@@ -60,6 +60,10 @@ class Probe(NamedTuple):
         return total.item(), torch.autograd.grad(total, logits)[0]
 
 
+def _of_exclusive_classes(logits: Tensor) -> Tensor:
+    return logits.softmax(dim=1)
+
+
 @dataclass(frozen=True)
 class OutputType:
     """One type of output."""
@@ -74,6 +78,8 @@ class OutputType:
     """(targets as an array (n, ...), number of classes) -> a sentence saying what is wrong; "" if nothing is."""
     probe: Probe | None = None
     """None for pixel-level outputs, whose linear probe is fitted on the cells of a grid (`fit_pixel_head`)."""
+    probabilities: Callable[[Tensor], Tensor] = _of_exclusive_classes
+    """Logits (n, classes, ...) -> probabilities."""
 
     @property
     def dense(self) -> bool:
@@ -135,6 +141,7 @@ OUTPUT_TYPES = {
             _binary_cross_entropy_and_gradient,
             torch.sigmoid,
         ),
+        torch.sigmoid,
     ),
     SEGMENTATION: OutputType(MaskHead, losses.of_pixels, np.int64),
 }

@@ -123,7 +123,10 @@ def head_on_maps(head: Head, maps: Sequence[Tensor], *, side: int) -> Tensor:
     """Logits (n, classes, side, side) of a head on the concatenated stages, given their maps (n, c, s, s)."""
     ends = np.cumsum([each.shape[1] for each in maps])[:-1]
     weights = (torch.from_numpy(part).to(maps[0].device) for part in np.split(head.weight, ends))
-    total = torch.from_numpy(head.bias).to(maps[0].device)[:, None, None]
+    bias: Tensor | None = torch.from_numpy(head.bias).to(maps[0].device)
+    total: Tensor | None = None
     for each, weight in zip(maps, weights, strict=True):
-        total = total + upsampled(F.conv2d(each, weight.T[:, :, None, None]), side)
+        logits = upsampled(F.conv2d(each, weight.T[:, :, None, None], bias), side)
+        total, bias = logits if total is None else total + logits, None  # enlarging changes no constant
+    assert total is not None
     return total

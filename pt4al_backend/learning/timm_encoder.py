@@ -59,6 +59,9 @@ class TimmEncoder(Encoder):
             self._loaded[device] = lambda pixels: _pair(on_device(pixels))
         return self._loaded[device]
 
+    def module(self) -> nn.Module:
+        return self.network()
+
     def images_per_step(self, device: str) -> int:
         return frozen_images(self.flops, dense=self.patches is not None, device=device)
 

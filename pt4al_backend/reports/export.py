@@ -1,30 +1,38 @@
-"""Exports from the store to files: the sorted batches, the labels, the trained network."""
+"""Exports from the store to files: the sorted batches, the labels, the trained network.
+
+The model as ONNX comes from `active_learning.export_model`, since it needs PyTorch; `onnx_files` writes it.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 import numpy as np
 
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.label_types import questions_of
+from pt4al_backend.reports.coco import export_coco
+from pt4al_backend.reports.exported_labels import (
+    cell_of_classes,
+    columns_of,
+    export_csv,
+    export_lists,
+    exported_images,
+)
+from pt4al_backend.reports.label_studio_json import export_label_studio
+from pt4al_backend.reports.output_files import unfinished, write_csv
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.checkpoints import load_arrays, save_arrays
-from pt4al_backend.store.files import replacing
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Project
 
-FORMULAS = tuple(
-    "=+-@\t\r\n\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}"
-)
-"""Characters that begin a formula in a spreadsheet, including full-width signs."""
-
 What = Literal["batches", "labels", "model"]
+Export = Callable[[Store, Project, Path], str]
+"""Writes a file in one step, whole or not at all, and returns a sentence that says what it contains."""
+
+ONNX = "onnx"
 
 
 def find_project(store: Store, number: int, settings: Settings) -> Project:
@@ -51,56 +59,60 @@ def name_of(project: Project) -> str:
     return f"project {project.number}{title} at {project.label_studio_url}"
 
 
-def export(what: What, store: Store, project: Project, output: Path) -> str:
+def format_of(what: What, wanted: str | None, output: Path) -> str:
+    """The format to write: the one that is wanted, else the one that `output` ends with, else the first of the table.
+
+    Raises:
+        PT4ALError: There is no such format. The message names those that there are.
+    """
+    known = [*FORMATS[what], ONNX] if what == "model" else [*FORMATS[what]]
+    if wanted is None:
+        ending = output.suffix.removeprefix(".").lower()
+        return ending if ending in known else known[0]
+    if wanted not in known:
+        *others, last = known
+        choice = f"choose {', '.join(others)} or {last}" if others else f"leave --format out, or choose {last}"
+        raise PT4ALError(f"There is no format {wanted} for {what}: {choice}.")
+    return wanted
+
+
+def export(what: What, store: Store, project: Project, output: Path, *, form: str | None = None) -> str:
     """Write `output` in one step, whole or not at all.
+
+    Args:
+        what: What to write.
+        store: The store.
+        project: The project.
+        output: The file to write.
+        form: The format, as `format_of` returns it, but not `ONNX`; None: the usual one.
 
     Returns:
         A sentence that says what the file contains.
     """
-    if output.is_dir():
-        raise PT4ALError(f"{output} is a directory: give --output the name of a file.")
-    if what == "batches":
-        return _export_batches(store, project, output)
-    if what == "labels":
-        return _export_labels(store, project, output)
-    return _export_model(store, project, output)
+    return FORMATS[what][form or next(iter(FORMATS[what]))](store, project, output)
 
 
 def _export_batches(store: Store, project: Project, output: Path) -> str:
-    """Export the sorted pool, hardest image first. `split` is `labelled`, `skipped` or `unlabelled`."""
+    """Export the sorted pool with its labels, hardest image first. `split`: `labelled`, `skipped` or `unlabelled`."""
     pool = store.pool(project)
     order = np.argsort(pool.rank, kind="stable")
     order = order[pool.rank[order] >= 0]
     if not len(order):
         raise PT4ALError(f"{name_of(project)} has no batches yet: wait until the pretext task is trained.")
     split = np.where(pool.labelled, "labelled", np.where(pool.skipped, "skipped", "unlabelled"))
-    columns = (pool.task, pool.loss, pool.batch, pool.rank, split)
-    _write_csv(
-        output,
-        ("task_id", "pretext_loss", "batch", "rank", "split"),
-        zip(*(column[order].tolist() for column in columns), strict=True),
-    )
+    columns = (pool.loss, pool.batch, pool.rank, split)
+    sorted_ = zip(*(column[order].tolist() for column in columns), strict=True)
+    known = dict(zip(pool.task[order].tolist(), sorted_, strict=True))
+    asked = questions_of(project.questions)
+
+    def rows() -> Iterator[list[object]]:
+        for image in exported_images(store, project, list(known)):
+            labels = [cell_of_classes(question, image) for question in asked]
+            yield [image.task, *known[image.task], image.file, *labels]
+
+    header = ["task_id", "pretext_loss", "batch", "rank", "split", "file_name", *columns_of(project)]
+    write_csv(output, header, rows())
     return f"{len(order):,} images in {len(np.unique(pool.batch[order]))} batches: {output}"
-
-
-def _export_labels(store: Store, project: Project, output: Path) -> str:
-    """Export a column per question, with JSON for regions and for several classes."""
-    answers = store.answers(project.id)
-    names = [question["name"] for question in project.questions]
-    regions = store.regions(project.id, list(answers))
-    region_questions = {
-        question.name for question in questions_of(project.questions) if question.label_type.has_regions
-    }
-
-    def cell(task: int, name: str) -> str:
-        answer = answers[task].get(name)
-        if name in region_questions and answer is not None:
-            answer = [region for region in regions.get(task, []) if region["label"] is not None]
-        return "" if answer is None else answer if isinstance(answer, str) else json.dumps(answer)
-
-    header = ("task_id", *(names if len(names) > 1 else ["label"]))
-    _write_csv(output, header, ((task, *(cell(task, name) for name in names)) for task in answers))
-    return f"{len(answers):,} labels: {output}"
 
 
 def _export_model(store: Store, project: Project, output: Path) -> str:
@@ -123,9 +135,8 @@ def _export_model(store: Store, project: Project, output: Path) -> str:
         raise PT4ALError(f"{name_of(project)} has no trained network yet: wait until the pretext task is trained.")
     arrays, meta = stored
     meta = {"questions": project.questions, **meta, "network": kind, "generation": generation, "title": project.title}
-    with _reported(output):
-        _require_directory(output)
-        save_arrays(output, arrays, meta)
+    with unfinished(output) as path:
+        save_arrays(path, arrays, meta)
     if kind == "tuned":
         return f"The fine-tuned last blocks of {project.encoder}, by timm's names: {output}"
     if encoder := meta.get("rotation_head_of"):
@@ -134,36 +145,14 @@ def _export_model(store: Store, project: Project, output: Path) -> str:
     return f"The {kind} network{labels}: {output}"
 
 
-def _write_csv(output: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with _replacing(output) as file:
-        csv.writer(file).writerows(map(_harmless, row) for row in (header, *rows))
-
-
-def _harmless(cell: object) -> object:
-    """Put a ' before text that a spreadsheet would run as a formula, and before text that begins with a ' itself.
-
-    A reader gets the original text by removing one ' from each cell that begins with one.
-    """
-    return f"'{cell}" if isinstance(cell, str) and cell.lstrip(" ").startswith(("'", *FORMULAS)) else cell
-
-
-@contextlib.contextmanager
-def _replacing(output: Path) -> Iterator[IO[str]]:
-    """Write a text file that replaces `output` when it is complete."""
-    with _reported(output):
-        _require_directory(output)
-        with replacing(output, shared=True) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
-            yield file
-
-
-def _require_directory(output: Path) -> None:
-    if not output.absolute().parent.is_dir():
-        raise PT4ALError(f"{output.parent} is not a directory: create it first, or choose another --output.")
-
-
-@contextlib.contextmanager
-def _reported(output: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise PT4ALError(f"{output} cannot be written ({error.strerror}): choose another --output.") from error
+FORMATS: dict[What, dict[str, Export]] = {
+    "batches": {"csv": _export_batches},
+    "labels": {
+        "csv": export_csv,
+        "label-studio": export_label_studio,
+        "coco": export_coco,
+        "lists": export_lists,
+    },
+    "model": {"safetensors": _export_model},
+}
+"""What is exported -> its formats, the usual one first. A model has one more, `ONNX`."""

@@ -10,6 +10,7 @@ import pytest
 from pt4al_backend.errors import UnreadableImageError
 from pt4al_backend.label_studio.image_values import (
     data_uri_bytes,
+    file_name,
     image_name,
     is_data_uri,
     is_resolve_path,
@@ -36,6 +37,25 @@ from pt4al_backend.label_studio.image_values import (
 )
 def test_names_of_images(value: object, name: str) -> None:
     assert image_name(value) == name
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        ("/data/upload/3/1f-a.png", "/data/upload/3/1f-a.png"),
+        ("https://me:secret@host:8080/x/a.png?sig=secret#x", "https://host:8080/x/a.png"),
+        ("s3://me:p4ss/word@bucket/a.png?versionId=1", "s3://bucket/a.png"),
+        ("/data/local-files/?d=dir/a%20b@c.png&sig=1", "dir/a b@c.png"),
+        ("/studio/data/local-files?d=a.png", "a.png"),
+        ("/data/local-files/?sig=1", "/data/local-files/"),
+        (resolve_path("s3://bucket/a.png?sig=secret", task_id=3), "s3://bucket/a.png"),
+        ("/tasks/3/resolve/?fileuri=-", "/tasks/3/resolve/"),
+        ("data:image/png;base64,AAAA", ""),
+        ("x" * 300 + "\n.png", "x" * 300 + " .png"),
+    ],
+)
+def test_names_of_files_are_whole_and_without_secrets(value: str, name: str) -> None:
+    assert file_name(value) == name
 
 
 @pytest.mark.parametrize(

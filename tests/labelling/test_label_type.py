@@ -33,6 +33,7 @@ QUESTION = Question("q", Plain(), ("a", "b", "c"))
 def test_by_default_it_labels_whole_images() -> None:
     assert not (QUESTION.label_type.dense or QUESTION.label_type.has_regions or QUESTION.label_type.usual_uncertainty)
     assert QUESTION.label_type.outputs(QUESTION, background=True) == 3
+    assert QUESTION.label_type.output_names(QUESTION, background=True) == ("a", "b", "c")
 
 
 def test_by_default_no_predictions_are_stored() -> None:

@@ -73,6 +73,15 @@ def test_pixels_count_alike(name):
 def test_a_background_is_a_class_of_its_own() -> None:
     assert SEGMENTATION.outputs(AREA, background=True) == 3
     assert SEGMENTATION.outputs(AREA, background=False) == 2
+    assert SEGMENTATION.output_names(AREA, background=False) == AREA.classes
+
+
+def test_pixels_outside_all_regions_have_a_name_that_no_class_has() -> None:
+    taken: tuple[str, ...] = ()
+    for expected in ("background", "no region", "no region 2", "no region 3"):
+        question = Question("area", SEGMENTATION, taken)
+        assert SEGMENTATION.output_names(question, background=True) == (*taken, expected)
+        taken = (*taken, expected)
 
 
 def test_an_error_is_the_mean_over_the_pixels() -> None:

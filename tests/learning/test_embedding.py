@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from support.colour_encoder import colour_encoder
 from support.networks import ArrayImages, noise
@@ -71,3 +72,13 @@ def test_embedding_needs_no_gradients():
     assert torch.is_grad_enabled()
     for _ in colour_encoder("colour", dense=False).embed(IMAGES, np.arange(9), device="cpu"):
         assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()  # and it restores both modes
+
+
+@pytest.mark.parametrize("dense", [False, True])
+def test_it_is_a_module_for_whoever_exports_it(dense):
+    encoder = colour_encoder("colours", dense=dense)
+    pixels = torch.randint(256, (2, 8, 8, 3), dtype=torch.uint8)
+    embeddings, maps = encoder.load("cpu")(pixels)
+    found = encoder.module()(pixels)
+    assert isinstance(encoder.module(), torch.nn.Module) and len(found) == 1 + dense
+    assert all(torch.equal(*pair) for pair in zip(found, [embeddings, *(maps or [])], strict=True))

@@ -45,3 +45,13 @@ def test_gradients_in_closed_form_are_those_of_the_losses(kind: str, targets: to
     expected, by_autograd = probe._replace(closed_form=None).loss_and_gradient(logits, targets)
     assert total == pytest.approx(expected, rel=1e-12)
     torch.testing.assert_close(gradient, by_autograd)
+
+
+@pytest.mark.parametrize("kind", OUTPUT_TYPES)
+def test_probabilities_are_those_that_the_losses_are_of(kind: str) -> None:
+    logits = torch.tensor([[2.0, -1.0, 0.5], [0.0, 0.0, 9.0]])
+    probabilities = OUTPUT_TYPES[kind].probabilities(logits)
+    expected = logits.sigmoid() if kind == "multiple" else logits.softmax(dim=1)
+    assert torch.allclose(probabilities, expected)
+    cells = OUTPUT_TYPES[kind].probabilities(logits[:, :, None, None].expand(2, 3, 4, 4))
+    assert torch.allclose(cells, expected[:, :, None, None].expand(2, 3, 4, 4))

@@ -11,7 +11,7 @@ import pytest
 from support.filled_store import LABEL_STUDIO, QUESTIONS, add_project, reread, settings_in, state
 
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.reports.export import export, find_project
+from pt4al_backend.reports.export import FORMATS, What, export, find_project, format_of
 from pt4al_backend.store.checkpoints import load_arrays, save_arrays
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Project
@@ -46,7 +46,9 @@ def test_batches_are_written_hardest_first(store: Store, tmp_path: Path) -> None
     assert said.startswith("4 images in 2 batches")
     with (tmp_path / "batches.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["task_id", "pretext_loss", "batch", "rank", "split"]
+    assert list(rows[0]) == ["task_id", "pretext_loss", "batch", "rank", "split", "file_name", "label"]
+    assert [row["file_name"] for row in rows] == [f"/data/upload/{task}.png" for task in (4, 1, 3, 2)]
+    assert [row["label"] for row in rows] == ["", "", "dog", ""]
     assert [row["task_id"] for row in rows] == ["4", "1", "3", "2"]
     assert [row["split"] for row in rows] == ["unlabelled", "skipped", "labelled", "unlabelled"]
     assert [float(row["pretext_loss"]) for row in rows] == [0.1 + 0.2, 0.25, 2e-5, 1e-5]  # every digit
@@ -55,7 +57,10 @@ def test_batches_are_written_hardest_first(store: Store, tmp_path: Path) -> None
 
 def test_labels(store: Store, tmp_path: Path) -> None:
     export("labels", store, _sorted_project(store), tmp_path / "labels.csv")
-    assert (tmp_path / "labels.csv").read_text().splitlines() == ["task_id,label", "3,dog"]
+    assert (tmp_path / "labels.csv").read_text().splitlines() == [
+        "task_id,label,file_name",
+        "3,dog,/data/upload/3.png",
+    ]
 
 
 REGIONS = [
@@ -84,13 +89,19 @@ def test_labels_of_several_questions(store: Store, tmp_path: Path) -> None:
     states = [state(task, answers=given) for task, given in enumerate(answers, start=1)]
     store.apply(project.id, states, regions="brush+polygon")
     first, second, fourth = _labels(store, project, tmp_path / "labels.csv")
-    assert list(first) == ["task_id", "kind", "seen", "brush+polygon"]
+    assert list(first) == ["task_id", "kind", "seen", "brush+polygon", "file_name"]
     assert (first["task_id"], first["kind"]) == ("1", "dog")
     assert json.loads(first["seen"]) == ["ear, left", "paw"]
     assert json.loads(first["brush+polygon"]) == REGIONS  # as they were made, not what stands for them
     assert (second["task_id"], second["kind"], second["seen"]) == ("2", "", "")
     assert json.loads(second["brush+polygon"]) == REGIONS[:1]
-    assert fourth == {"task_id": "4", "kind": "", "seen": '["tail"]', "brush+polygon": ""}
+    assert fourth == {
+        "task_id": "4",
+        "kind": "",
+        "seen": '["tail"]',
+        "brush+polygon": "",
+        "file_name": "/data/upload/4.png",
+    }
 
 
 @pytest.mark.parametrize("question", [SEEN, AREA], ids=["multiple", "segmentation"])
@@ -99,7 +110,9 @@ def test_an_empty_answer_is_a_label(store: Store, tmp_path: Path, question: dict
     store.update(project.id, questions=[question])
     states = [state(1, answers={question["name"]: []}), state(2)]
     store.apply(project.id, states, regions=AREA["name"])
-    assert _labels(store, project, tmp_path / "labels.csv") == [{"task_id": "1", "label": "[]"}]
+    assert _labels(store, project, tmp_path / "labels.csv") == [
+        {"task_id": "1", "label": "[]", "file_name": "/data/upload/1.png"}
+    ]
 
 
 ODD = [
@@ -128,10 +141,27 @@ def test_no_cell_is_a_formula_and_all_texts_can_be_restored(store: Store, tmp_pa
     answers = [{"kind": text, "=kind": text} for text in ODD]
     store.apply(project.id, [state(task, answers=given) for task, given in enumerate(answers, start=1)])
     rows = _labels(store, project, tmp_path / "labels.csv")
-    assert list(rows[0]) == ["task_id", "kind", "'=kind"]
+    assert list(rows[0]) == ["task_id", "kind", "'=kind", "file_name"]
     cells = [row[name] for row in rows for name in ("kind", "'=kind")]
     assert not any(cell.lstrip(" ").startswith(tuple("=+-@\t\r\n\uff1d")) for cell in cells)
     assert [cell.removeprefix("'") for cell in cells] == [text for text in ODD for _ in range(2)]
+
+
+def test_batches_name_the_classes_of_every_question(store: Store, tmp_path: Path) -> None:
+    project = _sorted_project(store)
+    store.update(project.id, questions=[*QUESTIONS, SEEN, AREA])
+    answers = {"kind": "dog", "seen": ["paw", "tail"], "brush+polygon": [*REGIONS, {"label": None}, *REGIONS]}
+    store.apply(
+        project.id,
+        [state(3, version="2", answers=answers), state(2, version="2", answers={"seen": []})],
+        regions=AREA["name"],
+    )
+    export("batches", store, reread(store, project), tmp_path / "batches.csv")
+    with (tmp_path / "batches.csv").open(newline="") as file:
+        rows = {row["task_id"]: row for row in csv.DictReader(file)}
+    assert [rows["3"][name] for name in ("kind", "seen")] == ["dog", '["tail", "paw"]']
+    assert json.loads(rows["3"]["brush+polygon"]) == AREA["classes"]
+    assert [rows["2"][name] for name in ("kind", "seen", "brush+polygon")] == ["", "[]", ""]
 
 
 def test_numbers_stay_numbers(store: Store, tmp_path: Path) -> None:
@@ -175,7 +205,7 @@ def test_the_newest_network_is_exported_with_its_questions(store: Store, tmp_pat
 
 
 @pytest.mark.parametrize("what", ["batches", "labels", "model"])
-def test_an_output_that_cannot_be_written_is_reported(store: Store, tmp_path: Path, what: str) -> None:
+def test_an_output_that_cannot_be_written_is_reported(store: Store, tmp_path: Path, what: What) -> None:
     project = _sorted_project(store)
     save_arrays(store.models_dir(project.id) / "pretext-1.safetensors", {"w": np.zeros(1)}, {})
     store.update(project.id, pretext_generation=1)
@@ -183,6 +213,48 @@ def test_an_output_that_cannot_be_written_is_reported(store: Store, tmp_path: Pa
         with pytest.raises(PT4ALError, match=says):
             export(what, store, reread(store, project), output)
     assert {path.name for path in tmp_path.iterdir()} == {"data"}
+
+
+@pytest.mark.parametrize(
+    ("what", "wanted", "output", "found"),
+    [
+        ("labels", None, "labels.csv", "csv"),
+        ("labels", None, "labels", "csv"),
+        ("labels", None, "labels.json", "csv"),
+        ("labels", "coco", "labels.csv", "coco"),
+        ("batches", None, "batches.onnx", "csv"),
+        ("batches", "csv", "batches", "csv"),
+        ("model", None, "model", "safetensors"),
+        ("model", None, "model.ONNX", "onnx"),
+        ("model", "onnx", "model.safetensors", "onnx"),
+        ("model", "safetensors", "model.onnx", "safetensors"),
+    ],
+)
+def test_formats(what: What, wanted: str | None, output: str, found: str) -> None:
+    assert format_of(what, wanted, Path(output)) == found
+
+
+@pytest.mark.parametrize(
+    ("what", "wanted", "says"),
+    [
+        ("labels", "yolo", "no format yolo for labels: choose csv, label-studio, coco or lists."),
+        ("labels", "onnx", "no format onnx for labels: choose csv, label-studio, coco or lists."),
+        ("labels", "", "no format  for labels: choose csv, label-studio, coco or lists."),
+        ("model", "csv", "no format csv for model: choose safetensors or onnx."),
+        ("batches", "coco", "no format coco for batches: leave --format out, or choose csv."),
+    ],
+)
+def test_an_unknown_format_is_refused_with_those_that_there_are(what: What, wanted: str, says: str) -> None:
+    with pytest.raises(PT4ALError) as refused:
+        format_of(what, wanted, Path("file"))
+    assert says in str(refused.value)
+
+
+@pytest.mark.parametrize("form", FORMATS["labels"])
+def test_every_format_of_labels_is_written(store: Store, tmp_path: Path, form: str) -> None:
+    said = export("labels", store, _sorted_project(store), tmp_path / "labels", form=form)
+    assert said.startswith("1 labels") and said.endswith(f": {tmp_path / 'labels'}")
+    assert b"dog" in (tmp_path / "labels").read_bytes()
 
 
 def test_a_failed_export_leaves_the_old_file(store: Store, tmp_path: Path) -> None:

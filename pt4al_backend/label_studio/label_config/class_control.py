@@ -53,9 +53,8 @@ class ClassControl:
         known = tuple(name for name in question.classes if name in names)
         return known if known or not names else None
 
-    def results(self, question: Question, prediction: Prediction, *, image: str) -> list[Result]:
-        """A prediction as results; classes that the config no longer has are left out."""
-        value = prediction.value
+    def results(self, question: Question, value: Any, *, image: str) -> list[Result]:
+        """A class, or several, as results; classes that the config no longer has are left out."""
         values = value if isinstance(value, (tuple, list)) else (value,)
         known = [name for name in question.classes if any(isinstance(each, str) and each == name for each in values)]
         if not known or (isinstance(question.label_type, SingleChoice) and len(known) > 1):
@@ -66,7 +65,6 @@ class ClassControl:
                 "to_name": image,
                 "type": self.kind,
                 "value": self.write(known),
-                "score": float(prediction.probability),
             }
         ]
 
@@ -105,7 +103,11 @@ class ClassQuestion(Control):
     def result(
         self, prediction: Prediction, *, image: str, width: int, height: int, least_region: float
     ) -> list[Result]:
-        return self.control.results(self.question, prediction, image=image)
+        results = self.control.results(self.question, prediction.value, image=image)
+        return [result | {"score": float(prediction.probability)} for result in results]
+
+    def written(self, answer: Any, *, image: str, width: int, height: int) -> list[Result]:
+        return self.control.results(self.question, answer, image=image)
 
 
 def majority(votes: Sequence[str]) -> str | None:

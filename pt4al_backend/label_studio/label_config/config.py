@@ -115,6 +115,22 @@ class LabelConfig:
                 results += control.result(prediction, image=self.image, **size, least_region=least_region)
         return results
 
+    def results_of(self, answers: Answers, *, width: int = 0, height: int = 0) -> list[Result]:
+        """The `result` of an annotation that gives these answers.
+
+        Left out are classes and regions that the config has no control for (any more).
+
+        Args:
+            answers: by name of the question; regions as they are stored.
+            width: of the upright image in pixels; 0 if unknown.
+            height: likewise.
+        """
+        results: list[Result] = []
+        for control in self.controls:
+            if (answer := answers.get(control.question.name)) is not None:
+                results += control.written(answer, image=self.image, width=width, height=height)
+        return results
+
 
 def parse_config(label_config: str) -> LabelConfig:
     """Read a label config, given as XML.

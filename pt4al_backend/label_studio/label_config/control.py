@@ -79,3 +79,7 @@ class Control(ABC):
         self, prediction: Prediction, *, image: str, width: int, height: int, least_region: float
     ) -> list[Result]:
         """A prediction as results; see `LabelConfig.result`."""
+
+    @abstractmethod
+    def written(self, answer: Any, *, image: str, width: int, height: int) -> list[Result]:
+        """An answer as results that `read` reads; see `LabelConfig.results_of`."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pt4al_backend.label_studio.label_config.control import Annotation, Context, Control, Result
-from pt4al_backend.label_studio.label_config.region_results import regions_result
+from pt4al_backend.label_studio.label_config.region_results import regions_result, written_region
 from pt4al_backend.label_studio.label_config.regions import (
     Region,
     RegionControl,
@@ -75,3 +75,8 @@ class Regions(Control):
             least_region=least_region,
             score=prediction.probability,
         )
+
+    def written(self, answer: Any, *, image: str, width: int, height: int) -> list[Result]:
+        """Each region as a result of a tag of its kind."""
+        written = (written_region(region, self.tags, image=image, width=width, height=height) for region in answer)
+        return [result for result in written if result is not None]

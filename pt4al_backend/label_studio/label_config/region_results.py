@@ -1,7 +1,8 @@
-"""Turns predicted masks into regions that Label Studio shows and people correct."""
+"""Turns predicted masks, and regions that people made, into results as Label Studio has them."""
 
 from __future__ import annotations
 
+import base64
 import uuid
 from collections.abc import Iterator, Sequence
 
@@ -10,7 +11,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pt4al_backend.label_studio.label_config import brush_rle
-from pt4al_backend.label_studio.label_config.regions import BRUSH, FINE, MOST_PIXELS, RegionControl, Result
+from pt4al_backend.label_studio.label_config.regions import (
+    BRUSH,
+    FINE,
+    MOST_PIXELS,
+    POLYGON,
+    Region,
+    RegionControl,
+    Result,
+)
 
 TOLERANCE = FINE / 4
 """How far a simplified outline may be from the original: a quarter of a mask pixel, in pixels of the fine grid."""
@@ -68,6 +77,30 @@ def regions_result(
                 points = np.round(ring * (100 / side), 4).tolist()
                 results.append(_result(control, classes[k], {"points": points, "closed": True}) | common)
     return results
+
+
+def written_region(
+    region: Region, controls: Sequence[RegionControl], *, image: str, width: int, height: int
+) -> Result | None:
+    """A region that people made as the result it came from; None if no control makes such regions (any more).
+
+    Args:
+        region: in the form in which it is stored.
+        controls: the project's region controls.
+        image: the name of the Image tag.
+        width: of the image in pixels, for a polygon that does not say; 0 if unknown.
+        height: likewise.
+    """
+    kind = BRUSH if "rle" in region else POLYGON
+    fitting = [control for control in controls if control.kind == kind and region["label"] in control.labels]
+    if not fitting or not {"rle", "points"} & region.keys():
+        return None
+    if kind == BRUSH:
+        value: Result = {"format": "rle", "rle": list(base64.b64decode(region["rle"]))}
+    else:
+        value = {"points": region["points"], "closed": True}
+    size = {"original_width": region.get("width", width), "original_height": region.get("height", height)}
+    return _result(fitting[0], region["label"], value) | {"to_name": image, "image_rotation": 0} | size
 
 
 def _control(label: str, controls: Sequence[RegionControl]) -> RegionControl | None:

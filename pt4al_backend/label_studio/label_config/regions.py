@@ -228,7 +228,7 @@ def draw(
     fine = np.full((FINE * side, FINE * side), nothing, dtype=np.uint8)
     shaped = [region for region in regions if is_drawn(region, size)]
     for region in shaped:
-        where = _painted(region, len(fine)) if "rle" in region else _filled(region, len(fine))
+        where = painted_pixels(region, len(fine), len(fine)) if "rle" in region else _filled(region, len(fine))
         fine[where] = number.get(region["label"], UNKNOWN)
     if len(shaped) < len(regions):
         fine[fine == nothing] = UNKNOWN
@@ -268,11 +268,16 @@ def _fits(region: Region, width: int, height: int) -> bool:
     return 2 * abs(region_width * height - region_height * width) <= rounding
 
 
-def _painted(region: Region, side: int) -> NDArray[np.bool_]:
-    width, height = region["width"], region["height"]
-    pixels = brush_rle.painted(base64.b64decode(region["rle"]), width * height).reshape(height, width)
-    middles = 2 * np.arange(side) + 1
-    return pixels[np.ix_(middles * height // (2 * side), middles * width // (2 * side))]
+def painted_pixels(region: Region, width: int, height: int) -> NDArray[np.bool_]:
+    """(height, width) what was painted, on an image of another size by the nearest pixels."""
+    columns, rows = region["width"], region["height"]
+    pixels = brush_rle.painted(base64.b64decode(region["rle"]), columns * rows).reshape(rows, columns)
+    return pixels[np.ix_(_nearest(rows, height), _nearest(columns, width))]
+
+
+def _nearest(pixels: int, side: int) -> NDArray[np.int64]:
+    """(side,) which of so many pixels each pixel of another side lies in."""
+    return (2 * np.arange(side) + 1) * pixels // (2 * side)
 
 
 def _filled(region: Region, side: int) -> NDArray[np.bool_]:

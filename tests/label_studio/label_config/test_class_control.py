@@ -74,5 +74,15 @@ def test_its_predictions_are_written(parsed: LabelConfig) -> None:
     ]
 
 
+def test_its_answers_are_written(parsed: LabelConfig) -> None:
+    answers = {"quality": "3", "kind": "a"}
+    assert parsed.results_of(answers) == [
+        rated({"rating": 3}),
+        {"from_name": "kind", "to_name": "image", "type": "choices", "value": {"choices": ["a"]}},
+    ]
+    assert parsed.answers([{"result": parsed.results_of(answers)}]) == answers
+    assert parsed.results_of({"quality": "9"}) == []
+
+
 def test_a_class_that_is_gone_is_not_written(parsed: LabelConfig) -> None:
     assert parsed.result({"quality": Prediction("9", 0.5)}) == []

@@ -34,6 +34,9 @@ class Counting(Control):
     ) -> list[Result]:
         return [{"from_name": self.question.name, "to_name": image}]
 
+    def written(self, answer: Any, *, image: str, width: int, height: int) -> list[Result]:
+        return [{"from_name": self.question.name, "to_name": image, "value": answer, "original_width": width}]
+
 
 ONE, TWO = (Counting(Question(name, SINGLE, ("a", "b"))) for name in ("one", "two"))
 
@@ -55,6 +58,13 @@ def test_reading_knows_the_rest_of_the_config() -> None:
 def test_predictions_are_written_for_their_questions() -> None:
     config = LabelConfig("photo", "image", (ONE, TWO))
     assert config.result({"two": Prediction("a", 0.5)}) == [{"from_name": "two", "to_name": "photo"}]
+
+
+def test_answers_are_written_for_their_questions() -> None:
+    config = LabelConfig("photo", "image", (ONE, TWO))
+    written = config.results_of({"two": "a", "three": "b"}, width=4, height=2)
+    assert written == [{"from_name": "two", "to_name": "photo", "value": "a", "original_width": 4}]
+    assert config.results_of({}) == []
 
 
 @pytest.mark.parametrize("kind", CONTROLS)

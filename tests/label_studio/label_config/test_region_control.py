@@ -77,3 +77,13 @@ def test_a_prediction_of_another_label_type_has_no_regions() -> None:
     assert regions.result(Prediction("sky", 0.5), **size) == []
     (sky,) = regions.result(Prediction(np.zeros((8, 8), np.uint8), 0.5), **size)
     assert (sky["type"], sky["score"]) == (OUTLINED, 0.5)
+
+
+def test_answers_are_written_as_they_were_made() -> None:
+    regions = OUTLINING.answers([given(polygon("sky"), polygon("cloud"), polygon("car"))])["poly"]
+    written = OUTLINING.results_of({"poly": regions})
+    assert [result["value"]["polygonlabels"] for result in written] == [["sky"], ["car"]]
+    assert OUTLINING.answers([given(*written)])["poly"] == [regions[0], regions[2]]
+    unsized = {"label": "sky", "points": [[0.0, 0.0], [50.0, 0.0], [50.0, 50.0]]}
+    (result,) = OUTLINING.results_of({"poly": [unsized]}, width=60, height=40)
+    assert (result["original_width"], result["original_height"]) == (60, 40)

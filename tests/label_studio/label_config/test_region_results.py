@@ -13,7 +13,7 @@ from label_studio_sdk.converter.brush import decode_rle
 from numpy.typing import NDArray
 from support.regions import BOTH, BRUSHED, CLASSES, NOTHING, OUTLINED, Mask
 
-from pt4al_backend.label_studio.label_config.region_results import regions_result
+from pt4al_backend.label_studio.label_config.region_results import regions_result, written_region
 from pt4al_backend.label_studio.label_config.regions import BRUSH, RegionControl, draw, read_regions
 
 PATIENT = settings(deadline=None, max_examples=40)
@@ -144,3 +144,21 @@ def test_odd_masks(controls: tuple[RegionControl, ...]) -> None:
     assert results_of(one_pixel, controls, width=0) == results_of(one_pixel, controls, width=10**5, height=10**5) == []
     beyond = np.full((32, 32), 7, dtype=np.uint8)  # made for a config with more classes
     assert results_of(beyond, controls) == []
+
+
+@PATIENT
+@given(masks(), st.integers(30, 200), st.integers(30, 200), st.sampled_from([BRUSHED, OUTLINED, BOTH]))
+def test_regions_that_people_made_are_written_as_they_were(
+    mask: Mask, width: int, height: int, controls: tuple[RegionControl, ...]
+) -> None:
+    regions, _ = read_regions(results_of(mask, controls, width=width, height=height), controls, CLASSES)
+    written = [written_region(region, controls, image="image", width=1, height=1) for region in regions]
+    again, faults = read_regions([result for result in written if result is not None], controls, CLASSES)
+    assert again == regions and faults == []
+
+
+def test_a_region_without_a_control_or_a_shape_is_not_written() -> None:
+    outlined = {"label": "car", "points": [[0.0, 0.0], [9.0, 0.0], [9.0, 9.0]]}
+    assert written_region(outlined, BRUSHED, image="image", width=9, height=9) is None
+    assert written_region({"label": "car"}, BOTH, image="image", width=9, height=9) is None
+    assert written_region(outlined | {"label": "gone"}, OUTLINED, image="image", width=9, height=9) is None
