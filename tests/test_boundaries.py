@@ -18,6 +18,7 @@ PROJECT_ROOMS = {path.stem for path in (ROOT / PACKAGE).iterdir() if path.stem !
 FLOORS = (
     "errors",
     "encoder_catalogue",
+    "assessment",
     "processes.child",  # also run as a script: it imports nothing of ours
     "sampling",
     "labelling",
@@ -52,7 +53,7 @@ ONLY_IN = {
 }
 
 # room -> the only things it imports, besides itself and the standard library
-IMPORTS_ONLY = {"sampling": {"numpy", "sklearn", "skactiveml"}}
+IMPORTS_ONLY = {"assessment": {"numpy", "scipy"}, "sampling": {"numpy", "sklearn", "skactiveml"}}
 
 # room -> rooms below it that it does not import all the same
 STAYS_OUT_OF = {

@@ -1,3 +1,4 @@
+from .cross_validation import out_of_fold, out_of_fold_probabilities
 from .devices import describe_device, resolve_device
 from .embedding import Encode, Encoder
 from .encoders import (
@@ -23,7 +24,6 @@ from .linear_probe import (
     folds,
     mask_shares,
     network_head,
-    out_of_fold,
     predicted_labels,
 )
 from .main_task import train_main
@@ -97,6 +97,7 @@ __all__ = [
     "network_encoder",
     "network_head",
     "out_of_fold",
+    "out_of_fold_probabilities",
     "predicted_labels",
     "pretext_losses",
     "recipes",

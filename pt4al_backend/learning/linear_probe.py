@@ -25,6 +25,8 @@ from pt4al_backend.learning.types import Output, Weights
 _FLOPS_PER_SECOND = 30e9
 """Throughput of L-BFGS on two cores, with a margin for a busy machine."""
 _LEAST_ITERATIONS, _MOST_ITERATIONS = 20, 100
+_SECONDS = 0.7
+"""Intended time of a fit on two cores."""
 FOLDS = 5
 """Parts of the labelled images in a cross-validation."""
 _ENOUGH = 300
@@ -82,7 +84,7 @@ def fit_head(
     output: Output,
     *,
     pool: npt.NDArray[np.floating] | None = None,
-    seconds: float = 0.7,
+    seconds: float = _SECONDS,
 ) -> Head:
     """Logistic regression with an L2 penalty on standardised features, by L-BFGS.
 
@@ -101,41 +103,20 @@ def fit_head(
     Raises:
         LearningError: the targets are empty or invalid.
     """
-    check_targets(targets, output, images=len(features))
-    if (targets < 0).any():
-        raise LearningError("Some images have no label for this output: leave out the images without one.")
-    labels = torch.from_numpy(targets)
-
-    probe = _probe_of(output)
-    scaling = _scaling_of_labels(features) if pool is None else _scaling_of_pool(pool)
-    x, basis = _in_their_span(scaling(features))
-    affordable = seconds * _FLOPS_PER_SECOND / (6 * x.numel() * output.classes)
-    iterations = max(_LEAST_ITERATIONS, min(_MOST_ITERATIONS, int(affordable)))
-
-    def fitted(x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        return _minimised(
-            x,
-            lambda logits: probe.loss_and_gradient(logits, labels),
-            output.classes,
-            iterations=iterations,
-            penalty=probe.prior / len(x),
-            on_bias=probe.bias_prior / probe.prior,
-        )
-
-    weight, bias = fitted(x, labels)
-    head = _unscaled(weight if basis is None else basis @ weight, bias, scaling)
+    fit = HeadFit.of(features, targets, output, pool=pool, seconds=seconds)
+    weight, bias = fit.fitted(torch.ones(len(targets), dtype=torch.bool))
+    head = _unscaled(weight if fit.basis is None else fit.basis @ weight, bias, fit.scaling)
     if pool is None:
         return head
-    logits, held_out = torch.empty(0, output.classes), labels[:0]
-    fold = torch.from_numpy(folds(len(x)))
+    logits, labels = torch.empty(0, output.classes), fit.labels[:0]
+    fold = torch.from_numpy(folds(len(targets)))
     for k in range(FOLDS):
-        train = fold != k
-        if not train.any() or train.all() or len(logits) >= _ENOUGH:
+        held_out = fold == k
+        if not held_out.any() or held_out.all() or len(logits) >= _ENOUGH:
             break
-        weight, bias = fitted(x[train], labels[train])
-        logits = torch.cat([logits, x[~train] @ weight + bias])
-        held_out = torch.cat([held_out, labels[~train]])
-    return head.cooled(temperature(logits, held_out, probe.loss))
+        logits = torch.cat([logits, fit.logits_of(held_out)])
+        labels = torch.cat([labels, fit.labels[held_out]])
+    return head.cooled(temperature(logits, labels, fit.probe.loss))
 
 
 @one_thread()
@@ -193,24 +174,6 @@ def mask_shares(masks: npt.NDArray[np.uint8], classes: int, grid: int) -> npt.ND
     return shares
 
 
-def out_of_fold(
-    features: npt.NDArray[np.floating], targets: npt.NDArray[np.integer], output: Output
-) -> npt.NDArray[np.integer]:
-    """Cross-validated predictions, shaped like `targets`: each from a head that did not see the image's label.
-
-    All -1 if there are too few labels to leave some out.
-    """
-    predictions = np.full_like(targets, -1)
-    if len(targets) < FOLDS:
-        return predictions
-    fold = folds(len(targets))
-    for k in range(FOLDS):
-        train = fold != k
-        logits = fit_head(features[train], targets[train], output).logits(features[~train])
-        predictions[~train] = predicted_labels(logits, output)
-    return predictions
-
-
 def folds(n: int) -> npt.NDArray[np.int64]:
     """(n,) the part of each of n images in a cross-validation."""
     return np.random.default_rng(0).permutation(n) % FOLDS
@@ -218,12 +181,12 @@ def folds(n: int) -> npt.NDArray[np.int64]:
 
 def calibrated_temperature(logits: npt.NDArray[np.floating], targets: npt.NDArray[np.integer], output: Output) -> float:
     """The temperature by which to divide logits (h, classes), given the labels (h, ...) of images not learned from."""
-    return temperature(torch.from_numpy(logits).float(), torch.from_numpy(targets), _probe_of(output).loss)
+    return temperature(torch.from_numpy(logits).float(), torch.from_numpy(targets), probe_of(output).loss)
 
 
 def predicted_labels(logits: npt.NDArray[np.floating], output: Output) -> npt.NDArray[np.integer]:
     """The most likely labels (n, ...), from logits (n, classes)."""
-    labels: npt.NDArray[np.integer] = _probe_of(output).predict(logits)
+    labels: npt.NDArray[np.integer] = probe_of(output).predict(logits)
     return labels
 
 
@@ -238,7 +201,12 @@ def network_head(weights: Weights, k: int) -> Head:
     return Head(weight, bias)
 
 
-def _probe_of(output: Output) -> Probe:
+def probe_of(output: Output) -> Probe:
+    """How a head for this output is fitted on embeddings of whole images.
+
+    Raises:
+        LearningError: the output is at pixel level.
+    """
     probe = type_of(output).probe
     if probe is None:
         raise LearningError(f"A head for {output.kind} needs the cells of images: use fit_pixel_head.")
@@ -255,6 +223,60 @@ class Scaling(NamedTuple):
 
     def __call__(self, features: npt.NDArray[np.floating]) -> Tensor:
         return (torch.from_numpy(features.astype(np.float32)) - self.mean) / self.scale
+
+
+@dataclass(frozen=True)
+class HeadFit:
+    """n labelled images, and how heads are fitted to all of them or, in a cross-validation, to some."""
+
+    x: Tensor
+    """(n, D) standardised features, or the same points in n dimensions."""
+    basis: Tensor | None
+    """(D, n) of these dimensions."""
+    scaling: Scaling
+    labels: Tensor
+    """(n, ...)"""
+    probe: Probe
+    classes: int
+    iterations: int
+
+    @classmethod
+    def of(
+        cls,
+        features: npt.NDArray[np.floating],
+        targets: npt.NDArray[np.integer],
+        output: Output,
+        *,
+        pool: npt.NDArray[np.floating] | None,
+        seconds: float = _SECONDS,
+    ) -> HeadFit:
+        """What `fit_head` fits; the arguments and the errors are its own."""
+        check_targets(targets, output, images=len(features))
+        if (targets < 0).any():
+            raise LearningError("Some images have no label for this output: leave out the images without one.")
+        probe = probe_of(output)
+        scaling = _scaling_of_labels(features) if pool is None else _scaling_of_pool(pool)
+        x, basis = _in_their_span(scaling(features))
+        affordable = int(seconds * _FLOPS_PER_SECOND / (6 * x.numel() * output.classes))
+        iterations = max(_LEAST_ITERATIONS, min(_MOST_ITERATIONS, affordable))
+        return cls(x, basis, scaling, torch.from_numpy(targets), probe, output.classes, iterations)
+
+    def fitted(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """The weights and the bias (classes,) of a head that is fitted to the images in a mask (n,)."""
+        x, labels = self.x[rows], self.labels[rows]
+        return _minimised(
+            x,
+            lambda logits: self.probe.loss_and_gradient(logits, labels),
+            self.classes,
+            iterations=self.iterations,
+            penalty=self.probe.prior / len(x),
+            on_bias=self.probe.bias_prior / self.probe.prior,
+        )
+
+    def logits_of(self, held_out: Tensor) -> Tensor:
+        """Logits (h, classes) of the images in a mask (n,), by a head that is fitted to the others."""
+        weight, bias = self.fitted(~held_out)
+        return self.x[held_out] @ weight + bias
 
 
 def _scaling_of_labels(features: npt.NDArray[np.floating]) -> Scaling:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,6 +48,8 @@ class Probe(NamedTuple):
     """Logits (n, classes) -> the most likely labels (n, ...)."""
     closed_form: Callable[[Tensor, Tensor], tuple[float, Tensor]] | None = None
     """As `loss`, with its gradient with respect to the logits (n, classes). None: by autograd, which takes longer."""
+    probabilities: Callable[[Tensor], Tensor] = partial(torch.softmax, dim=1)
+    """Logits (n, classes) -> probabilities."""
 
     def loss_and_gradient(self, logits: Tensor, targets: Tensor) -> tuple[float, Tensor]:
         """The mean loss of logits (n, classes) and targets (n, ...), and its gradient (n, classes)."""
@@ -130,6 +133,7 @@ OUTPUT_TYPES = {
             _MULTIPLE_BIAS_PRIOR,
             lambda logits: logits > 0,
             _binary_cross_entropy_and_gradient,
+            torch.sigmoid,
         ),
     ),
     SEGMENTATION: OutputType(MaskHead, losses.of_pixels, np.int64),

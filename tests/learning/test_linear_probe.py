@@ -3,6 +3,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from support.features import clusters, of_pool, several
 from support.networks import embeddings_of, finish, multiple, noise, single, small
 
 from pt4al_backend.errors import LearningError
@@ -13,22 +14,11 @@ from pt4al_backend.learning import (
     fit_pixel_head,
     mask_shares,
     network_head,
-    out_of_fold,
     train_main,
 )
 from pt4al_backend.learning.inputs import normalised
 from pt4al_backend.learning.networks import for_inference
 from pt4al_backend.sampling.uncertainty import softmax
-
-RNG = np.random.default_rng(0)
-
-
-def clusters(n: int, classes: int, width: int = 60) -> tuple[np.ndarray, np.ndarray]:
-    """Features around one centre for each class, on axes of very different scale, and the classes."""
-    targets = np.arange(n) % classes
-    centres = np.random.default_rng(1).normal(size=(classes, width))
-    features = (centres[targets] + 0.3 * RNG.normal(size=(n, width))) * np.geomspace(0.01, 100, width) + 5
-    return features.astype(np.float16), targets
 
 
 def test_separable_classes_are_separated():
@@ -79,16 +69,6 @@ def test_invalid_targets_are_refused(targets, says):
 # Embeddings of a pretrained encoder
 
 
-def of_pool(n: int, classes: int, *, noise: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """Embeddings far from 0, in which a few directions tell the classes and many tell nothing."""
-    random = np.random.default_rng(n)
-    targets = random.permutation(np.arange(n) % classes)
-    centres = np.random.default_rng(1).normal(size=(classes, 8))
-    features = np.concatenate([centres[targets] + 0.3 * random.normal(size=(n, 8)), np.zeros((n, 200))], axis=1)
-    features[:, 8:] = 0.05 * noise * random.normal(size=(n, 200))
-    return (features + 3).astype(np.float16), targets
-
-
 def test_the_scale_of_pretrained_features_helps_where_labels_are_few():
     features, targets = of_pool(600, 4)
     plain, scaled = (fit_head(features[:8], targets[:8], single(4), pool=pool) for pool in (None, features[8:]))
@@ -133,45 +113,6 @@ def test_the_network_head_agrees_with_the_network():
         np.testing.assert_allclose(found, logits.numpy(), atol=0.02)  # embeddings are stored as float16
 
 
-def test_separable_classes_are_predicted_out_of_fold():
-    features, targets = clusters(120, 6)
-    guessed = out_of_fold(features, targets, single(6))
-    assert guessed.dtype == np.int64 and guessed.shape == (120,)
-    assert (guessed == targets).mean() > 0.95
-    assert np.array_equal(guessed, out_of_fold(features, targets, single(6)))
-
-
-def test_an_out_of_fold_prediction_ignores_the_images_own_label():
-    features, targets = clusters(60, 3)
-    guessed = out_of_fold(features, targets, single(3))
-    for image in range(0, 60, 7):
-        wrong = targets.copy()
-        wrong[image] = (targets[image] + 1) % 3
-        assert out_of_fold(features, wrong, single(3))[image] == guessed[image] == targets[image]
-
-
-@pytest.mark.parametrize("n", [0, 1, 4])
-def test_too_few_labels_leave_none_out(n):
-    features, targets = clusters(n, 2)
-    assert out_of_fold(features, targets, single(2)).tolist() == [-1] * n
-
-
-def test_five_labels_of_one_class_are_enough():
-    features, _ = clusters(5, 1)
-    assert out_of_fold(features, np.ones(5, np.int64), single(3)).tolist() == [1] * 5
-
-
-def test_classes_that_come_in_turn_are_not_left_out_as_a_whole():
-    features, targets = clusters(100, 5)  # 0, 1, 2, 3, 4, 0, 1, …
-    assert (out_of_fold(features, targets, single(5)) == targets).mean() > 0.95
-
-
-def several(n: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Features and rows of 0 and 1: each class is present in one of `classes` + 1 images."""
-    features, which = clusters(n, 3 * classes)
-    return features, (which[:, None] % (classes + 1) == np.arange(classes)).astype(np.int8)
-
-
 def test_any_number_of_classes_is_found():
     features, targets = several(400, 4)
     head = fit_head(features[:300], targets[:300], multiple(4))
@@ -198,14 +139,6 @@ def test_unlabelled_images_are_refused():
     for targets, output in ((np.array([0, -1]), single(2)), (np.array([[0, 1], [-1, -1]]), multiple(2))):
         with pytest.raises(LearningError, match="leave out the images without one"):
             fit_head(features, targets, output)
-
-
-def test_out_of_fold_predictions_of_several_classes():
-    features, targets = several(120, 3)
-    guessed = out_of_fold(features, targets, multiple(3))
-    assert guessed.dtype == np.int8 and guessed.shape == targets.shape
-    assert (guessed == targets).mean() > 0.9
-    assert (out_of_fold(features[:4], targets[:4], multiple(3)) == -1).all()
 
 
 def test_heads_take_features_of_any_shape():

@@ -1,0 +1,1 @@
+"""What can be said about labels, model and pool: numpy and scipy only, no I/O, no state."""
