@@ -205,15 +205,16 @@ def _index(name: str) -> dict[str, str]:
         return {row["file"]: row["split"] for row in csv.DictReader(file)}
 
 
+def series_and_number(name: str) -> tuple[str, int]:
+    """`("crazing/crazing_", 10)` of `crazing/crazing_10.webp`."""
+    number = re.findall(r"\d+", name)[-1]
+    return name[: name.rindex(number)], int(number)
+
+
 def _split(archive: str, split_of: Mapping[str, str]) -> tuple[LabelledImages, LabelledImages]:
     """The training and the test part of images named `CLASS/SERIES_NUMBER.webp`, by class, series and number."""
     files = Files(archive)
-
-    def order(name: str) -> tuple[str, int]:
-        number = re.findall(r"\d+", name)[-1]
-        return name[: name.rindex(number)], int(number)
-
-    names = sorted(split_of, key=order)
+    names = sorted(split_of, key=series_and_number)
     classes = sorted({name.split("/")[0] for name in names})
     targets = np.array([classes.index(name.split("/")[0]) for name in names], dtype=np.int64)
     images = LabelledImages(tuple(classes), targets, lambda position: files.read(names[position]))

@@ -16,6 +16,8 @@ from pt4al_backend.assessment.confident_learning import Floats, confident_joint
 
 NEIGHBOURS = 10
 """Labelled images that are compared with each."""
+DOUBT = 0.1
+"""Added to both probabilities that are compared: that one is ten times the other means little if both are small."""
 _AT_ONCE = 1000
 
 
@@ -26,8 +28,7 @@ class LabelErrors:
     positions: NDArray[np.int64]
     """(s,) in the arrays that were judged."""
     quality: NDArray[np.float64]
-    """(s,) of the label, from 0 (wrong) to 1: how likely it is, beside the best alternative. Below 0.5, that is better.
-    """
+    """(s,) of the label, above 0 and below 1: how likely it is beside `instead`, which below 0.5 is more likely."""
     instead: NDArray[np.int64]
     """(s,) the most likely other class. Of a multiple choice, the class whose answer is most doubtful: it should be
     added if it was not chosen, and removed if it was."""
@@ -59,7 +60,7 @@ def errors_of_one_class(
     of_other = others[rows, instead]
     # with few labels a class has a low threshold, which another class may pass without being likely
     errors = confident_joint(given, likely).errors & (of_other > 0.5)
-    return _worst_first(known, of_given / (of_given + of_other), instead, of_other, errors)
+    return _worst_first(known, _beside(of_given, of_other), instead, of_other, errors)
 
 
 def errors_of_any_classes(
@@ -77,14 +78,15 @@ def errors_of_any_classes(
     if n == 0 or classes == 0:
         return _NOTHING
     likely = _averaged(probabilities[known], chosen, None if embeddings is None else embeddings[known])
-    quality = np.where(chosen == 1, likely, 1 - likely)
-    rows, worst = np.arange(n), quality.argmin(axis=1)
+    of_given = np.where(chosen == 1, likely, 1 - likely)
+    rows, worst = np.arange(n), of_given.argmin(axis=1)
     of_each = [
         confident_joint(answers, np.stack([1 - present, present], axis=1)).errors
         for answers, present in zip(chosen.T, likely.T, strict=True)
     ]
-    of_worst = quality[rows, worst]
-    return _worst_first(known, of_worst, worst, 1 - of_worst, np.stack(of_each, axis=1)[rows, worst])
+    of_worst = of_given[rows, worst]
+    errors = np.stack(of_each, axis=1)[rows, worst]
+    return _worst_first(known, _beside(of_worst, 1 - of_worst), worst, 1 - of_worst, errors)
 
 
 def neighbour_shares(answers: NDArray[np.integer] | NDArray[np.floating], embeddings: Floats) -> NDArray[np.float64]:
@@ -121,6 +123,11 @@ def _averaged(
     if embeddings is None or len(embeddings) < 2:
         return of_model
     return np.clip((of_model + neighbour_shares(answers, embeddings)) / 2, 0, 1)  # shares are rounded
+
+
+def _beside(of_given: NDArray[np.float64], of_other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(s,) the quality of labels, from their probabilities and those of their best alternatives."""
+    return (of_given + DOUBT) / (of_given + of_other + 2 * DOUBT)
 
 
 def _worst_first(

@@ -67,7 +67,7 @@ def test_below_one_half_another_class_is_more_likely() -> None:
     probabilities = np.array([[0.6, 0.3, 0.1], [0.2, 0.4, 0.4], [0.5, 0.5, 0.0], [0.0, 1.0, 0.0]])
     found = errors_of_one_class(np.array([0, 0, 0, 0]), probabilities)
     assert found.positions.tolist() == [3, 1, 2, 0]
-    assert found.quality == pytest.approx([0, 1 / 3, 0.5, 2 / 3])
+    assert found.quality == pytest.approx([0.1 / 1.2, 0.3 / 0.8, 0.5, 0.7 / 1.1])
     assert found.instead.tolist() == [1, 1, 1, 1]
     assert found.probability == pytest.approx([1, 0.4, 0.5, 0.3])
     assert (found.errors <= (found.quality < 0.5)).all()
@@ -109,7 +109,7 @@ def test_the_most_doubtful_answer_decides() -> None:
     labels = np.array([[1, 0, 0], [1, 1, 0]])
     found = errors_of_any_classes(labels, np.array([[0.9, 0.2, 0.8], [0.9, 0.3, 0.1]]))
     assert found.positions.tolist() == [0, 1]
-    assert found.quality == pytest.approx([0.2, 0.3]) and found.probability == pytest.approx([0.8, 0.7])
+    assert found.quality == pytest.approx([0.3 / 1.2, 0.4 / 1.2]) and found.probability == pytest.approx([0.8, 0.7])
     assert found.instead.tolist() == [2, 1]  # to add, and to remove
 
 
