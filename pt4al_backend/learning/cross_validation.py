@@ -16,8 +16,8 @@ from pt4al_backend.learning.linear_probe import (
     fit_head,
     folds,
     predicted_labels,
-    probe_of,
 )
+from pt4al_backend.learning.output_types import type_of
 from pt4al_backend.learning.training import Meter
 from pt4al_backend.learning.types import Output, Progress
 
@@ -63,7 +63,7 @@ def out_of_fold_probabilities(
     if len(targets) < FOLDS:
         return everything.astype(np.float64)
     cooled = everything / calibrated_temperature(everything, targets, output)
-    return probe_of(output).probabilities(torch.from_numpy(cooled).double()).numpy()
+    return type_of(output).probabilities(torch.from_numpy(cooled).double()).numpy()
 
 
 def _parts(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -139,7 +138,6 @@ OUTPUT_TYPES = {
             _MULTIPLE_BIAS_PRIOR,
             lambda logits: logits > 0,
             _binary_cross_entropy_and_gradient,
-            torch.sigmoid,
         ),
         torch.sigmoid,
     ),
