@@ -47,8 +47,6 @@ class Probe(NamedTuple):
     """Logits (n, classes) -> the most likely labels (n, ...)."""
     closed_form: Callable[[Tensor, Tensor], tuple[float, Tensor]] | None = None
     """As `loss`, with its gradient with respect to the logits (n, classes). None: by autograd, which takes longer."""
-    probabilities: Callable[[Tensor], Tensor] = partial(torch.softmax, dim=1)
-    """Logits (n, classes) -> probabilities."""
 
     def loss_and_gradient(self, logits: Tensor, targets: Tensor) -> tuple[float, Tensor]:
         """The mean loss of logits (n, classes) and targets (n, ...), and its gradient (n, classes)."""
