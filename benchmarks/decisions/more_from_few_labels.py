@@ -12,19 +12,24 @@ difference from `probe`, paired by seed:
 * `self-training`: a probe on the labels, and on its own predictions of which it is 95 % sure, three times.
 * `label spreading`: over ten nearest neighbours (Zhou et al., "Learning with Local and Global Consistency", 2004).
 * `own images`: a probe on these embeddings beside those of the set's own rotation network, as
-  `PT4AL_ENCODER=rotation` trains it; only of the sets named by `--own`, as it takes minutes.
+  `PT4AL_ENCODER=rotation` trains it on all of the images, once for all choices of labels. It gives a tenth of the
+  variance, half of it, or all. Only of the sets named by `--own`, as it takes minutes; embeddings are kept in
+  `build/embeddings`.
 """
 
 from __future__ import annotations
 
 import argparse
 import warnings
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.by_hand import NoCheckpoint, finish
 from benchmarks.decisions.encoder_inputs import SETS, embedded
+from benchmarks.decisions.pretrained_queries import EMBEDDED
 from benchmarks.decisions.rotation_head import Halves, encoder_at
 from benchmarks.kept_runs import KeptRuns
 from benchmarks.tables import spread
@@ -39,7 +44,9 @@ PER_CLASS = 5
 SURE = 0.95
 TIMES = 3
 NEIGHBOURS, ALPHA = 10, 0.2
-PROBE, SELF, SPREADING, OWN = "probe", "self-training", "label spreading", "own images"
+PROBE, SELF, SPREADING = "probe", "self-training", "label spreading"
+OWN_SHARES = {"own images, a tenth": 0.1, "own images, half": 0.5, "own images alone": 1.0}
+"""Row -> the part of the embeddings' variance that comes from the project's own network."""
 
 
 def predictions(
@@ -61,9 +68,10 @@ def predictions(
             warnings.simplefilter("ignore")  # images that no label reaches
             model = LabelSpreading(kernel="knn", n_neighbors=NEIGHBOURS, alpha=ALPHA).fit(features, targets)
         return np.asarray(model.transduction_)
-    if row == OWN:
+    if row in OWN_SHARES:
         assert own is not None
-        features = np.concatenate([features / features.std(), own / own.std()], axis=1)
+        parts = ((features, 1 - OWN_SHARES[row]), (own, OWN_SHARES[row]))
+        features = np.concatenate([_of_variance(part, share) for part, share in parts if share], axis=1)
     output, known = learning.Output(learning.SINGLE, classes), np.flatnonzero(targets >= 0)
     logits = learning.fit_head(features[known], targets[known], output, pool=features[:1000]).logits(features)
     for _ in range(TIMES if row == SELF else 0):
@@ -74,6 +82,12 @@ def predictions(
     return logits.argmax(axis=1)
 
 
+def _of_variance(features: np.ndarray, variance: float) -> np.ndarray:
+    """The same (n, D), centred, and all dimensions together with this variance."""
+    centred = features - features.mean(axis=0)
+    return centred * np.sqrt(variance / np.square(centred).sum(axis=1).mean())
+
+
 def some_of_each(targets: np.ndarray, seed: int) -> np.ndarray:
     """(n,) the labels of `PER_CLASS` images of each class, -1 for the others."""
     draw = np.random.default_rng(seed)
@@ -81,6 +95,15 @@ def some_of_each(targets: np.ndarray, seed: int) -> np.ndarray:
     labels = np.full(len(targets), -1)
     labels[np.concatenate(chosen)] = targets[np.concatenate(chosen)]
     return labels
+
+
+def kept(name: str, made: Callable[[], np.ndarray]) -> np.ndarray:
+    """An array of `build/embeddings`, made if it is not there yet."""
+    path = EMBEDDED / f"{name}.npy"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, made())
+    return np.load(path).astype(np.float32)
 
 
 def own_embeddings(halves: Halves) -> np.ndarray:
@@ -104,14 +127,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     options = parser.parse_args()
     for name in options.sets:
-        rows = [PROBE, SELF, SPREADING, *([OWN] if name in options.own else [])]
+        rows = [PROBE, SELF, SPREADING, *(OWN_SHARES if name in options.own else ())]
         missing = [(row, seed) for row in rows for seed in range(options.seeds) if not RUNS.has(f"{name}: {row}", seed)]
         if not missing:
             continue
         halves = Halves(name)
         images = halves.images
-        features = embedded(images, encoder_at(0), "squash").astype(np.float32)
-        own = own_embeddings(halves).astype(np.float32) if any(row == OWN for row, _ in missing) else None
+        features = kept(f"{images.digest}-usual", partial(embedded, images, encoder_at(0), "squash"))
+        own: np.ndarray | None = None
+        if any(row in OWN_SHARES for row, _ in missing):
+            own = kept(f"{images.digest}-own", partial(own_embeddings, halves))
         for row, seed in missing:
             labels = some_of_each(images.targets, seed)
             found = predictions(row, features, own, labels, len(images.classes))

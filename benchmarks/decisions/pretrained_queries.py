@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -175,11 +175,14 @@ def _needs_loss(row: str) -> bool:
 
 
 class Embedded:
-    """The embeddings of a table's images, kept in a file."""
+    """The embeddings of a table's images, kept in a file.
 
-    def __init__(self, table: Table) -> None:
+    The encoder sees them at `side` px, by default as in this decision; 0: as it usually does.
+    """
+
+    def __init__(self, table: Table, side: int | None = None) -> None:
         self._pool, self._test = images(table.data)
-        self._side = SIDES.get(table.data.partition("-")[0], 0)
+        self._side = SIDES.get(table.data.partition("-")[0], 0) if side is None else side
         self._loss: dict[int, np.ndarray] = {}
 
     def drawn(self, seed: int, *, loss: bool) -> Pool:
@@ -245,6 +248,17 @@ def pretext_losses(turned: np.ndarray, seed: int) -> np.ndarray:
 
 def play(pool: Pool, row: Row, table: Table, seed: int) -> dict[str, object]:
     """Accuracy and balanced accuracy after each round."""
+    accuracy, balanced_accuracy = [], []
+    for _, head in label_in_rounds(pool, row, table, seed):
+        correct = head.logits(pool.test_embeddings).argmax(axis=1) == pool.test_targets
+        accuracy.append(round(float(correct.mean()), 4))
+        each = [correct[pool.test_targets == target].mean() for target in np.unique(pool.test_targets)]
+        balanced_accuracy.append(round(float(np.mean(each)), 4))
+    return {"accuracy": accuracy, "balanced_accuracy": balanced_accuracy}
+
+
+def label_in_rounds(pool: Pool, row: Row, table: Table, seed: int) -> Iterator[tuple[np.ndarray, learning.Head]]:
+    """After each round the images with labels, those of the first query first, and the probe."""
     n, rounds = len(pool.targets), table.rounds or table.cycles
     since: np.ndarray = np.zeros(n, np.int64)
     if row.since is not None:
@@ -253,7 +267,6 @@ def play(pool: Pool, row: Row, table: Table, seed: int) -> dict[str, object]:
     labelled = np.zeros(n, dtype=bool)
     order: np.ndarray = np.empty(0, np.int64)
     head: learning.Head | None = None
-    accuracy, balanced_accuracy = [], []
     for k in range(rounds):
         members = np.flatnonzero(((since == k) if row.once else (since <= k)) | labelled)
         candidates = candidates_of(pool, members, labelled, Source(pool, order, head), row.strategy, table, k, seed)
@@ -262,11 +275,7 @@ def play(pool: Pool, row: Row, table: Table, seed: int) -> dict[str, object]:
         labelled[order] = True
         output = learning.Output(learning.SINGLE, pool.classes)
         head = learning.fit_head(pool.embeddings[order], pool.targets[order], output, pool=pool.embeddings)
-        correct = head.logits(pool.test_embeddings).argmax(axis=1) == pool.test_targets
-        accuracy.append(round(float(correct.mean()), 4))
-        each = [correct[pool.test_targets == target].mean() for target in np.unique(pool.test_targets)]
-        balanced_accuracy.append(round(float(np.mean(each)), 4))
-    return {"accuracy": accuracy, "balanced_accuracy": balanced_accuracy}
+        yield order, head
 
 
 def candidates_of(

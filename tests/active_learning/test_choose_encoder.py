@@ -273,3 +273,19 @@ def test_an_encoder_in_use_that_is_gone_is_replaced(
     assert (rig.project.encoder, rig.store.totals(rig.id).labelled) == ("colour-2", 6)
     assert "colour-1 cannot be fetched" in rig.project.encoder_note
     assert rig.platform.published[-1].version.split("-")[2] == "n6"
+
+
+def test_a_rotation_head_that_is_paused_begins_again_when_another_encoder_takes_over(
+    rig: Rig, colours: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its batches would be cut from losses that the encoder in use knows nothing of, and be cut again at once."""
+    monkeypatch.setattr(learning, "DEFAULT_ENCODER", "colour-2")
+    colours.add("colour-1")
+    rig.turn_until(lambda: rig.loop.busy_with == "pretext")
+    assert rig.project.encoder == "colour-2"
+    colours.clear()
+    rig.workspace.retry_encoder_at = time.monotonic()  # five minutes later
+    rig.turn_until(lambda: rig.project.encoder == "colour-1")
+    assert rig.project.pretext_generation == 0
+    rig.turn_until(lambda: rig.project.pretext_generation)
+    assert rig.workspace.networks.pretext_encoder(rig.project) == "colour-1"
