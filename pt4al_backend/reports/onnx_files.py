@@ -8,6 +8,7 @@ from pt4al_backend.reports.output_files import text_file, unfinished
 
 EXAMPLE = '''\
 """Predict images with the model beside this program: python PROGRAM IMAGE ... (onnxruntime, pillow, numpy)"""
+
 import json, pathlib, sys
 import numpy, onnxruntime
 from PIL import Image, ImageOps
@@ -16,12 +17,14 @@ session = onnxruntime.InferenceSession(pathlib.Path(__file__).with_name("MODEL")
 about = session.get_modelmeta().custom_metadata_map
 classes, side = json.loads(about["classes"]), int(about["input_side"])
 
+
 def predict(path):
     """Probabilities (classes,); of a segmentation (classes, rows, columns), of the image squashed to a square."""
     with Image.open(path) as image:
         image.draft(None, (2 * side, 2 * side))  # a large JPEG is decoded at a fraction of its size
         square = image.convert("RGB").resize((side, side), Image.Resampling.BILINEAR, reducing_gap=3.0)
     return session.run(None, {"pixels": numpy.asarray(ImageOps.exif_transpose(square))[None]})[0][0]
+
 
 for path in sys.argv[1:]:  # of a segmentation, the mean over all pixels
     print(path, dict(zip(classes, predict(path).reshape(len(classes), -1).mean(axis=1).round(4).tolist())))
