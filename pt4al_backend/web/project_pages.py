@@ -10,6 +10,7 @@ from flask import Blueprint, Response, abort, jsonify, redirect, render_template
 from werkzeug.wrappers import Response as AnyResponse
 
 from pt4al_backend import __version__
+from pt4al_backend.errors import PT4ALError
 from pt4al_backend.net.addresses import without_userinfo
 from pt4al_backend.reports.map_report import losses_report, map_report
 from pt4al_backend.reports.project_report import labels_report, metric_title, overview, queue_report
@@ -21,6 +22,7 @@ from pt4al_backend.store.tables import Project
 from pt4al_backend.web import charts, csrf
 from pt4al_backend.web.actions import ACTIONS
 from pt4al_backend.web.context import context
+from pt4al_backend.web.downloads import DOWNLOADS, download
 from pt4al_backend.web.refusals import RefusedError, refusal
 from pt4al_backend.web.thumbnails import thumbnail
 
@@ -135,6 +137,21 @@ def report(project_id: int) -> Response:
     response = Response(page, mimetype="text/html")
     response.headers["Content-Disposition"] = f'attachment; filename="project-{project.number}.html"'
     response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
+    return response
+
+
+@project_pages.route("/dashboard/<int:project_id>/download/<name>")
+def download_of(project_id: int, name: str) -> Response:
+    """Labels or batches as a file."""
+    project = _found(project_id)
+    if name not in DOWNLOADS:
+        abort(404)
+    try:
+        response = Response(download(context().store, project, name), mimetype="application/octet-stream")
+    except PT4ALError as error:
+        page = _page("overview", project, health(context().store), trouble=str(error))
+        return Response(page, 409, mimetype="text/html")
+    response.headers["Content-Disposition"] = f'attachment; filename="project-{project.number}-{name}"'
     return response
 
 
@@ -259,5 +276,6 @@ def _frame(name: str, project: Project, now: Health) -> dict[str, Any]:
         "tab": name,
         "token": csrf.token(),
         "label_studio": address,
+        "downloads": {name: words for name, (_, _, words) in DOWNLOADS.items()},
         "label_stream": f"{address}?labeling=1",
     }
