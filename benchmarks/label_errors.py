@@ -1,4 +1,4 @@
-"""Which ranking finds wrong labels first?
+"""Which ranking finds wrong labels first? The model times its neighbours: 96 % of them in the first 10 % (CIFAR-10).
 
     python -m benchmarks.label_errors [--sets cifar10 ...] [--seeds 5]
 
