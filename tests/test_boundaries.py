@@ -44,7 +44,7 @@ ONLY_IN = {
     "timm": {"learning"},
     "huggingface_hub": {"learning"},
     "openvino": {"learning"},
-    "sklearn": {"sampling", "demo"},
+    "sklearn": {"assessment", "sampling", "demo"},
     "skactiveml": {"sampling"},
     "matplotlib": {"simulate", "web"},
     "alembic": {"store"},
@@ -53,7 +53,7 @@ ONLY_IN = {
 }
 
 # room -> the only things it imports, besides itself and the standard library
-IMPORTS_ONLY = {"assessment": {"numpy", "scipy"}, "sampling": {"numpy", "sklearn", "skactiveml"}}
+IMPORTS_ONLY = {"assessment": {"numpy", "scipy", "sklearn"}, "sampling": {"numpy", "sklearn", "skactiveml"}}
 
 # room -> rooms below it that it does not import all the same
 STAYS_OUT_OF = {

@@ -1,1 +1,1 @@
-"""What can be said about labels, model and pool: numpy and scipy only, no I/O, no state."""
+"""What can be said about labels, model and pool: numpy, SciPy and scikit-learn only, no I/O, no state."""
