@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
 
 ROTATION = "rotation"
 """What people call the encoder if it is the newest of the project's own networks."""
@@ -131,4 +132,6 @@ def _apache() -> str:
         installed = distribution("pt4al-backend")
     except PackageNotFoundError:
         return _APACHE_ADDRESS
-    return installed.read_text("licenses/LICENSE") or installed.read_text("LICENSE") or _APACHE_ADDRESS
+    text = installed.read_text("licenses/LICENSE") or installed.read_text("LICENSE")
+    checkout = Path(__file__).parents[1] / "LICENSE"
+    return text or (checkout.read_text() if checkout.exists() else _APACHE_ADDRESS)

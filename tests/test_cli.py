@@ -165,7 +165,7 @@ def test_export(data_dir: Path, tmp_path: Path) -> None:
     output = tmp_path / "labels.csv"
     done = _run("export", "labels", "--project", 12, "--output", output, "--data-dir", data_dir)
     assert done.stdout == f"0 labels: {output}\n"
-    assert output.read_text().splitlines() == ["task_id,label"]
+    assert output.read_text().splitlines() == ["task_id,label,file_name"]
     refused = _refused(_run("export", "labels", "--project", 13, "--output", output, "--data-dir", data_dir))
     assert "Project 13 is not known here. Known: project 12 at http://label-studio.example." in refused
 

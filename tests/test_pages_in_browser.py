@@ -49,7 +49,7 @@ def opened(browser: Browser, *, width: int = 1400, scheme: Any = "light") -> tup
 def test_nothing_serious_stands_in_anybodys_way(browser: Browser, address: str, scheme: str, width: int) -> None:
     page, said = opened(browser, width=width, scheme=scheme)
     for name in PAGES:
-        page.goto(address + name)
+        page.goto(address + name, wait_until="domcontentloaded")
         page.evaluate("document.querySelectorAll('details').forEach((each) => (each.open = true))")
         found = Axe().run(page).response["violations"]
         serious = [
@@ -63,18 +63,18 @@ def test_nothing_serious_stands_in_anybodys_way(browser: Browser, address: str, 
 def test_every_thumbnail_and_chart_is_there(browser: Browser, address: str) -> None:
     page, _ = opened(browser)
     for name in ("", "/queue", "/labels"):
-        page.goto(address + name)
+        page.goto(address + name, wait_until="domcontentloaded")  # Matplotlib's first chart takes its time
         images = page.locator("main img")
         assert images.count()
         for image in images.all():
             image.scroll_into_view_if_needed()
-            expect(image).to_have_js_property("complete", True)
+            expect(image).to_have_js_property("complete", True, timeout=120_000)
             assert image.evaluate("(each) => each.naturalWidth") > 0
 
 
 def test_what_people_do_there(browser: Browser, address: str) -> None:
     page, said = opened(browser)
-    page.goto(address)
+    page.goto(address, wait_until="domcontentloaded")
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_role("status")).to_contain_text("Paused.")
     page.get_by_role("button", name="Resume").click()
@@ -97,7 +97,7 @@ def test_what_people_do_there(browser: Browser, address: str) -> None:
 
 def test_a_number_of_the_confusion_matrix_opens_its_images_by_keyboard(browser: Browser, address: str) -> None:
     page, _ = opened(browser)
-    page.goto(address)
+    page.goto(address, wait_until="domcontentloaded")
     page.get_by_text("What is taken for what").press("Enter")
     page.locator(".confusion .wrong a").first.press("Enter")
     expect(page.get_by_role("heading", name=re.compile("Labelled .*, taken for"))).to_be_visible()

@@ -70,6 +70,8 @@ class LabelType(ABC):
     """The name that people read."""
     dense: ClassVar[bool] = False
     """Whether labels are at pixel level: networks use finer maps, and linear probes the cells of a grid."""
+    one_class: ClassVar[bool] = False
+    """Whether an answer is one class."""
     has_regions: ClassVar[bool] = False
     """Whether its answers are lists of regions.
 

@@ -21,6 +21,7 @@ class SingleChoice(LabelType):
 
     name = "single"
     title = "classification"
+    one_class = True
     metric = metric_title = "accuracy"
 
     def targets(self, question: Question, answers: Sequence[Answers], drawings: Drawings) -> NDArray[np.int64]:

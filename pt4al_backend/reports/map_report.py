@@ -38,7 +38,7 @@ def map_report(store: Store, project: Project, *, link: str, thumbnail: str) -> 
     pool = PoolArrays(**{name: array[placed] for name, array in vars(pool).items()})
     losses, loss_range = _scaled(pool.loss)
     unsure, unsure_range = _scaled(_uncertainty(ranking[0] if ranking else None, pool.task))
-    question = next((each for each in questions_of(project.questions) if each.label_type.name == "single"), None)
+    question = next((each for each in questions_of(project.questions) if each.label_type.one_class), None)
     queue = {task: place for place, task in enumerate(reason["task"] for reason in store.reasons(project.id))}
     positions = {task: position for position, task in enumerate(pool.task.tolist()) if task in queue}
     return {
