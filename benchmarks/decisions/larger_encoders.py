@@ -186,30 +186,33 @@ def main() -> None:
 
 
 def show() -> None:
+    """Write the table; what has not been measured yet stays empty."""
     sets = [name for name in SETS if RUNS.of(f"{name}: {USUAL}")]
-    seconds = {row: min(run["cpu_seconds"] for run in RUNS.of(f"cost: {row}")) for row in _rows()}
     table = []
     for name, side in ENCODERS:
         row, encoder = f"{name}, {side} px", encoder_of(name, side)
         assert isinstance(encoder, timm_encoder.TimmEncoder)
         parameters = sum(each.numel() for each in timm.create_model(encoder.architecture).parameters())
-        cost = f"{seconds[row]:.2f} ({seconds[row] / seconds[USUAL]:.2f})"
         accuracies = [_accuracy(each, row, per_class) for each in sets for per_class in PER_CLASS]
-        table.append([row, f"{parameters / 1e6:.1f}", f"{encoder.flops / 2e9:.2f}", cost, *accuracies])
+        table.append([row, f"{parameters / 1e6:.1f}", f"{encoder.flops / 2e9:.2f}", _cost(row), *accuracies])
     head = [f"{name}, {per_class}" for name in sets for per_class in PER_CLASS]
     RUNS.write_table(["encoder", "parameters, millions", "GMACs", f"CPU s for {IMAGES}", *head], table)
 
 
-def _rows() -> list[str]:
-    return [f"{name}, {side} px" for name, side in ENCODERS]
+def _cost(row: str) -> str:
+    """In seconds, and relative to the usual encoder."""
+    seconds, usual = ([run["cpu_seconds"] for run in RUNS.of(f"cost: {each}")] for each in (row, USUAL))
+    return f"{min(seconds):.2f} ({min(seconds) / min(usual):.2f})" if seconds and usual else ""
 
 
 def _accuracy(name: str, row: str, per_class: int) -> str:
     found, usual = (
         {run["seed"]: run["accuracy"][str(per_class)] for run in RUNS.of(f"{name}: {each}")} for each in (row, USUAL)
     )
+    gains = [found[seed] - usual[seed] for seed in found if seed in usual]
+    if not gains:
+        return ""
     mean = f"{np.mean([*found.values()]):.1f}"
-    gains = [found[seed] - usual[seed] for seed in found]
     error = np.std(gains, ddof=1) / len(gains) ** 0.5
     return mean if row == USUAL else f"{mean} ({np.mean(gains):+.1f} ± {error:.1f})"
 
