@@ -61,13 +61,13 @@ def test_nothing_serious_stands_in_anybodys_way(browser: Browser, address: str, 
 
 
 def test_every_thumbnail_and_chart_is_there(browser: Browser, address: str) -> None:
-    page, _ = opened(browser)
+    """Without scripts, too: nothing is replaced while it is looked at then, and nothing waits to be scrolled to."""
+    page = browser.new_context(java_script_enabled=False).new_page()
     for name in ("", "/queue", "/labels"):
         page.goto(address + name, wait_until="domcontentloaded")  # Matplotlib's first chart takes its time
         images = page.locator("main img")
         assert images.count()
         for image in images.all():
-            image.scroll_into_view_if_needed()
             expect(image).to_have_js_property("complete", True, timeout=120_000)
             assert image.evaluate("(each) => each.naturalWidth") > 0
 
