@@ -12,7 +12,7 @@ from pt4al_backend.labelling.label_types import questions_of
 from pt4al_backend.reports.forecast_words import forecast_sentences
 from pt4al_backend.reports.quality_words import interval, percent, quality_shown
 from pt4al_backend.reports.stages import STAGES, model_words, order_from, pretext_words, time_left
-from pt4al_backend.reports.status import Health, project_status
+from pt4al_backend.reports.status import Health, project_statuses
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.findings import QUALITY, SUSPECTS
 from pt4al_backend.store.store import Store
@@ -26,7 +26,7 @@ LISTED = 60
 
 def overview(store: Store, settings: Settings, project: Project, now: Health) -> dict[str, Any]:
     """What it does now, how good it is, and how much more there is to label."""
-    status = project_status(store, settings, project, now)
+    [status] = project_statuses(store, settings, [project], now)
     quality = store.finding(project.id, QUALITY)
     return {
         **status,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -14,6 +15,7 @@ from pt4al_backend.net.addresses import without_userinfo
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.findings import LATENCY, SUSPECTS
 from pt4al_backend.store.latencies import as_json
+from pt4al_backend.store.overviews import Overview
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import ERROR, IMAGES, PRETEXT, READY_STAGE, TRAINING, Project, Worker
 
@@ -47,7 +49,7 @@ def status(store: Store, settings: Settings) -> dict[str, Any]:
     """All projects and the worker, as `GET /api/status` answers: ready for JSON, and without secrets."""
     now = health(store)
     return {
-        "projects": [project_status(store, settings, project, now) for project in store.projects()],
+        "projects": project_statuses(store, settings, store.projects(), now),
         "worker": now.worker,
         "disk": {"error": now.disk_error},
     }
@@ -83,12 +85,17 @@ def starvation(got: float | None, wanted: float | None) -> str:
     return f"the worker gets {share}: other processes, or a limit, take the rest"
 
 
-def project_status(store: Store, settings: Settings, project: Project, now: Health) -> dict[str, Any]:
-    """One project: its stage, its counts, and what is published."""
-    totals = store.totals(project.id)
-    settings = effective(settings, project)
-    measured, suspects = store.last_measurement(project.id), store.finding(project.id, SUSPECTS)
-    latency = store.finding(project.id, LATENCY)
+def project_statuses(
+    store: Store, settings: Settings, projects: Sequence[Project], now: Health
+) -> list[dict[str, Any]]:
+    """Of each project its stage, its counts, and what is published."""
+    overviews = store.overviews(projects, kinds=(SUSPECTS, LATENCY), notes=NOTES)
+    return [_project_status(effective(settings, project), project, overviews[project.id], now) for project in projects]
+
+
+def _project_status(settings: Settings, project: Project, overview: Overview, now: Health) -> dict[str, Any]:
+    totals, measured = overview.totals, overview.measured
+    suspects = overview.findings.get(SUSPECTS)
     computing = project.stage in COMPUTING or (project.stage == READY_STAGE and bool(project.stage_detail))
     starved = now.starved if computing else ""
     encoder = project.encoder or (None if project.image_size else settings.pretrained)  # chosen with the image size
@@ -105,7 +112,7 @@ def project_status(store: Store, settings: Settings, project: Project, now: Heal
         "round": project.round,
         "cycles": project.cycles or settings.cycles,
         "query_size": settings.query_size or project.query_size,
-        "tasks": max(totals.tasks, store.announced(project.id)),
+        "tasks": max(totals.tasks, overview.announced),
         "pool": totals.pool,
         "unreadable": totals.unreadable,
         "labelled": totals.labelled,
@@ -117,16 +124,16 @@ def project_status(store: Store, settings: Settings, project: Project, now: Heal
         "fine_tuned_accuracy": project.tuned_accuracy,
         "probe_accuracy": project.probe_accuracy,
         "pretext_learned": bool(project.pretext_generation),
-        "queue_length": queue_length(store, project),
+        "queue_length": overview.queue_length,
         "error": now.disk_error or project.error,
         "paused": project.paused,
         "estimate": measured.value if measured else None,
-        "labels_to_check": len(suspects.body["labels"]) if suspects else None,
-        "order_latency": as_json(latency.body if latency else None),
+        "labels_to_check": len(suspects["labels"]) if suspects else None,
+        "order_latency": as_json(overview.findings.get(LATENCY)),
         "notes": [
             *filter(None, [project.encoder_note]),
             *project.notes,
-            *(f"Task {task}: {note}" for task, note in store.notes(project.id, limit=NOTES)),
+            *(f"Task {task}: {note}" for task, note in overview.notes),
         ],
         "updated_at": _iso(project.updated_at),
     }
@@ -144,12 +151,6 @@ def task_type(project: Project) -> str:
     """Titles of the questions' label types, joined by " + "; "classification" before the questions are known."""
     titles = dict.fromkeys(question.label_type.title for question in questions_of(project.questions))
     return " + ".join(titles) or next(iter(LABEL_TYPES.values())).title
-
-
-def queue_length(store: Store, project: Project) -> int:
-    """How many published tasks still exist and have not been labelled since."""
-    counts = store.annotation_counts(project.id, project.published)
-    return sum(1 for annotations in counts.values() if not annotations)
 
 
 def is_alive(worker: Worker | None) -> bool:

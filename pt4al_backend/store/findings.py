@@ -89,12 +89,6 @@ class FindingStore(TaskStore):
             query = select(Measurement).where(Measurement.project_id == project_id).order_by(Measurement.id)
             return list(session.scalars(query))
 
-    def last_measurement(self, project_id: int) -> Measurement | None:
-        """The newest point of the learning curve."""
-        query = select(Measurement).where(Measurement.project_id == project_id).order_by(Measurement.id.desc())
-        with self._session() as session:
-            return session.scalar(query.limit(1))
-
     def save_guesses(self, project_id: int, guesses: Mapping[int, Answers]) -> None:
         """Store what the model suggests for these tasks, in place of what it suggested for them before."""
         rows = [{"project_id": project_id, "task_id": task, "answers": guess} for task, guess in guesses.items()]

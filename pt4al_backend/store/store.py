@@ -18,8 +18,8 @@ from sqlalchemy.exc import IntegrityError
 
 from pt4al_backend.labelling.label_types import questions_of
 from pt4al_backend.labelling.questions import Question
-from pt4al_backend.store.findings import FindingStore
 from pt4al_backend.store.migrate import WORKER_LOCK
+from pt4al_backend.store.overviews import OverviewStore
 from pt4al_backend.store.pool_scores import RankingArrays
 from pt4al_backend.store.tables import (
     Announced,
@@ -42,7 +42,7 @@ UNKNOWN_AT_MOST = 100
 TICK = 0.001  # least seconds between two wake-ups
 
 
-class Store(FindingStore):
+class Store(OverviewStore):
     """Database and directories under `data_dir`."""
 
     # Projects
@@ -123,11 +123,6 @@ class Store(FindingStore):
         with self._changing(project_id) as session:
             if session.get(Project, project_id) is not None:  # it may have been forgotten meanwhile
                 session.merge(Announced(project_id=project_id, tasks=tasks))
-
-    def announced(self, project_id: int) -> int:
-        """How many tasks a project has according to the last `announce`; 0 if unknown."""
-        with self._session() as session:
-            return session.scalar(select(Announced.tasks).where(Announced.project_id == project_id)) or 0
 
     def wake(self, project_ids: Iterable[int], *, train: bool = False) -> None:
         """Leave a wake-up for the worker. Many merge into one."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, LargeBinary, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, LargeBinary, Text, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-REVISION = "0007"
+REVISION = "0008"
 """The newest migration in `migrations/`, which leads to these tables."""
 
 NEW, READY, UNREADABLE = "new", "ready", "unreadable"
@@ -15,6 +15,10 @@ NEW, READY, UNREADABLE = "new", "ready", "unreadable"
 
 WAITING, IMAGES, PRETEXT, TRAINING, READY_STAGE, ERROR = "waiting", "images", "pretext", "training", "ready", "error"
 """Stages of a project, as `/api/status` shows them."""
+
+
+NOTED = "(json_array_length(notes) > 0 OR reason != '')"
+"""Tasks in `task_noted`, in SQL: a query uses the index if it says exactly the same."""
 
 
 class Base(DeclarativeBase):
@@ -144,7 +148,10 @@ class Task(Base):
     """One task of a project."""
 
     __tablename__ = "task"
-    __table_args__ = (Index("task_by_state", "project_id", "state"),)
+    __table_args__ = (
+        Index("task_counts", "project_id", "state", "labelled", "annotations", "cancelled"),  # all that counting reads
+        Index("task_noted", "project_id", "id", sqlite_where=text(NOTED), postgresql_where=text(NOTED)),
+    )
 
     project_id: Mapped[int] = mapped_column(ForeignKey("project.id", ondelete="CASCADE"), primary_key=True)
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
@@ -153,6 +160,8 @@ class Task(Base):
     version: Mapped[str]
     answers: Mapped[dict[str, Any] | None]
     """The label of each question, for regions their digest; None: not labelled."""
+    labelled: Mapped[bool] = mapped_column(default=False)
+    """Whether there are answers, so that they need not be read to be counted."""
     regions: Mapped[list[dict[str, Any]] | None] = mapped_column(deferred=True)
     notes: Mapped[list[str]] = mapped_column(default=list)
     """Sentences about the parts of its annotations that could not be used."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import and_, case, delete, func, or_, select, update
+from sqlalchemy import and_, case, delete, func, or_, select, text, update
 from sqlalchemy.exc import IntegrityError, NoResultFound
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
@@ -21,7 +22,7 @@ from pt4al_backend.errors import ProjectResetError
 from pt4al_backend.labelling.platform import TaskState
 from pt4al_backend.labelling.questions import Answers
 from pt4al_backend.store.database import Database
-from pt4al_backend.store.tables import NEW, READY, UNREADABLE, Project, Task
+from pt4al_backend.store.tables import NEW, NOTED, READY, UNREADABLE, Project, Task
 
 DIGEST = 16
 """Length in bytes of the digest of an image's regions."""
@@ -79,6 +80,9 @@ class Totals:
     """Images that are still to be fetched."""
     pool: int = 0
     unreadable: int = 0
+
+
+COUNTED_AS = {NEW: "waiting", READY: "pool", UNREADABLE: "unreadable"}
 
 
 class TaskStore(Database):
@@ -140,6 +144,7 @@ class TaskStore(Database):
                 elif task.image != state.image or task.state == UNREADABLE:
                     task.image, task.state, task.reason, task.pretext_loss = state.image, NEW, "", None
                 task.answers, task.regions, task.notes = answers, drawn, list(state.notes)
+                task.labelled = answers is not None
                 task.version, task.skipped = state.version, state.skipped
                 task.annotations, task.cancelled = state.annotations, state.cancelled
                 task.judgements = [asdict(judgement) for judgement in state.judgements]
@@ -269,7 +274,7 @@ class TaskStore(Database):
         """All usable images of a project."""
         columns = (
             *(Task.id, Task.row, Task.pretext_loss, Task.batch),
-            *(Task.answers.is_not(None), Task.skipped, Task.held_out),
+            *(Task.labelled, Task.skipped, Task.held_out),
         )
         query = select(*columns).where(Task.project_id == project.id, Task.state == READY).order_by(Task.id)
         with self._session() as session:
@@ -405,32 +410,42 @@ class TaskStore(Database):
 
     def notes(self, project_id: int, limit: int = 20) -> list[tuple[int, str]]:
         """(task id, sentence) about odd images and unusable parts of annotations, sorted by id: at most `limit`."""
+        return self.notes_of([project_id], limit).get(project_id, [])
+
+    def notes_of(self, project_ids: Collection[int], limit: int) -> dict[int, list[tuple[int, str]]]:
+        """Project -> its `notes`, of projects that have any."""
+        odd = and_(Task.state == READY, Task.reason != "")
+        columns = (
+            *(Task.project_id, Task.id, Task.notes, case((odd, Task.reason), else_="").label("reason")),
+            Task.labelled,
+            func.row_number().over(partition_by=Task.project_id, order_by=Task.id).label("place"),
+        )
+        noted = or_(func.json_array_length(Task.notes) > 0, odd)
+        query = select(*columns).where(Task.project_id.in_(project_ids), text(NOTED), noted).subquery()
+        notes: dict[int, list[tuple[int, str]]] = defaultdict(list)
         with self._session() as session:
-            odd = and_(Task.state == READY, Task.reason != "")
-            reason = case((odd, Task.reason), else_="").label("reason")
-            noted = or_(func.json_array_length(Task.notes) > 0, odd)
-            query = select(Task.id, Task.notes, reason, Task.answers.is_not(None).label("is_answered"))
-            rows = session.execute(query.where(Task.project_id == project_id, noted).order_by(Task.id).limit(limit))
-            notes: list[tuple[int, str]] = []
+            rows = session.execute(select(query).where(query.c.place <= limit).order_by(query.c.project_id, query.c.id))
             for row in rows:
                 file_note, *region_notes = row.reason.split("\n")
-                sentences = [file_note, *row.notes, *(region_notes if row.is_answered else ())]
-                notes += [(row.id, sentence) for sentence in sentences if sentence]
-        return notes[:limit]
+                sentences = [file_note, *row.notes, *(region_notes if row.labelled else ())]
+                notes[row.project_id] += [(row.id, sentence) for sentence in sentences if sentence]
+        return {project_id: listed[:limit] for project_id, listed in notes.items()}
 
     def totals(self, project_id: int) -> Totals:
         """Counts over all tasks of a project."""
+        return self.totals_of([project_id])[project_id]
+
+    def totals_of(self, project_ids: Collection[int]) -> dict[int, Totals]:
+        """Project -> counts over all its tasks."""
+        sums = (func.count(), func.sum(Task.annotations), func.sum(Task.cancelled))
+        groups = (Task.project_id, Task.state, Task.labelled)
+        query = select(*groups, *sums).where(Task.project_id.in_(project_ids)).group_by(*groups)
+        counts: dict[int, Counter[str]] = {project_id: Counter() for project_id in project_ids}
         with self._session() as session:
-            row = session.execute(
-                select(
-                    func.count(),
-                    func.coalesce(func.sum(Task.annotations), 0),
-                    func.coalesce(func.sum(Task.cancelled), 0),
-                    func.count(Task.answers),
-                    *(func.count().filter(Task.state == state) for state in (NEW, READY, UNREADABLE)),
-                ).where(Task.project_id == project_id)
-            ).one()
-        return Totals(*(int(value) for value in row))
+            for project_id, state, labelled, tasks, annotations, cancelled in session.execute(query):
+                counted = {"tasks": tasks, "annotations": annotations, "cancelled": cancelled}
+                counts[project_id].update(counted | {"labelled": tasks * labelled, COUNTED_AS[state]: tasks})
+        return {project_id: Totals(**counted) for project_id, counted in counts.items()}
 
 
 def regions_digest(regions: list[dict[str, Any]]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, render_template, request
 
 from pt4al_backend.reports.stages import STAGES, model_words, order_from, pretext_words, time_left
-from pt4al_backend.reports.status import health, project_status, status
+from pt4al_backend.reports.status import health, project_statuses, status
 from pt4al_backend.web import metrics, projects
 from pt4al_backend.web.bodies import Versions
 from pt4al_backend.web.context import context
@@ -29,10 +29,10 @@ def api_status() -> Response:
 def dashboard() -> str:
     """The same as a page."""
     store, settings = context().store, context().settings
-    now = health(store)
+    now, known = health(store), store.projects()
     shown = [
         {
-            **(fields := project_status(store, settings, project, now)),
+            **fields,
             "stage_words": STAGES[fields["stage"]],
             "order_from": order_from(fields),
             "model_words": model_words(fields),
@@ -42,7 +42,7 @@ def dashboard() -> str:
             "remaining": time_left(fields["eta_seconds"]),
             "excluded": store.unreadable(project.id),
         }
-        for project in store.projects()
+        for project, fields in zip(known, project_statuses(store, settings, known, now), strict=True)
     ]
     return render_template(
         "dashboard.html", projects=shown, worker=now.worker, trouble=now.disk_error, address=request.host_url

@@ -96,13 +96,16 @@ def test_a_project_follows_the_only_label_studio_to_another_address(store, proje
 
 
 def test_how_many_tasks_are_announced(store, project):
-    assert store.announced(project.id) == 0
+    def announced():
+        return store.overviews([project])[project.id].announced
+
+    assert announced() == 0
     for tasks in (70, 60):
         store.announce(project.id, tasks=tasks)
-        assert store.announced(project.id) == tasks
+        assert announced() == tasks
     store.forget(project.id)
     store.announce(project.id, tasks=5)  # by a worker that has not noticed
-    assert store.announced(project.id) == 0
+    assert announced() == 0
 
 
 def test_wake_ups_go_forward_when_the_clock_is_set_back(store, project, monkeypatch):

@@ -17,7 +17,7 @@ def test_the_migration_adds_them_and_keeps_everything_else(name: str, has_them: 
     before = tables_of(file)
     assert ("vitals" in before, "announced" in before) == (has_them, has_them)
     with closing(Store(tmp_path)) as store:
-        assert store.announced(1) == (24 if has_them else 0)
+        assert store.overviews(store.projects())[1].announced == (24 if has_them else 0)
         assert store.vitals().trouble == ""
         assert (store.totals(1).tasks, store.totals(1).labelled) == (24, 4)
         assert store.ranking(1) is not None
