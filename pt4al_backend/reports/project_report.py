@@ -105,6 +105,9 @@ def labels_report(store: Store, project: Project, *, truth: str | None, guess: s
 
 def _words(suspect: Mapping[str, Any]) -> dict[str, str]:
     """What people said, and what the model says."""
+    if "drawn" in suspect:
+        where = f"{suspect['instead']}, on {percent(suspect['share'])} of the drawn area"
+        return {"said": f"A person drew: {suspect['drawn']}", "says": f"The model: {where}"}
     answer = json.loads(suspect["answer"])
     several = isinstance(answer, list)
     said = (" and ".join(answer) or "none of the classes") if several else str(answer)

@@ -14,11 +14,21 @@ CROSSED = (
 )
 HOW = "The share of images that the model is right about, with its 95 % interval (Wilson)"
 HOW_ANY = "The share of images of which every answer is right, with its 95 % interval (Wilson)"
+HOW_IOU = (
+    "The mean over the classes of the intersection over union of people's masks and the model's, with its 95 % "
+    "interval (a bootstrap over images)"
+)
 COLUMNS = (
     {"key": "labels", "title": "Labels measured", "how": "Images with this label among those that are measured"},
     {"key": "precision", "title": "Precision", "how": "How often the model is right when it says this class"},
     {"key": "recall", "title": "Recall", "how": "How often the model says this class when people do"},
 )
+PIXEL_COLUMNS = (
+    {"key": "area", "title": "Share of the area", "how": "Of all pixels that people labelled in these images"},
+    {"key": "iou", "title": "IoU", "how": "Pixels that both call this class, of those that one of them does"},
+)
+MATRIX = "Rows: what people said. Columns: what the model said. A number opens its images."
+PIXEL_MATRIX = "Rows: what people drew. Columns: what the model says there, in per cent of the row."
 TOO_MANY = 30
 """A confusion matrix of more classes is not shown."""
 
@@ -30,11 +40,11 @@ def quality_shown(body: Mapping[str, Any], questions: list[dict[str, Any]]) -> l
         body: of the finding.
         questions: of the project, as they are stored.
     """
-    classes = {question.name: question.classes for question in questions_of(questions)}
+    asked = [question.name for question in questions_of(questions)]
     return [
-        _question(report, classes[report["question"]], first=place == 0)
+        _question(report, first=place == 0)
         for place, report in enumerate(body["questions"])
-        if len(classes.get(report["question"], ())) == len(report["quality"]["classes"])
+        if report["question"] in asked and body["questions_asked"] == questions
     ]
 
 
@@ -48,26 +58,49 @@ def percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.0f} %"
 
 
-def _question(report: Mapping[str, Any], classes: Sequence[str], *, first: bool) -> dict[str, Any]:
-    quality, estimate = report["quality"], report["estimate"]
-    single = "confusion" in quality
-    confusion = quality.get("confusion") if len(classes) <= TOO_MANY else None
+def _question(report: Mapping[str, Any], *, first: bool) -> dict[str, Any]:
+    quality, estimate, classes = report["quality"], report["estimate"], report["classes"]
+    of_pixels = "mean_iou" in quality
     return {
         "name": report["question"],
-        "first": first,
-        "how": HOW if single else HOW_ANY,
+        "opens": first and not of_pixels,
         "words": interval(estimate["value"], estimate["low"], estimate["high"]),
         "sentence": (HELD_OUT if report["held_out"] else CROSSED).format(n=estimate["n"]),
+        "matrix_caption": PIXEL_MATRIX if of_pixels else MATRIX,
+        **(_of_pixels(quality, classes) if of_pixels else _of_images(quality, classes)),
+    }
+
+
+def _of_images(quality: Mapping[str, Any], classes: Sequence[str]) -> dict[str, Any]:
+    return {
+        "how": HOW if "confusion" in quality else HOW_ANY,
         "columns": COLUMNS,
         "classes": [
             {"name": name, "labels": each["labels"], **{key: percent(each[key]) for key in ("precision", "recall")}}
             for name, each in zip(classes, quality["classes"], strict=True)
         ],
-        "confusion": confusion,
+        "confusion": quality.get("confusion") if len(classes) <= TOO_MANY else None,
         "calibration": (
             f"The probabilities shown are off by {100 * quality['calibration']['error']:.0f} points on average."
         ),
         "more": _more(quality),
+    }
+
+
+def _of_pixels(quality: Mapping[str, Any], classes: Sequence[str]) -> dict[str, Any]:
+    confusion, pixels = quality["confusion"], sum(each["pixels"] for each in quality["classes"])
+    return {
+        "how": HOW_IOU,
+        "columns": PIXEL_COLUMNS,
+        "classes": [
+            {"name": name, "area": percent(each["pixels"] / pixels), "iou": percent(each["iou"])}
+            for name, each in zip(classes, quality["classes"], strict=True)
+        ],
+        "confusion": [[round(100 * count / max(1, sum(row))) for count in row] for row in confusion]
+        if len(classes) <= TOO_MANY
+        else None,
+        "calibration": "",
+        "more": f"Of all labelled pixels {percent(quality['pixel_accuracy'])} are right.",
     }
 
 

@@ -10,7 +10,7 @@ import pytest
 from support.rig import Rig
 from support.tiny_encoder import NAME, tiny_encoders
 
-from pt4al_backend.active_learning import assess, hold_out
+from pt4al_backend.active_learning import assess_classes, hold_out
 from pt4al_backend.labelling.questions import Judgement
 from pt4al_backend.reports.project_report import labels_report, overview
 from pt4al_backend.reports.status import health
@@ -21,7 +21,7 @@ from pt4al_backend.store.findings import QUALITY, SUSPECTS, Found
 def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     monkeypatch.setattr(hold_out, "SINCE", 60)
     monkeypatch.setattr(hold_out, "LEAST", 10)
-    monkeypatch.setattr(assess, "LEAST", 10)
+    monkeypatch.setattr(assess_classes, "LEAST", 10)
     with tiny_encoders():
         rig = Rig(tmp_path, n=150, encoder=NAME, strategy="margin", fine_tune=False)
         rig.workspace.learns_pretext = False

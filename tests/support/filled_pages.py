@@ -13,7 +13,7 @@ from pt4al_backend.store.findings import MAP, QUALITY, SUSPECTS
 from pt4al_backend.store.pixels import PixelStore
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Project
-from support.filled_store import add_ranked, reread, state
+from support.filled_store import QUESTIONS, add_ranked, reread, state
 
 SIDE = 32
 
@@ -46,9 +46,10 @@ def quality_of_two_classes(**more: Any) -> dict[str, Any]:
     likely = np.where(right == (labels == 0), 0.8, 0.2)
     found = single_quality(labels, np.stack([likely, 1 - likely], axis=1))
     assert found is not None
-    report = {"question": "kind", "label_type": "single", "held_out": False}
+    report = {"question": "kind", "label_type": "single", "classes": ["cat", "dog"], "held_out": False}
     report |= {"estimate": asdict(found.accuracy), "quality": asdict(found)}
-    return {"labels": 40, "encoder": "e", "questions": [json.loads(json.dumps(report | more))], "forecast": None}
+    reports = [json.loads(json.dumps(report | more))]
+    return {"labels": 40, "encoder": "e", "questions_asked": QUESTIONS, "questions": reports, "forecast": None}
 
 
 def suspect(task: int = 3, answer: str = "cat") -> dict[str, Any]:
