@@ -14,6 +14,7 @@ from typing import Protocol
 
 from pt4al_backend.errors import PT4ALError, StoreError
 from pt4al_backend.processes.cpu_meter import CpuMeter
+from pt4al_backend.processes.memory_use import resident_memory
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.files import locked
 from pt4al_backend.store.migrate import WORKER_LOCK
@@ -85,7 +86,9 @@ def beating(store: Store, worker: Working, *, device: str) -> Iterator[None]:
     def beat() -> None:
         use = meter.measure()
         try:
-            store.beat(device=device, busy_with=worker.busy_with, trouble=worker.trouble, cpu=use)
+            store.beat(
+                device=device, busy_with=worker.busy_with, trouble=worker.trouble, cpu=use, memory=resident_memory()
+            )
         except StoreError:  # the scheduler meets this error too, and reports it
             with contextlib.suppress(OSError):
                 os.utime(store.data_dir / WORKER_LOCK)  # needs no disk space and no lock

@@ -50,6 +50,7 @@ def overview(store: Store, settings: Settings, project: Project, now: Health) ->
             for point in store.measurements(project.id)
         ],
         "agreement": agreement(store, project),
+        "excluded": store.unreadable(project.id),
     }
 
 

@@ -54,6 +54,17 @@ def model_words(project: Mapping[str, Any]) -> str:
     return f"linear probe, cross-validated {probe:.0%} against {tuned:.0%} fine-tuned".replace("%", " %")
 
 
+def worker_words(worker: Mapping[str, Any]) -> str:
+    """Where the worker runs, how much memory it uses, and what it does, in words.
+
+    Args:
+        worker: As in `/api/status`.
+    """
+    memory = worker.get("memory_bytes")  # older backends do not report it
+    uses = f", {memory / 1e9:.1f} GB of memory" if memory else ""
+    return f"Worker on {worker['device']}{uses}: {worker['busy_with'] or 'idle'}"
+
+
 def time_left(seconds: float | None) -> str:
     """A remaining time in words, as coarse as the estimate is; "" if there is none."""
     if seconds is None:

@@ -67,6 +67,7 @@ def health(store: Store) -> Health:
         "device": worker.device if worker is not None else "",
         "busy_with": busy_with,
         "cpu_share": round(vitals.cpu_got, 3) if alive and vitals.cpu_got is not None else None,
+        "memory_bytes": vitals.memory if alive else None,
         "starved": starved,
     }
     return Health(store.disk_trouble() or (vitals.trouble if alive else ""), starved, entry)

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from pt4al_backend.reports.stages import STAGES, model_words, order_from, pretext_words, time_left
+from pt4al_backend.reports.stages import STAGES, model_words, order_from, pretext_words, time_left, worker_words
 
 if TYPE_CHECKING:
     from pt4al_backend.label_studio.check_project import Finding
@@ -97,6 +97,5 @@ def _worker_line(worker: Mapping[str, Any]) -> str:
         return "The worker is starting."
     if not worker["alive"]:
         return "[red]The worker is not running.[/] Start it with `pt4al-backend start` or `pt4al-backend worker`."
-    busy = worker["busy_with"] or "idle"
     starved = f". [yellow]T{escape(worker['starved'][1:])}.[/]" if worker.get("starved") else ""
-    return f"Worker on {escape(str(worker['device']))}: {escape(str(busy))}{starved}"
+    return f"{escape(worker_words(worker))}{starved}"

@@ -216,9 +216,17 @@ class Store(OverviewStore):
     def worker_starts(self) -> None:
         """Record that a worker is being started."""
         with self._session.begin() as session:
-            session.merge(Vitals(id=1, starting_at=time.time(), cpu_got=None, cpu_wanted=None, trouble=""))
+            session.merge(Vitals(id=1, starting_at=time.time(), cpu_got=None, cpu_wanted=None, memory=None, trouble=""))
 
-    def beat(self, *, device: str, busy_with: str, trouble: str = "", cpu: tuple[float, float] | None = None) -> None:
+    def beat(
+        self,
+        *,
+        device: str,
+        busy_with: str,
+        trouble: str = "",
+        cpu: tuple[float, float] | None = None,
+        memory: int | None = None,
+    ) -> None:
         """Record a heartbeat of the worker.
 
         Args:
@@ -226,11 +234,13 @@ class Store(OverviewStore):
             busy_with: What it is doing, for people.
             trouble: Why it waits; "" if it does not.
             cpu: The processors that it gets and wants, over the last seconds; None if unknown.
+            memory: The bytes that it has in memory; None if unknown.
         """
         got, wanted = cpu or (None, None)
         with self._session.begin() as session:
             session.merge(Worker(id=1, heartbeat_at=time.time(), device=device, busy_with=busy_with))
-            session.merge(Vitals(id=1, starting_at=0.0, cpu_got=got, cpu_wanted=wanted, trouble=trouble))
+            vitals = {"cpu_got": got, "cpu_wanted": wanted, "memory": memory, "trouble": trouble}
+            session.merge(Vitals(id=1, starting_at=0.0, **vitals))
 
     def worker_ends(self) -> None:
         """Record that the worker stops on purpose."""

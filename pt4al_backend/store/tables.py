@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, LargeBinary, Text, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-REVISION = "0008"
+REVISION = "0009"
 """The newest migration in `migrations/`, which leads to these tables."""
 
 NEW, READY, UNREADABLE = "new", "ready", "unreadable"
@@ -298,5 +298,7 @@ class Vitals(Base):
     """Processors that it used over the last seconds; None: not known."""
     cpu_wanted: Mapped[float | None]
     """Processors that it would have used; None: not known."""
+    memory: Mapped[int | None] = mapped_column(BigInteger)
+    """Bytes that it has in memory; None: not known."""
     trouble: Mapped[str] = mapped_column(default="")
     """Why it waits: the disk or the database cannot be used. "" if they can."""

@@ -6,17 +6,21 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, render_template, request
 
-from pt4al_backend.reports.stages import STAGES, model_words, order_from, pretext_words, time_left
+from pt4al_backend import TESTED_WITH, __version__
+from pt4al_backend.reports.stages import STAGES, time_left, worker_words
 from pt4al_backend.reports.status import health, project_statuses, status
 from pt4al_backend.web import metrics, projects
 from pt4al_backend.web.bodies import Versions
 from pt4al_backend.web.context import context
-from pt4al_backend.web.project_pages import label_studio_address
+from pt4al_backend.web.project_pages import label_stream, label_studio_address
 from pt4al_backend.web.refusals import RefusedError, refusal
 
 pages = Blueprint(
     "pt4al", __name__, template_folder="templates", static_folder="static", static_url_path="/dashboard/static"
 )
+
+pages.add_app_template_filter(worker_words)
+pages.add_app_template_global(lambda: (__version__, TESTED_WITH), "releases")
 
 
 @pages.route("/api/status")
@@ -34,13 +38,9 @@ def dashboard() -> str:
         {
             **fields,
             "stage_words": STAGES[fields["stage"]],
-            "order_from": order_from(fields),
-            "model_words": model_words(fields),
-            "pretext_words": pretext_words(fields),
-            "id": project.id,
             "link": label_studio_address(settings, project),
+            "label_stream": label_stream(settings, project),
             "remaining": time_left(fields["eta_seconds"]),
-            "excluded": store.unreadable(project.id),
         }
         for project, fields in zip(known, project_statuses(store, settings, known, now), strict=True)
     ]

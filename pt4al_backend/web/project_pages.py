@@ -244,6 +244,11 @@ def label_studio_address(settings: Settings, project: Project) -> str:
     return f"{address}/projects/{project.number}/data"
 
 
+def label_stream(settings: Settings, project: Project) -> str:
+    """The address at which Label Studio serves the project's tasks one after the other."""
+    return f"{label_studio_address(settings, project)}?labeling=1"
+
+
 def _found(project_id: int) -> Project:
     project = context().store.project(project_id)
     if project is None:
@@ -277,5 +282,5 @@ def _frame(name: str, project: Project, now: Health) -> dict[str, Any]:
         "token": csrf.token(),
         "label_studio": address,
         "downloads": {name: words for name, (_, _, words) in DOWNLOADS.items()},
-        "label_stream": f"{address}?labeling=1",
+        "label_stream": label_stream(context().settings, project),
     }

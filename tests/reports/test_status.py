@@ -33,6 +33,7 @@ def test_before_anything_is_connected(store: Store, tmp_path: Path) -> None:
             "device": "",
             "busy_with": "",
             "cpu_share": None,
+            "memory_bytes": None,
             "starved": "",
         },
         "disk": {"error": ""},
@@ -103,6 +104,7 @@ def test_a_project(store: Store, tmp_path: Path) -> None:
         "device": "NVIDIA H200",
         "busy_with": "project 12: training",
         "cpu_share": None,
+        "memory_bytes": None,
         "starved": "",
     }
     json.dumps(answer, allow_nan=False)
