@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import uuid
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from playwright.sync_api import Page, sync_playwright
 from support.known_projects import QUICK
 from support.machine import machine
 from support.processes import MARK, strays, tail
@@ -266,3 +268,26 @@ def chromium() -> str:
         sentence = "The browser test needs Chromium: apt-get install chromium"
         pytest.fail(sentence) if os.environ.get("REQUIRE_BROWSER") == "1" else pytest.skip(sentence)
     return path
+
+
+@pytest.fixture
+def window(chromium: str) -> Iterator[Page]:
+    """A browser's window."""
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        window = browser.new_context(viewport={"width": 1400, "height": 900}).new_page()
+        window.set_default_timeout(60_000)
+        yield window
+        browser.close()
+
+
+@pytest.fixture
+def page(window: Page, label_studio: Studio) -> Page:
+    """A window that is logged in to Label Studio."""
+    window.goto(f"{label_studio.url}/user/login/")
+    window.fill("input[name=email]", label_studio.username)
+    window.fill("input[name=password]", label_studio.password)
+    window.click("button[type=submit]")
+    window.wait_for_url(re.compile(r"/(projects)?/?$"))
+    return window

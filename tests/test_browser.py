@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from playwright.sync_api import Page, expect, sync_playwright
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from support.digits import DigitProject
+from support.editor import SECONDS, connect_model, task_shown, tick
 from support.filled_store import add_ranked
 from support.known_projects import QUICK, stored, wait_until
 from support.served import serve
@@ -25,30 +26,7 @@ from support.studio import Result, Studio
 from pt4al_backend.label_studio.label_config.regions import draw
 from pt4al_backend.store.store import Store
 
-SECONDS = 1000  # Playwright counts milliseconds
 SELECTED_LABEL = ".lsf-label_selected"
-
-
-@pytest.fixture
-def window(chromium):
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
-        window = browser.new_page(viewport={"width": 1400, "height": 900})
-        window.set_default_timeout(60 * SECONDS)
-        yield window
-        browser.close()
-
-
-@pytest.fixture
-def page(window, label_studio):
-    """A window that is logged in to Label Studio."""
-    window.goto(f"{label_studio.url}/user/login/")
-    window.fill("input[name=email]", label_studio.username)
-    window.fill("input[name=password]", label_studio.password)
-    window.click("button[type=submit]")
-    window.wait_for_url(re.compile(r"/(projects)?/?$"))
-    return window
 
 
 @pytest.fixture(scope="module")
@@ -57,39 +35,6 @@ def drawing_backend(label_studio, tmp_path_factory):
     settings = {"cycles": 1, "query_size": 9, "slack": 30, "image_size": 64, "main_epochs": 60, "train_growth": 0}
     with serve(label_studio, data_dir=tmp_path_factory.mktemp("regions") / "backend", **QUICK | settings) as backend:
         yield backend
-
-
-def connect_model(page: Page, studio: Studio, project: int, url: str) -> None:
-    page.goto(f"{studio.url}/projects/{project}/settings/ml")
-    page.locator("button", has_text="Connect Model").first.click()
-    page.fill("input[name=title]", "PT4AL")
-    page.fill("input[name=url]", url)
-    page.locator("button", has_text="Validate and Save").click()
-
-
-def task_shown(page: Page, *, other_than: int) -> int:
-    """Wait for the editor to show another task, and return its id."""
-    number = page.locator(".lsf-current-task__task-id")
-    shown: list[int] = []
-
-    def another() -> bool:
-        shown[:] = [int(text.split()[0].lstrip("#")) for text in number.all_inner_texts() if text.strip()]
-        return bool(shown) and shown[0] != other_than
-
-    wait_until(another)
-    return shown[0]
-
-
-def tick(page: Page, choice: int) -> None:
-    """Tick a choice. The editor redraws itself a moment after it shows the next task's number."""
-    box = page.locator(".lsf-choice__item input").nth(choice)
-
-    def stays_ticked() -> bool:
-        box.check()
-        page.wait_for_timeout(0.5 * SECONDS)
-        return box.is_checked()
-
-    wait_until(stays_ticked)
 
 
 def test_connect_and_label_three_tasks_with_the_mouse(page, label_studio, backend):
@@ -133,13 +78,14 @@ def test_the_dashboard_shows_when_it_gets_no_news(window, start_backend):
 
 def test_the_dashboard_tells_times_in_the_zone_of_the_reader(chromium, start_backend, tmp_path):
     store = Store(tmp_path / "data")
-    written = datetime.fromtimestamp(add_ranked(store).updated_at, ZoneInfo("Asia/Tokyo"))
+    project = add_ranked(store)
+    written = datetime.fromtimestamp(project.updated_at, ZoneInfo("Asia/Tokyo"))
     store.close()
     backend = start_backend(None, data_dir=tmp_path / "data", command="web")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_context(timezone_id="Asia/Tokyo", locale="en-GB").new_page()
-        page.goto(f"{backend.url}/dashboard")
+        page.goto(f"{backend.url}/dashboard/{project.id}")
         shown = page.locator("time").inner_text()
         page.wait_for_timeout(3 * SECONDS)  # the page has fetched itself again by then
         assert page.locator("time").inner_text() == shown
