@@ -18,24 +18,26 @@ COLUMNS = ("labels", "value", "images")
 def forecast_labels(workspace: Workspace, project: Project, *, pool: int) -> dict[str, Any] | None:
     """What the curve promises, ready for JSON; None with too few points.
 
-    Points on held-out images count alone once there are enough of them, as they are not biased.
+    Cross-validated points are biased unless labels are drawn at random, and the forecast allows for that; those on
+    held-out images are not.
 
     Args:
         workspace: the project's.
         project: the project.
         pool: images that can be labelled, those with labels included.
     """
-    points = workspace.store.measurements(project.id)
-    for some in ([point for point in points if point.held_out], [point for point in points if not point.held_out]):
-        labels, values, images = (np.array([getattr(each, name) for each in some], np.float64) for name in COLUMNS)
-        forecast = fit(Curve.of_answers(labels, values, images, pool)) if len(some) else None
-        if forecast is not None:
-            break
-    else:
+    points, settings = workspace.store.measurements(project.id), workspace.settings
+    if not points:
         return None
-    target = workspace.settings.target / 100
+    labels, values, images = (np.array([getattr(each, name) for each in points], np.float64) for name in COLUMNS)
+    at_random = settings.strategy_for(dense=project.dense, pretrained=bool(project.encoder)) == "random"
+    chosen = np.array([not (point.held_out or at_random) for point in points])
+    forecast = fit(Curve.of_answers(labels, values, images, pool, chosen))
+    if forecast is None:
+        return None
+    target = settings.target / 100
     needed = forecast.labels_for(target) if target else None
-    query_size = workspace.settings.query_size or project.query_size
+    query_size = settings.query_size or project.query_size
     return {
         "labels": forecast.labels,
         "pool": forecast.pool,

@@ -29,7 +29,10 @@ def _of_target(forecast: Mapping[str, Any]) -> str:
     if needed is None:
         whole = forecast["with_all"]
         return f"{target} is probably out of reach: {_interval(whole)} with all {forecast['pool']:,} images labelled."
-    more, low = max(needed["estimate"] - labels, 0), max(needed["low"] - labels, 0)
+    low = max(needed["low"] - labels, 0)
+    if needed["estimate"] is None:
+        return f"{target} may be out of reach: it needs at least {low:,} more labels."
+    more = max(needed["estimate"] - labels, 0)
     if not more:
         return f"{target} is probably reached."
     if needed["high"] is None:

@@ -31,7 +31,7 @@ def test_too_few_points_promise_nothing(rig: Rig) -> None:
 
 
 def test_more_labels_are_better_and_the_target_is_ahead(rig: Rig) -> None:
-    measured(rig, (10, 0.3), (20, 0.42), (40, 0.55), (80, 0.65), (120, 0.7))
+    measured(rig, (10, 0.3), (20, 0.42), (40, 0.55), (80, 0.65), (120, 0.7), held_out=True)
     forecast = forecast_labels(rig.workspace, rig.project, pool=1000)
     assert forecast is not None
     assert forecast["with_all"]["estimate"] > forecast["with_twice"]["estimate"] > 0.68
@@ -39,11 +39,21 @@ def test_more_labels_are_better_and_the_target_is_ahead(rig: Rig) -> None:
     assert not forecast["levelled_off"]
 
 
-def test_held_out_images_count_alone_once_they_are_enough(rig: Rig) -> None:
-    measured(rig, *((labels, 0.2) for labels in (10, 20, 40, 80)))
-    measured(rig, (200, 0.8), (220, 0.81), (240, 0.81), held_out=True)
-    biased = forecast_labels(rig.workspace, rig.project, pool=1000)
-    measured(rig, (260, 0.82), held_out=True)
-    unbiased = forecast_labels(rig.workspace, rig.project, pool=1000)
-    assert biased is not None and unbiased is not None
-    assert biased["with_all"]["estimate"] < 0.5 < unbiased["with_all"]["estimate"]
+def test_held_out_images_say_how_far_off_a_cross_validation_is(rig: Rig) -> None:
+    measured(rig, *((labels, 0.5) for labels in (10, 20, 40, 80)))
+    before = forecast_labels(rig.workspace, rig.project, pool=1000)
+    measured(rig, (200, 0.9), (220, 0.91), held_out=True)
+    after = forecast_labels(rig.workspace, rig.project, pool=1000)
+    assert before is not None and after is not None
+    widths = [each["with_all"]["high"] - each["with_all"]["low"] for each in (before, after)]
+    assert after["with_all"]["estimate"] > 0.87 and widths[1] < widths[0] / 2
+
+
+def test_cross_validation_is_believed_where_labels_are_drawn_at_random(rig: Rig, tmp_path: Path) -> None:
+    other = Rig(tmp_path / "random", n=20, target=80.0, strategy="random")
+    for each in (rig, other):
+        measured(each, *((labels, 0.5) for labels in (10, 20, 40, 80)))
+    chosen, at_random = (forecast_labels(each.workspace, each.project, pool=1000) for each in (rig, other))
+    other.close()
+    assert chosen is not None and at_random is not None
+    assert at_random["with_twice"]["estimate"] < 0.6 < chosen["with_twice"]["estimate"]

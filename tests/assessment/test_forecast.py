@@ -27,9 +27,10 @@ def test_labels_for_an_accuracy_that_is_ahead_reached_or_never_reached() -> None
     forecast = fit(Curve(LABELS, palm(LABELS), 2000))
     assert forecast is not None
     ahead = forecast.labels_for(float(palm(np.array([300.0]))[0]))
-    assert ahead is not None and ahead.low <= ahead.estimate and 200 < ahead.estimate < 600
+    assert ahead is not None and ahead.estimate is not None
+    assert ahead.low <= ahead.estimate and 200 < ahead.estimate < 600
     reached = forecast.labels_for(0.2)
-    assert reached is not None and reached.estimate <= 200
+    assert reached is not None and reached.estimate is not None and reached.estimate <= 200
     assert forecast.labels_for(0.999) is None
 
 
@@ -71,3 +72,22 @@ def test_odd_curves_have_intervals_too(values: np.ndarray) -> None:
     assert forecast is not None
     found = forecast.accuracy_at(500)
     assert 0 <= found.low <= found.estimate <= found.high <= 1
+
+
+def test_points_of_chosen_images_say_less_until_random_ones_join_them() -> None:
+    biased = np.full(10, True)
+    at_random, chosen, both = (
+        fit(Curve.of_answers(LABELS, palm(LABELS), np.full(10, 400), 2000, which))
+        for which in (None, biased, np.arange(10) < 5)
+    )
+    assert at_random is not None and chosen is not None and both is not None
+    widths = [each.accuracy_at(400).high - each.accuracy_at(400).low for each in (at_random, both, chosen)]
+    assert widths[2] > max(widths[:2])
+    assert chosen.accuracy_at(400).estimate > at_random.accuracy_at(400).estimate
+
+
+def test_an_accuracy_far_from_the_prior_is_found() -> None:
+    forecast = fit(Curve.of_answers(LABELS, np.linspace(0.02, 0.06, 10), np.full(10, 5000), 2000))
+    assert forecast is not None
+    found = forecast.accuracy_at(220)
+    assert 0.03 < found.low <= found.high < 0.12

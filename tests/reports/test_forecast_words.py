@@ -30,6 +30,7 @@ def test_nothing_without_a_forecast() -> None:
         (None, "90 % is probably out of reach: about 84 % (81 to 87) with all 2,000 images labelled."),
         ({"estimate": 200, "low": 170, "high": 250}, "90 % needs about 140 more labels (110 to 190)."),
         ({"estimate": 200, "low": 170, "high": None}, "90 % needs about 140 more labels (at least 110)."),
+        ({"estimate": None, "low": 170, "high": None}, "90 % may be out of reach: it needs at least 110 more labels."),
         ({"estimate": 60, "low": 50, "high": 70}, "90 % is probably reached."),
     ],
 )
