@@ -7,8 +7,9 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -248,7 +249,7 @@ def status(
     backend = _find_backend(_settings("status", config, data_dir=data_dir))
     if backend.is_demo:
         print(f"This is the demo, in {backend.settings.data_dir}.", file=sys.stderr)
-    report = backend.status()
+    report: Mapping[str, Any] | None = backend.status()
     if report is None:
         from pt4al_backend.reports import status as status_room
 

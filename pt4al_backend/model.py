@@ -12,10 +12,11 @@ from typing import Any
 from label_studio_ml.model import LabelStudioMLBase
 
 from pt4al_backend.store.tables import Project
-from pt4al_backend.web import events, predictions, projects
+from pt4al_backend.web import bodies, events, predictions, projects
 from pt4al_backend.web.context import context as current
 from pt4al_backend.web.projects import ProjectName
 from pt4al_backend.web.refusals import remembering_trouble
+from pt4al_backend.web.responses import Ignored, Prediction, Woken
 
 
 class PT4ALBackend(LabelStudioMLBase):
@@ -25,7 +26,7 @@ class PT4ALBackend(LabelStudioMLBase):
     projects of several Label Studios.
     """
 
-    TRAIN_EVENTS = events.TRAIN_EVENTS
+    TRAIN_EVENTS = bodies.TRAIN_EVENTS
 
     label_config: str = ""  # in 2.x a property that reads a cache, stale in all other processes (fact 26)
 
@@ -64,7 +65,7 @@ class PT4ALBackend(LabelStudioMLBase):
         """2.x: whether `get` finds a value."""
         return key == "model_version" or key in self._values
 
-    def predict(self, tasks: Sequence[Mapping[str, Any]], context: Any = None, **params: Any) -> list[dict[str, Any]]:
+    def predict(self, tasks: Sequence[Mapping[str, Any]], context: Any = None, **params: Any) -> list[Prediction]:
         """Predict once per task: `{"result", "score", "model_version"}`; see `predictions.predict`."""
         with remembering_trouble():
             project = self._project() or self._project_of(tasks)
@@ -72,7 +73,7 @@ class PT4ALBackend(LabelStudioMLBase):
                 return [predictions.empty() for _ in tasks]
             return predictions.predict(current(), project, tasks, label_config=self.label_config)
 
-    def fit(self, *args: Any, event: str = "", data: Mapping[str, Any] | None = None, **params: Any) -> dict[str, Any]:
+    def fit(self, *args: Any, event: str = "", data: Mapping[str, Any] | None = None, **params: Any) -> Woken | Ignored:
         """Leave a wake-up for the worker and return at once.
 
         Called as `fit((), event=, data=, job_id=, workdir=)` by SDK 1.0.9, and as

@@ -172,7 +172,9 @@ class Settings(BaseSettings):
         description="What pixels outside all regions are: a class of their own, or excluded from training.",
     )
     cycles: int = Field(10, ge=1, le=1000, description="Number of batches that the pool is cut into.")
-    query_size: int = Field(0, ge=0, description="Images to label per round. 0: a fifth of a batch, 10 to 1,000.")
+    query_size: int = Field(
+        0, ge=0, le=1_000_000, description="Images to label per round. 0: a fifth of a batch, 10 to 1,000."
+    )
     slack: int = Field(
         20, ge=1, le=1000, description="Images published after the query as a buffer, so that nobody has to wait."
     )

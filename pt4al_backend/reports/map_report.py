@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pt4al_backend.labelling.label_types import questions_of
 from pt4al_backend.labelling.questions import Question
+from pt4al_backend.reports.answers import MapOfPool
 from pt4al_backend.store.findings import MAP
 from pt4al_backend.store.pool_scores import RankingArrays
 from pt4al_backend.store.store import PoolArrays, Store
@@ -21,7 +22,7 @@ EXAMPLES = 8
 """Images that are shown of the hardest, the median and the easiest ones."""
 
 
-def map_report(store: Store, project: Project, *, link: str, thumbnail: str) -> dict[str, Any] | None:
+def map_report(store: Store, project: Project, *, link: str, thumbnail: str) -> MapOfPool | None:
     """The map; None before the images have places.
 
     Args:
@@ -89,15 +90,15 @@ def _matched(pool: NDArray[np.int64], mapped: NDArray[np.int64]) -> tuple[NDArra
     return in_pool, in_map
 
 
-def _scaled(values: NDArray[np.float64]) -> tuple[NDArray[np.int64], list[float]]:
+def _scaled(values: NDArray[np.float64]) -> tuple[NDArray[np.int64], tuple[float, float]]:
     """(n,) whole numbers from 0 to `SCALE`, -1 for NaN; and the values that they stand for at both ends."""
     known = np.isfinite(values)
     if not known.any():
-        return np.full(len(values), -1), [0.0, 0.0]
+        return np.full(len(values), -1), (0.0, 0.0)
     low, high = float(values[known].min()), float(values[known].max())
     scaled = np.full(len(values), -1)
     scaled[known] = np.round(SCALE * (values[known] - low) / max(high - low, 1e-12))
-    return scaled, [round(low, 4), round(high, 4)]
+    return scaled, (round(low, 4), round(high, 4))
 
 
 def _uncertainty(ranking: RankingArrays | None, tasks: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from pt4al_backend.labelling.label_types import questions_of
+from pt4al_backend.reports.answers import (
+    AnnotatorRow,
+    Cell,
+    LabelsToCheck,
+    Overview,
+    QuestionAgreement,
+    Queue,
+    QueuedImage,
+)
 from pt4al_backend.reports.forecast_words import forecast_sentences
 from pt4al_backend.reports.quality_words import interval, percent, quality_shown
 from pt4al_backend.reports.stages import STAGES, model_words, order_from, pretext_words, time_left
@@ -24,7 +33,7 @@ LISTED = 60
 """Labels to check, and images of a cell of a confusion matrix, that are shown."""
 
 
-def overview(store: Store, settings: Settings, project: Project, now: Health) -> dict[str, Any]:
+def overview(store: Store, settings: Settings, project: Project, now: Health) -> Overview:
     """What it does now, how good it is, and how much more there is to label."""
     [status] = project_statuses(store, settings, [project], now)
     quality = store.finding(project.id, QUALITY)
@@ -50,7 +59,7 @@ def overview(store: Store, settings: Settings, project: Project, now: Health) ->
             for point in store.measurements(project.id)
         ],
         "agreement": agreement(store, project),
-        "excluded": store.unreadable(project.id),
+        "excluded": [{"task": task, "reason": reason} for task, reason in store.unreadable(project.id)],
     }
 
 
@@ -60,11 +69,11 @@ def metric_title(project: Project) -> str:
     return (asked[0].label_type.metric_title if asked else "") or "accuracy"
 
 
-def agreement(store: Store, project: Project) -> list[dict[str, Any]]:
+def agreement(store: Store, project: Project) -> list[QuestionAgreement]:
     """How often people submitted what was suggested, by question; empty before anything was suggested."""
     guesses, answers = store.guesses(project.id), store.answers(project.id)
     both = [(guesses[task], answers[task]) for task in guesses.keys() & answers.keys()]
-    found = []
+    found: list[QuestionAgreement] = []
     for question in questions_of(project.questions):
         pairs = [(a[question.name], b[question.name]) for a, b in both if question.name in a and question.name in b]
         if pairs:
@@ -73,15 +82,16 @@ def agreement(store: Store, project: Project) -> list[dict[str, Any]]:
     return found
 
 
-def queue_report(store: Store, project: Project) -> dict[str, Any]:
+def queue_report(store: Store, project: Project) -> Queue:
     """The next images in the order in which annotators get them, each with the reason."""
     reasons = store.reasons(project.id)
     counts = store.annotation_counts(project.id, [reason["task"] for reason in reasons])
     waiting = [reason for reason in reasons if not counts.get(reason["task"], 1)]
-    return {"images": waiting[:SHOWN], "waiting": len(waiting), "model_version": project.model_version}
+    images = [QueuedImage(task=each["task"], held_out=each["held_out"], why=each["why"]) for each in waiting[:SHOWN]]
+    return {"images": images, "waiting": len(waiting), "model_version": project.model_version}
 
 
-def labels_report(store: Store, project: Project, *, truth: str | None, guess: str | None) -> dict[str, Any]:
+def labels_report(store: Store, project: Project, *, truth: str | None, guess: str | None) -> LabelsToCheck:
     """Labels that the model contradicts, the worst first.
 
     Args:
@@ -120,7 +130,7 @@ def _words(suspect: Mapping[str, Any]) -> dict[str, str]:
     return {"said": f"A person: {said}", "says": f"The model: {instead} ({100 * suspect['probability']:.0f} %)"}
 
 
-def _annotators(people: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _annotators(people: Mapping[str, Any]) -> list[AnnotatorRow]:
     """A row for each annotator, in words."""
     others: dict[int, list[int]] = {}
     for pair in (people["together"] or {}).get("pairs", []):
@@ -128,7 +138,7 @@ def _annotators(people: Mapping[str, Any]) -> list[dict[str, Any]]:
         for person in pair["annotators"]:
             seen = others.setdefault(person, [0, 0])
             seen[0], seen[1] = seen[0] + same, seen[1] + n
-    rows = []
+    rows: list[AnnotatorRow] = []
     for each in people["each"]:
         person, model = each["annotator"], each["agreement_with_model"]
         same, n = others.get(person, (0, 0))
@@ -154,10 +164,10 @@ def _together(people: Mapping[str, Any]) -> str:
     return f"Of {share['n']} tasks that several people labelled, {percent(share['value'])} got the same answer{beyond}."
 
 
-def _cell(project: Project, arrays: Mapping[str, Any], truth: str, guess: str) -> dict[str, Any]:
+def _cell(project: Project, arrays: Mapping[str, Any], truth: str, guess: str) -> Cell:
     """The images of a cell of the first question's confusion matrix."""
     classes = list(questions_of(project.questions)[0].classes)
-    tasks: Sequence[int] = []
+    tasks: list[int] = []
     if "task" in arrays and truth in classes and guess in classes:
         inside = (arrays["truth"] == classes.index(truth)) & (arrays["guess"] == classes.index(guess))
         tasks = np.asarray(arrays["task"])[inside].tolist()

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pt4al_backend.labelling.label_types import questions_of
+from pt4al_backend.reports.answers import ClassIoU, ClassQuality, Quality, QualityColumn, QualityFigures
 
 HELD_OUT = "Measured on {n} random images that the model never learns from."
 CROSSED = (
@@ -18,22 +19,22 @@ HOW_IOU = (
     "The mean over the classes of the intersection over union of people's masks and the model's, with its 95 % "
     "interval (a bootstrap over images)"
 )
-COLUMNS = (
+COLUMNS: list[QualityColumn] = [
     {"key": "labels", "title": "Labels measured", "how": "Images with this label among those that are measured"},
     {"key": "precision", "title": "Precision", "how": "How often the model is right when it says this class"},
     {"key": "recall", "title": "Recall", "how": "How often the model says this class when people do"},
-)
-PIXEL_COLUMNS = (
+]
+PIXEL_COLUMNS: list[QualityColumn] = [
     {"key": "area", "title": "Share of the area", "how": "Of all pixels that people labelled in these images"},
     {"key": "iou", "title": "IoU", "how": "Pixels that both call this class, of those that one of them does"},
-)
+]
 MATRIX = "Rows: what people said. Columns: what the model said. A number opens its images."
 PIXEL_MATRIX = "Rows: what people drew. Columns: what the model says there, in per cent of the row."
 TOO_MANY = 30
 """A confusion matrix of more classes is not shown."""
 
 
-def quality_shown(body: Mapping[str, Any], questions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def quality_shown(body: Mapping[str, Any], questions: list[dict[str, Any]]) -> list[Quality]:
     """What the Overview shows of each question.
 
     Args:
@@ -58,7 +59,7 @@ def percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.0f} %"
 
 
-def _question(report: Mapping[str, Any], *, first: bool) -> dict[str, Any]:
+def _question(report: Mapping[str, Any], *, first: bool) -> Quality:
     quality, estimate, classes = report["quality"], report["estimate"], report["classes"]
     of_pixels = "mean_iou" in quality
     return {
@@ -71,15 +72,21 @@ def _question(report: Mapping[str, Any], *, first: bool) -> dict[str, Any]:
     }
 
 
-def _of_images(quality: Mapping[str, Any], classes: Sequence[str]) -> dict[str, Any]:
+def _of_images(quality: Mapping[str, Any], names: Sequence[str]) -> QualityFigures:
+    classes: list[ClassQuality] = [
+        {
+            "name": name,
+            "labels": each["labels"],
+            "precision": percent(each["precision"]),
+            "recall": percent(each["recall"]),
+        }
+        for name, each in zip(names, quality["classes"], strict=True)
+    ]
     return {
         "how": HOW if "confusion" in quality else HOW_ANY,
         "columns": COLUMNS,
-        "classes": [
-            {"name": name, "labels": each["labels"], **{key: percent(each[key]) for key in ("precision", "recall")}}
-            for name, each in zip(classes, quality["classes"], strict=True)
-        ],
-        "confusion": quality.get("confusion") if len(classes) <= TOO_MANY else None,
+        "classes": classes,
+        "confusion": quality.get("confusion") if len(names) <= TOO_MANY else None,
         "calibration": (
             f"The probabilities shown are off by {100 * quality['calibration']['error']:.0f} points on average."
         ),
@@ -87,18 +94,18 @@ def _of_images(quality: Mapping[str, Any], classes: Sequence[str]) -> dict[str, 
     }
 
 
-def _of_pixels(quality: Mapping[str, Any], classes: Sequence[str]) -> dict[str, Any]:
-    confusion, pixels = quality["confusion"], sum(each["pixels"] for each in quality["classes"])
+def _of_pixels(quality: Mapping[str, Any], names: Sequence[str]) -> QualityFigures:
+    pixels = sum(each["pixels"] for each in quality["classes"])
+    classes: list[ClassIoU] = [
+        {"name": name, "area": percent(each["pixels"] / pixels), "iou": percent(each["iou"])}
+        for name, each in zip(names, quality["classes"], strict=True)
+    ]
+    shares = [[round(100 * count / max(1, sum(row))) for count in row] for row in quality["confusion"]]
     return {
         "how": HOW_IOU,
         "columns": PIXEL_COLUMNS,
-        "classes": [
-            {"name": name, "area": percent(each["pixels"] / pixels), "iou": percent(each["iou"])}
-            for name, each in zip(classes, quality["classes"], strict=True)
-        ],
-        "confusion": [[round(100 * count / max(1, sum(row))) for count in row] for row in confusion]
-        if len(classes) <= TOO_MANY
-        else None,
+        "classes": classes,
+        "confusion": shares if len(names) <= TOO_MANY else None,
         "calibration": "",
         "more": f"Of all labelled pixels {percent(quality['pixel_accuracy'])} are right.",
     }

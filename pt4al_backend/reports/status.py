@@ -6,12 +6,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
 
 from pt4al_backend.encoder_catalogue import ROTATION
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.label_types import LABEL_TYPES, questions_of
 from pt4al_backend.net.addresses import without_userinfo
+from pt4al_backend.reports.answers import ProjectStatus, Status, WorkerStatus
 from pt4al_backend.settings import Settings
 from pt4al_backend.store.findings import LATENCY, SUSPECTS
 from pt4al_backend.store.latencies import as_json
@@ -41,11 +41,11 @@ class Health:
     """Why the disk or the database cannot be used, so that all work waits; "" if they can."""
     starved: str
     """How much processor time the worker gets, in words, if that is too little; otherwise ""."""
-    worker: dict[str, Any]
+    worker: WorkerStatus
     """The worker's entry in `/api/status`."""
 
 
-def status(store: Store, settings: Settings) -> dict[str, Any]:
+def status(store: Store, settings: Settings) -> Status:
     """All projects and the worker, as `GET /api/status` answers: ready for JSON, and without secrets."""
     now = health(store)
     return {
@@ -61,7 +61,7 @@ def health(store: Store) -> Health:
     alive = is_alive(worker)
     busy_with = worker.busy_with if worker is not None and alive else ""
     starved = starvation(vitals.cpu_got, vitals.cpu_wanted) if busy_with else ""  # an idle worker lacks nothing
-    entry = {
+    entry: WorkerStatus = {
         "alive": alive,
         "starting": not alive and time.time() - vitals.starting_at < STARTING_FOR,
         "device": worker.device if worker is not None else "",
@@ -86,15 +86,13 @@ def starvation(got: float | None, wanted: float | None) -> str:
     return f"the worker gets {share}: other processes, or a limit, take the rest"
 
 
-def project_statuses(
-    store: Store, settings: Settings, projects: Sequence[Project], now: Health
-) -> list[dict[str, Any]]:
+def project_statuses(store: Store, settings: Settings, projects: Sequence[Project], now: Health) -> list[ProjectStatus]:
     """Of each project its stage, its counts, and what is published."""
     overviews = store.overviews(projects, kinds=(SUSPECTS, LATENCY), notes=NOTES)
     return [_project_status(effective(settings, project), project, overviews[project.id], now) for project in projects]
 
 
-def _project_status(settings: Settings, project: Project, overview: Overview, now: Health) -> dict[str, Any]:
+def _project_status(settings: Settings, project: Project, overview: Overview, now: Health) -> ProjectStatus:
     totals, measured = overview.totals, overview.measured
     suspects = overview.findings.get(SUSPECTS)
     computing = project.stage in COMPUTING or (project.stage == READY_STAGE and bool(project.stage_detail))

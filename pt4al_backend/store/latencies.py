@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, with_config
+from typing_extensions import TypedDict
 
 BOUNDS = (0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, float("inf"))
 """Upper bounds of the buckets, in seconds."""
+
+
+@with_config(ConfigDict(use_attribute_docstrings=True))
+class OrderLatency(TypedDict):
+    """A histogram of the seconds from a label to the order that knows it."""
+
+    buckets: list[tuple[str, Annotated[int, Field(ge=0)]]]
+    """Upper bounds in seconds, the last one `+Inf`, each with how many took no longer."""
+    sum: Annotated[float, Field(ge=0)]
+    median_below: str
+    """The upper bound of the bucket that the median is in."""
 
 
 def with_one_more(body: dict[str, Any] | None, seconds: float) -> dict[str, Any]:
@@ -16,8 +30,8 @@ def with_one_more(body: dict[str, Any] | None, seconds: float) -> dict[str, Any]
     return {"counts": grown, "sum": (body["sum"] if body else 0.0) + seconds}
 
 
-def as_json(body: dict[str, Any] | None) -> dict[str, Any] | None:
-    """`buckets`, each with its bound and how many took no longer, `sum`, and `median_below`, a bound; in seconds."""
+def as_json(body: dict[str, Any] | None) -> OrderLatency | None:
+    """The histogram for people and programs; None before anything was measured."""
     if not body:
         return None
     bounds = ["+Inf" if bound == BOUNDS[-1] else f"{bound:g}" for bound in BOUNDS]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from pt4al_backend.errors import PT4ALError
-from pt4al_backend.settings import OF_PROJECT, Settings
+from pt4al_backend.settings import Settings
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Project
+from pt4al_backend.web.action_bodies import Confirm
 from pt4al_backend.web.refusals import RefusedError
 
-Form = Mapping[str, str]
+Form = Mapping[str, Any]
+"""What was sent, by the names of fields: the texts of a form, or a JSON object."""
 
 
 def pause(store: Store, settings: Settings, project: Project, form: Form) -> str:
@@ -42,7 +45,7 @@ def retry(store: Store, settings: Settings, project: Project, form: Form) -> str
 
 def start_over(store: Store, settings: Settings, project: Project, form: Form) -> str:
     """Forget everything learned about the project, and begin again."""
-    if form.get("confirm") != str(project.number):
+    if str(form.get("confirm")) != str(project.number):
         raise RefusedError(400, f"To start over, type the project's number, {project.number}.")
     store.forget(project.id)
     store.connect(
@@ -56,8 +59,9 @@ def start_over(store: Store, settings: Settings, project: Project, form: Form) -
 
 
 def change_settings(store: Store, settings: Settings, project: Project, form: Form) -> str:
-    """Keep what the form says about each of `OF_PROJECT`; an empty field means the backend's value."""
-    own = {name: form[name].strip() for name in OF_PROJECT if form.get(name, "").strip()}
+    """Keep what the form says about each of `OF_PROJECT`; an empty field, or null, means the backend's value."""
+    given = {name: value.strip() if isinstance(value, str) else value for name, value in form.items()}
+    own = {name: value for name, value in given.items() if value not in ("", None)}
     try:
         chosen = settings.of_project(own)
     except PT4ALError as error:
@@ -69,13 +73,9 @@ def change_settings(store: Store, settings: Settings, project: Project, form: Fo
 
 def confirm(store: Store, settings: Settings, project: Project, form: Form) -> str:
     """Call a label right that looked wrong."""
-    try:
-        task = int(form["task"])
-        question, answer = form["question"], form["answer"]
-    except (KeyError, ValueError):
-        raise RefusedError(400, "The label is missing: send task, question and answer.") from None
-    store.confirm(project.id, task, question, answer)
-    return f"Task {task} is no longer listed."
+    label = Confirm.of(form)
+    store.confirm(project.id, label.task, label.question, label.answer)
+    return f"Task {label.task} is no longer listed."
 
 
 ACTIONS: dict[str, Callable[[Store, Settings, Project, Form], str]] = {

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as AnyResponse
 
 from pt4al_backend.errors import StoreError
 from pt4al_backend.settings import Settings, load_settings
@@ -52,6 +55,7 @@ def _add_routes(app: Flask) -> None:
     # In front of the SDK's own hooks, which read the body: they must not read a refused one.
     app.before_request_funcs.setdefault(None, []).insert(0, validation.check)
     app.register_error_handler(StoreError, _store_trouble)
+    app.register_error_handler(HTTPException, _for_its_reader)
     app.after_request(_finish)
     app.teardown_request(validation.leave)
 
@@ -65,6 +69,15 @@ def _store_trouble(error: StoreError) -> Response:
     response = refusal(503, str(error))
     if request.path == "/dashboard":
         return Response(pages.trouble_page(str(error)), 503, mimetype="text/html")
+    return response
+
+
+def _for_its_reader(error: HTTPException) -> HTTPException | AnyResponse:
+    """What Flask refuses itself, such as an unknown address: as a page for people, as JSON for programs."""
+    if request.path.startswith("/dashboard"):
+        return error
+    response = error.get_response()
+    response.data, response.content_type = json.dumps({"error": error.description}), "application/json"
     return response
 
 

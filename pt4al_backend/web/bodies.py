@@ -16,23 +16,58 @@ from pydantic import (
     PlainValidator,
     StringConstraints,
     ValidationError,
+    WithJsonSchema,
     model_validator,
 )
 from typing_extensions import NotRequired, Self, TypedDict
 
 from pt4al_backend.label_studio.label_config.config import MOST_TEXT
-from pt4al_backend.web.projects import ProjectName
+from pt4al_backend.web.projects import LARGEST_NUMBER, ProjectName
 from pt4al_backend.web.refusals import RefusedError
 
 MOST_TASKS = 50_000
-_LARGEST_TASK = 2**63 - 1
+LARGEST_TASK = 2**63 - 1
+
+START_TRAINING = "START_TRAINING"
+"""The event of the button of the same name in Label Studio."""
+TRAIN_EVENTS = (
+    "ANNOTATION_CREATED",
+    "ANNOTATION_UPDATED",
+    "ANNOTATION_DELETED",
+    "ANNOTATIONS_CREATED",
+    "ANNOTATIONS_DELETED",
+    "TASKS_CREATED",
+    "TASKS_DELETED",
+    "PROJECT_UPDATED",
+    START_TRAINING,
+)
+"""Events that may change the queue (fact 15)."""
+
+_WITHOUT_NUL = r"^[^\x00]*$"  # databases reject it
+_NUMBER = {"type": "integer", "minimum": 0, "maximum": LARGEST_NUMBER}
+
+
+def whole(value: object) -> object:
+    """A whole number as an int: in JSON, 5.0 is one."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
 
 _optional = BeforeValidator(lambda value: "" if value is None else value)
-_plain = StringConstraints(strict=True, pattern=r"^[^\x00]*$")  # databases reject NUL
+_plain = StringConstraints(strict=True, pattern=_WITHOUT_NUL)
+_text = {"type": ["string", "null"], "pattern": _WITHOUT_NUL}
+_anything = WithJsonSchema({})
 
-Text = Annotated[str, _plain, _optional]
-ConfigText = Annotated[str, _plain, Field(max_length=MOST_TEXT), _optional]
-Name = Annotated[ProjectName, PlainValidator(ProjectName.parse)]
+Text = Annotated[str, _plain, _optional, WithJsonSchema(_text)]
+ConfigText = Annotated[
+    str, _plain, Field(max_length=MOST_TEXT), _optional, WithJsonSchema(_text | {"maxLength": MOST_TEXT})
+]
+NAME_SCHEMA: dict[str, Any] = {
+    "description": "The project's number in Label Studio and, so that projects of several can be told apart, a dot and "
+    "the time of its creation in unix seconds.",
+    "examples": ["12.1700000000"],
+    "anyOf": [_NUMBER, {"type": "string", "pattern": "^[0-9]{1,9}([.@][0-9]{1,15})?$"}],
+}
+Name = Annotated[ProjectName, PlainValidator(ProjectName.parse), WithJsonSchema(NAME_SCHEMA)]
 
 
 class Cancelled(TypedDict):
@@ -48,11 +83,13 @@ def _cancelled(annotations: object) -> list[Cancelled]:
 
 
 class TaskOutline(TypedDict):
-    """The part of a task that `predict` reads. A dictionary, because 50,000 objects would take twice as long."""
+    """A task, as far as it is read."""
 
-    id: Annotated[int, Field(strict=True, ge=0, le=_LARGEST_TASK)]
-    project: NotRequired[Any]
-    annotations: NotRequired[Annotated[list[Cancelled], PlainValidator(_cancelled)]]
+    # A dictionary, because 50,000 objects would take twice as long.
+
+    id: Annotated[int, Field(strict=True, ge=0, le=LARGEST_TASK), BeforeValidator(whole)]
+    project: NotRequired[Annotated[Any, _anything]]
+    annotations: NotRequired[Annotated[list[Cancelled], PlainValidator(_cancelled), _anything]]
 
 
 class Body(BaseModel):
@@ -64,14 +101,18 @@ class Body(BaseModel):
     """Field -> the sentence for a wrong value, unless a text is expected."""
 
     @classmethod
-    def of(cls, body: object) -> Self:
+    def of(cls, body: object, *, strict: bool | None = None) -> Self:
         """Check a body.
+
+        Args:
+            body: The JSON, or the fields of a form.
+            strict: Whether a number may not come as text.
 
         Raises:
             RefusedError: The body is wrong; says what is wrong with its first wrong field.
         """
         try:
-            return cls.model_validate(body)
+            return cls.model_validate(body, strict=strict)
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         raise cls._refusal(first["type"], [part for part in first["loc"] if isinstance(part, str)])
@@ -91,7 +132,7 @@ _NAME_EXPECTED = 'The project is missing or wrong: send it as "id.created", for 
 
 
 class Versions(Body):
-    """`/versions`, and every other body that names a project."""
+    """A body that names a project."""
 
     SENTENCES = {"project": _NAME_EXPECTED}
 
@@ -99,9 +140,13 @@ class Versions(Body):
 
 
 class Setup(Versions):
-    """`/setup`."""
+    """What `/setup` takes, as far as it is read."""
 
-    label_config: ConfigText = Field("", alias="schema")
+    model_config = ConfigDict(json_schema_extra={"required": ["project", "schema"]})
+
+    label_config: Annotated[
+        ConfigText, WithJsonSchema({"type": "string", "pattern": _WITHOUT_NUL, "minLength": 1, "maxLength": MOST_TEXT})
+    ] = Field("", alias="schema")
     hostname: Text = ""
     access_token: Text = ""
 
@@ -113,7 +158,7 @@ class Setup(Versions):
 
 
 class Predict(Versions):
-    """`/predict`."""
+    """What `/predict` takes, as far as it is read."""
 
     SENTENCES = {
         "project": _NAME_EXPECTED,
@@ -141,8 +186,8 @@ def _unix_seconds(created_at: object) -> str:
 class EventProject(BaseModel):
     """The project of an event, as Label Studio serializes it (fact 15)."""
 
-    id: Annotated[int, PlainValidator(_number)]
-    created: Annotated[str, PlainValidator(_unix_seconds)] = Field("", alias="created_at")
+    id: Annotated[int, PlainValidator(_number), WithJsonSchema(NAME_SCHEMA)]
+    created: Annotated[str, PlainValidator(_unix_seconds), _anything] = Field("", alias="created_at")
     label_config: ConfigText = ""
 
     @property
@@ -152,11 +197,18 @@ class EventProject(BaseModel):
 
 
 class Webhook(Body):
-    """`/webhook` with any event."""
+    """Any other event of `/webhook`: it is ignored, whatever comes with it."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["action"]})
 
     SENTENCES = {"project": "The project is missing or wrong: send an object with an integer id."}
 
-    action: Text = ""
+    action: Annotated[
+        Text,
+        WithJsonSchema(
+            {"type": "string", "pattern": _WITHOUT_NUL, "minLength": 1, "not": {"enum": list(TRAIN_EVENTS)}}
+        ),
+    ] = ""
 
     @model_validator(mode="after")
     def _has_an_action(self) -> Self:
@@ -166,6 +218,9 @@ class Webhook(Body):
 
 
 class Event(Webhook):
-    """`/webhook` with an event that names a project."""
+    """An event of `/webhook` that may change the queue of the project that it names."""
 
+    model_config = ConfigDict(json_schema_extra={"required": ["action", "project"]})
+
+    action: Annotated[Text, WithJsonSchema({"enum": list(TRAIN_EVENTS)})] = ""
     project: EventProject

@@ -9,28 +9,13 @@ from pt4al_backend.errors import PT4ALError, StoreError
 from pt4al_backend.label_studio.label_config.config import parse_config
 from pt4al_backend.store.tables import Project
 from pt4al_backend.web import projects, refusal_log
-from pt4al_backend.web.bodies import Event, EventProject
+from pt4al_backend.web.bodies import START_TRAINING, TRAIN_EVENTS, Event, EventProject
 from pt4al_backend.web.context import Context
 from pt4al_backend.web.refusals import RefusedError, reason_phrase
-
-START_TRAINING = "START_TRAINING"
-"""The event of the button of the same name in Label Studio."""
+from pt4al_backend.web.responses import Ignored, Woken
 
 VALIDATED = "validated"
 """The key under which `validation` puts an `Event` into the body that the SDK passes to `fit`."""
-
-TRAIN_EVENTS = (
-    "ANNOTATION_CREATED",
-    "ANNOTATION_UPDATED",
-    "ANNOTATION_DELETED",
-    "ANNOTATIONS_CREATED",
-    "ANNOTATIONS_DELETED",
-    "TASKS_CREATED",
-    "TASKS_DELETED",
-    "PROJECT_UPDATED",
-    START_TRAINING,
-)
-"""Events that may change the queue (fact 15)."""
 
 
 def validated(event: str, data: Mapping[str, Any]) -> Event | None:
@@ -44,7 +29,7 @@ def validated(event: str, data: Mapping[str, Any]) -> Event | None:
         return None
 
 
-def take(context: Context, event: str, data: Mapping[str, Any]) -> dict[str, Any]:
+def take(context: Context, event: str, data: Mapping[str, Any]) -> Woken | Ignored:
     """Wake the worker for the event's project, which is registered first if it is not known.
 
     Returns:

@@ -9,11 +9,12 @@ from flask import Blueprint, Response, jsonify, render_template, request
 from pt4al_backend import TESTED_WITH, __version__
 from pt4al_backend.reports.stages import STAGES, time_left, worker_words
 from pt4al_backend.reports.status import health, project_statuses, status
-from pt4al_backend.web import metrics, projects
+from pt4al_backend.web import metrics, openapi, projects
 from pt4al_backend.web.bodies import Versions
 from pt4al_backend.web.context import context
 from pt4al_backend.web.project_pages import label_stream, label_studio_address
 from pt4al_backend.web.refusals import RefusedError, refusal
+from pt4al_backend.web.responses import PublishedVersions
 
 pages = Blueprint(
     "pt4al", __name__, template_folder="templates", static_folder="static", static_url_path="/dashboard/static"
@@ -27,6 +28,12 @@ pages.add_app_template_global(lambda: (__version__, TESTED_WITH), "releases")
 def api_status() -> Response:
     """The status of all projects as JSON."""
     return jsonify(status(context().store, context().settings))
+
+
+@pages.route("/api/openapi.json")
+def api_description() -> Response:
+    """What every route takes and answers, for programs."""
+    return jsonify(openapi.document())
 
 
 @pages.route("/dashboard")
@@ -70,4 +77,5 @@ def versions() -> Response:
     except RefusedError as error:
         return refusal(error.code, str(error))
     shown = store.projects() if name is None else projects.find(store, settings, name)[:1]
-    return jsonify({"versions": [project.model_version for project in shown if project.model_version]})
+    found: PublishedVersions = {"versions": [project.model_version for project in shown if project.model_version]}
+    return jsonify(found)

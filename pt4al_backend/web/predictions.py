@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from pt4al_backend.store.pool_scores import RankingArrays
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import READY_STAGE, TRAINING, Project
 from pt4al_backend.web.context import Context
+from pt4al_backend.web.responses import Prediction, Region
 
 PREPARING = "pt4al-preparing"
 """The model version before the first queue is published."""
@@ -32,12 +33,12 @@ _WAITING = threading.BoundedSemaphore(16)
 Task = Mapping[str, Any]
 
 
-def empty(version: str = PREPARING) -> dict[str, Any]:
+def empty(version: str = PREPARING) -> Prediction:
     """The prediction for an unknown image: no result, and the last place in the queue."""
     return {"result": [], "score": LAST_PLACE, "model_version": version}
 
 
-def predict(context: Context, project: Project, tasks: Sequence[Task], *, label_config: str) -> list[dict[str, Any]]:
+def predict(context: Context, project: Project, tasks: Sequence[Task], *, label_config: str) -> list[Prediction]:
     """Predict exactly once per task, in the order of the tasks (fact 14).
 
     Returns:
@@ -59,7 +60,7 @@ def from_ranking(
     *,
     config: LabelConfig | None,
     version: str,
-) -> list[dict[str, Any]]:
+) -> list[Prediction]:
     """The ranking's score and predictions for each task; without a `config`, only the score.
 
     Masks are left out: they are not stored for all images, but are part of the predictions that are published.
@@ -71,7 +72,7 @@ def from_ranking(
         if place >= 0:
             prediction["score"] = float(ranking.score[place])
             if config is not None:
-                prediction["result"] = config.result(ranking.predictions_at(place, questions))
+                prediction["result"] = cast("list[Region]", config.result(ranking.predictions_at(place, questions)))
         predictions.append(prediction)
     return predictions
 

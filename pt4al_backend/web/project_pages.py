@@ -20,11 +20,16 @@ from pt4al_backend.settings import OF_PROJECT, Settings
 from pt4al_backend.store.findings import MAP
 from pt4al_backend.store.tables import Project
 from pt4al_backend.web import charts, csrf
+from pt4al_backend.web.action_bodies import BODIES, Nothing
 from pt4al_backend.web.actions import ACTIONS
+from pt4al_backend.web.bodies import LARGEST_TASK
 from pt4al_backend.web.context import context
 from pt4al_backend.web.downloads import DOWNLOADS, download
+from pt4al_backend.web.projects import LARGEST_NUMBER
 from pt4al_backend.web.refusals import RefusedError, refusal
+from pt4al_backend.web.responses import Done
 from pt4al_backend.web.thumbnails import thumbnail
+from pt4al_backend.web.validation import json_object
 
 project_pages = Blueprint("project", __name__)
 
@@ -36,6 +41,9 @@ TABS = {
     "settings": "Settings",
 }
 """Pages by the name of their route."""
+
+OF_EVERY_FORM = ("token", "page")
+"""Fields that all forms have: what proves that it is ours, and the page to show then."""
 
 
 @project_pages.route("/dashboard/<int:project_id>")
@@ -87,15 +95,13 @@ def settings_page(project_id: int) -> str:
     return _page("settings", project, health(context().store), entries=entries)
 
 
-@project_pages.route("/dashboard/<int:project_id>/<action>", methods=["POST"])
 def act(project_id: int, action: str) -> AnyResponse:
     """Do what a form of our pages asks for, and show the page again with what came of it."""
     project = _found(project_id)
-    if action not in ACTIONS:
-        abort(404)
+    fields = {name: value for name, value in request.form.items() if name not in OF_EVERY_FORM}
     try:
         csrf.require(request.form.get("token", ""))
-        said = ACTIONS[action](context().store, context().settings, project, request.form)
+        said = ACTIONS[action](context().store, context().settings, project, fields)
     except RefusedError as error:
         page = _page(request.form.get("page", "overview"), project, health(context().store), trouble=str(error))
         return Response(page, error.code, mimetype="text/html")
@@ -168,9 +174,10 @@ def losses(project_id: int) -> Response:
 @project_pages.route("/dashboard/<int:project_id>/thumbnails/<int:task>")
 def thumbnail_of(project_id: int, task: int) -> Response:
     """A task's image, small."""
-    found = thumbnail(context().store, _found(project_id), task)
+    project = _found(project_id)
+    found = thumbnail(context().store, project, task) if task <= LARGEST_TASK else None
     if found is None:
-        abort(404)
+        abort(404, f"There is no image of task {task} here.")
     image, tag = found
     response = Response(image, mimetype="image/webp")
     response.set_etag(tag)
@@ -213,18 +220,22 @@ def api_labels(project_id: int) -> Response:
     )
 
 
-@project_pages.route("/api/projects/<int:project_id>/<action>", methods=["POST"])
 def api_act(project_id: int, action: str) -> Response:
     """The same actions for programs; the fields are those of the forms, as JSON."""
-    project = _found(project_id)
-    if action not in ACTIONS:
-        abort(404)
-    body: Any = request.get_json(silent=True) or {}
-    form = {str(name): str(value) for name, value in body.items()} if isinstance(body, dict) else {}
+    project, expected = _found(project_id), BODIES[action]
     try:
-        return jsonify({"done": ACTIONS[action](context().store, context().settings, project, form)})
+        body = {} if expected is Nothing and not request.content_length else json_object()
+        fields = expected.of(body, strict=True).model_dump(exclude_unset=True)
+        done: Done = {"done": ACTIONS[action](context().store, context().settings, project, fields)}
     except RefusedError as error:
         return refusal(error.code, str(error))
+    return jsonify(done)
+
+
+for _name in ACTIONS:
+    _chosen: dict[str, Any] = {"methods": ["POST"], "defaults": {"action": _name}}
+    project_pages.add_url_rule(f"/dashboard/<int:project_id>/{_name}", "act", act, **_chosen)
+    project_pages.add_url_rule(f"/api/projects/<int:project_id>/{_name}", "api_act", api_act, **_chosen)
 
 
 def _picture(image: bytes, kind: str) -> Response:
@@ -250,9 +261,9 @@ def label_stream(settings: Settings, project: Project) -> str:
 
 
 def _found(project_id: int) -> Project:
-    project = context().store.project(project_id)
+    project = context().store.project(project_id) if project_id <= LARGEST_NUMBER else None
     if project is None:
-        abort(404)
+        abort(404, f"There is no project {project_id} here: /api/status lists them.")
     return project
 
 

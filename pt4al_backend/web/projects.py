@@ -13,7 +13,8 @@ from pt4al_backend.store.tables import Project
 from pt4al_backend.web import setup_token
 
 _NAME = re.compile(r"([0-9]{1,10})(?:[.@]([0-9]{1,15}))?")
-_LARGEST = 2**31 - 1  # project id, in Label Studio and in our table
+LARGEST_NUMBER = 2**31 - 1
+"""The largest id of a project, in Label Studio and in our table."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,16 @@ class ProjectName:
 
     @classmethod
     def parse(cls, name: object) -> ProjectName:
-        """Parse `"12.1700000000"` (`/setup`, `/predict`), `"12"` or `12`.
+        """Parse `"12.1700000000"` (`/setup`, `/predict`), `"12"`, `12` or `12.0`, which is the same in JSON.
 
         Raises:
             ValueError: The name is none of these.
         """
+        if isinstance(name, float) and name.is_integer():
+            name = int(name)
         text = str(name) if isinstance(name, int) and not isinstance(name, bool) else name
         match = _NAME.fullmatch(text) if isinstance(text, str) else None
-        if match is None or int(match[1]) > _LARGEST:
+        if match is None or int(match[1]) > LARGEST_NUMBER:
             raise ValueError("not the name of a project")
         return cls(int(match[1]), match[2] or "")
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from label_studio_ml.model import LabelStudioMLManager, ModelWrapper
 
+from pt4al_backend.web.responses import Prediction, Taken, Training
+
 
 class PerRequestManager(LabelStudioMLManager):
     """A manager without a model shared by all projects, a process per webhook, or a required order of requests."""
@@ -28,13 +30,13 @@ class PerRequestManager(LabelStudioMLManager):
         force_reload: bool = False,
         try_fetch: bool = True,
         **kwargs: Any,
-    ) -> tuple[list[dict[str, Any]], ModelWrapper]:
+    ) -> tuple[list[Prediction], ModelWrapper]:
         """`/predict`, also before `/setup`."""
         wrapper = cls.fetch(project, label_config)
         return wrapper.model.predict(tasks, **kwargs), wrapper
 
     @classmethod
-    def webhook(cls, event: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    def webhook(cls, event: str, data: Mapping[str, Any]) -> Taken:
         """`/webhook`: calls `fit` within the request, also for START_TRAINING."""
         if event not in cls.model_class.TRAIN_EVENTS:
             return {"status": "Unknown event"}
@@ -42,6 +44,6 @@ class PerRequestManager(LabelStudioMLManager):
         return {"result": model.fit((), event=event, data=data), "status": "ok"}
 
     @classmethod
-    def is_training(cls, project: str | None) -> dict[str, bool]:
+    def is_training(cls, project: str | None) -> Training:
         """`/is_training`: always false, because nobody has to wait for training."""
         return {"is_training": False}

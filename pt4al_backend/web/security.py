@@ -10,7 +10,7 @@ from flask import Request, Response
 
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.settings import Settings
-from pt4al_backend.web import refusal_log
+from pt4al_backend.web.refusals import refusal
 
 OPEN_PATHS = frozenset({"/health"})
 """Paths that load balancers and Label Studio request without a password."""
@@ -51,8 +51,9 @@ def is_allowed(request: Request, settings: Settings) -> bool:
 
 def unauthorized() -> Response:
     """The 401 response that makes a browser ask for the password."""
-    refusal_log.log(401, "it came without the password or with a wrong one; Label Studio's form has a field for it.")
-    return Response("Unauthorized", 401, {"WWW-Authenticate": 'Basic realm="pt4al-backend", charset="UTF-8"'})
+    response = refusal(401, "The password is missing or wrong: Label Studio's form for the model has a field for it.")
+    response.headers["WWW-Authenticate"] = 'Basic realm="pt4al-backend", charset="UTF-8"'
+    return response
 
 
 def add_headers(response: Response) -> Response:

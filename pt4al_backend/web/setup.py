@@ -11,6 +11,7 @@ from pt4al_backend.web.bodies import Setup
 from pt4al_backend.web.context import context
 from pt4al_backend.web.predictions import PREPARING
 from pt4al_backend.web.refusals import refusal
+from pt4al_backend.web.responses import Connected
 
 
 def setup() -> Response:
@@ -33,5 +34,7 @@ def setup() -> Response:
         raise  # for the app's handler
     except PT4ALError as error:
         return refusal(422, str(error))
-    response = {"model_version": project.model_version or PREPARING}
-    return jsonify(response | ({"notes": list(notes)} if notes else {}))
+    response: Connected = {"model_version": project.model_version or PREPARING}
+    if notes:
+        response["notes"] = list(notes)
+    return jsonify(response)

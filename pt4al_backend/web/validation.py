@@ -15,7 +15,7 @@ from flask import Response, g, request
 from werkzeug.exceptions import BadRequest
 
 from pt4al_backend.web import events, header_checks
-from pt4al_backend.web.bodies import Event, Predict, Setup, Versions, Webhook
+from pt4al_backend.web.bodies import TRAIN_EVENTS, Event, Predict, Setup, Versions, Webhook
 from pt4al_backend.web.context import context, require_store
 from pt4al_backend.web.json_size import holds_too_much
 from pt4al_backend.web.refusals import RefusedError, refusal
@@ -37,7 +37,7 @@ def check() -> Response | None:
         return refused
     try:
         with _parsing if header_checks.is_large(request) else nullcontext():
-            check_body(_body())
+            check_body(json_object())
     except RefusedError as error:
         return refusal(error.code, str(error))
     return None
@@ -60,7 +60,7 @@ def _predict(body: Body) -> None:
 
 def _webhook(body: Body) -> None:
     event = Webhook.of(body).action
-    if event not in events.TRAIN_EVENTS:
+    if event not in TRAIN_EVENTS:
         return
     valid = Event.of(body)
     project = {"id": valid.project.id, "label_config": valid.project.label_config}
@@ -94,7 +94,12 @@ def _hold_large_body() -> Response | None:
     return None if g.holds_large_body else header_checks.busy()
 
 
-def _body() -> Body:
+def json_object() -> Body:
+    """The body of the request.
+
+    Raises:
+        RefusedError: It is not a JSON object, or holds too much.
+    """
     try:
         if holds_too_much(request.get_data()):
             raise RefusedError(413, "There are too many values in the body: send fewer tasks at a time.")

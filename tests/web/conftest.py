@@ -1,4 +1,4 @@
-"""The real app over a fresh store."""
+"""The real app over a fresh store; every answer is held against the description of the routes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
+from support.conforming import ConformingClient
 from support.filled_store import settings_in
 from support.served import load_model
 
@@ -20,7 +21,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., FlaskClient]]:
     """`start(**settings)` serves a fresh data directory with these settings."""
 
     def open_app(**settings: object) -> FlaskClient:
-        return create_app(load_model, settings_in(tmp_path / "data", **settings)).test_client()
+        app = create_app(load_model, settings_in(tmp_path / "data", **settings))
+        return ConformingClient(app, app.response_class, use_cookies=True)
 
     yield open_app
     context().store.close()

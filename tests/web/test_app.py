@@ -96,6 +96,13 @@ def test_versions(client: FlaskClient, store: Store) -> None:
     assert client.get("/versions?project=x").status_code == 400
 
 
+@pytest.mark.parametrize(("method", "path", "code"), [("GET", "/nothing-here", 404), ("GET", "/predict", 405)])
+def test_what_flask_refuses_is_json(client: FlaskClient, method: str, path: str, code: int) -> None:
+    answer = client.open(path, method=method)
+    assert (answer.status_code, list(answer.get_json())) == (code, ["error"])
+    assert code != 405 or "POST" in answer.headers["Allow"]
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_every_page_has_the_security_headers(client: FlaskClient, path: str) -> None:
     headers = client.get(path).headers

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flask.testing import FlaskClient
 from support.filled_pages import quality_of_two_classes, suspect
-from support.filled_store import add_ranked, state
+from support.filled_store import add_ranked, reread, state
 from support.forms import post
 
 from pt4al_backend.store.findings import QUALITY, SUSPECTS
@@ -122,13 +122,23 @@ def test_programs_send_json(client: FlaskClient, store: Store) -> None:
     assert client.post(f"/api/projects/{project.id}/pause", json={}).get_json()["done"].startswith("Paused.")
     refused = client.post(f"/api/projects/{project.id}/settings", json={"cycles": 0})
     assert refused.status_code == 400 and "at least 1" in refused.get_json()["error"]
+    kept = {"cycles": 5, "strategy": "margin"}
+    client.post(f"/api/projects/{project.id}/settings", json=kept)
+    for broken in (b'{"cycles": 6', b"", b"[]", b'{"cycels": 6}', b"[" * 60_000):
+        refused = client.post(f"/api/projects/{project.id}/settings", data=broken, content_type="application/json")
+        assert refused.status_code == 400 and reread(store, project).own_settings == kept
+    client.post(f"/api/projects/{project.id}/settings", json={"cycles": None})
+    assert reread(store, project).own_settings == {}
     as_form = client.post(f"/api/projects/{project.id}/resume", data={"a": "b"})
     assert as_form.status_code == 415  # which another site's page could send
 
 
 @pytest.mark.parametrize("path", ["/dashboard/99", "/api/projects/99/queue", "/dashboard/99/thumbnails/1"])
 def test_what_is_not_there(client: FlaskClient, path: str) -> None:
-    assert client.get(path).status_code == 404
+    answer = client.get(path)
+    assert answer.status_code == 404
+    assert "There is no project 99 here" in answer.get_data(as_text=True)
+    assert answer.mimetype == ("text/html" if path.startswith("/dashboard") else "application/json")
 
 
 def test_a_report_to_keep_is_complete_in_one_file(client: FlaskClient, store: Store) -> None:
