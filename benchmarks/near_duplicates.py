@@ -1,12 +1,14 @@
-"""Are near-duplicates found? Not measured yet: nothing collapses them in the queue so far.
+"""Photographs: 99.5 % of groups found, 2.6 % of pairs false; aerial scenes: 82 %, under 0.1 %; steel: mostly none.
 
-    python -m benchmarks.near_duplicates [--seeds 3] [--sets neu_det,...] [--choose] [--sheet SET]
+    python -m benchmarks.near_duplicates [--seeds 3] [--sets neu_det,...] [--kinds all]
+    python -m benchmarks.near_duplicates --choose | --cost | --sheet SET
 
 Of each set, 200 images are hidden among the others with five copies each, made by `hidden_copies`: with all changes at
 once ("all"), or with one change each ("one"). A group is found if its six images are in one group. Pairs of other
 images that are in one group were looked at, one by one: most are near-duplicates that the set has held all along, and
-the others, those in `results/near_duplicates_different.json`, are the false pairs. The threshold and everything else
-was chosen on other images (`--choose`).
+the others, those in `results/near_duplicates_different.json`, are the false pairs. There, other colours of one product,
+and drawings of one symbol, count as false. The threshold and everything else was chosen on other images (`--choose`),
+`MATCHING` on those and on handwritten digits.
 
 The other rows are simpler ways to find pairs, with the threshold that was best on the images for choosing, by the F1
 score of pairs. Their false pairs are those that are neither copies nor in a group of `near_duplicates`.
@@ -17,11 +19,12 @@ from __future__ import annotations
 import argparse
 import io
 import json
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
@@ -32,6 +35,8 @@ from benchmarks.tables import spread
 from pt4al_backend.assessment import duplicates
 from pt4al_backend.assessment.neighbours import nearest
 from pt4al_backend.assessment.principal_components import PrincipalComponents
+
+T = TypeVar("T")
 
 RESULTS = Path(__file__).parent / "results"
 RUNS = KeptRuns(RESULTS / "near_duplicates.json", "python -m benchmarks.near_duplicates")
@@ -74,7 +79,7 @@ class Pool:
 
     @cached_property
     def descriptors(self) -> np.ndarray:
-        return duplicates.descriptors(self.embeddings, np.arange(len(self.family)), self.pixels.__getitem__)
+        return at_once(duplicates.descriptors(self.embeddings, np.arange(len(self.family)), self.pixels.__getitem__))
 
 
 Unit = Callable[[Pool], np.ndarray]
@@ -139,11 +144,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--sets", help="comma-separated; all reported ones by default")
+    parser.add_argument("--kinds", default=",".join(COPIED), help="comma-separated; both by default")
     parser.add_argument("--choose", action="store_true", help="show the images for choosing instead; nothing is kept")
+    parser.add_argument("--cost", action="store_true", help="show seconds and memory instead; nothing is kept")
     parser.add_argument("--sheet", metavar="SET", help="draw all pairs of other images that were grouped, to look at")
     options = parser.parse_args()
     if options.choose:
         choose()
+        return
+    if options.cost:
+        cost()
         return
     if options.sheet:
         draw(options.sheet)
@@ -151,7 +161,7 @@ def main() -> None:
     thresholds: dict[str, float] = {}
     for name in options.sets.split(",") if options.sets else REPORTED:
         images = images_of(name)
-        for kind, seed in ((kind, seed) for seed in range(options.seeds) for kind in COPIED):
+        for kind, seed in ((kind, seed) for seed in range(options.seeds) for kind in options.kinds.split(",")):
             if RUNS.has(f"{name}: {kind}: {SHIPS}", seed):
                 continue
             thresholds = thresholds or best_thresholds()
@@ -165,6 +175,20 @@ def choose() -> None:
             pool = Pool.of(images_of(name), kind, 0)
             print(name, kind, figures(pool, near_duplicates(pool)), flush=True)
     print(best_thresholds())
+
+
+def cost() -> None:
+    """Seconds of processor time and memory beside embeddings and pixels, of photographs and copies of them."""
+    pools = [Pool.of(images_of(name), COPIED[0], 0) for name in ("caltech101-half", "caltech101")]
+    embeddings, pixels = (np.concatenate([getattr(pool, part) for pool in pools]) for part in ("embeddings", "pixels"))
+    mixed = np.random.default_rng(0).permutation(len(embeddings))
+    for n in (2_500, 5_000, 10_000):
+        these = mixed[:n]
+        part, seen = embeddings[these], pixels[these]
+        tracemalloc.start()
+        _, seconds = timed(lambda part=part, seen=seen: at_once(duplicates.near_duplicates(part, seen.__getitem__)))
+        print(f"{n} images: {seconds:.1f} s, {tracemalloc.get_traced_memory()[1] / 1e6:.0f} MB at most", flush=True)
+        tracemalloc.stop()
 
 
 def best_thresholds() -> dict[str, float]:
@@ -194,7 +218,16 @@ def _pairs(values: np.ndarray) -> int:
 
 
 def near_duplicates(pool: Pool) -> np.ndarray:
-    return duplicates.near_duplicates(pool.embeddings, pool.pixels.__getitem__)
+    return at_once(duplicates.near_duplicates(pool.embeddings, pool.pixels.__getitem__))
+
+
+def at_once(work: Generator[float, None, T]) -> T:
+    """What the work returns."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value
 
 
 def measure(images: Images, kind: str, seed: int, thresholds: dict[str, float]) -> None:
@@ -260,20 +293,21 @@ def show() -> None:
 
 
 def _cells(name: str, runs: list[dict[str, Any]]) -> list[str]:
-    different = (
-        {tuple(pair) for pair in json.loads(DIFFERENT.read_text()).get(name, [])} if DIFFERENT.exists() else set()
-    )
-    false = [
+    judged: dict[str, list[list[int]]] = json.loads(DIFFERENT.read_text()) if DIFFERENT.exists() else {}
+    different = {tuple(pair) for pair in judged.get(name, [])}
+    wrong = [
         run["unknown"] if "unknown" in run else sum(count for *pair, count in run["others"] if tuple(pair) in different)
         for run in runs
     ]
-    shares = [
-        [100 * run["groups"] for run in runs],
-        [100 * run["pairs"] for run in runs],
-        [100 * wrong / max(run["in_groups"], 1) for wrong, run in zip(false, runs, strict=True)],
-    ]
+    false = [100 * each / max(run["in_groups"], 1) for each, run in zip(wrong, runs, strict=True)]
+    found = [spread([100 * run[of] for run in runs]) for of in ("groups", "pairs")]
     mirrored = [100 * run["mirrored"] for run in runs if "mirrored" in run]
-    return [*map(spread, shares), str(max(run["largest"] for run in runs)), spread(mirrored) if mirrored else ""]
+    return [
+        *found,
+        spread(false) if name in judged else "not looked at",
+        str(max(run["largest"] for run in runs)),
+        spread(mirrored) if mirrored else "",
+    ]
 
 
 def draw(name: str) -> None:

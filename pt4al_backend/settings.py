@@ -62,7 +62,16 @@ _REASONS = {
 """What a value has to be, by pydantic's type of error or the first word of that type."""
 
 
-OF_PROJECT = ("query_size", "cycles", "strategy", "encoder", "preannotate", "validation", "target")
+OF_PROJECT = (
+    "query_size",
+    "cycles",
+    "strategy",
+    "encoder",
+    "preannotate",
+    "collapse_duplicates",
+    "validation",
+    "target",
+)
 """The settings that people may also choose for one project, on its page."""
 
 
@@ -157,6 +166,11 @@ class Settings(BaseSettings):
         "auto",
         description="How near-duplicates are kept out of a query. `auto`: `off` with `paper`; with `fast` "
         "`gradients`, and `coverage` for segmentation.",
+    )
+    collapse_duplicates: bool = Field(
+        True,
+        description="Of images that are near-duplicates of one another, ask for one; the others wait until nothing "
+        "else is left. Needs a pretrained encoder.",
     )
     init: Literal["auto", "pretext", "scratch", "imagenet"] = Field(
         "auto",

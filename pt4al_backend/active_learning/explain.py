@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pt4al_backend.active_learning.pool_predictions import PoolPredictions, logits_of
+from pt4al_backend.assessment.duplicates import Asked
 from pt4al_backend.store.store import PoolArrays
 
 Positions = NDArray[np.int64]
@@ -21,6 +22,7 @@ RARE = 0.5
 """A class is rare if it has less than this part of the labels that it would have if all had the same number."""
 HELD_OUT = "a random image: its label measures the model, which never learns from it"
 FIRST = "typical of the images around it: nothing is labelled yet"
+COPY = "a near-duplicate of another image: only such images are left"
 NEXT = "it adds to what the labelled images and the ones before it cover"
 
 
@@ -34,16 +36,20 @@ class Reason:
     """Phrases, the most telling first."""
 
 
-def explain(pool: PoolArrays, predictions: PoolPredictions, window: Positions) -> list[Reason]:
-    """The reasons for the images at these positions of the pool, in the same order."""
+def explain(
+    pool: PoolArrays, predictions: PoolPredictions, window: Positions, asked: Asked | None = None
+) -> list[Reason]:
+    """The reasons for the images at these positions of the pool, in the same order; `asked`: as for `rank`."""
     unsure, unlike = _doubts(predictions, window), _unlike(pool, predictions, window)
     rare, hard = _rare(pool, predictions, window), _hard(pool, window)
+    copies = [""] * len(window) if asked is None else _copies(asked, window)
     reasons = []
     for place, position in enumerate(window.tolist()):
         why: tuple[str, ...] = (HELD_OUT,)
         if not pool.held_out[position]:
             usual = NEXT if predictions.per_question else FIRST
             why = tuple(filter(None, (unsure[place], unlike[place], rare[place], hard[place]))) or (usual,)
+        why += (copies[place],) if copies[place] else ()
         reasons.append(Reason(int(pool.task[position]), bool(pool.held_out[position]), why))
     return reasons
 
@@ -113,6 +119,17 @@ def _hard(pool: PoolArrays, window: Positions) -> list[str]:
             continue
         harder = np.searchsorted(losses, loss) / max(len(losses) - 1, 1)
         phrases.append(f"batch {batch + 1}, pretext loss {loss:.2g} (harder than {100 * harder:.0f} %)")
+    return phrases
+
+
+def _copies(asked: Asked, window: Positions) -> list[str]:
+    """How many near-duplicates of an image wait, or that it waited itself."""
+    waiting = np.bincount(asked.instead[asked.waits], minlength=len(asked.instead))
+    phrases = []
+    for position in window.tolist():
+        count = int(waiting[position])
+        of_it = "1 near-duplicate of it waits" if count == 1 else f"{count} near-duplicates of it wait" if count else ""
+        phrases.append(COPY if asked.waits[position] else of_it)
     return phrases
 
 

@@ -23,6 +23,7 @@ from pt4al_backend.active_learning.choose_encoder import NOT_TUNED, adopt_encode
 from pt4al_backend.active_learning.draw_masks import draw_masks, undrawn
 from pt4al_backend.active_learning.embed import embed
 from pt4al_backend.active_learning.fetch_images import fetch_images, needs_other_images, start_over
+from pt4al_backend.active_learning.find_duplicates import duplicates_due, find_duplicates
 from pt4al_backend.active_learning.fine_tune import fine_tune, is_lost, tuning_due
 from pt4al_backend.active_learning.newest_window import NewestWindow
 from pt4al_backend.active_learning.place_images import map_due, place_images
@@ -313,6 +314,8 @@ class ProjectLoop:
             return Current(stage, embed(workspace, missing[:AT_ONCE]), part=part, doing=tables.IMAGES, online=True)
         if undrawn(workspace, project):
             return Current(stage, draw_masks(workspace))
+        if project.model_version and duplicates_due(workspace, project, pool):
+            return Current(stage, find_duplicates(workspace), doing=MEASURING, online=True)
         if project.model_version and assessment_due(workspace, project, int(pool.labelled.sum())):
             return Current(stage, assess(workspace), part=True, doing=MEASURING)
         if project.model_version and map_due(workspace, project, pool):

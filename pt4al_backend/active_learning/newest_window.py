@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pt4al_backend.active_learning.draw_masks import draw_a_few, previews
 from pt4al_backend.active_learning.fetch_images import needs_other_images
+from pt4al_backend.active_learning.find_duplicates import groups_of
 from pt4al_backend.active_learning.fit_probes import fit_and_predict
 from pt4al_backend.active_learning.hold_out import hold_out
 from pt4al_backend.active_learning.pool_predictions import PoolPredictions, Previews
@@ -17,6 +18,7 @@ from pt4al_backend.active_learning.publish import may_be_open
 from pt4al_backend.active_learning.rank_pool import rank
 from pt4al_backend.active_learning.schedule import Schedule, chosen_strategy, ranked_pool, schedule
 from pt4al_backend.active_learning.workspace import Workspace, is_dense, questions
+from pt4al_backend.assessment.duplicates import asked
 from pt4al_backend.labelling.platform import Window
 from pt4al_backend.sampling.batches import query_size_for
 from pt4al_backend.store.store import PoolArrays
@@ -121,20 +123,24 @@ class NewestWindow:
         """Rank `pool`; `whole`: all images are there, so that a query may be kept until it is labelled."""
         workspace, settings = self._workspace, self._workspace.settings
         draw_a_few(workspace, project)
-        pool = hold_out(workspace, project, pool) if whole else pool
-        scheduled = schedule(pool, project, settings, query_size=query_size)
+        middle = groups_of(workspace, project, pool)
+        pool = hold_out(workspace, project, pool, middle) if whole else pool
+        once = asked(middle, labelled=pool.labelled, skipped=pool.skipped)
+        collapsed = replace(pool, skipped=pool.skipped | once.waits)  # a round is complete without those that wait
+        scheduled = schedule(collapsed, project, settings, query_size=query_size)
         predictions = fit_and_predict(
             pool,
             questions(project),
             workspace.probe_inputs(project),
             uncertainty=lambda label_type: scheduled.strategy.uncertainty or settings.measure(label_type),
         )
-        kept = self._kept(scheduled, project, pool)
+        kept = self._kept(scheduled, project, collapsed)
         ranked = rank(
             pool,
             predictions,
             scheduled,
             settings,
+            asked=once,
             kept=kept,
             opened=may_be_open(project.retired, project.published, _waiting(pool)),
             previews=self._previews(pool, predictions) if settings.preannotate and is_dense(project) else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from pt4al_backend.active_learning.explain import Reason, explain
 from pt4al_backend.active_learning.pool_predictions import PoolPredictions, Preview, Previews
 from pt4al_backend.active_learning.publish import version_name
 from pt4al_backend.active_learning.schedule import Schedule
+from pt4al_backend.assessment.duplicates import Asked
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.labelling.platform import Pick, Window
 from pt4al_backend.sampling import queue
@@ -48,6 +49,7 @@ def rank(
     schedule: Schedule,
     settings: Settings,
     *,
+    asked: Asked | None = None,
     kept: NDArray[np.int64] | None = None,
     opened: Sequence[int] = (),
     previews: Previews | None = None,
@@ -59,6 +61,7 @@ def rank(
         predictions: what the model predicts for them.
         schedule: the round, and the strategy that chooses its query.
         settings: the project's.
+        asked: which near-duplicates wait; None: none does.
         kept: a query that was chosen as a whole, task ids in serving order, instead of asking the strategy.
         opened: tasks that somebody may have open, the likeliest first.
         previews: draws masks.
@@ -68,6 +71,9 @@ def rank(
     """
     now = schedule.round
     everything = candidates_of(pool, predictions, query_size=schedule.query_size, round=now.number, seed=settings.seed)
+    waits = np.zeros(len(pool), dtype=bool) if asked is None else asked.waits
+    copies = replace(everything, open=waits).most_uncertain_first()
+    everything = replace(everything, open=everything.open & ~waits)
     members = everything[now.members]
     if kept is None:
         first = _query(schedule, members, settings.slack)
@@ -77,8 +83,9 @@ def rank(
     served = queue.build(now, [now.members[first], *later], pool_size=len(pool), slack=settings.slack)
     unseen = pool.open & pool.held_out
     served = queue.with_held_out(
-        served, np.flatnonzero(unseen), labelled=int(pool.labelled.sum()), slack=settings.slack
+        served, np.flatnonzero(unseen & ~waits), labelled=int(pool.labelled.sum()), slack=settings.slack
     )
+    served = queue.with_copies(served, copies, slack=settings.slack)
     arrays = RankingArrays(pool.task, served.scores, tuple(each.without(unseen) for each in predictions.arrays))
     beside = _beside(pool, served.window, opened)
     front = np.concatenate([served.window[:PREVIEWED], beside])
@@ -87,7 +94,7 @@ def rank(
     picks = tuple(pick(position, float(served.scores[position])) for position in served.window.tolist())
     left = tuple(pick(position, queue.LAST_PLACE) for position in beside.tolist()) if picks else ()
     version = version_name(now.number, int(pool.labelled.sum()), picks + left)
-    reasons = tuple(explain(pool, predictions, served.window))
+    reasons = tuple(explain(pool, predictions, served.window, asked))
     return Ranked(now.number, pool.task[served.query], arrays, Window(version, picks, left), reasons)
 
 

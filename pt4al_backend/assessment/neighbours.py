@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,15 +21,31 @@ def nearest(unit: NDArray[np.float32], k: int) -> Neighbours:
         unit: (n, d) of length 1.
         k: how many, less than n.
     """
+    return _at_once(_nearest(unit, unit, k, itself=False))
+
+
+def search_nearest(unit: NDArray[np.float32], k: int) -> Generator[float, None, Neighbours]:
+    """As `nearest`, one block after the other: yields which part is done, and returns the neighbours."""
     return _nearest(unit, unit, k, itself=False)
 
 
 def nearest_among(unit: NDArray[np.float32], others: NDArray[np.float32], k: int) -> Neighbours:
     """The neighbours of vectors (n, d) among others (m, d), all of length 1; k is at most m."""
-    return _nearest(unit, others, k, itself=True)
+    return _at_once(_nearest(unit, others, k, itself=True))
 
 
-def _nearest(unit: NDArray[np.float32], others: NDArray[np.float32], k: int, *, itself: bool) -> Neighbours:
+def _at_once(search: Generator[float, None, Neighbours]) -> Neighbours:
+    while True:
+        try:
+            next(search)
+        except StopIteration as end:
+            found: Neighbours = end.value
+            return found
+
+
+def _nearest(
+    unit: NDArray[np.float32], others: NDArray[np.float32], k: int, *, itself: bool
+) -> Generator[float, None, Neighbours]:
     positions = np.empty((len(unit), k), dtype=np.int64)
     similarities = np.empty((len(unit), k), dtype=np.float32)
     for start in range(0, len(unit), BLOCK):
@@ -40,4 +58,5 @@ def _nearest(unit: NDArray[np.float32], others: NDArray[np.float32], k: int, *, 
         order = np.lexsort((found, -values), axis=1)
         positions[start : start + BLOCK] = np.take_along_axis(found, order, axis=1)
         similarities[start : start + BLOCK] = np.take_along_axis(values, order, axis=1)
+        yield min(1.0, (start + BLOCK) / len(unit))
     return positions, similarities

@@ -261,6 +261,32 @@ class Queue(TypedDict):
 
 
 @described
+class DuplicateGroup(TypedDict):
+    """Images that are near-duplicates of one of them."""
+
+    size: Count
+    tasks: list[TaskId]
+    """The first of them."""
+    labelled: Count
+    """How many of all of them are labelled."""
+
+
+@described
+class Duplicates(TypedDict):
+    """Near-duplicates in a pool."""
+
+    groups: Count
+    images: Count
+    """In all groups."""
+    collapsed: bool
+    """Whether one of a group is asked for (`collapse_duplicates`)."""
+    waiting: Count
+    """Images that wait, because another one of their group is labelled or comes first."""
+    largest: list[DuplicateGroup]
+    """The largest groups."""
+
+
+@described
 class LabelToCheck(TypedDict):
     """A label that the model contradicts."""
 

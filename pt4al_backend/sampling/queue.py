@@ -144,6 +144,23 @@ def with_held_out(queue: Queue, held_out: Positions, *, labelled: int, slack: in
     return Queue(queue.query, window, scores)
 
 
+def with_copies(queue: Queue, waiting: Positions, *, slack: int) -> Queue:
+    """Put images that wait for all others behind them, and into the window only where it is shorter than the buffer.
+
+    Args:
+        queue: without them.
+        waiting: open images in serving order.
+        slack: as for `build`.
+    """
+    if not len(waiting):
+        return queue
+    scores = queue.scores.copy()
+    last = scores[scores < LAST_PLACE].max(initial=0.0)
+    scores[waiting] = np.linspace(last, LAST_PLACE, len(waiting) + 2)[1:-1]
+    window = np.concatenate([queue.window, waiting])[: max(len(queue.window), slack)]
+    return Queue(queue.query, window, scores)
+
+
 def _most(slack: int) -> int:
     """Largest size of a window."""
     return max(MOST_PUBLISHED, slack)

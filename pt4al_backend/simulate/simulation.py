@@ -63,7 +63,8 @@ class Simulation:
             show: Called often, with what the simulation is doing.
             learns_pretext: As in `Workspace`.
         """
-        settings = settings.model_copy(update={"validation": 0.0})  # the test images measure the model
+        # The test images measure the model, and strategies are compared on all images, copies included.
+        settings = settings.model_copy(update={"validation": 0.0, "collapse_duplicates": False})
         self._replay, self._show = replay, show
         self._rounds_file = settings.data_dir / "rounds.json"
         self._held_out = HeldOut(replay.test, settings.data_dir / "test")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pt4al_backend.reports.answers import LabelsToCheck, MapOfPool, Overview, Queue, Status
+from pt4al_backend.reports.answers import Duplicates, LabelsToCheck, MapOfPool, Overview, Queue, Status
 from pt4al_backend.web.action_bodies import BODIES, Nothing
 from pt4al_backend.web.bodies import LARGEST_TASK, NAME_SCHEMA, Event, Predict, Setup, Versions, Webhook
 from pt4al_backend.web.charts import FORMATS
@@ -177,6 +177,7 @@ OPERATIONS: tuple[Operation, ...] = (
     _get("/api/projects/{project_id}", "What a project does, how good it is, and how much more to label", Overview),
     _get("/api/projects/{project_id}/queue", "The next images, each with the reason", Queue),
     _get("/api/projects/{project_id}/map", "The map of the images; 404 until all are embedded", MapOfPool),
+    _get("/api/projects/{project_id}/duplicates", "Near-duplicates; 404 until they were sought", Duplicates),
     _get("/api/projects/{project_id}/labels", "Labels that look wrong, and annotators", LabelsToCheck, query=_CELL),
     *_actions(),
     _get("/api/openapi.json", "This description", dict[str, Any]),

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from pt4al_backend import __version__
 from pt4al_backend.errors import PT4ALError
 from pt4al_backend.net.addresses import without_userinfo
+from pt4al_backend.reports.duplicates_report import duplicates_report
 from pt4al_backend.reports.map_report import losses_report, map_report
 from pt4al_backend.reports.project_report import labels_report, metric_title, overview, queue_report
 from pt4al_backend.reports.status import Health, effective, health
@@ -64,9 +65,13 @@ def queue_page(project_id: int) -> str:
 
 @project_pages.route("/dashboard/<int:project_id>/images")
 def images_page(project_id: int) -> str:
-    """A map of the pool, and how hard its images are."""
+    """A map of the pool, near-duplicates in it, and how hard its images are."""
     project, store = _found(project_id), context().store
-    shown = {"report": losses_report(store, project), "has_map": store.finding(project.id, MAP) is not None}
+    shown = {
+        "report": losses_report(store, project),
+        "has_map": store.finding(project.id, MAP) is not None,
+        "duplicates": duplicates_report(store, effective(context().settings, project), project),
+    }
     return _page("images", project, health(store), **shown)
 
 
@@ -211,6 +216,14 @@ def api_map(project_id: int) -> Response:
     return Response(json.dumps(report, separators=(",", ":")), mimetype="application/json")
 
 
+@project_pages.route("/api/projects/<int:project_id>/duplicates")
+def api_duplicates(project_id: int) -> Response:
+    """The groups of near-duplicates as JSON."""
+    project, store = _found(project_id), context().store
+    report = duplicates_report(store, effective(context().settings, project), project)
+    return refusal(404, "Near-duplicates have not been sought yet.") if report is None else jsonify(report)
+
+
 @project_pages.route("/api/projects/<int:project_id>/labels")
 def api_labels(project_id: int) -> Response:
     """Labels that look wrong as JSON."""
@@ -270,7 +283,7 @@ def _found(project_id: int) -> Project:
 def _choices(name: str) -> list[str]:
     if name == "strategy":
         return ["auto", *strategies.names()]
-    return ["true", "false"] if name == "preannotate" else []
+    return ["true", "false"] if Settings.model_fields[name].annotation is bool else []
 
 
 def _page(name: str, project: Project, now: Health, **shown: Any) -> str:

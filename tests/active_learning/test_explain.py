@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from support.small_pool import CLASS, N, pool, predictions
 
-from pt4al_backend.active_learning.explain import FIRST, HELD_OUT, NEXT, explain
+from pt4al_backend.active_learning.explain import COPY, FIRST, HELD_OUT, NEXT, explain
+from pt4al_backend.assessment.duplicates import asked
 
 LABELLED = (0, 1, 2, 3, 4, 5, 9, 10, 11, 12, 13)  # cats and dogs, no cow
 
@@ -53,3 +54,13 @@ def test_there_is_always_a_reason(tmp_path: Path) -> None:
     predicted = predictions(tmp_path, a_pool, missing=[20])
     (reason,) = explain(a_pool, predicted, np.array([20]))
     assert reason.why == (NEXT,)
+
+
+def test_how_many_near_duplicates_wait_and_that_an_image_did(tmp_path: Path) -> None:
+    a_pool, middle = pool(()), np.arange(N)
+    middle[[4, 5, 8]], middle[7] = 3, 6
+    once = asked(middle, labelled=a_pool.labelled, skipped=a_pool.skipped)
+    reasons = explain(a_pool, predictions(tmp_path, a_pool), np.array([3, 6, 4, 10]), once)
+    said = [reason.why[-1] for reason in reasons]
+    assert said[:3] == ["3 near-duplicates of it wait", "1 near-duplicate of it waits", COPY]
+    assert "near-duplicate" not in said[3]

@@ -13,6 +13,7 @@ from pt4al_backend.sampling.queue import (
     build,
     current_round,
     next_round,
+    with_copies,
     with_held_out,
 )
 
@@ -220,3 +221,14 @@ def test_a_held_out_image_comes_to_the_front_as_others_are_labelled():
         served = with_held_out(Queue(np.arange(10), np.arange(10), scores), np.array([10]), labelled=labelled, slack=1)
         fronts.append(int(served.window[0]))
     assert fronts == [10, 0, 0, 0, 10, 0, 0, 0]
+
+
+def test_copies_come_after_everything_else_and_fill_a_short_window():
+    scores = np.array([0.2, LAST_PLACE, 0.9, LAST_PLACE, LAST_PLACE])  # 1 and 3 wait, 4 is labelled
+    served = with_copies(Queue(np.array([0]), np.array([0, 2]), scores), np.array([3, 1]), slack=3)
+    assert served.window.tolist() == [0, 2, 3] and served.query.tolist() == [0]
+    assert np.argsort(served.scores).tolist() == [0, 2, 3, 1, 4] and served.scores[1] < LAST_PLACE
+    full = with_copies(Queue(np.array([0]), np.array([0, 2]), scores), np.array([3, 1]), slack=2)
+    assert full.window.tolist() == [0, 2]
+    alone = with_copies(Queue(np.array([], int), np.array([], int), scores * 0 + LAST_PLACE), np.array([3, 1]), slack=5)
+    assert alone.window.tolist() == [3, 1]

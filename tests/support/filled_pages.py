@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pt4al_backend.assessment.quality import single_quality
-from pt4al_backend.store.findings import MAP, QUALITY, SUSPECTS
+from pt4al_backend.store.findings import DUPLICATES, MAP, QUALITY, SUSPECTS
 from pt4al_backend.store.pixels import PixelStore
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Project
@@ -74,6 +74,8 @@ def _findings(store: Store, project: Project) -> None:
     store.save_finding(
         project.id, MAP, {}, revision=0, arrays={"task": np.arange(1, 41), "x": places[0], "y": places[1]}
     )
+    arrays = {"task": np.array([2, 12, 13, 20, 21]), "middle": np.array([12, 12, 12, 21, 21])}
+    store.save_finding(project.id, DUPLICATES, {}, revision=0, arrays=arrays)
     for labels, value in ((10, 0.5), (20, 0.6), (40, 0.8)):
         columns = {"model_version": "v", "round": 0, "held_out": labels > 20, "images": 20}
         store.add_measurement(project.id, labels=labels, value=value, low=value - 0.1, high=value + 0.1, **columns)

@@ -7,15 +7,16 @@ import re
 import numpy as np
 import pytest
 from flask.testing import FlaskClient
-from support.filled_pages import quality_of_two_classes, suspect
+from support.filled_pages import fill_pages, quality_of_two_classes, suspect
 from support.filled_store import add_ranked, reread, state
 from support.forms import post
 
-from pt4al_backend.store.findings import QUALITY, SUSPECTS
+from pt4al_backend.store.findings import DUPLICATES, QUALITY, SUSPECTS
 from pt4al_backend.store.store import Store
 from pt4al_backend.store.tables import Project
 
 HOSTILE = "<script>alert(1)</script>\"'&"
+NO_TASKS = np.empty(0, np.int64)
 PAGES = ("", "/queue", "/labels", "/settings")
 
 
@@ -151,3 +152,21 @@ def test_a_report_to_keep_is_complete_in_one_file(client: FlaskClient, store: St
     assert answer.headers["Content-Disposition"] == 'attachment; filename="project-12.html"'
     assert "<svg" in page and "<script>alert" not in page and "<?xml" not in page
     assert not re.findall(r'(?:src|href)="(?!#)', page.partition("<svg")[0])
+
+
+def test_groups_of_near_duplicates(client: FlaskClient, store: Store) -> None:
+    empty = add_ranked(store)
+    assert "They are sought once" in client.get(f"/dashboard/{empty.id}/images").get_data(as_text=True)
+    assert client.get(f"/api/projects/{empty.id}/duplicates").status_code == 404
+    store.save_finding(empty.id, DUPLICATES, {}, revision=0, arrays={"task": NO_TASKS, "middle": NO_TASKS})
+    assert "None were found" in client.get(f"/dashboard/{empty.id}/images").get_data(as_text=True)
+
+
+def test_groups_of_near_duplicates_are_shown(client: FlaskClient, store: Store) -> None:
+    project = fill_pages(store)
+    page = " ".join(client.get(f"/dashboard/{project.id}/images").get_data(as_text=True).split())
+    assert "5 images are in 2 groups of near-duplicates. One of each is asked for; 3 wait until" in page
+    assert "3 images, 1 labelled" in page and f"/dashboard/{project.id}/thumbnails/13" in page
+    assert client.get(f"/api/projects/{project.id}/duplicates").get_json()["groups"] == 2
+    store.update(project.id, own_settings={"collapse_duplicates": False})
+    assert "All of them are asked for" in client.get(f"/dashboard/{project.id}/images").get_data(as_text=True)
