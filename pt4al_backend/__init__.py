@@ -1,6 +1,3 @@
 """A Label Studio ML backend that serves the images worth labelling first (PT4AL, ECCV 2022)."""
 
 __version__ = "0.2.0"
-
-TESTED_WITH = "1.23.2"
-"""The release of Label Studio that every test runs against."""

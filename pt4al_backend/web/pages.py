@@ -6,7 +6,8 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, render_template, request
 
-from pt4al_backend import TESTED_WITH, __version__
+from pt4al_backend import __version__
+from pt4al_backend.label_studio.releases import TESTED_WITH
 from pt4al_backend.reports.stages import STAGES, time_left, worker_words
 from pt4al_backend.reports.status import health, project_statuses, status
 from pt4al_backend.web import metrics, openapi, projects
