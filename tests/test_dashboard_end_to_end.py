@@ -107,7 +107,7 @@ def test_from_connecting_to_taking_home(
     wait_until(lambda: 4 <= backend.status()["projects"][0]["queue_length"] <= 4 + FAST["slack"])
 
     shown.get_by_role("link", name="Overview").click()
-    files = downloaded(shown, tmp_path)
+    files = downloaded(shown, project.number, tmp_path)
     rows = list(csv.DictReader(files["labels.csv"].read_text().splitlines()))
     assert len(rows) == labelled()
     assert len(json.loads(files["labels.json"].read_text())) == labelled()
@@ -120,7 +120,7 @@ def test_from_connecting_to_taking_home(
     assert trouble == []
 
 
-def downloaded(page: Page, folder: Path) -> dict[str, Path]:
+def downloaded(page: Page, project: int, folder: Path) -> dict[str, Path]:
     """All files that the Overview offers, by name."""
     files = {}
     for link in page.locator("a[download], a[href*='/download/']").all():
@@ -128,7 +128,7 @@ def downloaded(page: Page, folder: Path) -> dict[str, Path]:
             continue  # the rotation task may not have been learned yet
         with page.expect_download() as waiting:
             link.click()
-        name = waiting.value.suggested_filename
+        name = waiting.value.suggested_filename.removeprefix(f"project-{project}-")
         files[name] = folder / name
         waiting.value.save_as(files[name])
     return files
