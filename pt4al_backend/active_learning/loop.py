@@ -26,7 +26,7 @@ from pt4al_backend.active_learning.fetch_images import fetch_images, needs_other
 from pt4al_backend.active_learning.find_duplicates import duplicates_due, find_duplicates
 from pt4al_backend.active_learning.fine_tune import fine_tune, is_lost, tuning_due
 from pt4al_backend.active_learning.newest_window import NewestWindow
-from pt4al_backend.active_learning.place_images import map_due, place_images
+from pt4al_backend.active_learning.place_images import arrange_images, arrangement_due, map_due, place_images
 from pt4al_backend.active_learning.publish import Publisher
 from pt4al_backend.active_learning.schedule import GROWN, chosen_strategy
 from pt4al_backend.active_learning.sort_pool import (
@@ -332,6 +332,8 @@ class ProjectLoop:
             return self._continued(tables.TRAINING) or Current(
                 tables.READY_STAGE, fine_tune(workspace), doing=tables.TRAINING, pauses=True, online=True
             )
+        if project.model_version and arrangement_due(workspace, project):
+            return Current(stage, arrange_images(workspace), part=True, doing=MEASURING)
         self._at_rest(project)
         return None
 

@@ -8,8 +8,9 @@ it resembles, and so are images that are added later: nothing that is on the map
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +33,6 @@ MARGIN = 0.03
 """Of the map, beyond those edges."""
 SIDE = 65_535
 """Of the map."""
-FEWEST = 10
-"""Images that t-SNE is worth it for."""
 
 
 class Projection(Protocol):
@@ -71,7 +70,7 @@ class Neighbourhoods:
 
     @classmethod
     def of(cls, embeddings: NDArray[np.floating], *, seed: int = 0) -> Neighbourhoods:
-        """Arrange images by their embeddings (n, D), n at least `FEWEST`; the same for the same seed."""
+        """Arrange images by their embeddings (n, D), n at least 4; the same for the same seed."""
         from sklearn.manifold import TSNE
 
         components = PrincipalComponents.of(embeddings, DIMENSIONS)
@@ -87,6 +86,16 @@ class Neighbourhoods:
             n_jobs=1,
         ).fit_transform(landmarks)
         return cls(components, landmarks, places.astype(np.float32))
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Neighbourhoods:
+        """From `arrays`."""
+        components = PrincipalComponents(arrays["mean"], arrays["axes"], arrays["variances"])
+        return cls(components, arrays["landmarks"], arrays["landmark_places"])
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All that there is, to be kept."""
+        return {**vars(self.components), "landmarks": self.landmarks, "landmark_places": self.places}
 
     def place(self, embeddings: NDArray[np.floating]) -> Places:
         """See `Projection.place`. A landmark is where t-SNE put it."""

@@ -24,6 +24,11 @@ def test_images_that_are_added_move_no_others() -> None:
     assert np.allclose(projection.place(X)[:30], projection.place(X[:30]), atol=1e-5)
 
 
+def test_what_is_kept_places_images_as_before() -> None:
+    projection = Neighbourhoods.of(X)
+    assert (Neighbourhoods.of_arrays(projection.arrays()).place(X) == projection.place(X)).all()
+
+
 def test_the_same_images_have_the_same_places() -> None:
     assert (Neighbourhoods.of(X).places == Neighbourhoods.of(X).places).all()
 
