@@ -115,5 +115,6 @@ def _add_to_curve(workspace: Workspace, project: Project, pool: PoolArrays, repo
         labels=int(pool.labelled.sum()),
         held_out=first["held_out"],
         images=first["estimate"]["n"],
+        confidence=first.get("confidence"),
         **{name: first["estimate"][name] for name in ("value", "low", "high")},
     )

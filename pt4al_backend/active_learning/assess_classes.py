@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pt4al_backend import learning
 from pt4al_backend.active_learning.fit_probes import fit_probes, targets_of
 from pt4al_backend.active_learning.hold_out import LEAST
-from pt4al_backend.active_learning.training_data import ProbeInputs, answered, output
+from pt4al_backend.active_learning.training_data import ProbeInputs, answered, output, sample
 from pt4al_backend.active_learning.workspace import Progress
 from pt4al_backend.assessment import label_errors, quality
 from pt4al_backend.labelling.questions import Question
@@ -79,6 +79,7 @@ def assess_classes(
         "classes": question.classes,
         "held_out": held_out is not None,
         "estimate": asdict(estimate),
+        "confidence": _confidence(pool, question, inputs) if single else None,
         "quality": asdict(found),
     }
     guess = measured.probabilities.argmax(axis=1)
@@ -117,6 +118,21 @@ def _on_held_out(pool: PoolArrays, question: Question, inputs: ProbeInputs) -> _
         return None
     logits = heads[question.name].logits(inputs.read(question.label_type, pool.row[at]))
     return _Predicted(at, labels, question.label_type.probabilities(logits))
+
+
+def _confidence(pool: PoolArrays, question: Question, inputs: ProbeInputs) -> float | None:
+    """How sure the probe that serves is, on average, of the images without a label; None if it does not know any.
+
+    Its probabilities are calibrated, so this estimates how many of these it is right about (Garg et al., "Leveraging
+    Unlabeled Data to Predict Out-of-Distribution Performance", ICLR 2022, section 3: average confidence).
+    """
+    at = np.flatnonzero(pool.open & inputs.known(pool.row))
+    head = fit_probes(pool, [question], inputs).get(question.name)
+    if head is None or not len(at):
+        return None
+    rows = pool.row[at[sample(len(at))]]
+    probabilities = question.label_type.probabilities(head.logits(inputs.read(question.label_type, rows)))
+    return float(probabilities.max(axis=1).mean())
 
 
 def _suspects(

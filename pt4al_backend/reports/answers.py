@@ -78,7 +78,9 @@ class ProjectStatus(TypedDict):
     """What is wrong and what to do; empty if nothing is."""
     paused: bool
     estimate: Share | None
-    """How good the model is: accuracy, or the metric of the first question's label type."""
+    """How good the model is: accuracy, or the metric of the first question's label type. Before it is measured on
+    held-out images, it is how sure the model is of the images without a label, or, where that is not known, what a
+    cross-validation says."""
     labels_to_check: Count | None
     """Labels that look wrong; null until they were checked."""
     order_latency: OrderLatency | None

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+EARLY = 200
+"""With fewer labels, forecasts held less often than they should."""
+
 
 def forecast_sentences(forecast: Mapping[str, Any] | None) -> list[str]:
     """What the forecast that `active_learning/forecast_labels.py` stores says; nothing without one.
 
-    Intervals cover the truth in 80 % of the cases.
+    How often its intervals hold is in `docs/measurements.md`.
     """
     if not forecast:
         return []
-    labels, pool = forecast["labels"], forecast["pool"]
-    twice, whole = min(2 * labels, pool), forecast["with_all"]
     sentences = [_of_target(forecast)] if forecast["target"] else []
-    if twice < pool:
-        sentences.append(f"With {twice:,} labels, twice as many: {_interval(forecast['with_twice'])}.")
-    sentences.append(f"With all {pool:,} images labelled: {_interval(whole)}.")
+    sentences.append(f"With all {forecast['pool']:,} images labelled: {_interval(forecast['with_all'])}.")
+    if forecast["labels"] < EARLY:
+        sentences.append("This is early: of such forecasts three in four held, from 200 labels on nearly all.")
     if forecast["levelled_off"]:
         sentences.append("The last two rounds changed little: you may stop here.")
     return sentences

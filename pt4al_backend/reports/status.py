@@ -17,7 +17,7 @@ from pt4al_backend.store.findings import LATENCY, SUSPECTS
 from pt4al_backend.store.latencies import as_json
 from pt4al_backend.store.overviews import Overview
 from pt4al_backend.store.store import Store
-from pt4al_backend.store.tables import ERROR, IMAGES, PRETEXT, READY_STAGE, TRAINING, Project, Worker
+from pt4al_backend.store.tables import ERROR, IMAGES, PRETEXT, READY_STAGE, TRAINING, Measurement, Project, Worker
 
 NOTES = 5
 """How many tasks with unusable annotations a project's status lists."""
@@ -126,7 +126,7 @@ def _project_status(settings: Settings, project: Project, overview: Overview, no
         "queue_length": overview.queue_length,
         "error": now.disk_error or project.error,
         "paused": project.paused,
-        "estimate": measured.value if measured else None,
+        "estimate": _estimate(measured),
         "labels_to_check": len(suspects["labels"]) if suspects else None,
         "order_latency": as_json(overview.findings.get(LATENCY)),
         "notes": [
@@ -136,6 +136,14 @@ def _project_status(settings: Settings, project: Project, overview: Overview, no
         ],
         "updated_at": _iso(project.updated_at),
     }
+
+
+def _estimate(measured: Measurement | None) -> float | None:
+    """How good the model probably is: see `quality_words`."""
+    if measured is None:
+        return None
+    sure = None if measured.held_out else measured.confidence
+    return measured.value if sure is None else sure
 
 
 def effective(settings: Settings, project: Project) -> Settings:

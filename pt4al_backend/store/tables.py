@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, LargeBinary, Text, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-REVISION = "0009"
+REVISION = "0010"
 """The newest migration in `migrations/`, which leads to these tables."""
 
 NEW, READY, UNREADABLE = "new", "ready", "unreadable"
@@ -250,6 +250,8 @@ class Measurement(Base):
     low: Mapped[float]
     high: Mapped[float]
     """… and its 95 % interval."""
+    confidence: Mapped[float | None]
+    """How sure the model was on average of the images without a label, 0 to 1; None: not known."""
 
 
 class Guess(Base):

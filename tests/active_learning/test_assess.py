@@ -13,7 +13,7 @@ from support.tiny_encoder import NAME, tiny_encoders
 from pt4al_backend.active_learning import assess_classes, hold_out
 from pt4al_backend.labelling.questions import Judgement
 from pt4al_backend.reports.project_report import labels_report, overview
-from pt4al_backend.reports.status import health
+from pt4al_backend.reports.status import health, status
 from pt4al_backend.store.findings import QUALITY, SUSPECTS, Found
 
 
@@ -34,6 +34,10 @@ def label(rig: Rig, *tasks: int) -> None:
     for task in tasks:
         rig.platform.label(task)
     rig.settle()
+
+
+def estimate(rig: Rig) -> float | None:
+    return status(rig.store, rig.settings)["projects"][0]["estimate"]
 
 
 def found(rig: Rig, kind: str) -> Found:
@@ -72,6 +76,7 @@ def test_held_out_images_measure_it_once_enough_are_labelled(rig: Rig) -> None:
     label(rig, *range(1, 61))
     (report,) = found(rig, QUALITY).body["questions"]
     assert not report["held_out"] and report["estimate"]["n"] == 60
+    assert 0.1 < report["confidence"] < 1 and estimate(rig) == report["confidence"]
     drawn = rig.pool().task[rig.pool().held_out].tolist()
     label(rig, *drawn[:9])
     assert not found(rig, QUALITY).body["questions"][0]["held_out"]
@@ -80,6 +85,7 @@ def test_held_out_images_measure_it_once_enough_are_labelled(rig: Rig) -> None:
     assert report["held_out"] and report["estimate"]["n"] == 10
     assert sorted(found(rig, QUALITY).arrays["task"].tolist()) == sorted(drawn)
     assert rig.store.measurements(rig.id)[-1].held_out
+    assert estimate(rig) == report["estimate"]["value"]
 
 
 def test_wrong_labels_are_found_and_can_be_called_right(rig: Rig) -> None:
@@ -112,7 +118,7 @@ def test_people_and_what_they_are_told(rig: Rig) -> None:
     assert report["together"].startswith("Of 30 tasks that several people labelled, 100 % got the same answer")
     shown = overview(rig.store, rig.settings, rig.project, health(rig.store))
     assert shown["quality"][0]["words"].count("%") == 1
-    assert shown["quality"][0]["sentence"].startswith("Cross-validated on 30 labels.")
+    assert "Cross-validated on 30 labels" in shown["quality"][0]["sentence"]
 
 
 def test_a_forecast_needs_four_points(rig: Rig) -> None:

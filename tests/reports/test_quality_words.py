@@ -27,6 +27,15 @@ def test_one_class() -> None:
     assert shown["confusion"] and "Cross-validated on 40 labels" in shown["sentence"]
 
 
+def test_before_images_are_held_out_it_is_how_sure_the_model_is() -> None:
+    (shown,) = quality_shown(quality_of_two_classes(confidence=0.914), QUESTIONS)
+    assert (
+        shown["words"] == "about 91 %" and "Cross-validated on 40 labels it is right about 75.0 %" in shown["sentence"]
+    )
+    (shown,) = quality_shown(quality_of_two_classes(confidence=0.914, held_out=True), QUESTIONS)
+    assert "91" not in shown["words"] and shown["sentence"].startswith("Measured on 40 random images")
+
+
 def test_any_classes() -> None:
     found = multiple_quality(np.array([[1, 0], [0, 1]]), np.array([[0.9, 0.2], [0.6, 0.7]]))
     assert found is not None
