@@ -87,7 +87,7 @@ def test_the_dashboard_tells_times_in_the_zone_of_the_reader(chromium, start_bac
         page = browser.new_context(timezone_id="Asia/Tokyo", locale="en-GB").new_page()
         page.goto(f"{backend.url}/dashboard/{project.id}")
         shown = page.locator("time").inner_text()
-        page.wait_for_timeout(3 * SECONDS)  # the page has fetched itself again by then
+        page.wait_for_timeout(6 * SECONDS)  # the page has fetched itself again by then
         assert page.locator("time").inner_text() == shown
         browser.close()
     assert f"{written:%H:%M:%S}" in shown and "UTC" not in shown

@@ -106,7 +106,7 @@ def test_a_number_of_the_confusion_matrix_opens_its_images_by_keyboard(browser: 
 def test_a_page_that_shows_the_same_is_left_as_it_is(browser: Browser, address: str) -> None:
     page, _ = opened(browser)
     page.goto(f"{address}/queue")
-    page.wait_for_timeout(3000)
+    page.wait_for_timeout(6000)
     page.evaluate("document.querySelector('.tiles').dataset.kept = 'yes'")
-    page.wait_for_timeout(5000)
+    page.wait_for_timeout(6000)
     assert page.evaluate("document.querySelector('.tiles').dataset.kept") == "yes"

@@ -1,5 +1,5 @@
 // Keeps the page up to date without losing the scroll position: fetches it again and replaces its <main>.
-const EVERY = 2000;
+const EVERY = 4000;
 const PATIENCE = 10000;
 
 let shown = ""; // what the server sent last
