@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 from support.known_projects import QUICK
 from support.machine import machine
 from support.processes import MARK, strays, tail
@@ -22,6 +22,8 @@ from support.studio import Studio
 from support.studio_database import migrated_database
 
 from pt4al_backend.store.store import Store
+
+expect.set_options(timeout=60_000)  # milliseconds: a busy machine takes longer than the usual five seconds
 
 LOGS = pytest.StashKey[list[Path]]()
 MACHINE = pytest.StashKey[ExitStack]()
