@@ -79,7 +79,7 @@ def assess_classes(
         "classes": question.classes,
         "held_out": held_out is not None,
         "estimate": asdict(estimate),
-        "confidence": _confidence(pool, question, inputs) if single else None,
+        "confidence": _confidence(pool, question, inputs) if single and held_out is None else None,
         "quality": asdict(found),
     }
     guess = measured.probabilities.argmax(axis=1)
@@ -124,7 +124,7 @@ def _confidence(pool: PoolArrays, question: Question, inputs: ProbeInputs) -> fl
     """How sure the probe that serves is, on average, of the images without a label; None if it does not know any.
 
     Its probabilities are calibrated, so this estimates how many of these it is right about (Garg et al., "Leveraging
-    Unlabeled Data to Predict Out-of-Distribution Performance", ICLR 2022, section 3: average confidence).
+    Unlabeled Data to Predict Out-of-Distribution Performance", ICLR 2022: average confidence).
     """
     at = np.flatnonzero(pool.open & inputs.known(pool.row))
     head = fit_probes(pool, [question], inputs).get(question.name)

@@ -41,7 +41,6 @@ def forecast_labels(workspace: Workspace, project: Project, *, pool: int) -> dic
     return {
         "labels": forecast.labels,
         "pool": forecast.pool,
-        "with_twice": asdict(forecast.accuracy_at(min(2 * forecast.labels, forecast.pool))),
         "with_all": asdict(forecast.accuracy_at(forecast.pool)),
         "target": target,
         "needed": asdict(needed) if needed else None,

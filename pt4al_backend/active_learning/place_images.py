@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pt4al_backend.active_learning.workspace import Job, Progress, Workspace
 from pt4al_backend.assessment.projection import LANDMARKS, Neighbourhoods, Plane, Projection, edges_of, on_map
 from pt4al_backend.store.embedding_file import EmbeddingFile
-from pt4al_backend.store.findings import MAP, Found
+from pt4al_backend.store.findings import MAP
 from pt4al_backend.store.store import PoolArrays
 from pt4al_backend.store.tables import Project
 
@@ -58,13 +58,14 @@ def place_images(workspace: Workspace) -> Job:
     project = workspace.project()
     pool, file = _embedded(workspace, project)
     found = workspace.store.finding(project.id, MAP, arrays=True)
-    arranged = found.body["arranged"] if found and found.body["encoder"] == _encoder(workspace, project) else 0
-    if found is not None and arranged and len(pool) < GROWN * arranged:
-        projection, edges = _arrangement(found)
-        yield from _place(workspace, project, projection, edges=edges, arranged=arranged)
-        return
+    if found is not None and found.body["encoder"] == workspace.networks.encoder_name(project):
+        arranged = found.body["arranged"]
+        if len(pool) < GROWN * arranged:
+            projection = Neighbourhoods.of_arrays(found.arrays)
+            yield from _place(workspace, pool, file, projection, edges=found.arrays["edges"], arranged=arranged)
+            return
     yield Progress(0.0, DRAWING)
-    yield from _place(workspace, project, Plane.of(file.read(_sample(pool, AT_ONCE))))
+    yield from _place(workspace, pool, file, Plane.of(file.read(_sample(pool, AT_ONCE))))
 
 
 def arrange_images(workspace: Workspace) -> Job:
@@ -82,27 +83,29 @@ def arrange_images(workspace: Workspace) -> Job:
         if workspace.store.totals(project.id).waiting:
             return
         yield Progress(0.0, ARRANGING)
-    yield from _place(workspace, project, projection, arranged=len(pool))
+    yield from _place(workspace, pool, file, projection, arranged=len(pool))
 
 
 def _place(
     workspace: Workspace,
-    project: Project,
+    pool: PoolArrays,
+    file: EmbeddingFile,
     projection: Projection,
     *,
     edges: NDArray[np.float32] | None = None,
     arranged: int = 0,
 ) -> Job:
-    """Store where `projection` places all images.
+    """Store where `projection` places images.
 
     Args:
         workspace: of the project.
-        project: as it is now.
+        pool: the images.
+        file: their embeddings.
         projection: gives places.
         edges: those of the map that is there, so that nothing on it moves.
         arranged: how many images `projection` was made for, if it is an arrangement.
     """
-    pool, file = _embedded(workspace, project)
+    project = workspace.project()
     places = np.empty((len(pool), 2), np.float32)
     for start in range(0, len(pool), AT_ONCE):
         part = slice(start, start + AT_ONCE)
@@ -114,17 +117,12 @@ def _place(
     if isinstance(projection, Neighbourhoods):
         arrays |= {"edges": edges, **projection.arrays()}
     body = {
-        "encoder": _encoder(workspace, project),
+        "encoder": workspace.networks.encoder_name(project),
         "images": len(pool),
         "newest": int(pool.task[-1]),
         "arranged": arranged,
     }
     workspace.store.save_finding(project.id, MAP, body, revision=project.labels_revision, arrays=arrays)
-
-
-def _arrangement(found: Found) -> tuple[Neighbourhoods, NDArray[np.float32]]:
-    """What the map that is there was made by, and its edges."""
-    return Neighbourhoods.of_arrays(found.arrays), found.arrays["edges"]
 
 
 def _embedded(workspace: Workspace, project: Project) -> tuple[PoolArrays, EmbeddingFile]:
@@ -138,10 +136,6 @@ def _embedded(workspace: Workspace, project: Project) -> tuple[PoolArrays, Embed
 def _sample(pool: PoolArrays, most: int) -> NDArray[np.int64]:
     """Rows of at most so many images, evenly spaced."""
     return pool.row[np.linspace(0, len(pool) - 1, min(len(pool), most)).astype(np.int64)]
-
-
-def _encoder(workspace: Workspace, project: Project) -> str:
-    return workspace.networks.encoder_name(project)
 
 
 def _in_background(work: Callable[[], T]) -> Generator[None, None, T]:

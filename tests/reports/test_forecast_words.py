@@ -12,7 +12,6 @@ ENDS = {"estimate": 0.84, "low": 0.81, "high": 0.87}
 FORECAST: dict[str, Any] = {
     "labels": 60,
     "pool": 2000,
-    "with_twice": ENDS,
     "with_all": ENDS,
     "target": 0.9,
     "needed": None,

@@ -60,7 +60,7 @@ def suspect(task: int = 3, answer: str = "cat") -> dict[str, Any]:
 
 def _findings(store: Store, project: Project) -> None:
     ends = {"estimate": 0.84, "low": 0.81, "high": 0.87}
-    forecast = {"labels": 60, "pool": 2000, "with_twice": ends, "with_all": ends, "target": 0, "levelled_off": True}
+    forecast = {"labels": 60, "pool": 2000, "with_all": ends, "target": 0, "levelled_off": True}
     arrays = {"task": np.arange(1, 11), "truth": np.arange(10) % 2, "guess": np.zeros(10, np.int64)}
     body = quality_of_two_classes() | {"forecast": forecast | {"needed": None}}
     store.save_finding(project.id, QUALITY, body, revision=0, arrays=arrays)

@@ -105,7 +105,7 @@ def test_how_good_it_is(client: FlaskClient, store: Store, held_out: bool) -> No
 def test_how_much_more(client: FlaskClient, store: Store) -> None:
     project = add_ranked(store)
     ends = {"estimate": 0.84, "low": 0.81, "high": 0.87}
-    forecast = {"labels": 60, "pool": 2000, "with_twice": ends, "with_all": ends, "target": 0.9, "levelled_off": True}
+    forecast = {"labels": 60, "pool": 2000, "with_all": ends, "target": 0.9, "levelled_off": True}
     for needed, words in (
         (None, "90 % is probably out of reach: about 84 % (81 to 87) with all 2,000 images labelled."),
         ({"estimate": 200, "low": 170, "high": 250}, "90 % needs about 140 more labels (110 to 190)."),
